@@ -1,0 +1,80 @@
+"""One safetensors file that holds a whole VideoReward: merged weights, settings, network config and tokenizer.
+
+Format ``videoalign.video_reward`` version 1. Metadata (JSON strings): ``format``, ``version``, ``settings``
+(``RewardSettings.to_dict``), ``network_config`` (Qwen2-VL's ``config.json``). Tensors: the names of
+``Qwen2VLRewardNetwork``, and ``tokenizer.json`` as bytes. Nothing else is needed to load it.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+
+from .atomic_file import replacing
+from .errors import CheckpointError
+from .settings import RewardSettings
+
+FORMAT, VERSION = "videoalign.video_reward", "1"
+_TOKENIZER = "tokenizer.json"
+
+
+@dataclass(frozen=True)
+class ConvertedReward:
+    """The content of a converted file."""
+
+    settings: RewardSettings
+    network_config: dict
+    tokenizer: Tokenizer
+    weights: dict[str, torch.Tensor]
+
+
+def save_converted(path: Path | str, reward: ConvertedReward) -> None:
+    """Write a converted file, whole or not at all.
+
+    Raises:
+        CheckpointError: it cannot be written (full disk, no permission); an existing file is untouched.
+    """
+    metadata = {
+        "format": FORMAT,
+        "version": VERSION,
+        "settings": json.dumps(replace(reward.settings, lora=None).to_dict()),
+        "network_config": json.dumps(reward.network_config),
+    }
+    text = reward.tokenizer.to_str().encode("utf-8")
+    tensors = {**reward.weights, _TOKENIZER: torch.frombuffer(bytearray(text), dtype=torch.uint8)}
+    try:
+        with replacing(path) as temporary:
+            save_file(tensors, temporary, metadata)
+    except (SafetensorError, OSError) as error:
+        size = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
+        raise CheckpointError(f"{path} could not be written ({error}); it needs {size:.2f} GB. Nothing was left behind.") from error
+
+
+def load_converted(path: Path | str, device: torch.device | str = "cpu") -> ConvertedReward:
+    """Read a converted file, its weights straight onto ``device``.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, or not a converted VideoReward.
+    """
+    try:
+        with safe_open(str(path), framework="pt", device=str(device)) as file:
+            metadata = file.metadata() or {}
+            if metadata.get("format") != FORMAT:
+                raise CheckpointError(f"{path} is not a converted VideoReward (format: {metadata.get('format')!r}). Make one with: videoalign convert")
+            if metadata.get("version") != VERSION:
+                raise CheckpointError(f"{path} has version {metadata.get('version')}, this program reads {VERSION}. Update it, or convert again.")
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    except FileNotFoundError:
+        raise CheckpointError(f"{path} does not exist.") from None
+    except (SafetensorError, OSError) as error:
+        raise CheckpointError(f"{path} cannot be read ({error}): truncated or not safetensors. Convert or download it again.") from None
+    tokenizer = Tokenizer.from_str(bytes(tensors.pop(_TOKENIZER).cpu().tolist()).decode("utf-8"))
+    return ConvertedReward(
+        RewardSettings.from_dict(json.loads(metadata["settings"])), json.loads(metadata["network_config"]), tokenizer, tensors
+    )

@@ -1,0 +1,73 @@
+"""From RGB frames to the patches that Qwen2-VL's vision tower reads.
+
+Everything is differentiable: where the official pipeline rounds or clamps, the gradient passes straight through, so
+that the forward value is exactly the scored one and a gradient still reaches the frames.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from einops import rearrange
+
+PATCH_SIZE = 14
+TEMPORAL_PATCH_SIZE = 2
+MERGE_SIZE = 2
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+
+def resize_frames(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
+    """Bicubic, antialiased resize with the rounding of an 8-bit image.
+
+    Args:
+        frames: [T, C, H, W], grey levels 0..255, uint8 or float (a float tensor may require gradients).
+        size: target (height, width).
+
+    Returns:
+        float32 [T, C, height, width] holding integers 0..255; equal to the official uint8 frames.
+    """
+    resized = F.interpolate(frames.float(), size=size, mode="bicubic", align_corners=False, antialias=True)
+    return round_straight_through(resized, resized.detach().clamp(0, 255).round())
+
+
+def normalise(frames: torch.Tensor) -> torch.Tensor:
+    """Grey levels 0..255 [T, 3, H, W] -> CLIP-normalised float32 of the same shape."""
+    mean = torch.tensor(CLIP_MEAN, dtype=torch.float32, device=frames.device)[:, None, None]
+    std = torch.tensor(CLIP_STD, dtype=torch.float32, device=frames.device)[:, None, None]
+    # Correctly rounded division: equals the official float64 product with 1/255 for all 256 grey levels, where a
+    # float32 product would be off in the last bit for a third of them.
+    return (frames / 255 - mean) / std
+
+
+def patchify(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:
+    """Cut normalised frames into flattened 2 x 14 x 14 patches, the four patches of a merged token side by side.
+
+    Args:
+        frames: float [T, 3, H, W]; T even, H and W multiples of 28.
+
+    Returns:
+        patches [t * h * w, 3 * 2 * 14 * 14] (channel-major inside a patch) and the grid (t, h, w) in patches.
+    """
+    patches = rearrange(
+        frames,
+        "(t pt) c (h mh ph) (w mw pw) -> (t h w mh mw) (c pt ph pw)",
+        pt=TEMPORAL_PATCH_SIZE,
+        ph=PATCH_SIZE,
+        pw=PATCH_SIZE,
+        mh=MERGE_SIZE,
+        mw=MERGE_SIZE,
+    )
+    count, _, height, width = frames.shape
+    return patches, (count // TEMPORAL_PATCH_SIZE, height // PATCH_SIZE, width // PATCH_SIZE)
+
+
+def round_straight_through(value: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
+    """``rounded`` in the forward pass, the gradient of ``value`` in the backward pass.
+
+    ``value - value.detach()`` is exactly zero, so the result equals ``rounded`` to the bit;
+    ``value + (rounded - value)`` would be off by an ulp.
+    """
+    if not value.requires_grad:
+        return rounded
+    return (value - value.detach()) + rounded.detach()

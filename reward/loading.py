@@ -1,0 +1,172 @@
+"""Load a VideoReward from wherever it lies: an official folder, a converted file, ComfyUI's models, or the hub."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import torch
+
+from .checkpoint_files import (
+    ADAPTER,
+    FULL_STATE,
+    NON_LORA,
+    CheckpointFolder,
+    base_files,
+    download,
+    find_base,
+    open_checkpoint,
+    read_base_weights,
+    read_pickle,
+    read_safetensors,
+)
+from .checkpoint_weights import check_shapes, merge_state, network_name
+from .converted_file import ConvertedReward, load_converted
+from .errors import CheckpointError
+from .network_config import config_from_weights
+from .qwen2vl_network import Qwen2VLRewardNetwork
+from .reward_tokenizer import RewardTokenizer
+from .template import load_template
+from .video_reward import VideoReward
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def load_video_reward(
+    source: str | Path,
+    *,
+    base: str | Path | None = None,
+    step: int | None = None,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str | None = None,
+    rotary_dtype: torch.dtype | None = None,
+    allow_download: bool = False,
+) -> VideoReward:
+    """Load a reward model, ready to score.
+
+    Args:
+        source: a converted ``.safetensors`` file, an official checkpoint folder, the name of either in ComfyUI's
+            ``models/reward_models``, or a hub repository such as ``KlingTeam/VideoReward``.
+        base: folder of the base model, for its tokenizer and (adapter layout) its weights.
+        step: which checkpoint-N of an official folder; the highest by default.
+        dtype: arithmetic; the checkpoint's own by default.
+        device: CUDA when there is one, else the CPU, by default.
+        rotary_dtype: rounding of the rotary frequencies; the checkpoint's own type by default (right for the released one).
+        allow_download: permit the hub; without it only its local cache is looked at.
+
+    Raises:
+        CheckpointError: it cannot be found, read or trusted, or does not fit its configuration.
+    """
+    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    path = locate(source, allow_download)
+    if path.is_file():
+        reward = load_converted(path, device)
+    else:
+        reward = read_official(open_checkpoint(path, step), Path(base) if base else None, dtype, allow_download)
+    return build(reward, dtype, device, rotary_dtype)
+
+
+def read_official(
+    checkpoint: CheckpointFolder, base: Path | None = None, dtype: torch.dtype | None = None, allow_download: bool = False
+) -> ConvertedReward:
+    """Read an official checkpoint and merge its LoRA; the result can be built or saved.
+
+    Args:
+        base, allow_download: as in ``load_video_reward``.
+        dtype: type of the merged weights; the checkpoint's own by default.
+    """
+    settings = checkpoint.settings
+    base = find_base(checkpoint, base, allow_download)
+    config, tokenizer = base_files(checkpoint, base)
+    if checkpoint.is_full:
+        state = read_pickle(checkpoint.weights / FULL_STATE)
+    else:
+        state = _assemble(checkpoint, base)
+    if config is None:
+        config = config_from_weights({network_name(name): tensor for name, tensor in state.items()})
+    template = load_template(settings.template)
+    vocabulary = len(RewardTokenizer(tokenizer, template))
+    _check_vocabulary(state, vocabulary, checkpoint)
+    expected = _empty_network(config, vocabulary, settings.output_dim).state_dict()
+    dtype = dtype or DTYPES[settings.torch_dtype]
+    weights = merge_state(state, settings.lora, dtype, expected)
+    check_shapes(weights, expected)
+    return ConvertedReward(settings, config, tokenizer, weights)
+
+
+def build(
+    reward: ConvertedReward, dtype: torch.dtype | None, device: torch.device, rotary_dtype: torch.dtype | None = None
+) -> VideoReward:
+    """Assemble a ``VideoReward`` from what a file held. Arguments as in ``load_video_reward``."""
+    settings = reward.settings
+    own = DTYPES.get(settings.torch_dtype)
+    if own is None:
+        raise CheckpointError(f"torch_dtype is {settings.torch_dtype!r}; known: {', '.join(DTYPES)}.")
+    tokenizer = RewardTokenizer(reward.tokenizer, load_template(settings.template))
+    network = _empty_network(reward.network_config, len(tokenizer), settings.output_dim)
+    expected = network.state_dict()
+    if set(reward.weights) != set(expected):
+        raise CheckpointError("The converted file does not hold the weights that its configuration names. Convert it again.")
+    check_shapes(reward.weights, expected)
+    weights = {name: tensor.to(device=device, dtype=dtype or own) for name, tensor in reward.weights.items()}
+    network.load_state_dict(weights, assign=True)
+    network.set_rotary_precision(rotary_dtype or own, device)
+    network.requires_grad_(False).eval()
+    return VideoReward(network, tokenizer, settings)
+
+
+def locate(source: str | Path, allow_download: bool = False) -> Path:
+    """The file or folder that ``source`` names (see ``load_video_reward``).
+
+    Raises:
+        CheckpointError: it is nowhere; the message lists where was looked.
+    """
+    tried = [Path(source).expanduser()]
+    for models in _comfyui_model_folders():
+        tried += [models / "reward_models" / str(source)]
+    for path in tried:
+        if path.exists():
+            return path
+    found = download(str(source), allow_download, weights=True)
+    if found is not None:
+        return found
+    places = ", ".join(str(path) for path in tried)
+    raise CheckpointError(f"No reward model at {places}. A name on the hub is fetched only with --download (allow_download=True).")
+
+
+def _comfyui_model_folders() -> list[Path]:
+    """ComfyUI's models folder: under COMFYUI_PATH, or around this pack when it lies in custom_nodes."""
+    folders = [Path(os.environ["COMFYUI_PATH"]) / "models"] if os.environ.get("COMFYUI_PATH") else []
+    pack = Path(__file__).resolve().parent.parent
+    if pack.parent.name == "custom_nodes":
+        folders.append(pack.parent.parent / "models")
+    return folders
+
+
+def _assemble(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, torch.Tensor]:
+    """Base weights, overlaid by what was trained without LoRA, plus the adapters."""
+    state = {network_name(name): tensor for name, tensor in read_base_weights(base, checkpoint.settings.base_model).items()}
+    state.pop("lm_head.weight", None)  # the base model's copy of the embedding; the trained one follows
+    trained = read_pickle(checkpoint.weights / NON_LORA)
+    unknown = sorted(name for name in trained if network_name(name) not in state and not name.endswith("rm_head.weight"))
+    if unknown:
+        raise CheckpointError(f"{checkpoint.weights / NON_LORA} trains {unknown[0]}, which the base model in {base} does not have.")
+    state.update({network_name(name): tensor for name, tensor in trained.items()})
+    state.update(read_safetensors(checkpoint.weights / ADAPTER))
+    return state
+
+
+def _check_vocabulary(state: dict[str, torch.Tensor], vocabulary: int, checkpoint: CheckpointFolder) -> None:
+    """The embedding was resized to the tokenizer in training, so a difference means the wrong tokenizer."""
+    for name, tensor in state.items():
+        if not network_name(name).endswith(("embed_tokens.weight", "lm_head.weight")) or tensor.shape[0] == vocabulary:
+            continue
+        raise CheckpointError(
+            f"{checkpoint.weights}: {name} has {tensor.shape[0]} rows, the tokenizer {vocabulary} tokens. The tokenizer is another one "
+            f"than that of {checkpoint.settings.base_model}; give the right base folder with --base."
+        )
+
+
+def _empty_network(config: dict, vocabulary: int, output_dim: int) -> Qwen2VLRewardNetwork:
+    with torch.device("meta"):
+        return Qwen2VLRewardNetwork(config, vocabulary, output_dim)

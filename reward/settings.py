@@ -1,0 +1,149 @@
+"""What a VideoReward checkpoint says about itself: sampling, normalisation, head and LoRA.
+
+The file format (``model_config.json``) is VideoAlign's. Keys that the official files do not have
+(``min_frame_pixels``, ``min_frames``, ``max_frames``, ``prompt_template``) are optional extensions of this project;
+without them the official values hold.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from .errors import CheckpointError
+
+DIMENSIONS = ("VQ", "MQ", "TA")
+
+
+@dataclass(frozen=True)
+class FrameSampling:
+    """How frames are chosen from a clip and how large they are shown to the model.
+
+    Attributes:
+        fps: sampled frames per second of clip; ignored when ``num_frames`` is set.
+        num_frames: a fixed number of frames instead (rounded to even), or None.
+        min_frames, max_frames: bounds of the frame count that ``fps`` may give.
+        min_pixels, max_pixels: bounds of height * width of a resized frame; smaller frames are enlarged.
+    """
+
+    fps: float = 2.0
+    num_frames: float | None = None
+    min_frames: int = 4
+    max_frames: int = 768
+    min_pixels: float = 128 * 28 * 28
+    max_pixels: float = 448 * 448
+
+    def __post_init__(self) -> None:
+        if self.num_frames is None and not (math.isfinite(self.fps) and self.fps > 0):
+            raise CheckpointError(f"The sampling rate is {self.fps} fps; it must be a positive number.")
+        if self.num_frames is not None and not self.num_frames >= 2:
+            raise CheckpointError(f"num_frames is {self.num_frames}; at least 2 frames are needed to judge motion.")
+        if not 0 < self.max_pixels:
+            raise CheckpointError(f"max_pixels is {self.max_pixels}; it must be positive.")
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Mean and standard deviation of the raw scores over the training set, per dimension (VQ, MQ, TA)."""
+
+    mean: tuple[float, float, float] = (3.6757, 1.1646, 2.8105)
+    std: tuple[float, float, float] = (2.2476, 1.3811, 2.5121)
+
+    def apply(self, raw: list[float]) -> list[float]:
+        """Raw scores of the three dimensions -> scores in standard deviations of the training set (0 = average)."""
+        return [(value - mean) / std for value, mean, std in zip(raw, self.mean, self.std, strict=True)]
+
+
+@dataclass(frozen=True)
+class LoraSettings:
+    """LoRA rank and alpha of a checkpoint that is not merged; the update is ``alpha / rank * B @ A``."""
+
+    rank: int = 64
+    alpha: float = 128.0
+
+
+@dataclass(frozen=True)
+class RewardSettings:
+    """Everything but the weights that decides what a VideoReward checkpoint answers."""
+
+    base_model: str = "Qwen/Qwen2-VL-2B-Instruct"
+    template: str = "detailed_special"
+    reward_token: str = "special"
+    output_dim: int = 1
+    torch_dtype: str = "bfloat16"
+    sampling: FrameSampling = field(default_factory=FrameSampling)
+    normalisation: Normalisation = field(default_factory=Normalisation)
+    lora: LoraSettings | None = field(default_factory=LoraSettings)
+
+    def to_dict(self) -> dict:
+        """A JSON-ready dictionary that ``from_dict`` reads back."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> RewardSettings:
+        """Inverse of ``to_dict``."""
+        values = dict(values)
+        values["sampling"] = FrameSampling(**values["sampling"])
+        normalisation = values["normalisation"]
+        values["normalisation"] = Normalisation(tuple(normalisation["mean"]), tuple(normalisation["std"]))
+        values["lora"] = None if values["lora"] is None else LoraSettings(**values["lora"])
+        return cls(**values)
+
+    @classmethod
+    def from_model_config(cls, path: Path) -> RewardSettings:
+        """Read VideoAlign's ``model_config.json``.
+
+        Raises:
+            CheckpointError: the file is missing, not JSON, or lacks a section that decides the scores.
+        """
+        try:
+            config = json.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise CheckpointError(f"{path} is missing. A VideoReward folder holds model_config.json and checkpoint-N/.") from None
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{path} is not valid JSON ({error}). Download the file again.") from None
+        for section in ("data_config", "model_config"):
+            if not isinstance(config.get(section), dict):
+                raise CheckpointError(f"{path} has no section '{section}'; it is not a VideoReward model_config.json.")
+        data, model = config["data_config"], config["model_config"]
+        dimensions = data.get("eval_dim", list(DIMENSIONS))
+        dimensions = [dimensions] if isinstance(dimensions, str) else list(dimensions)
+        if dimensions != list(DIMENSIONS):
+            raise CheckpointError(f"{path}: eval_dim is {dimensions}; only {list(DIMENSIONS)} is supported.")
+        peft = config.get("peft_lora_config") or {}
+        lora = LoraSettings(int(peft["lora_r"]), float(peft["lora_alpha"])) if peft.get("lora_enable") else None
+        return cls(
+            base_model=model["model_name_or_path"],
+            template=data.get("prompt_template", data.get("prompt_template_type", "detailed_special")),
+            reward_token=model.get("reward_token", "special"),
+            output_dim=int(model.get("output_dim", 1)),
+            torch_dtype=model.get("torch_dtype") or "float32",
+            sampling=_sampling(data),
+            normalisation=_normalisation(config.get("inference_config")),
+            lora=lora,
+        )
+
+
+def _sampling(data: dict) -> FrameSampling:
+    official = FrameSampling()
+    return FrameSampling(
+        fps=float(data["fps"]) if data.get("fps") else official.fps,
+        num_frames=data.get("num_frames"),
+        min_frames=int(data.get("min_frames", official.min_frames)),
+        max_frames=int(data.get("max_frames", official.max_frames)),
+        min_pixels=data.get("min_frame_pixels", official.min_pixels),
+        max_pixels=data.get("max_frame_pixels", official.max_pixels),
+    )
+
+
+def _normalisation(section: dict | None) -> Normalisation:
+    if not section:
+        return Normalisation()
+    try:
+        means = tuple(float(section[f"{name}_mean"]) for name in DIMENSIONS)
+        stds = tuple(float(section[f"{name}_std"]) for name in DIMENSIONS)
+    except KeyError as error:
+        raise CheckpointError(f"model_config.json: inference_config lacks {error}; it needs a mean and a std each for VQ, MQ, TA.") from None
+    return Normalisation(means, stds)

@@ -1,0 +1,200 @@
+"""VideoReward: a clip and a caption in, visual quality, motion quality and text alignment out."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+
+import torch
+
+from .clip import PreparedClip
+from .errors import CaptionError, ClipError, VideoAlignError
+from .qwen2vl_network import Qwen2VLRewardNetwork
+from .reward_tokenizer import RewardTokenizer
+from .scores import ClipScores, clip_scores
+from .settings import RewardSettings
+
+# Captions of one clip that share a forward pass after the clip's own part.
+CAPTION_BATCH = 16
+
+
+class VideoReward:
+    """A loaded reward model. Make one with ``load_video_reward``.
+
+    Under causal attention VQ and MQ cannot depend on the caption, which comes after them; so a clip with several
+    captions is read once, and only what differs between the captions runs again.
+    """
+
+    def __init__(self, network: Qwen2VLRewardNetwork, tokenizer: RewardTokenizer, settings: RewardSettings) -> None:
+        self.network = network
+        self.tokenizer = tokenizer
+        self.settings = settings
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights are."""
+        return self.network.rm_head.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the weights and of the arithmetic; rewards themselves are float32."""
+        return self.network.rm_head.weight.dtype
+
+    def score(self, clips: Sequence[object], captions: Sequence[str | None], fps: float | None = None) -> list[ClipScores]:
+        """Score clips against one caption each.
+
+        Args:
+            clips: paths, binary file objects, PyAV containers, ``Frames`` or ``PreparedClip``.
+            captions: one for each clip; None scores VQ and MQ only.
+            fps: overrides the clips' own frame rate, in frames per second.
+
+        Raises:
+            ClipError, CaptionError: an input cannot be scored; nothing is returned for the others either (use
+                ``score_stream`` to go on after a failure).
+        """
+        from .scoring_stream import Request, score_stream
+
+        if len(clips) != len(captions):
+            raise CaptionError(f"There are {len(clips)} clips and {len(captions)} captions; give one caption (or None) for each clip.")
+        requests = [Request(clip, (caption,), fps) for clip, caption in zip(clips, captions, strict=True)]
+        results = []
+        for _, result in score_stream(self, requests):
+            if isinstance(result, VideoAlignError):
+                raise result
+            results.extend(result)
+        return results
+
+    def score_captions(self, clip: object, captions: Sequence[str], fps: float | None = None) -> list[ClipScores]:
+        """Score one clip against many captions; the clip is read once. Arguments and errors as in ``score``."""
+        from .clip import prepare_clip
+
+        return self.score_prepared([prepare_clip(clip, self.settings.sampling, fps)], [tuple(captions)])[0]
+
+    def check_caption(self, caption: str | None) -> None:
+        """Refuse a caption that cannot be judged.
+
+        Raises:
+            CaptionError: it is empty or not a string, or this model needs one and there is none.
+        """
+        if caption is None:
+            if self.settings.reward_token != "special":
+                raise CaptionError("This reward model reads all its scores after the caption; give one.")
+        elif not isinstance(caption, str):
+            raise CaptionError(f"A caption must be text; got {type(caption).__name__}.")
+        elif not caption.strip():
+            raise CaptionError("The caption is empty; TA of an empty caption means nothing. Leave it out to get VQ and MQ only.")
+
+    @torch.no_grad()
+    def score_prepared(
+        self, clips: Sequence[PreparedClip], captions: Sequence[Sequence[str | None]], check: bool = True
+    ) -> list[list[ClipScores]]:
+        """Score prepared clips in one batch, each against its own captions.
+
+        Args:
+            captions: for each clip, its captions. Clips with one caption share a (right-padded) forward pass.
+            check: refuse empty captions; the official code scores them.
+        """
+        for caption in (caption for own in captions for caption in own) if check else ():
+            self.check_caption(caption)
+        raw: list[list[list[float]]] = [[] for _ in clips]
+        single = [index for index, own in enumerate(captions) if len(own) == 1]
+        if single:
+            rewards = self.raw_rewards([clips[index] for index in single], [captions[index][0] for index in single])
+            for index, row in zip(single, rewards, strict=True):
+                raw[index] = [row.tolist()]
+        for index, own in enumerate(captions):
+            if len(own) > 1:
+                raw[index] = self._reuse_clip(clips[index], own)
+        return [
+            [self._result(row, caption, clip) for row, caption in zip(rows, own, strict=True)]
+            for rows, own, clip in zip(raw, captions, clips, strict=True)
+        ]
+
+    def raw_rewards(self, clips: Sequence[PreparedClip], captions: Sequence[str | None]) -> list[torch.Tensor]:
+        """Raw rewards of clips and captions, one forward pass, differentiable with respect to the clips' frames.
+
+        Returns:
+            for each clip a float32 tensor [3] (VQ, MQ, TA), or [2] where the caption is None.
+        """
+        ids = [self._ids(clip, caption) for clip, caption in zip(clips, captions, strict=True)]
+        embeddings = [self._embed(row, clip) for row, clip in zip(ids, clips, strict=True)]
+        longest = max(len(row) for row in ids)
+        mask = None
+        if any(len(row) < longest for row in ids):
+            mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids], device=self.device)
+        padding = self._pad_embedding()
+        batch = torch.stack([torch.cat([row, padding.expand(longest - len(row), -1)]) for row in embeddings])
+        hidden = self.network.read(batch, mask)
+        return [self._head(hidden[index], self._reward_positions(row)) for index, row in enumerate(ids)]
+
+    def _reuse_clip(self, clip: PreparedClip, captions: Sequence[str]) -> list[list[float]]:
+        from transformers import DynamicCache
+
+        ids = [self._ids(clip, caption) for caption in captions]
+        shared = _common_prefix(ids)
+        cache = DynamicCache()
+        features = self.network.embed_clip(clip.patches, clip.grid)
+        prefix = self.network.read(self._embed(ids[0][:shared], clip, features)[None], cache=cache)[0]
+        rows = []
+        for start in range(0, len(ids), CAPTION_BATCH):
+            group = [row[shared:] for row in ids[start : start + CAPTION_BATCH]]
+            longest = max(map(len, group))
+            padded = [row + [self.tokenizer.pad_token_id] * (longest - len(row)) for row in group]
+            # The forward pass appends to the cache, so every group but the last gets a copy.
+            own = cache if start + CAPTION_BATCH >= len(ids) else copy.deepcopy(cache)
+            own.batch_repeat_interleave(len(group))
+            embeddings = self.network.embed_tokens(torch.tensor(padded, device=self.device))
+            mask = None
+            if any(len(row) < longest for row in group):
+                mask = torch.tensor([[1] * (shared + len(row)) + [0] * (longest - len(row)) for row in group], device=self.device)
+            suffixes = self.network.read(embeddings, mask, own)
+            for row, suffix in zip(ids[start : start + CAPTION_BATCH], suffixes, strict=True):
+                hidden = torch.cat([prefix, suffix])
+                rows.append(self._head(hidden, self._reward_positions(row)).tolist())
+        return rows
+
+    def _ids(self, clip: PreparedClip, caption: str | None) -> list[int]:
+        ids = self.tokenizer.encode(caption or "", clip.video_tokens)
+        if caption is None:  # nothing after the motion token can reach VQ and MQ
+            ids = ids[: ids.index(self.tokenizer.reward_token_ids[1]) + 1]
+        if len(ids) > self.network.max_positions:
+            if clip.video_tokens > self.network.max_positions // 2:
+                raise ClipError(
+                    f"The clip takes {clip.video_tokens} tokens ({len(clip.indices)} frames of {clip.size[1]}x{clip.size[0]}); the "
+                    f"model reads {self.network.max_positions}. Sample fewer frames (fps) or smaller ones (max_pixels)."
+                )
+            raise CaptionError(f"Clip and caption take {len(ids)} tokens; the model reads {self.network.max_positions}. Shorten the caption.")
+        return ids
+
+    def _embed(self, ids: list[int], clip: PreparedClip, features: torch.Tensor | None = None) -> torch.Tensor:
+        features = self.network.embed_clip(clip.patches, clip.grid) if features is None else features
+        tokens = self.network.embed_tokens(torch.tensor(ids, device=self.device))
+        start = ids.index(self.tokenizer.video_token_id)
+        return torch.cat([tokens[:start], features.to(tokens.dtype), tokens[start + clip.video_tokens :]])
+
+    def _pad_embedding(self) -> torch.Tensor:
+        return self.network.embed_tokens(torch.tensor([self.tokenizer.pad_token_id], device=self.device))
+
+    def _reward_positions(self, ids: list[int]) -> list[int]:
+        if self.settings.reward_token == "last":
+            return [len(ids) - 1]
+        return [ids.index(token) for token in self.tokenizer.reward_token_ids if token in ids]
+
+    def _head(self, hidden: torch.Tensor, positions: list[int]) -> torch.Tensor:
+        rewards = self.network.rewards(hidden[positions])
+        if self.settings.reward_token == "last":
+            return rewards[0]
+        # A shared output, or one for each dimension of which only the token's own counts.
+        return rewards[:, 0] if rewards.shape[1] == 1 else rewards.diagonal()
+
+    def _result(self, raw: list[float], caption: str | None, clip: PreparedClip) -> ClipScores:
+        if not all(map(torch.isfinite, torch.tensor(raw))):
+            raise ClipError(f"The model's scores are not finite in {self.dtype}; load it in bfloat16 or float32.")
+        return clip_scores(raw, self.settings.normalisation, caption, clip)
+
+
+def _common_prefix(rows: list[list[int]]) -> int:
+    """Tokens that all rows begin with, at least one short of the shortest row."""
+    first, last = min(rows), max(rows)
+    limit = min(map(len, rows)) - 1
+    return next((i for i in range(limit) if first[i] != last[i]), limit)

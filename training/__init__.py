@@ -1,0 +1,1 @@
+"""The command line, the trainers and their data."""
