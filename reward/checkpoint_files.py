@@ -54,7 +54,9 @@ def open_checkpoint(folder: Path, step: int | None = None, config_name: str = "m
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise CheckpointError(f"{folder} is not a folder. A VideoReward checkpoint is a folder with {config_name} and checkpoint-N/.")
+        raise CheckpointError(
+            f"{folder} is not a folder. A VideoReward checkpoint is a folder with {config_name} and checkpoint-N/."
+        )
     if re.fullmatch(r"checkpoint-\d+", folder.name) and (folder.parent / config_name).is_file():
         root, weights = folder.parent, folder
     else:
@@ -64,7 +66,9 @@ def open_checkpoint(folder: Path, step: int | None = None, config_name: str = "m
     has_adapter = (weights / ADAPTER).is_file() and (weights / NON_LORA).is_file()
     if not (weights / FULL_STATE).is_file() and not has_adapter:
         found = ", ".join(sorted(path.name for path in weights.iterdir())) or "nothing"
-        raise CheckpointError(f"{weights} holds {found}; expected {FULL_STATE}, or {ADAPTER} and {NON_LORA}. Download it again.")
+        raise CheckpointError(
+            f"{weights} holds {found}; expected {FULL_STATE}, or {ADAPTER} and {NON_LORA}. Download it again."
+        )
     return CheckpointFolder(root, weights, settings)
 
 
@@ -79,7 +83,9 @@ def _choose_step(root: Path, step: int | None) -> Path:
     if step is None:
         return steps[max(steps)]
     if step not in steps:
-        raise CheckpointError(f"{root} has no checkpoint-{step}; it has {', '.join(f'checkpoint-{n}' for n in sorted(steps))}.")
+        raise CheckpointError(
+            f"{root} has no checkpoint-{step}; it has {', '.join(f'checkpoint-{n}' for n in sorted(steps))}."
+        )
     return steps[step]
 
 
@@ -118,9 +124,13 @@ def download(repository: str, allow_download: bool, weights: bool) -> Path | Non
     except LocalEntryNotFoundError as error:
         if not allow_download:
             return None
-        raise CheckpointError(f"{repository} could not be downloaded ({error}). Check the network, or give a local folder.") from error
+        raise CheckpointError(
+            f"{repository} could not be downloaded ({error}). Check the network, or give a local folder."
+        ) from error
     except (HfHubHTTPError, OSError) as error:
-        raise CheckpointError(f"{repository} could not be downloaded ({error}). Check the name and the network.") from error
+        raise CheckpointError(
+            f"{repository} could not be downloaded ({error}). Check the name and the network."
+        ) from error
 
 
 def base_files(checkpoint: CheckpointFolder, base: Path | None):
@@ -158,7 +168,9 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
             f"Download it again from its authors. ({str(error).splitlines()[0]})"
         ) from None
     except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
-        raise CheckpointError(f"{path} cannot be read ({str(error).splitlines()[0]}): truncated or not a torch file. Download it again.") from None
+        raise CheckpointError(
+            f"{path} cannot be read ({str(error).splitlines()[0]}): truncated or not a torch file. Download it again."
+        ) from None
     if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
         raise CheckpointError(f"{path} does not hold a state dict (a mapping of names to tensors).")
     return state
@@ -173,7 +185,9 @@ def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}): truncated or not safetensors. Download it again.") from None
+        raise CheckpointError(
+            f"{path} cannot be read ({error}): truncated or not safetensors. Download it again."
+        ) from None
 
 
 def read_base_weights(base: Path | None, name: str) -> dict[str, torch.Tensor]:
@@ -183,7 +197,9 @@ def read_base_weights(base: Path | None, name: str) -> dict[str, torch.Tensor]:
         CheckpointError: there is no base folder, or no safetensors file in it.
     """
     if base is None:
-        raise CheckpointError(f"This checkpoint holds only what was trained; it needs the weights of {name}. Give its folder with --base, or --download.")
+        raise CheckpointError(
+            f"This checkpoint holds only what was trained; it needs the weights of {name}. Give its folder with --base, or --download."
+        )
     shards = sorted(base.glob("*.safetensors"))
     if not shards:
         raise CheckpointError(f"{base} holds no .safetensors weights of {name}. Download that model whole.")

@@ -23,7 +23,11 @@ def network_name(official: str) -> str:
     """``base_model.model.model.layers.0.mlp.up_proj.base_layer.weight`` -> ``language_model.layers.0.mlp.up_proj.weight``."""
     name = official.removeprefix(_PEFT_PREFIX).replace(".base_layer.", ".")
     # transformers 4.52 and later save the halves one level deeper.
-    for old, new in (("model.visual.", "visual."), ("model.language_model.", "language_model."), ("model.", "language_model.")):
+    for old, new in (
+        ("model.visual.", "visual."),
+        ("model.language_model.", "language_model."),
+        ("model.", "language_model."),
+    ):
         if name.startswith(old):
             return new + name.removeprefix(old)
     return name
@@ -96,13 +100,19 @@ def _check_names(found: set[str], expected: set[str]) -> None:
 def _check_adapters(adapters: dict[str, dict], expected: set[str], lora: LoraSettings | None) -> None:
     stray = sorted(name for name, pair in adapters.items() if name not in expected or set(pair) != {"A", "B"})
     if stray:
-        raise CheckpointError(f"{len(stray)} LoRA keys have no layer or no counterpart{_sample(stray)}; the checkpoint is incomplete.")
+        raise CheckpointError(
+            f"{len(stray)} LoRA keys have no layer or no counterpart{_sample(stray)}; the checkpoint is incomplete."
+        )
     if bool(adapters) != (lora is not None):
         found = "holds LoRA weights" if adapters else "holds no LoRA weights"
-        raise CheckpointError(f"The checkpoint {found}, but model_config.json says lora_enable = {str(lora is not None).lower()}.")
+        raise CheckpointError(
+            f"The checkpoint {found}, but model_config.json says lora_enable = {str(lora is not None).lower()}."
+        )
     ranks = {pair["A"].shape[0] for pair in adapters.values()}
     if adapters and ranks != {lora.rank}:
-        raise CheckpointError(f"The LoRA weights have rank {sorted(ranks)}, model_config.json says {lora.rank}; the scale would be wrong.")
+        raise CheckpointError(
+            f"The LoRA weights have rank {sorted(ranks)}, model_config.json says {lora.rank}; the scale would be wrong."
+        )
 
 
 def _sample(names: list[str]) -> str:

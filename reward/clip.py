@@ -84,7 +84,9 @@ def prepare_clip(source: object, sampling: FrameSampling, fps: float | None = No
         chosen = torch.from_numpy(decoded.frames).permute(0, 3, 1, 2)
         indices, total, rate = decoded.indices, decoded.total_frames, decoded.fps
     else:
-        raise ClipError(f"A clip is a path, a file object, a PyAV container or Frames(pixels, fps); got {type(source).__name__}.")
+        raise ClipError(
+            f"A clip is a path, a file object, a PyAV container or Frames(pixels, fps); got {type(source).__name__}."
+        )
     size = resized_size(chosen.shape[2], chosen.shape[3], sampling)
     patches, grid = patchify(normalise(resize_frames(chosen, size)))
     return PreparedClip(patches, grid, indices, size, total, rate)
@@ -94,10 +96,14 @@ def _choose(total: int, rate: float, sampling: FrameSampling) -> list[int]:
     return frame_indices(total, frame_count(total, rate, sampling))
 
 
-def _sample_given(clip: Frames, sampling: FrameSampling, fps: float | None) -> tuple[torch.Tensor, list[int], int, float]:
+def _sample_given(
+    clip: Frames, sampling: FrameSampling, fps: float | None
+) -> tuple[torch.Tensor, list[int], int, float]:
     pixels = torch.as_tensor(clip.pixels)
     if pixels.ndim != 4 or pixels.shape[3] not in (3, 4):
-        raise ClipError(f"{clip.name}: frames must be [T, H, W, 3] (RGB, channels last); got shape {list(pixels.shape)}.")
+        raise ClipError(
+            f"{clip.name}: frames must be [T, H, W, 3] (RGB, channels last); got shape {list(pixels.shape)}."
+        )
     if pixels.shape[0] == 0 or min(pixels.shape[1:3]) == 0:
         raise ClipError(f"{clip.name}: frames of shape {list(pixels.shape)} hold no pixels.")
     rate = check_fps(clip.fps if fps is None else fps, clip.name)
@@ -109,9 +115,13 @@ def _sample_given(clip: Frames, sampling: FrameSampling, fps: float | None) -> t
         raise ClipError(f"{clip.name}: frames must be uint8 (0..255) or float (0..1); got {chosen.dtype}.")
     low, high = chosen.detach().aminmax()
     if not (torch.isfinite(low) and torch.isfinite(high)):
-        raise ClipError(f"{clip.name} contains NaN or infinite pixels; the sampler or the VAE that made it has diverged.")
+        raise ClipError(
+            f"{clip.name} contains NaN or infinite pixels; the sampler or the VAE that made it has diverged."
+        )
     if low < -_RANGE_SLACK or high > 1 + _RANGE_SLACK:
         hint = "pass 0..255 values as uint8" if high > 2 else "bring them into 0..1 first"
-        raise ClipError(f"{clip.name}: float frames must lie in 0..1; found {low:.3g} to {high:.3g}. If that is meant, {hint}.")
+        raise ClipError(
+            f"{clip.name}: float frames must lie in 0..1; found {low:.3g} to {high:.3g}. If that is meant, {hint}."
+        )
     grey = chosen.float() * 255
     return round_straight_through(grey, grey.detach().clamp(0, 255).round()), indices, pixels.shape[0], rate

@@ -53,7 +53,9 @@ def save_converted(path: Path | str, reward: ConvertedReward) -> None:
             save_file(tensors, temporary, metadata)
     except (SafetensorError, OSError) as error:
         size = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
-        raise CheckpointError(f"{path} could not be written ({error}); it needs {size:.2f} GB. Nothing was left behind.") from error
+        raise CheckpointError(
+            f"{path} could not be written ({error}); it needs {size:.2f} GB. Nothing was left behind."
+        ) from error
 
 
 def load_converted(path: Path | str, device: torch.device | str = "cpu") -> ConvertedReward:
@@ -66,15 +68,24 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
         with safe_open(str(path), framework="pt", device=str(device)) as file:
             metadata = file.metadata() or {}
             if metadata.get("format") != FORMAT:
-                raise CheckpointError(f"{path} is not a converted VideoReward (format: {metadata.get('format')!r}). Make one with: videoalign convert")
+                raise CheckpointError(
+                    f"{path} is not a converted VideoReward (format: {metadata.get('format')!r}). Make one with: videoalign convert"
+                )
             if metadata.get("version") != VERSION:
-                raise CheckpointError(f"{path} has version {metadata.get('version')}, this program reads {VERSION}. Update it, or convert again.")
+                raise CheckpointError(
+                    f"{path} has version {metadata.get('version')}, this program reads {VERSION}. Update it, or convert again."
+                )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     except FileNotFoundError:
         raise CheckpointError(f"{path} does not exist.") from None
     except (SafetensorError, OSError) as error:
-        raise CheckpointError(f"{path} cannot be read ({error}): truncated or not safetensors. Convert or download it again.") from None
+        raise CheckpointError(
+            f"{path} cannot be read ({error}): truncated or not safetensors. Convert or download it again."
+        ) from None
     tokenizer = Tokenizer.from_str(bytes(tensors.pop(_TOKENIZER).cpu().tolist()).decode("utf-8"))
     return ConvertedReward(
-        RewardSettings.from_dict(json.loads(metadata["settings"])), json.loads(metadata["network_config"]), tokenizer, tensors
+        RewardSettings.from_dict(json.loads(metadata["settings"])),
+        json.loads(metadata["network_config"]),
+        tokenizer,
+        tensors,
     )

@@ -29,7 +29,9 @@ def frame_count(total_frames: int, clip_fps: float, sampling: FrameSampling) -> 
         ClipError: the clip has fewer than two frames, or fewer than a fixed ``num_frames`` can use.
     """
     if total_frames < FRAME_FACTOR:
-        raise ClipError(f"The clip has {total_frames} frame(s); VideoReward needs at least {FRAME_FACTOR} to judge motion.")
+        raise ClipError(
+            f"The clip has {total_frames} frame(s); VideoReward needs at least {FRAME_FACTOR} to judge motion."
+        )
     if sampling.num_frames is not None:
         count = round(sampling.num_frames / FRAME_FACTOR) * FRAME_FACTOR
         # The official code asks for an even count from an odd clip and then crashes; the next lower even count is

@@ -67,7 +67,10 @@ def load_video_reward(
 
 
 def read_official(
-    checkpoint: CheckpointFolder, base: Path | None = None, dtype: torch.dtype | None = None, allow_download: bool = False
+    checkpoint: CheckpointFolder,
+    base: Path | None = None,
+    dtype: torch.dtype | None = None,
+    allow_download: bool = False,
 ) -> ConvertedReward:
     """Read an official checkpoint and merge its LoRA; the result can be built or saved.
 
@@ -106,7 +109,9 @@ def build(
     network = _empty_network(reward.network_config, len(tokenizer), settings.output_dim)
     expected = network.state_dict()
     if set(reward.weights) != set(expected):
-        raise CheckpointError("The converted file does not hold the weights that its configuration names. Convert it again.")
+        raise CheckpointError(
+            "The converted file does not hold the weights that its configuration names. Convert it again."
+        )
     check_shapes(reward.weights, expected)
     weights = {name: tensor.to(device=device, dtype=dtype or own) for name, tensor in reward.weights.items()}
     network.load_state_dict(weights, assign=True)
@@ -131,7 +136,9 @@ def locate(source: str | Path, allow_download: bool = False) -> Path:
     if found is not None:
         return found
     places = ", ".join(str(path) for path in tried)
-    raise CheckpointError(f"No reward model at {places}. A name on the hub is fetched only with --download (allow_download=True).")
+    raise CheckpointError(
+        f"No reward model at {places}. A name on the hub is fetched only with --download (allow_download=True)."
+    )
 
 
 def _comfyui_model_folders() -> list[Path]:
@@ -145,12 +152,18 @@ def _comfyui_model_folders() -> list[Path]:
 
 def _assemble(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, torch.Tensor]:
     """Base weights, overlaid by what was trained without LoRA, plus the adapters."""
-    state = {network_name(name): tensor for name, tensor in read_base_weights(base, checkpoint.settings.base_model).items()}
+    state = {
+        network_name(name): tensor for name, tensor in read_base_weights(base, checkpoint.settings.base_model).items()
+    }
     state.pop("lm_head.weight", None)  # the base model's copy of the embedding; the trained one follows
     trained = read_pickle(checkpoint.weights / NON_LORA)
-    unknown = sorted(name for name in trained if network_name(name) not in state and not name.endswith("rm_head.weight"))
+    unknown = sorted(
+        name for name in trained if network_name(name) not in state and not name.endswith("rm_head.weight")
+    )
     if unknown:
-        raise CheckpointError(f"{checkpoint.weights / NON_LORA} trains {unknown[0]}, which the base model in {base} does not have.")
+        raise CheckpointError(
+            f"{checkpoint.weights / NON_LORA} trains {unknown[0]}, which the base model in {base} does not have."
+        )
     state.update({network_name(name): tensor for name, tensor in trained.items()})
     state.update(read_safetensors(checkpoint.weights / ADAPTER))
     return state

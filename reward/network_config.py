@@ -21,8 +21,12 @@ def config_from_weights(weights: dict[str, torch.Tensor]) -> dict:
     Raises:
         CheckpointError: the shapes are not those of a released Qwen2-VL, whose head sizes are fixed.
     """
-    layers = 1 + max((int(m[1]) for m in (re.match(r"language_model\.layers\.(\d+)\.", name) for name in weights) if m), default=-1)
-    depth = 1 + max((int(m[1]) for m in (re.match(r"visual\.blocks\.(\d+)\.", name) for name in weights) if m), default=-1)
+    layers = 1 + max(
+        (int(m[1]) for m in (re.match(r"language_model\.layers\.(\d+)\.", name) for name in weights) if m), default=-1
+    )
+    depth = 1 + max(
+        (int(m[1]) for m in (re.match(r"visual\.blocks\.(\d+)\.", name) for name in weights) if m), default=-1
+    )
     try:
         hidden = weights["language_model.norm.weight"].shape[0]
         keys = weights["language_model.layers.0.self_attn.k_proj.weight"].shape[0]
@@ -32,7 +36,9 @@ def config_from_weights(weights: dict[str, torch.Tensor]) -> dict:
     except KeyError as error:
         raise CheckpointError(f"The checkpoint has no {error}; it is not a Qwen2-VL reward model.") from None
     if hidden % _TEXT_HEAD_DIM or keys % _TEXT_HEAD_DIM or embed % _VISION_HEAD_DIM:
-        raise CheckpointError("The checkpoint is not of a released Qwen2-VL size; give the folder of its base model with --base.")
+        raise CheckpointError(
+            "The checkpoint is not of a released Qwen2-VL size; give the folder of its base model with --base."
+        )
     return {
         "model_type": "qwen2_vl",
         "hidden_size": hidden,

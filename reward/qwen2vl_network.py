@@ -99,7 +99,9 @@ class Qwen2VLRewardNetwork(nn.Module):
         return F.linear(hidden.float(), self.rm_head.weight.float())
 
     def _attend(self, attention: nn.Module, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-        q, k, v = rearrange(attention.qkv(hidden), "t n (three head d) -> three t head n d", three=3, head=self.vision_heads)
+        q, k, v = rearrange(
+            attention.qkv(hidden), "t n (three head d) -> three t head n d", three=3, head=self.vision_heads
+        )
         q, k = _rotate(q, cos, sin), _rotate(k, cos, sin)
         mixed = F.scaled_dot_product_attention(q, k, v)
         return attention.proj(rearrange(mixed, "t head n d -> t n (head d)"))
@@ -129,7 +131,11 @@ def _inverse_frequencies(dim: int, theta: float) -> torch.Tensor:
 def _sub_configs(config: dict, vocabulary: int):
     from transformers import Qwen2VLConfig
 
-    values = {key: value for key, value in config.items() if key not in ("architectures", "transformers_version", "model_type")}
+    values = {
+        key: value
+        for key, value in config.items()
+        if key not in ("architectures", "transformers_version", "model_type")
+    }
     values["vocab_size"] = vocabulary
     if "text_config" in values:
         values["text_config"] = {**values["text_config"], "vocab_size": vocabulary}

@@ -57,7 +57,9 @@ class RewardTokenizer:
                 try:
                     ids += self._plain.encode(text, add_special_tokens=False).ids
                 except (TypeError, UnicodeError):
-                    raise CaptionError(f"The caption {caption[:60]!r} is not valid text; it holds a lone surrogate. Re-save it as UTF-8.") from None
+                    raise CaptionError(
+                        f"The caption {caption[:60]!r} is not valid text; it holds a lone surrogate. Re-save it as UTF-8."
+                    ) from None
         return ids
 
     def to_json(self) -> str:
@@ -81,7 +83,9 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
 
             return AutoTokenizer.from_pretrained(str(folder), local_files_only=True).backend_tokenizer
     except Exception as error:  # tokenizers raises bare Exception on damaged files
-        raise CheckpointError(f"The tokenizer files in {folder} cannot be read ({error}). Download them again.") from error
+        raise CheckpointError(
+            f"The tokenizer files in {folder} cannot be read ({error}). Download them again."
+        ) from error
     return None
 
 

@@ -58,7 +58,9 @@ def score_stream(
             refill()
             while waiting:
                 window = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
-                ready = [(request, future.result() if future else _prepare(model, request)) for request, future in window]
+                ready = [
+                    (request, future.result() if future else _prepare(model, request)) for request, future in window
+                ]
                 refill()  # the next window is decoded while this one is scored
                 yield from _score_window(model, ready)
         finally:
@@ -92,7 +94,9 @@ def _score_window(model: VideoReward, ready: list[tuple[Request, PreparedClip | 
 
 def _score_group(model: VideoReward, ready: list, group: list[int]) -> dict[int, list[ClipScores] | VideoAlignError]:
     try:
-        scores = model.score_prepared([ready[index][1] for index in group], [ready[index][0].captions for index in group])
+        scores = model.score_prepared(
+            [ready[index][1] for index in group], [ready[index][0].captions for index in group]
+        )
         return dict(zip(group, scores, strict=True))
     except VideoAlignError as error:
         if len(group) == 1:

@@ -40,7 +40,7 @@ class FrameSampling:
             raise CheckpointError(f"The sampling rate is {self.fps} fps; it must be a positive number.")
         if self.num_frames is not None and not self.num_frames >= 2:
             raise CheckpointError(f"num_frames is {self.num_frames}; at least 2 frames are needed to judge motion.")
-        if not 0 < self.max_pixels:
+        if not self.max_pixels > 0:
             raise CheckpointError(f"max_pixels is {self.max_pixels}; it must be positive.")
 
 
@@ -101,7 +101,9 @@ class RewardSettings:
         try:
             config = json.loads(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            raise CheckpointError(f"{path} is missing. A VideoReward folder holds model_config.json and checkpoint-N/.") from None
+            raise CheckpointError(
+                f"{path} is missing. A VideoReward folder holds model_config.json and checkpoint-N/."
+            ) from None
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path} is not valid JSON ({error}). Download the file again.") from None
         for section in ("data_config", "model_config"):
@@ -145,5 +147,7 @@ def _normalisation(section: dict | None) -> Normalisation:
         means = tuple(float(section[f"{name}_mean"]) for name in DIMENSIONS)
         stds = tuple(float(section[f"{name}_std"]) for name in DIMENSIONS)
     except KeyError as error:
-        raise CheckpointError(f"model_config.json: inference_config lacks {error}; it needs a mean and a std each for VQ, MQ, TA.") from None
+        raise CheckpointError(
+            f"model_config.json: inference_config lacks {error}; it needs a mean and a std each for VQ, MQ, TA."
+        ) from None
     return Normalisation(means, stds)

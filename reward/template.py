@@ -42,7 +42,9 @@ class PromptTemplate:
     def from_text(cls, text: str) -> PromptTemplate:
         """Wrap a rating text (it contains ``{text_prompt}`` once) in the chat frame, the video first."""
         if text.count(CAPTION_FIELD) != 1:
-            raise CheckpointError(f"The prompt template has {text.count(CAPTION_FIELD)} places {CAPTION_FIELD}; it needs exactly one.")
+            raise CheckpointError(
+                f"The prompt template has {text.count(CAPTION_FIELD)} places {CAPTION_FIELD}; it needs exactly one."
+            )
         return cls(tuple(_CONTROL.split(_BEFORE + text + _AFTER)))
 
     @property
@@ -63,6 +65,8 @@ def load_template(name_or_text: str) -> PromptTemplate:
     path = TEMPLATE_FOLDER / f"{name_or_text}.txt"
     if not re.fullmatch(r"\w+", name_or_text) or not path.is_file():
         known = ", ".join(sorted(file.stem for file in TEMPLATE_FOLDER.glob("*.txt")))
-        raise CheckpointError(f"The checkpoint asks for the prompt template '{name_or_text}'; known templates: {known}.")
+        raise CheckpointError(
+            f"The checkpoint asks for the prompt template '{name_or_text}'; known templates: {known}."
+        )
     # Bytes, not text mode: newline translation would change the prompt.
     return PromptTemplate.from_text(path.read_bytes().decode("utf-8"))

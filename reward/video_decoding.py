@@ -74,7 +74,9 @@ def decode_frames(
             indices = choose(total, rate)
             frames = _decode_wanted(container, stream, table, sorted(set(indices)), name)
     except av.error.FFmpegError as error:
-        raise ClipError(f"{name} cannot be decoded ({error.strerror or error}): it is damaged, incomplete or not a video.") from error
+        raise ClipError(
+            f"{name} cannot be decoded ({error.strerror or error}): it is damaged, incomplete or not a video."
+        ) from error
     return DecodedFrames(np.stack([frames[index] for index in indices]), indices, total, rate)
 
 
@@ -111,7 +113,9 @@ def _open(source: object, name: str):
         if path.is_dir():
             raise ClipError(f"{name} is a folder, not a video file.")
         if not path.exists():
-            raise ClipError(f"{name} does not exist. Check the path; a relative one starts at the manifest or at the current folder.")
+            raise ClipError(
+                f"{name} does not exist. Check the path; a relative one starts at the manifest or at the current folder."
+            )
         if path.stat().st_size == 0:
             raise ClipError(f"{name} is empty (0 bytes).")
         source = str(path)
@@ -185,7 +189,9 @@ def _decode_wanted(container, stream, table: _PacketTable, wanted: list[int], na
     return frames
 
 
-def _decode_by_seeking(container, stream, table: _PacketTable, wanted: list[int], frames: dict[int, np.ndarray]) -> None:
+def _decode_by_seeking(
+    container, stream, table: _PacketTable, wanted: list[int], frames: dict[int, np.ndarray]
+) -> None:
     position = None  # time of the last decoded frame
     decoded = iter(())
     for index in wanted:

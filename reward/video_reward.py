@@ -40,7 +40,9 @@ class VideoReward:
         """Type of the weights and of the arithmetic; rewards themselves are float32."""
         return self.network.rm_head.weight.dtype
 
-    def score(self, clips: Sequence[object], captions: Sequence[str | None], fps: float | None = None) -> list[ClipScores]:
+    def score(
+        self, clips: Sequence[object], captions: Sequence[str | None], fps: float | None = None
+    ) -> list[ClipScores]:
         """Score clips against one caption each.
 
         Args:
@@ -55,7 +57,9 @@ class VideoReward:
         from .scoring_stream import Request, score_stream
 
         if len(clips) != len(captions):
-            raise CaptionError(f"There are {len(clips)} clips and {len(captions)} captions; give one caption (or None) for each clip.")
+            raise CaptionError(
+                f"There are {len(clips)} clips and {len(captions)} captions; give one caption (or None) for each clip."
+            )
         requests = [Request(clip, (caption,), fps) for clip, caption in zip(clips, captions, strict=True)]
         results = []
         for _, result in score_stream(self, requests):
@@ -82,7 +86,9 @@ class VideoReward:
         elif not isinstance(caption, str):
             raise CaptionError(f"A caption must be text; got {type(caption).__name__}.")
         elif not caption.strip():
-            raise CaptionError("The caption is empty; TA of an empty caption means nothing. Leave it out to get VQ and MQ only.")
+            raise CaptionError(
+                "The caption is empty; TA of an empty caption means nothing. Leave it out to get VQ and MQ only."
+            )
 
     @torch.no_grad()
     def score_prepared(
@@ -146,7 +152,9 @@ class VideoReward:
             embeddings = self.network.embed_tokens(torch.tensor(padded, device=self.device))
             mask = None
             if any(len(row) < longest for row in group):
-                mask = torch.tensor([[1] * (shared + len(row)) + [0] * (longest - len(row)) for row in group], device=self.device)
+                mask = torch.tensor(
+                    [[1] * (shared + len(row)) + [0] * (longest - len(row)) for row in group], device=self.device
+                )
             suffixes = self.network.read(embeddings, mask, own)
             for row, suffix in zip(ids[start : start + CAPTION_BATCH], suffixes, strict=True):
                 hidden = torch.cat([prefix, suffix])
@@ -163,7 +171,9 @@ class VideoReward:
                     f"The clip takes {clip.video_tokens} tokens ({len(clip.indices)} frames of {clip.size[1]}x{clip.size[0]}); the "
                     f"model reads {self.network.max_positions}. Sample fewer frames (fps) or smaller ones (max_pixels)."
                 )
-            raise CaptionError(f"Clip and caption take {len(ids)} tokens; the model reads {self.network.max_positions}. Shorten the caption.")
+            raise CaptionError(
+                f"Clip and caption take {len(ids)} tokens; the model reads {self.network.max_positions}. Shorten the caption."
+            )
         return ids
 
     def _embed(self, ids: list[int], clip: PreparedClip, features: torch.Tensor | None = None) -> torch.Tensor:

@@ -1,0 +1,52 @@
+"""``videoalign``: one command line, a module for each command, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+COMMANDS = {
+    "score": ("score_command", "Score clips: visual quality, motion quality, text alignment."),
+    "convert": ("convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
+    "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run ``videoalign COMMAND ...`` and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        from .. import __version__
+
+        print(__version__)
+        return 0
+    name = arguments[0]
+    if name not in COMMANDS:
+        print(f"videoalign: there is no command '{name}'.\n\n{_usage()}", file=sys.stderr)
+        return 2
+    command = importlib.import_module(f".{COMMANDS[name][0]}", __package__)
+    from ..reward.errors import VideoAlignError
+    from .config import ConfigError, parse_command
+
+    try:
+        return command.run(parse_command(command.Config, name, arguments[1:]))
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except VideoAlignError as error:
+        print(f"videoalign {name}: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        sys.stderr.close()
+        return 1
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    return (
+        "usage: videoalign COMMAND [options]\n\n" + "\n".join(lines) + "\n\nEach command has --help and --print-config."
+    )

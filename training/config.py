@@ -1,0 +1,191 @@
+"""One form of configuration for every command: a strict pydantic model, a TOML file, and command-line overrides.
+
+The model is the manual: each field has a description with its unit, unknown keys are refused, and both the command
+line's options and the documented TOML (``--print-config``) are made from it. Precedence: options, file, defaults.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import sys
+import types
+import typing
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+
+class CommandConfig(BaseModel):
+    """Base of all configurations: unknown keys are errors, values are checked."""
+
+    model_config = ConfigDict(extra="forbid", validate_default=False)
+
+
+def positional(**kwargs: object) -> FieldInfo:
+    """A field that the command line takes without an option name."""
+    return Field(json_schema_extra={"positional": True}, **kwargs)
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; the text says which key, what was found and what is allowed."""
+
+
+def parse_command(config_class: type[CommandConfig], command: str, arguments: list[str]) -> CommandConfig:
+    """Read the configuration of one command from its command line (and the TOML file that it names).
+
+    Raises:
+        ConfigError: an unknown key or a value out of range, in the file or on the command line.
+        SystemExit: after ``--help`` or ``--print-config`` (0), or on an option that does not exist (2).
+    """
+    parser = argparse.ArgumentParser(
+        prog=f"videoalign {command}",
+        description=inspect.cleandoc(config_class.__doc__ or ""),
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--config", metavar="FILE.toml", help="Read options from a TOML file; options given here win.")
+    parser.add_argument(
+        "--print-config", action="store_true", help="Print all options as a documented TOML file and exit."
+    )
+    _add_options(parser, config_class, ())
+    given = vars(parser.parse_args(arguments))
+    file, print_config = given.pop("config"), given.pop("print_config")
+    if print_config:
+        sys.stdout.write(documented_toml(config_class))
+        raise SystemExit(0)
+    values = _read_toml(Path(file), config_class) if file else {}
+    for path, value in given.items():
+        *sections, name = path.split(".")
+        target = values
+        for section in sections:
+            target = target.setdefault(section, {})
+        target[name] = value
+    return validate(config_class, values, file or f"videoalign {command}")
+
+
+def validate(config_class: type[CommandConfig], values: dict, source: str) -> CommandConfig:
+    """Build a configuration; errors name ``source`` and the key.
+
+    Raises:
+        ConfigError: see the module's description.
+    """
+    try:
+        return config_class.model_validate(values)
+    except ValidationError as error:
+        lines = [_explain(problem, config_class) for problem in error.errors()]
+        raise ConfigError(f"{source}: " + "; ".join(lines)) from None
+
+
+def documented_toml(config_class: type[CommandConfig]) -> str:
+    """Every option with its description and default, as a TOML file that parses back to the defaults."""
+    lines, sections = [f"# {line}".rstrip() for line in inspect.cleandoc(config_class.__doc__ or "").splitlines()], []
+    _document(config_class, (), lines, sections)
+    return "\n".join([*lines, *sections]).rstrip() + "\n"
+
+
+def _document(config_class: type[BaseModel], path: tuple[str, ...], lines: list[str], sections: list[str]) -> None:
+    for name, field in _fields(config_class):
+        inner = _model_of(field.annotation)
+        if inner is not None:
+            own: list[str] = ["", f"[{'.'.join((*path, name))}]"]
+            _document(inner, (*path, name), own, sections)
+            sections.extend(own)
+            continue
+        default = field.get_default(call_default_factory=True)
+        lines += ["", f"# {field.description or ''}".rstrip()]
+        unset = default is None or default is PydanticUndefined
+        lines.append(f"# {name} =" if unset else f"{name} = {_toml_value(default)}")
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(_toml_value(item) for item in value) + "]"
+    text = str(value).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{text}"'
+
+
+def _add_options(parser: argparse.ArgumentParser, config_class: type[BaseModel], path: tuple[str, ...]) -> None:
+    for name, field in _fields(config_class):
+        inner = _model_of(field.annotation)
+        if inner is not None:
+            _add_options(parser, inner, (*path, name))
+            continue
+        key = ".".join((*path, name))
+        annotation = _plain(field.annotation)
+        options: dict = {"dest": key, "default": argparse.SUPPRESS, "help": _help(field)}
+        is_list = typing.get_origin(annotation) in (list, tuple)
+        if (field.json_schema_extra or {}).get("positional"):
+            options.pop("dest")
+            options["default"] = []
+            parser.add_argument(key, nargs="*" if is_list else None, metavar=name.upper(), **options)
+            continue
+        if annotation is bool:
+            options["action"] = argparse.BooleanOptionalAction
+        elif typing.get_origin(annotation) is typing.Literal:
+            options["metavar"] = "{" + ",".join(map(str, typing.get_args(annotation))) + "}"
+        else:
+            options["metavar"] = {int: "N", float: "X", Path: "PATH"}.get(annotation, "TEXT")
+        if is_list:
+            options["action"] = "append"
+        parser.add_argument("--" + key.replace("_", "-"), **options)
+
+
+def _fields(config_class: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+    """Fields by the name that users write: an alias where the field's own name is taken (``json``)."""
+    return [(field.alias or name, field) for name, field in config_class.model_fields.items()]
+
+
+def _help(field: FieldInfo) -> str:
+    default = field.get_default(call_default_factory=True)
+    text = field.description or ""
+    if default not in (None, PydanticUndefined, [], (), False):
+        text += f" Default: {default}."
+    return text.replace("%", "%%")
+
+
+def _plain(annotation: object) -> object:
+    """``X | None`` -> X."""
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        kinds = [kind for kind in typing.get_args(annotation) if kind is not type(None)]
+        return kinds[0] if kinds else annotation
+    return annotation
+
+
+def _model_of(annotation: object) -> type[BaseModel] | None:
+    plain = _plain(annotation)
+    return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
+
+
+def _read_toml(path: Path, config_class: type[CommandConfig]) -> dict:
+    if sys.version_info >= (3, 11):
+        import tomllib
+    else:
+        import tomli as tomllib
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"{path} does not exist. --print-config prints a file to start from.") from None
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _explain(problem: dict, config_class: type[CommandConfig]) -> str:
+    location = [str(part) for part in problem["loc"]]
+    key = ".".join(location)
+    if problem["type"] == "extra_forbidden":
+        holder: type[BaseModel] | None = config_class
+        for part in location[:-1]:
+            holder = _model_of(holder.model_fields[part].annotation) if holder and part in holder.model_fields else None
+        close = difflib.get_close_matches(location[-1], [name for name, _ in _fields(holder)] if holder else [], n=1)
+        return f"unknown key '{key}'" + (f" (did you mean '{close[0]}'?)" if close else "")
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    found = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
+    return f"{key}: {message}{found}" if key else message.removeprefix("value error, ")
