@@ -7,6 +7,8 @@ text positions are plain 1-D: the official forward passes no position ids, so al
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
@@ -55,12 +57,30 @@ class Qwen2VLRewardNetwork(nn.Module):
                     if hasattr(module, name):
                         setattr(module, name, rounded)
 
-    def embed_clip(self, patches: torch.Tensor, grid: tuple[int, int, int]) -> torch.Tensor:
-        """Vision features of one clip: patches [t * h * w, 1176] -> [t * h * w / 4, hidden]."""
-        t, h, w = grid
+    def embed_clips(self, patches: Sequence[torch.Tensor], grids: Sequence[tuple[int, int, int]]) -> list[torch.Tensor]:
+        """Vision features of clips; those of one frame size share a pass, whatever their lengths.
+
+        Args:
+            patches: for each clip [t * h * w, 1176].
+            grids: for each clip (t, h, w) in patches.
+
+        Returns:
+            for each clip [t * h * w / 4, hidden].
+        """
+        features: list[torch.Tensor | None] = [None] * len(grids)
+        by_size: dict[tuple[int, int], list[int]] = {}
+        for index, (_, h, w) in enumerate(grids):
+            by_size.setdefault((h, w), []).append(index)
         weight = self.rm_head.weight
-        hidden = self.visual.patch_embed(patches.to(device=weight.device, dtype=weight.dtype))
-        hidden = rearrange(hidden, "(t n) d -> t n d", t=t)
+        for (h, w), members in by_size.items():
+            together = torch.cat([patches[index].to(device=weight.device, dtype=weight.dtype) for index in members])
+            lengths = [grids[index][0] * h * w // 4 for index in members]
+            for index, own in zip(members, self._vision(together, h, w).split(lengths), strict=True):
+                features[index] = own
+        return features
+
+    def _vision(self, patches: torch.Tensor, h: int, w: int) -> torch.Tensor:
+        hidden = rearrange(self.visual.patch_embed(patches), "(t n) d -> t n d", n=h * w)
         cos, sin = self._vision_rotary(h, w, hidden.device)
         for block in self.visual.blocks:
             hidden = hidden + self._attend(block.attn, block.norm1(hidden), cos, sin)

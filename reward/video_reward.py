@@ -123,7 +123,8 @@ class VideoReward:
             for each clip a float32 tensor [3] (VQ, MQ, TA), or [2] where the caption is None.
         """
         ids = [self._ids(clip, caption) for clip, caption in zip(clips, captions, strict=True)]
-        embeddings = [self._embed(row, clip) for row, clip in zip(ids, clips, strict=True)]
+        features = self.network.embed_clips([clip.patches for clip in clips], [clip.grid for clip in clips])
+        embeddings = [self._embed(*row) for row in zip(ids, clips, features, strict=True)]
         longest = max(len(row) for row in ids)
         mask = None
         if any(len(row) < longest for row in ids):
@@ -139,7 +140,7 @@ class VideoReward:
         ids = [self._ids(clip, caption) for caption in captions]
         shared = _common_prefix(ids)
         cache = DynamicCache()
-        features = self.network.embed_clip(clip.patches, clip.grid)
+        features = self.network.embed_clips([clip.patches], [clip.grid])[0]
         prefix = self.network.read(self._embed(ids[0][:shared], clip, features)[None], cache=cache)[0]
         rows = []
         for start in range(0, len(ids), CAPTION_BATCH):
@@ -176,8 +177,7 @@ class VideoReward:
             )
         return ids
 
-    def _embed(self, ids: list[int], clip: PreparedClip, features: torch.Tensor | None = None) -> torch.Tensor:
-        features = self.network.embed_clip(clip.patches, clip.grid) if features is None else features
+    def _embed(self, ids: list[int], clip: PreparedClip, features: torch.Tensor) -> torch.Tensor:
         tokens = self.network.embed_tokens(torch.tensor(ids, device=self.device))
         start = ids.index(self.tokenizer.video_token_id)
         return torch.cat([tokens[:start], features.to(tokens.dtype), tokens[start + clip.video_tokens :]])
