@@ -81,10 +81,7 @@ def read_official(
     settings = checkpoint.settings
     base = find_base(checkpoint, base, allow_download)
     config, tokenizer = base_files(checkpoint, base)
-    if checkpoint.is_full:
-        state = read_pickle(checkpoint.weights / FULL_STATE)
-    else:
-        state = _assemble(checkpoint, base)
+    state = read_state(checkpoint, base)
     if config is None:
         config = config_from_weights({network_name(name): tensor for name, tensor in state.items()})
     template = load_template(settings.template)
@@ -150,8 +147,13 @@ def _comfyui_model_folders() -> list[Path]:
     return folders
 
 
-def _assemble(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, torch.Tensor]:
-    """Base weights, overlaid by what was trained without LoRA, plus the adapters."""
+def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, torch.Tensor]:
+    """All weights of an official checkpoint under official (or already renamed) names, adapters not merged.
+
+    The adapter layout is the base model's weights, overlaid by what was trained without LoRA, plus the adapters.
+    """
+    if checkpoint.is_full:
+        return read_pickle(checkpoint.weights / FULL_STATE)
     state = {
         network_name(name): tensor for name, tensor in read_base_weights(base, checkpoint.settings.base_model).items()
     }

@@ -8,6 +8,7 @@ import sys
 COMMANDS = {
     "score": ("score_command", "Score clips: visual quality, motion quality, text alignment."),
     "convert": ("convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
+    "train video-reward": ("train_video_reward_command", "Train a VideoReward from preference pairs."),
     "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
 }
 
@@ -23,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
-    name = arguments[0]
+    words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
+    name, rest = " ".join(arguments[:words]), arguments[words:]
     if name not in COMMANDS:
         print(f"videoalign: there is no command '{name}'.\n\n{_usage()}", file=sys.stderr)
         return 2
@@ -32,7 +34,7 @@ def main(arguments: list[str] | None = None) -> int:
     from .config import ConfigError, parse_command
 
     try:
-        return command.run(parse_command(command.Config, name, arguments[1:]))
+        return command.run(parse_command(command.Config, name, rest))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2

@@ -52,17 +52,25 @@ def parse_command(config_class: type[CommandConfig], command: str, arguments: li
         "--print-config", action="store_true", help="Print all options as a documented TOML file and exit."
     )
     _add_options(parser, config_class, ())
-    given = vars(parser.parse_args(arguments))
+    # Intermixed: clips may stand before, between and after the options.
+    known, unknown = parser.parse_known_intermixed_args(arguments)
+    given = vars(known)
     file, print_config = given.pop("config"), given.pop("print_config")
+    if unknown:
+        raise ConfigError(f"videoalign {command}: " + _explain_argument(unknown[0], parser))
     if print_config:
         sys.stdout.write(documented_toml(config_class))
         raise SystemExit(0)
-    values = _read_toml(Path(file), config_class) if file else {}
+    values = _read_toml(Path(file)) if file else {}
     for path, value in given.items():
+        if value in (None, []):  # a positional that is not on the command line may stand in the file
+            continue
         *sections, name = path.split(".")
         target = values
         for section in sections:
             target = target.setdefault(section, {})
+            if not isinstance(target, dict):
+                raise ConfigError(f"{file}: '{section}' must be a section [{section}], got {target!r}")
         target[name] = value
     return validate(config_class, values, file or f"videoalign {command}")
 
@@ -124,8 +132,7 @@ def _add_options(parser: argparse.ArgumentParser, config_class: type[BaseModel],
         is_list = typing.get_origin(annotation) in (list, tuple)
         if (field.json_schema_extra or {}).get("positional"):
             options.pop("dest")
-            options["default"] = []
-            parser.add_argument(key, nargs="*" if is_list else None, metavar=name.upper(), **options)
+            parser.add_argument(key, nargs="*" if is_list else "?", metavar=name.upper(), **options)
             continue
         if annotation is bool:
             options["action"] = argparse.BooleanOptionalAction
@@ -164,17 +171,25 @@ def _model_of(annotation: object) -> type[BaseModel] | None:
     return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
 
 
-def _read_toml(path: Path, config_class: type[CommandConfig]) -> dict:
+def _read_toml(path: Path) -> dict:
     if sys.version_info >= (3, 11):
         import tomllib
     else:
         import tomli as tomllib
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist. --print-config prints a file to start from.") from None
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path} is not valid TOML: {error}") from None
+
+
+def _explain_argument(argument: str, parser: argparse.ArgumentParser) -> str:
+    if not argument.startswith("-"):
+        return f"unexpected argument '{argument}'"
+    name = argument.split("=")[0]
+    close = difflib.get_close_matches(name, parser._option_string_actions, n=1)
+    return f"unknown option '{name}'" + (f" (did you mean '{close[0]}'?)" if close else "")
 
 
 def _explain(problem: dict, config_class: type[CommandConfig]) -> str:
@@ -186,6 +201,7 @@ def _explain(problem: dict, config_class: type[CommandConfig]) -> str:
             holder = _model_of(holder.model_fields[part].annotation) if holder and part in holder.model_fields else None
         close = difflib.get_close_matches(location[-1], [name for name, _ in _fields(holder)] if holder else [], n=1)
         return f"unknown key '{key}'" + (f" (did you mean '{close[0]}'?)" if close else "")
-    message = problem["msg"][0].lower() + problem["msg"][1:]
+    message = problem["msg"].removeprefix("Value error, ")
+    message = message[0].lower() + message[1:]
     found = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
-    return f"{key}: {message}{found}" if key else message.removeprefix("value error, ")
+    return f"{key}: {message}{found}" if key else message

@@ -3,13 +3,19 @@
 A run with ``--output scores.csv`` keeps the folder ``scores.csv.run``: ``run.json`` says with which model and settings,
 and each process appends finished rows to its own ``part-RANK-of-WORLD.jsonl``. A later run reads all parts, whatever
 their number, and goes on; the output is written from them once every row is there.
+
+A line of a part is ``{"row": {id, path, prompt, fps, file}, "result": {...}}``. ``file`` is the clip's size and time of
+change: a clip that was made anew under its old name is scored anew.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 from ..reward.atomic_file import replacing
@@ -22,6 +28,24 @@ CSV_COLUMNS = (
 )  # fmt: skip
 
 
+def check_output(output: Path, world: int, overwrite: bool) -> None:
+    """Refuse an output that cannot be used, before anything slow is done.
+
+    Raises:
+        VideoAlignError: another suffix, or the file exists and belongs to no unfinished run.
+    """
+    if output.suffix.lower() not in (".csv", ".jsonl"):
+        raise VideoAlignError(f"--output {output}: the name must end in .csv or .jsonl.")
+    if overwrite and world > 1:
+        raise VideoAlignError(
+            f"--overwrite does not work with several processes; delete {output} and {_folder(output)} first."
+        )
+    if output.exists() and not overwrite and not _folder(output).is_dir():
+        raise VideoAlignError(
+            f"{output} exists and was not made by an unfinished run. Choose another --output, or --overwrite."
+        )
+
+
 class ScoreJournal:
     """Finished rows of one scoring run.
 
@@ -32,65 +56,82 @@ class ScoreJournal:
         overwrite: forget an earlier run.
 
     Raises:
-        VideoAlignError: the output exists without a journal, or the journal is of another model or other settings.
+        VideoAlignError: the output exists without a journal, the journal is of another model or other settings, or
+            nothing can be written there.
     """
 
     def __init__(self, output: Path, settings: dict, rank: int, world: int, overwrite: bool) -> None:
-        if output.suffix.lower() not in (".csv", ".jsonl"):
-            raise VideoAlignError(f"--output {output}: the name must end in .csv or .jsonl.")
+        check_output(output, world, overwrite)
         self.output = output
-        self.folder = output.with_name(output.name + ".run")
+        self.folder = _folder(output)
+        self._files: dict[Path, list[int] | None] = {}
         if overwrite:
-            if world > 1:
-                raise VideoAlignError(
-                    f"--overwrite does not work with several processes; delete {output} and {self.folder} first."
-                )
             shutil.rmtree(self.folder, ignore_errors=True)
             output.unlink(missing_ok=True)
-        elif output.exists() and not self.folder.is_dir():
-            raise VideoAlignError(
-                f"{output} exists and was not made by an unfinished run. Choose another --output, or --overwrite."
-            )
-        self._check_settings(settings)
-        self._part = self.folder / f"part-{rank}-of-{world}.jsonl"
-        _drop_torn_line(self._part)
-        self._file = self._part.open("a", encoding="utf-8")
+        with self._writing():
+            self._check_settings(json.loads(json.dumps(settings)))
+            part = self.folder / f"part-{rank}-of-{world}.jsonl"
+            _drop_torn_line(part)
+            self._part = part.open("a", encoding="utf-8")
 
     def finished(self, rows: list[ScoreRow]) -> dict[str, dict]:
-        """Results of those of ``rows`` that were scored without error, by id. A row that changed since does not count."""
-        wanted = {row.id: row for row in rows}
-        done = {}
-        for result in self._results():
-            row = wanted.get(result["id"])
-            same = (
-                row
-                and result["path"] == str(row.path)
-                and result["prompt"] == row.prompt
-                and result["fps_given"] == row.fps
-            )
-            if same and "error" not in result:
-                done[result["id"]] = result
-        return done
+        """Results of those of ``rows`` that were scored without error, by id. A row or clip that changed does not count."""
+        return {name: result for name, result in self._settled(rows).items() if "error" not in result}
 
     def add(self, row: ScoreRow, result: dict) -> None:
-        """Append a finished row; it survives the death of the process."""
-        self._file.write(json.dumps({**result, "fps_given": row.fps}) + "\n")
-        self._file.flush()
+        """Append a finished row; it survives the death of the process.
+
+        Raises:
+            VideoAlignError: it cannot be written (full disk).
+        """
+        with self._writing():
+            self._part.write(json.dumps({"row": self._identity(row), "result": result}) + "\n")
+            self._part.flush()
 
     def write_output(self, rows: list[ScoreRow]) -> list[dict] | None:
-        """Write the output in the order of ``rows`` if all of them are done (or failed); returns the results, else None."""
-        latest = {result["id"]: result for result in self._results()}
-        latest.update(self.finished(rows))  # a success of one process outlives a failure of another
-        if any(row.id not in latest for row in rows):
+        """Write the output in the order of ``rows`` if all of them are done (or failed); returns the results, else None.
+
+        Raises:
+            VideoAlignError: it cannot be written.
+        """
+        settled = self._settled(rows)
+        if any(row.id not in settled for row in rows):
             return None
-        results = [{key: value for key, value in latest[row.id].items() if key != "fps_given"} for row in rows]
-        with replacing(self.output) as temporary:
+        results = [settled[row.id] for row in rows]
+        with self._writing(), replacing(self.output) as temporary:
             (write_csv if self.output.suffix.lower() == ".csv" else write_jsonl)(temporary, results)
         return results
 
     def close(self) -> None:
         """Close this process's part."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what could not be written was reported by ``add``
+            self._part.close()
+
+    def _settled(self, rows: list[ScoreRow]) -> dict[str, dict]:
+        """Results and errors of ``rows`` as they are now; a success of one process outlives a failure of another."""
+        wanted = {row.id: self._identity(row) for row in rows}
+        settled: dict[str, dict] = {}
+        for line in self._lines():
+            name, result = line["row"]["id"], line["result"]
+            if line["row"] == wanted.get(name) and ("error" not in result or "error" in settled.get(name, result)):
+                settled[name] = result
+        return settled
+
+    def _identity(self, row: ScoreRow) -> dict:
+        if row.path not in self._files:  # as it was when this run began, whatever happens to it meanwhile
+            self._files[row.path] = _file_state(row.path)
+        return {**asdict(row), "path": str(row.path), "file": self._files[row.path]}
+
+    def _lines(self) -> Iterator[dict]:
+        for part in sorted(self.folder.glob("part-*.jsonl")):
+            with part.open(encoding="utf-8", errors="replace") as file:
+                for text in file:
+                    try:
+                        line = json.loads(text)
+                    except ValueError:  # torn by a kill, damaged by a power cut, or under way in another process
+                        continue
+                    if isinstance(line, dict) and {"row", "result"} <= set(line):
+                        yield line
 
     def _check_settings(self, settings: dict) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -105,21 +146,38 @@ class ScoreJournal:
                 f"{self.folder} belongs to a run with another {', '.join(changed)}. Use that again, choose another --output, or --overwrite."
             )
 
-    def _results(self):
-        for part in sorted(self.folder.glob("part-*.jsonl")):
-            with part.open(encoding="utf-8") as file:
-                # The last line of another process may still be under way.
-                yield from (json.loads(line) for line in file if line.endswith("\n"))
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise VideoAlignError(
+                f"{self.output} or its journal {self.folder} cannot be written ({error}). Rows that are done are kept: "
+                "make room or choose another place, and run the same command again."
+            ) from error
+
+
+def _folder(output: Path) -> Path:
+    return output.with_name(output.name + ".run")
+
+
+def _file_state(path: Path) -> list[int] | None:
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [state.st_size, state.st_mtime_ns]
 
 
 def write_jsonl(path: Path, results: list[dict]) -> None:
-    """One JSON object a line."""
-    path.write_text("".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results), encoding="utf-8")
+    """One JSON object a line, in UTF-8; a lone surrogate, which UTF-8 cannot hold, becomes a JSON escape."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        file.writelines(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
 
 
 def write_csv(path: Path, results: list[dict]) -> None:
     """A flat table; raw scores and size in columns of their own, frame indices separated by spaces."""
-    with path.open("w", encoding="utf-8", newline="") as file:
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
         writer = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore")
         writer.writeheader()
         for result in results:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import json
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -32,7 +33,7 @@ class ScoreRow:
 
 
 def rows_from_inputs(inputs: list[str], prompts: list[str], sidecars: bool = False) -> list[ScoreRow]:
-    """Rows for files, folders (searched recursively) and glob patterns, each against every prompt.
+    """Rows for files, folders (searched recursively, hidden files left out) and glob patterns, each against every prompt.
 
     Args:
         sidecars: take each clip's caption from the ``.txt`` file of the same name.
@@ -40,20 +41,20 @@ def rows_from_inputs(inputs: list[str], prompts: list[str], sidecars: bool = Fal
     Raises:
         VideoAlignError: an input names no video, or a sidecar is missing.
     """
-    paths: list[Path] = []
+    paths: dict[Path, None] = {}  # an ordered set: a clip that is named twice is scored once
     for given in inputs:
         path = Path(given).expanduser()
         if path.is_dir():
-            found = sorted(file for file in path.rglob("*") if file.suffix.lower() in VIDEO_SUFFIXES)
+            found = sorted(file for file in path.rglob("*") if _is_clip(file.relative_to(path)))
             if not found:
                 raise VideoAlignError(f"The folder {given} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
         elif path.exists() or not glob.has_magic(given):
             found = [path]  # a missing file becomes a failed row, so that the others are still scored
         else:
-            found = sorted(Path(match) for match in glob.glob(given, recursive=True) if Path(match).is_file())
+            found = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
             if not found:
                 raise VideoAlignError(f"No file matches {given}.")
-        paths += [file for file in found if file not in paths]
+        paths.update(dict.fromkeys(found))
     if sidecars:
         return [ScoreRow(str(path), path, _sidecar(path)) for path in paths]
     if len(prompts) <= 1:
@@ -70,7 +71,7 @@ def rows_from_manifest(manifest: Path) -> list[ScoreRow]:
         VideoAlignError: the manifest is missing, malformed, empty, or two rows have one id; the message names the row.
     """
     try:
-        text = manifest.read_text(encoding="utf-8-sig")
+        text = manifest.read_bytes().decode("utf-8-sig")  # bytes: prompts keep their own line endings
     except (OSError, UnicodeDecodeError) as error:
         raise VideoAlignError(f"The manifest {manifest} cannot be read: {error}.") from None
     records = (
@@ -83,7 +84,7 @@ def rows_from_manifest(manifest: Path) -> list[ScoreRow]:
     rows = [_row(manifest, number, record) for number, record in records]
     repeated = Counter(row.id for row in rows)
     numbered = [
-        replace(row, id=f"{row.id}#{number}") if not record.get("id") and repeated[row.id] > 1 else row
+        replace(row, id=f"{row.id}#{number}") if record.get("id") in (None, "") and repeated[row.id] > 1 else row
         for row, (number, record) in zip(rows, records, strict=True)
     ]
     twice = [name for name, count in Counter(row.id for row in numbered).items() if count > 1]
@@ -92,17 +93,24 @@ def rows_from_manifest(manifest: Path) -> list[ScoreRow]:
     return numbered
 
 
+def _is_clip(relative: Path) -> bool:
+    """A video by its name, not hidden (``._clip.mp4`` of macOS is no video, ``.trash/`` is not meant)."""
+    return relative.suffix.lower() in VIDEO_SUFFIXES and not any(part.startswith(".") for part in relative.parts)
+
+
 def _sidecar(path: Path) -> str:
     text = path.with_suffix(".txt")
     try:
-        return text.read_text(encoding="utf-8").strip()
-    except OSError:
+        return text.read_text(encoding="utf-8-sig").strip()
+    except FileNotFoundError:
         raise VideoAlignError(f"{path} has no caption file {text.name} beside it.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise VideoAlignError(f"The caption file {text} cannot be read: {error}.") from None
 
 
 def _jsonl_records(manifest: Path, text: str) -> list[tuple[int, dict]]:
     records = []
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: U+2028 and others may stand in a prompt
         if not line.strip():
             continue
         try:
@@ -118,13 +126,29 @@ def _jsonl_records(manifest: Path, text: str) -> list[tuple[int, dict]]:
 
 
 def _csv_records(manifest: Path, text: str) -> list[tuple[int, dict]]:
-    reader = csv.DictReader(text.splitlines(keepends=True), skipinitialspace=True)
-    if "path" not in (reader.fieldnames or []):
-        found = ", ".join(reader.fieldnames or ["nothing"])
+    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
+    try:
+        columns = reader.fieldnames or []
+        if "path" not in columns:
+            raise VideoAlignError(
+                f"The manifest {manifest} has no column 'path' (found: {', '.join(columns) or 'nothing'}). "
+                "Columns: id, path, prompt, fps."
+            )
+        records = list(enumerate(reader, 1))
+    except csv.Error as error:
         raise VideoAlignError(
-            f"The manifest {manifest} has no column 'path' (found: {found}). Columns: id, path, prompt, fps."
-        )
-    return [(number, record) for number, record in enumerate(reader, 1)]
+            f"{manifest}, line {reader.line_num}: not valid CSV ({error}). Is a quote left open?"
+        ) from None
+    for number, record in records:
+        # DictReader would cut a prompt with an unquoted comma short, in silence.
+        extra, lacking = record.get(None), None in record.values()
+        if extra or lacking:
+            found = sum(value is not None for value in record.values()) + (len(extra) - 1 if extra else 0)
+            raise VideoAlignError(
+                f"{manifest}, row {number}: {found} cells where the header has {len(columns)}. "
+                "A prompt with a comma needs quotes around it."
+            )
+    return records
 
 
 def _row(manifest: Path, number: int, record: dict) -> ScoreRow:
@@ -135,11 +159,16 @@ def _row(manifest: Path, number: int, record: dict) -> ScoreRow:
         fps = None
     else:
         try:
-            fps = float(fps)
+            fps = float("true" if isinstance(fps, bool) else fps)
         except (TypeError, ValueError):
             raise VideoAlignError(
                 f"{manifest}, row {number}: fps is {fps!r}; it must be a number of frames per second."
             ) from None
     if prompt is not None and not isinstance(prompt, str):
         raise VideoAlignError(f"{manifest}, row {number}: prompt is {prompt!r}; it must be text.")
-    return ScoreRow(str(record.get("id") or path), manifest.parent / path, prompt, fps)
+    name = record.get("id")
+    if name in (None, ""):
+        name = path
+    elif isinstance(name, bool) or not isinstance(name, (str, int, float)):
+        raise VideoAlignError(f"{manifest}, row {number}: id is {name!r}; it must be text or a number.")
+    return ScoreRow(str(name), manifest.parent / Path(path).expanduser(), prompt, fps)

@@ -1,0 +1,31 @@
+"""Options of the training loop that every trainer shares."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from ..config import CommandConfig
+
+
+class LoopConfig(CommandConfig):
+    """How long, in which portions, and what is kept."""
+
+    output: Path = Field(Path("output"), description="Folder for checkpoints, logs and the result.")
+    resume: bool = Field(True, description="Go on from the newest checkpoint in the output folder, if there is one.")
+    overwrite: bool = Field(False, description="Delete what an earlier run left in the output folder.")
+    epochs: float = Field(1.0, gt=0, description="Passes over the data; ignored when max_steps is given.")
+    max_steps: int | None = Field(None, ge=1, description="Optimizer steps.")
+    batch_size: int = Field(32, ge=1, description="Rows in an optimizer step, over all processes.")
+    micro_batch_size: int = Field(1, ge=1, description="Rows that a process holds in memory at once.")
+    seed: int = Field(42, ge=0, description="Seed of the data order, of initial weights and of dropout.")
+    warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
+    schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Learning rate after the warm-up.")
+    max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic; trained weights stay float32.")
+    log_every: int = Field(10, ge=1, description="Steps between lines in the log.")
+    eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; a tenth of the run by default.")
+    save_every: int | None = Field(None, ge=1, description="Steps between checkpoints; a quarter of the run by default.")
+    keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept for resuming.")

@@ -1,0 +1,306 @@
+"""The loop: batches in order, gradients over several processes, checkpoints that resume bit for bit.
+
+It knows neither the model nor the loss; a ``Task`` brings both.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+import signal
+import sys
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from ...reward.errors import VideoAlignError
+from .config import LoopConfig
+from .order import BatchOrder
+from .state_files import newest_state, save_state
+
+PREFETCHED_STEPS = 2
+
+
+class TrainingStopped(VideoAlignError):  # noqa: N818 - reads as what happened
+    """Training cannot go on; the message names the rows and says which state is kept."""
+
+
+class Task(Protocol):
+    """What is trained, on what, and how it is judged."""
+
+    module: nn.Module
+    """Its ``forward`` takes a prepared micro batch and returns (loss, {name: number}); its trainable parameters are saved."""
+
+    def parameter_groups(self) -> list[dict]:
+        """Groups for AdamW, each with its own ``lr`` and ``weight_decay``."""
+
+    def row_names(self, rows: Sequence[int]) -> str:
+        """How to call these rows in an error message."""
+
+    def prepare(self, rows: Sequence[int]) -> object:
+        """Load a micro batch; runs in a background thread. Raises VideoAlignError naming the row."""
+
+    def evaluate(self, module: nn.Module) -> Mapping[str, float]:
+        """Held-out metrics; the same on every process."""
+
+
+class TrainLoop:
+    """Train a task.
+
+    Args:
+        rows: rows of the data set.
+        groups: see ``BatchOrder``.
+        fingerprint: describes data, model and options; a checkpoint of another fingerprint is refused.
+    """
+
+    def __init__(
+        self, task: Task, config: LoopConfig, rows: int, fingerprint: dict, groups: Sequence[object] | None = None
+    ) -> None:
+        from accelerate import Accelerator
+        from accelerate.utils import DistributedDataParallelKwargs
+
+        self.task, self.config = task, config
+        bf16 = "bf16" if config.precision == "bfloat16" else "no"
+        # rows that a process holds may lack a dimension's label, which leaves a head unused in that step
+        handlers = [DistributedDataParallelKwargs(find_unused_parameters=False)]
+        self.accelerator = Accelerator(mixed_precision=bf16, kwargs_handlers=handlers)
+        world = self.accelerator.num_processes
+        if config.batch_size % world:
+            raise TrainingStopped(f"batch_size {config.batch_size} cannot be shared by {world} processes; choose a multiple.")
+        self.order = BatchOrder(rows, config.batch_size, config.seed, groups)
+        self.steps = config.max_steps or max(1, math.ceil(config.epochs * rows / config.batch_size))
+        self.eval_every = config.eval_every or max(1, self.steps // 10)
+        self.save_every = config.save_every or max(1, self.steps // 4)
+        self.fingerprint = {**fingerprint, "seed": config.seed, "batch_size": config.batch_size, "steps": self.steps}
+        self.folder = config.output / "checkpoints"
+        self.log_file = config.output / "log.jsonl"
+        optimizer = torch.optim.AdamW(task.parameter_groups())
+        # weight_decay and learning rates are set by the groups; betas and eps are AdamW's, as in the official trainer
+        self.base_rates = [group["lr"] for group in optimizer.param_groups]
+        self.module, self.optimizer = self.accelerator.prepare(task.module, optimizer)
+        self.step = 0
+        self._stop = False
+
+    def run(self) -> Mapping[str, float]:
+        """Train to the end (resuming where a checkpoint is) and return the last evaluation.
+
+        Raises:
+            TrainingStopped: a loss or gradient is not finite, or a row cannot be loaded; the last good state is kept.
+            KeyboardInterrupt: after Ctrl-C or SIGTERM, once the state is saved.
+        """
+        self._begin()
+        metrics: Mapping[str, float] = {}
+        with _interruptible(self), self._progress() as bar:
+            recent: list[dict] = []
+            for rows, micro_batches in self._batches():
+                recent.append(self._optimize(rows, micro_batches))
+                self.step += 1
+                bar.update()
+                if self.step % self.config.log_every == 0 or self.step == self.steps:
+                    self._log("train", _mean(recent), bar)
+                    recent = []
+                if self.step % self.eval_every == 0 or self.step == self.steps:
+                    metrics = self._evaluate(bar)
+                stop = self._asked_to_stop()
+                if self.step % self.save_every == 0 or self.step == self.steps or stop:
+                    self.save()
+                if stop:
+                    raise KeyboardInterrupt
+        return metrics or self._evaluate(None)
+
+    def save(self) -> None:
+        """Write a checkpoint of the present step."""
+        self.accelerator.wait_for_everyone()
+        random = self.accelerator.gather(torch.get_rng_state()[None].to(self.accelerator.device)).cpu()
+        if self.accelerator.is_main_process:
+            trainable = {name: p.detach().cpu() for name, p in self.task.module.named_parameters() if p.requires_grad}
+            state = {
+                "fingerprint": self.fingerprint,
+                "weights": trainable,
+                "optimizer": self.optimizer.state_dict(),
+                "random": random,
+                "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+            }
+            save_state(self.folder, self.step, state, self.config.keep_checkpoints)
+        self.accelerator.wait_for_everyone()
+
+    def _asked_to_stop(self) -> bool:
+        """Whether any process was: they must all save the same step."""
+        if self.accelerator.num_processes == 1:
+            return self._stop
+        flag = torch.tensor(float(self._stop), device=self.accelerator.device)
+        return self.accelerator.reduce(flag, reduction="sum").item() > 0
+
+    def _begin(self) -> None:
+        main = self.accelerator.is_main_process
+        if self.config.overwrite and main:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            self.log_file.unlink(missing_ok=True)
+        self.accelerator.wait_for_everyone()
+        torch.manual_seed(self.config.seed)
+        state = newest_state(self.folder) if self.folder.is_dir() else None
+        if state is not None and not self.config.resume:
+            raise TrainingStopped(f"{self.config.output} holds an earlier run. Resume it, --overwrite it, or choose another --output.")
+        if state is not None:
+            self._restore(state)
+        if main:
+            self.config.output.mkdir(parents=True, exist_ok=True)
+            _forget_later_lines(self.log_file, self.step)
+
+    def _restore(self, state: dict) -> None:
+        changed = [key for key, value in self.fingerprint.items() if state["fingerprint"].get(key) != value]
+        if changed:
+            raise TrainingStopped(
+                f"{self.folder} belongs to a run with another {', '.join(changed)}. Use that again, --overwrite it, or choose another --output."
+            )
+        parameters = dict(self.task.module.named_parameters())
+        with torch.no_grad():
+            for name, value in state["weights"].items():
+                parameters[name].copy_(value)
+        self.optimizer.load_state_dict(state["optimizer"])
+        rank = self.accelerator.process_index
+        torch.set_rng_state(state["random"][min(rank, len(state["random"]) - 1)])
+        if state["random_cuda"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["random_cuda"])
+        self.step = state["step"]
+        if self.accelerator.is_main_process:
+            print(f"Going on from step {self.step} of {self.steps}.", file=sys.stderr)
+
+    def _batches(self) -> Iterator[tuple[list[int], list[tuple[list[int], object]]]]:
+        """This process's rows of each step, prepared a few steps ahead in a background thread."""
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        share = self.config.batch_size // world
+        with ThreadPoolExecutor(1, thread_name_prefix="videoalign-data") as pool:
+            waiting: deque = deque()
+            ahead = self.step
+            try:
+                while waiting or ahead < self.steps:
+                    while ahead < self.steps and len(waiting) <= PREFETCHED_STEPS:
+                        rows = self.order.batch(ahead)[rank * share : (rank + 1) * share]
+                        size = self.config.micro_batch_size
+                        parts = [rows[start : start + size] for start in range(0, share, size)]
+                        waiting.append((rows, [(part, pool.submit(self.task.prepare, part)) for part in parts]))
+                        ahead += 1
+                    rows, parts = waiting.popleft()
+                    yield rows, [(part, self._result(future)) for part, future in parts]
+            finally:
+                pool.shutdown(cancel_futures=True)
+
+    def _result(self, future) -> object:
+        try:
+            return future.result()
+        except VideoAlignError:
+            self.save()  # the present state is sound; only the data is not
+            raise
+
+    def _optimize(self, rows: list[int], micro_batches: list[tuple[list[int], object]]) -> dict:
+        self._set_learning_rate()
+        self.module.train()
+        self.optimizer.zero_grad(set_to_none=True)
+        numbers = []
+        for place, (part, batch) in enumerate(micro_batches):
+            last = place == len(micro_batches) - 1
+            with nullcontext() if last else self.accelerator.no_sync(self.module):
+                loss, values = self.module(batch)
+                share = len(part) / len(rows)
+                if not math.isfinite(loss.item()):
+                    self._not_finite("The loss", part)
+                self.accelerator.backward(loss * share)
+            numbers.append({name: value * share for name, value in {"loss": loss.item(), **values}.items()})
+        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.config.max_grad_norm)
+        if not math.isfinite(norm.item()):
+            self._not_finite("The gradient", rows)
+        self.optimizer.step()
+        total = {name: sum(part[name] for part in numbers) for name in numbers[0]}
+        return {**total, "grad_norm": norm.item()}
+
+    def _not_finite(self, what: str, rows: Sequence[int]) -> None:
+        raise TrainingStopped(
+            f"{what} of step {self.step} is not finite (rows: {self.task.row_names(rows)}). The last checkpoint in {self.folder} is kept; "
+            "look at these rows, lower the learning rate, or train in float32."
+        )
+
+    def _set_learning_rate(self) -> None:
+        warmup = self.config.warmup * self.steps
+        factor = 1.0
+        if self.step < warmup:
+            factor = (self.step + 1) / (warmup + 1)
+        elif self.config.schedule != "constant":
+            done = (self.step - warmup) / max(self.steps - warmup, 1)
+            factor = 1 - done if self.config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+        for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
+            group["lr"] = rate * factor
+
+    def _evaluate(self, bar) -> Mapping[str, float]:
+        self.module.eval()
+        random = torch.get_rng_state()
+        with torch.no_grad():
+            metrics = self.task.evaluate(self.task.module)
+        torch.set_rng_state(random)  # evaluating more often must not change the training
+        if metrics:
+            self._log("eval", metrics, bar)
+        return metrics
+
+    def _log(self, kind: str, numbers: Mapping[str, float], bar) -> None:
+        if not self.accelerator.is_main_process:
+            return
+        with self.log_file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": self.step, "kind": kind, **numbers}) + "\n")
+        text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        if kind == "train" and bar is not None:
+            bar.set_postfix_str(text)
+        else:
+            from tqdm import tqdm
+
+            tqdm.write(f"step {self.step}: {text}", file=sys.stderr)
+
+    def _progress(self):
+        from tqdm import tqdm
+
+        hidden = None if self.accelerator.is_main_process else True
+        return tqdm(total=self.steps, initial=self.step, unit="step", file=sys.stderr, disable=hidden)
+
+
+@contextmanager
+def _interruptible(loop: TrainLoop) -> Iterator[None]:
+    """Ctrl-C and SIGTERM let the present step finish and save; a second Ctrl-C stops at once."""
+
+    def stop(number: int, _frame: object) -> None:
+        if loop._stop and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        loop._stop = True
+
+    try:
+        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    except ValueError:  # not in the main thread: whoever runs us handles signals
+        yield
+        return
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _mean(recent: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    return {name: sum(numbers[name] for numbers in recent) / len(recent) for name in recent[0]}
+
+
+def _forget_later_lines(log_file, step: int) -> None:
+    """Drop log lines of steps that are about to be repeated, and a half-written last line."""
+    if not log_file.exists():
+        return
+    kept = []
+    for line in log_file.read_text(encoding="utf-8").splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except json.JSONDecodeError:
+            continue
+    log_file.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

@@ -1,0 +1,35 @@
+"""``videoalign train video-reward``: preference pairs in, a VideoReward out."""
+
+from __future__ import annotations
+
+import sys
+
+from .video_reward.config import Config
+
+__all__ = ["Config", "run"]
+
+
+def run(config: Config) -> int:
+    """Train and export; returns the exit status (130 when interrupted, with the state saved)."""
+    from .loop.train_loop import TrainLoop
+    from .video_reward.official_layout import remove_result
+    from .video_reward.task import VideoRewardTask
+
+    task = VideoRewardTask(config)
+    groups = task.prompts if config.data.group_by_prompt else None
+    loop = TrainLoop(task, config, len(task.train), task.fingerprint(), groups)
+    main = loop.accelerator.is_main_process
+    if config.overwrite and main:
+        remove_result(config.output)
+    if main:
+        print(f"{len(task.train)} training pairs, {len(task.held_out)} held out, {loop.steps} steps.", file=sys.stderr)
+    try:
+        loop.run()
+    except KeyboardInterrupt:
+        print("videoalign train: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    if main:
+        file = task.export(loop.step, task.normalisation())
+        print(f"{file} is ready: videoalign score CLIPS --prompt TEXT --model {file}", file=sys.stderr)
+    loop.accelerator.wait_for_everyone()
+    return 0

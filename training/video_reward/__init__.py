@@ -1,0 +1,1 @@
+"""Training of VideoReward from preference pairs."""

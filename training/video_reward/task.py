@@ -1,0 +1,160 @@
+"""Reward training as a task of the loop, and what is done with its outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from ...reward.agreement import ties_excluded_accuracy
+from ...reward.converted_file import ConvertedReward, save_converted
+from ...reward.errors import VideoAlignError
+from ...reward.loading import DTYPES, build
+from ...reward.settings import DIMENSIONS, Normalisation
+from ..data.preferences import read_preferences
+from .config import Config
+from .pair_batches import LoadedPair, PairBatch, PairData
+from .pair_reward import PairReward
+from .trainable import build_trainable, parameter_groups, reward_settings
+
+STATISTICS_PAIRS = 512
+
+
+class VideoRewardTask:
+    """What ``TrainLoop`` needs to train a VideoReward.
+
+    Raises:
+        VideoAlignError: the data or the base model cannot be used; the message names the row or the file.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        train, held_out = load_pairs(config)
+        sampling = reward_settings(config).sampling
+        self.train = PairData(train, sampling, config.data.keep_in_memory)
+        self.held_out = PairData(held_out, sampling, config.data.keep_in_memory)
+        self.reward, self.network_config = build_trainable(config)
+        self.module = PairReward(self.reward, config.loss)
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompt of each training pair."""
+        return [loaded.pair.prompt for loaded in self.train.pairs]
+
+    def fingerprint(self) -> dict:
+        """What a checkpoint depends on: data, model, losses and rates."""
+        rows = [[str(p.path_a), str(p.path_b), p.pair.model_dump(mode="json", exclude={"source"})] for p in self.train.pairs]
+        data = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+        options = self.config.model_dump(mode="json", include={"model", "optimizer", "loss", "precision", "schedule", "warmup", "max_grad_norm"})
+        sampling = self.config.data.model_dump(mode="json", include={"fps", "min_frames", "min_frame_pixels", "max_frame_pixels", "template"})
+        return {"data": data, **options, "sampling": sampling}
+
+    def parameter_groups(self) -> list[dict]:
+        return parameter_groups(self.reward.network, self.config.optimizer)
+
+    def row_names(self, rows: Sequence[int]) -> str:
+        return ", ".join(self.train.pairs[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+
+    def prepare(self, rows: Sequence[int]) -> PairBatch:
+        return self.train.batch(rows)
+
+    def evaluate(self, module: PairReward) -> Mapping[str, float]:
+        """Held-out accuracy without ties per dimension and in the mean; every process takes a share of the pairs."""
+        if not len(self.held_out):
+            return {}
+        labels, differences = self._differences(module)
+        metrics = {}
+        for place, name in enumerate(DIMENSIONS):
+            if (np.abs(labels[:, place]) == 1).any():
+                metrics[f"acc_{name}"] = ties_excluded_accuracy(labels[:, place], differences[:, place])
+        return {**metrics, "acc": float(np.mean(list(metrics.values())))} if metrics else {}
+
+    def export(self, step: int, normalisation: Normalisation) -> Path:
+        """Write the official layout and the one-file form into the output folder; returns the file's path."""
+        from .official_layout import full_state, save_official
+
+        save_official(self.config.output, step, self.reward, self.config, normalisation)
+        file = self.config.output / "videoreward.safetensors"
+        save_converted(file, self.merged(normalisation, full_state(self.reward, self.config.model.lora)))
+        return file
+
+    def merged(self, normalisation: Normalisation, state: dict[str, torch.Tensor]) -> ConvertedReward:
+        """The trained model with its adapters merged."""
+        from dataclasses import replace
+
+        from ...reward.checkpoint_weights import merge_state
+        from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
+
+        settings = replace(self.reward.settings, normalisation=normalisation)
+        with torch.device("meta"):
+            expected = Qwen2VLRewardNetwork(self.network_config, len(self.reward.tokenizer), settings.output_dim).state_dict()
+        weights = merge_state(state, settings.lora, DTYPES[settings.torch_dtype], expected)
+        return ConvertedReward(settings, self.network_config, self.reward.tokenizer.tokenizer, weights)
+
+    @torch.no_grad()
+    def normalisation(self) -> Normalisation:
+        """Mean and standard deviation of the raw scores over (a sample of) the training clips."""
+        self.module.eval()
+        rng = np.random.default_rng(self.config.seed)
+        rows = rng.permutation(len(self.train))[:STATISTICS_PAIRS]
+        scores = [side for batch in _chunks(self.train, rows, self.config.micro_batch_size) for side in self.module.rewards(batch)]
+        scores = torch.cat(scores)
+        std = scores.std(0).clamp(min=1e-6)
+        return Normalisation(tuple(scores.mean(0).tolist()), tuple(std.tolist()))
+
+    def _differences(self, module: PairReward) -> tuple[np.ndarray, np.ndarray]:
+        from accelerate.utils import gather_object
+
+        rank, world = _process()
+        mine = list(range(rank, len(self.held_out), world))
+        found = []
+        for batch in _chunks(self.held_out, mine, self.config.micro_batch_size):
+            a, b = module.rewards(batch)
+            found += list(zip(batch.labels.tolist(), (a - b).tolist(), strict=True))
+        found = gather_object(found) if world > 1 else found
+        labels, differences = zip(*found, strict=True)
+        return np.array(labels), np.array(differences)
+
+
+def load_pairs(config: Config) -> tuple[list[LoadedPair], list[LoadedPair]]:
+    """Training and held-out pairs; without held-out files whole prompts are set aside, so that no prompt is in both.
+
+    Raises:
+        VideoAlignError: a file cannot be read, a clip is missing, or nothing can be learnt from the labels.
+    """
+    train = [pair for path in config.data.train for pair in _read(path, config)]
+    if config.data.eval:
+        held_out = [pair for path in config.data.eval for pair in _read(path, config)]
+    else:
+        prompts = sorted({pair.pair.prompt for pair in train})
+        count = round(config.data.eval_share * len(prompts))
+        chosen = set(np.random.default_rng(config.seed).permutation(prompts)[:count].tolist())
+        train, held_out = [p for p in train if p.pair.prompt not in chosen], [p for p in train if p.pair.prompt in chosen]
+    if config.loss.type != "reg" and not any(abs(code) == 1 for pair in train for code in pair.pair.label_codes(DIMENSIONS)):
+        raise VideoAlignError("No training pair says for VQ, MQ or TA which clip is better; there is nothing to learn from.")
+    return train, held_out
+
+
+def _read(path: Path, config: Config) -> Iterable[LoadedPair]:
+    preferences = read_preferences(path, root=config.data.root)
+    preferences.check_clips()
+    for index, pair in enumerate(preferences.pairs):
+        row = preferences.rows[index] if preferences.rows else index + 1
+        name = f"{path}, row {row}" + (f" ({pair.id})" if pair.id else "")
+        yield LoadedPair(pair, preferences.clip(index, "chosen"), preferences.clip(index, "rejected"), name)
+
+
+def _chunks(data: PairData, rows: Sequence[int], size: int) -> Iterable[PairBatch]:
+    for start in range(0, len(rows), size):
+        yield data.batch([int(row) for row in rows[start : start + size]])
+
+
+def _process() -> tuple[int, int]:
+    from accelerate import PartialState
+
+    state = PartialState()
+    return state.process_index, state.num_processes
