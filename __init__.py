@@ -5,3 +5,12 @@ only relative imports are used. Importing it loads nothing heavy: torch and tran
 """
 
 __version__ = "0.0.1"
+
+WEB_DIRECTORY = "./web"
+
+
+async def comfy_entrypoint():
+    """ComfyUI calls this to get the pack's nodes."""
+    from .nodes.extension import VideoAlignExtension
+
+    return VideoAlignExtension()

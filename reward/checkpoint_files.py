@@ -59,6 +59,8 @@ def open_checkpoint(folder: Path, step: int | None = None, config_name: str = "m
         )
     if re.fullmatch(r"checkpoint-\d+", folder.name) and (folder.parent / config_name).is_file():
         root, weights = folder.parent, folder
+        if step is not None and folder.name != f"checkpoint-{step}":
+            raise CheckpointError(f"{folder} is not checkpoint-{step}; give {root} with that step, or no step.")
     else:
         root, weights = folder, None
     settings = RewardSettings.from_model_config(root / config_name)
@@ -116,11 +118,13 @@ def download(repository: str, allow_download: bool, weights: bool) -> Path | Non
     if not re.fullmatch(r"[\w.-]+/[\w.-]+", repository):
         return None
     from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     patterns = None if weights else ["*.json", "*.txt"]
     try:
         return Path(snapshot_download(repository, allow_patterns=patterns, local_files_only=not allow_download))
+    except HFValidationError:
+        return None  # ../base, say: a path, not a name on the hub
     except LocalEntryNotFoundError as error:
         if not allow_download:
             return None
@@ -141,7 +145,12 @@ def base_files(checkpoint: CheckpointFolder, base: Path | None):
     """
     config = None
     if base is not None and (base / "config.json").is_file():
-        config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+        try:
+            config = json.loads((base / "config.json").read_text(encoding="utf-8"))
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            raise CheckpointError(f"{base / 'config.json'} is not valid JSON ({error}). Download it again.") from None
+        if not isinstance(config, dict) or "vision_config" not in config:
+            raise CheckpointError(f"{base / 'config.json'} has no vision_config; {base} is not a Qwen2-VL model.")
     tokenizer = None
     for folder in (checkpoint.weights / "tokenizer", checkpoint.weights, checkpoint.root, base):
         tokenizer = tokenizer or (read_tokenizer(folder) if folder is not None else None)
@@ -165,15 +174,20 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             f"{path} was refused: it is damaged, or it holds code instead of plain tensors and could harm this computer. "
-            f"Download it again from its authors. ({str(error).splitlines()[0]})"
+            f"Download it again from its authors. ({_first_line(error)})"
         ) from None
-    except (RuntimeError, EOFError, OSError, ValueError, zipfile.BadZipFile) as error:
+    except (RuntimeError, EOFError, OSError, ValueError, LookupError, zipfile.BadZipFile) as error:
         raise CheckpointError(
-            f"{path} cannot be read ({str(error).splitlines()[0]}): truncated or not a torch file. Download it again."
+            f"{path} cannot be read ({_first_line(error)}): truncated or not a torch file. Download it again."
         ) from None
-    if not isinstance(state, dict) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise CheckpointError(f"{path} does not hold a state dict (a mapping of names to tensors).")
+    entries = state.items() if isinstance(state, dict) else [(None, None)]
+    if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in entries):
+        raise CheckpointError(f"{path} does not hold a state dict (a mapping of names to tensors). Is it another file?")
     return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 def read_safetensors(path: Path) -> dict[str, torch.Tensor]:

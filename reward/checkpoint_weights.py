@@ -15,6 +15,7 @@ import torch
 from .errors import CheckpointError
 from .settings import LoraSettings
 
+EMBEDDING = "language_model.embed_tokens.weight"
 _PEFT_PREFIX = "base_model.model."
 _LORA = re.compile(r"^(?P<layer>.+)\.lora_(?P<side>[AB])(?:\.default)?\.weight$")
 
@@ -53,17 +54,21 @@ def merge_state(
         tensor = state.pop(official)
         adapter = _LORA.match(official)
         if adapter:
-            adapters.setdefault(network_name(adapter["layer"] + ".weight"), {})[adapter["side"]] = tensor
+            pair = adapters.setdefault(network_name(adapter["layer"] + ".weight"), {})
+            if adapter["side"] in pair:
+                raise CheckpointError(f"The checkpoint holds {official} twice, once under another name.")
+            pair[adapter["side"]] = tensor
             continue
         name = network_name(official)
         if name in base:
             raise CheckpointError(f"The checkpoint holds {name} twice (as {official} and under another name).")
         base[name] = tensor
-    # One tied parameter that the file holds twice; the official loader reads lm_head last, so its values win.
-    if "lm_head.weight" in base:
-        base["language_model.embed_tokens.weight"] = base.pop("lm_head.weight")
+    tied = base.pop("lm_head.weight", None)
     _check_names(set(base), set(expected))
-    _check_adapters(adapters, set(expected), lora)
+    _check_adapters(adapters, base, lora)
+    # One tied parameter that the file holds twice; the official loader reads lm_head last, so its values win.
+    if tied is not None:
+        base[EMBEDDING] = tied
     merged = {}
     for name in list(base):
         tensor = base.pop(name)
@@ -97,8 +102,10 @@ def _check_names(found: set[str], expected: set[str]) -> None:
         )
 
 
-def _check_adapters(adapters: dict[str, dict], expected: set[str], lora: LoraSettings | None) -> None:
-    stray = sorted(name for name, pair in adapters.items() if name not in expected or set(pair) != {"A", "B"})
+def _check_adapters(
+    adapters: dict[str, dict[str, torch.Tensor]], base: dict[str, torch.Tensor], lora: LoraSettings | None
+) -> None:
+    stray = sorted(name for name, pair in adapters.items() if name not in base or set(pair) != {"A", "B"})
     if stray:
         raise CheckpointError(
             f"{len(stray)} LoRA keys have no layer or no counterpart{_sample(stray)}; the checkpoint is incomplete."
@@ -113,6 +120,13 @@ def _check_adapters(adapters: dict[str, dict], expected: set[str], lora: LoraSet
         raise CheckpointError(
             f"The LoRA weights have rank {sorted(ranks)}, model_config.json says {lora.rank}; the scale would be wrong."
         )
+    for name, pair in adapters.items():
+        found = [*pair["B"].shape, *pair["A"].shape]
+        if found != [base[name].shape[0], lora.rank, lora.rank, base[name].shape[-1]]:
+            raise CheckpointError(
+                f"The LoRA of {name} ({list(base[name].shape)}) is {found[:2]} times {found[2:]}; "
+                "the base model is another one than the checkpoint was trained with."
+            )
 
 
 def _sample(names: list[str]) -> str:

@@ -99,7 +99,9 @@ def _choose(total: int, rate: float, sampling: FrameSampling) -> list[int]:
 def _sample_given(
     clip: Frames, sampling: FrameSampling, fps: float | None
 ) -> tuple[torch.Tensor, list[int], int, float]:
-    pixels = torch.as_tensor(clip.pixels)
+    pixels = clip.pixels
+    if not isinstance(pixels, (torch.Tensor, np.ndarray)):
+        raise ClipError(f"{clip.name}: frames must be a torch or numpy array; got {type(pixels).__name__}.")
     if pixels.ndim != 4 or pixels.shape[3] not in (3, 4):
         raise ClipError(
             f"{clip.name}: frames must be [T, H, W, 3] (RGB, channels last); got shape {list(pixels.shape)}."
@@ -108,11 +110,15 @@ def _sample_given(
         raise ClipError(f"{clip.name}: frames of shape {list(pixels.shape)} hold no pixels.")
     rate = check_fps(clip.fps if fps is None else fps, clip.name)
     indices = _choose(pixels.shape[0], rate, sampling)
-    chosen = pixels[torch.as_tensor(indices, device=pixels.device)][..., :3].permute(0, 3, 1, 2)
+    # Indexing before conversion: only the sampled frames are copied, and a numpy view (a flip, say) may have any strides.
+    chosen = pixels[indices][..., :3]
+    if isinstance(chosen, np.ndarray) and (chosen.dtype == np.uint8 or chosen.dtype.kind == "f"):
+        chosen = torch.from_numpy(np.ascontiguousarray(chosen))
+    if not isinstance(chosen, torch.Tensor) or not (chosen.dtype == torch.uint8 or chosen.is_floating_point()):
+        raise ClipError(f"{clip.name}: frames must be uint8 (0..255) or float (0..1); got {chosen.dtype}.")
+    chosen = chosen.permute(0, 3, 1, 2)
     if chosen.dtype == torch.uint8:
         return chosen, indices, pixels.shape[0], rate
-    if not chosen.is_floating_point():
-        raise ClipError(f"{clip.name}: frames must be uint8 (0..255) or float (0..1); got {chosen.dtype}.")
     low, high = chosen.detach().aminmax()
     if not (torch.isfinite(low) and torch.isfinite(high)):
         raise ClipError(

@@ -54,7 +54,8 @@ def save_converted(path: Path | str, reward: ConvertedReward) -> None:
     except (SafetensorError, OSError) as error:
         size = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
         raise CheckpointError(
-            f"{path} could not be written ({error}); it needs {size:.2f} GB. Nothing was left behind."
+            f"{path} could not be written ({error}); it needs {size:.2f} GB. Nothing was left behind; free some space, "
+            "or choose another folder."
         ) from error
 
 
@@ -73,19 +74,26 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
                 )
             if metadata.get("version") != VERSION:
                 raise CheckpointError(
-                    f"{path} has version {metadata.get('version')}, this program reads {VERSION}. Update it, or convert again."
+                    f"{path} has version {metadata.get('version')}, this program reads version {VERSION}. "
+                    "Update the program, or convert again."
                 )
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist.") from None
+        raise CheckpointError(f"{path} does not exist. Check the path, or make it with: videoalign convert") from None
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
             f"{path} cannot be read ({error}): truncated or not safetensors. Convert or download it again."
         ) from None
-    tokenizer = Tokenizer.from_str(bytes(tensors.pop(_TOKENIZER).cpu().tolist()).decode("utf-8"))
-    return ConvertedReward(
-        RewardSettings.from_dict(json.loads(metadata["settings"])),
-        json.loads(metadata["network_config"]),
-        tokenizer,
-        tensors,
-    )
+    try:
+        return ConvertedReward(
+            RewardSettings.from_dict(json.loads(metadata["settings"])),
+            json.loads(metadata["network_config"]),
+            Tokenizer.from_str(bytes(tensors.pop(_TOKENIZER).cpu().tolist()).decode("utf-8")),
+            tensors,
+        )
+    except CheckpointError:
+        raise
+    except Exception as error:  # tokenizers raises bare Exception on damaged text
+        raise CheckpointError(
+            f"{path} is damaged: its settings, network_config or tokenizer cannot be read ({error!r}). Convert again."
+        ) from None

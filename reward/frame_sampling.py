@@ -37,7 +37,7 @@ def frame_count(total_frames: int, clip_fps: float, sampling: FrameSampling) -> 
         # The official code asks for an even count from an odd clip and then crashes; the next lower even count is
         # what its fps path takes in the same situation.
         return min(max(count, FRAME_FACTOR), _floor_even(total_frames))
-    lowest = math.ceil(sampling.min_frames / FRAME_FACTOR) * FRAME_FACTOR
+    lowest = max(math.ceil(sampling.min_frames / FRAME_FACTOR), 1) * FRAME_FACTOR
     highest = _floor_even(min(sampling.max_frames, total_frames))
     count = total_frames / clip_fps * sampling.fps
     count = min(max(count, lowest), highest)
@@ -46,7 +46,8 @@ def frame_count(total_frames: int, clip_fps: float, sampling: FrameSampling) -> 
 
 def frame_indices(total_frames: int, count: int) -> list[int]:
     """``count`` indices evenly spread over [0, total_frames - 1], first and last always in."""
-    return torch.linspace(0, total_frames - 1, count).round().long().tolist()
+    # Named, because a program may have set another default; in float64 a frame here and there would be another one.
+    return torch.linspace(0, total_frames - 1, count, dtype=torch.float32, device="cpu").round().long().tolist()
 
 
 def resized_size(height: int, width: int, sampling: FrameSampling) -> tuple[int, int]:

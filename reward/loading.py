@@ -26,6 +26,7 @@ from .errors import CheckpointError
 from .network_config import config_from_weights
 from .qwen2vl_network import Qwen2VLRewardNetwork
 from .reward_tokenizer import RewardTokenizer
+from .settings import RewardSettings
 from .template import load_template
 from .video_reward import VideoReward
 
@@ -86,9 +87,10 @@ def read_official(
         config = config_from_weights({network_name(name): tensor for name, tensor in state.items()})
     template = load_template(settings.template)
     vocabulary = len(RewardTokenizer(tokenizer, template))
+    _settle_lm_head(state, config, checkpoint)
     _check_vocabulary(state, vocabulary, checkpoint)
     expected = _empty_network(config, vocabulary, settings.output_dim).state_dict()
-    dtype = dtype or DTYPES[settings.torch_dtype]
+    dtype = dtype or _own_dtype(settings)
     weights = merge_state(state, settings.lora, dtype, expected)
     check_shapes(weights, expected)
     return ConvertedReward(settings, config, tokenizer, weights)
@@ -99,9 +101,7 @@ def build(
 ) -> VideoReward:
     """Assemble a ``VideoReward`` from what a file held. Arguments as in ``load_video_reward``."""
     settings = reward.settings
-    own = DTYPES.get(settings.torch_dtype)
-    if own is None:
-        raise CheckpointError(f"torch_dtype is {settings.torch_dtype!r}; known: {', '.join(DTYPES)}.")
+    own = _own_dtype(settings)
     tokenizer = RewardTokenizer(reward.tokenizer, load_template(settings.template))
     network = _empty_network(reward.network_config, len(tokenizer), settings.output_dim)
     expected = network.state_dict()
@@ -159,9 +159,8 @@ def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, tor
     }
     state.pop("lm_head.weight", None)  # the base model's copy of the embedding; the trained one follows
     trained = read_pickle(checkpoint.weights / NON_LORA)
-    unknown = sorted(
-        name for name in trained if network_name(name) not in state and not name.endswith("rm_head.weight")
-    )
+    known = {*state, "rm_head.weight", "lm_head.weight"}
+    unknown = sorted(name for name in trained if network_name(name) not in known)
     if unknown:
         raise CheckpointError(
             f"{checkpoint.weights / NON_LORA} trains {unknown[0]}, which the base model in {base} does not have."
@@ -169,6 +168,25 @@ def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, tor
     state.update({network_name(name): tensor for name, tensor in trained.items()})
     state.update(read_safetensors(checkpoint.weights / ADAPTER))
     return state
+
+
+def _own_dtype(settings: RewardSettings) -> torch.dtype:
+    if settings.torch_dtype not in DTYPES:
+        raise CheckpointError(f"The checkpoint's torch_dtype is {settings.torch_dtype!r}; known: {', '.join(DTYPES)}.")
+    return DTYPES[settings.torch_dtype]
+
+
+def _settle_lm_head(state: dict[str, torch.Tensor], config: dict, checkpoint: CheckpointFolder) -> None:
+    """Drop an ``lm_head`` that is not the embedding (7B and larger); where it is, a whole checkpoint must hold it."""
+    copies = [name for name in state if network_name(name) == "lm_head.weight"]
+    if config.get("tie_word_embeddings") is False:
+        for name in copies:
+            del state[name]
+    elif checkpoint.is_full and not copies:
+        raise CheckpointError(
+            f"{checkpoint.weights / FULL_STATE} has no lm_head.weight, whose values the token embedding takes; 1 key is "
+            "missing. Download it again."
+        )
 
 
 def _check_vocabulary(state: dict[str, torch.Tensor], vocabulary: int, checkpoint: CheckpointFolder) -> None:

@@ -10,6 +10,7 @@ from .errors import CheckpointError
 
 _TEXT_HEAD_DIM = 128
 _VISION_HEAD_DIM = 80
+_TIED_HIDDEN_SIZE = 1536  # of the 2B model; the larger ones have an output layer of their own
 
 
 def config_from_weights(weights: dict[str, torch.Tensor]) -> dict:
@@ -50,7 +51,7 @@ def config_from_weights(weights: dict[str, torch.Tensor]) -> dict:
         "rms_norm_eps": 1e-06,
         "rope_theta": 1000000.0,
         "rope_scaling": {"type": "mrope", "mrope_section": [16, 24, 24]},
-        "tie_word_embeddings": True,
+        "tie_word_embeddings": hidden == _TIED_HIDDEN_SIZE,
         "hidden_act": "silu",
         "vision_config": {
             "depth": depth,

@@ -37,7 +37,9 @@ class Qwen2VLRewardNetwork(nn.Module):
         self.vision_head_dim = vision_config.embed_dim // vision_config.num_heads
         self.text_head_dim = text_config.hidden_size // text_config.num_attention_heads
         self.max_positions = text_config.max_position_embeddings
-        self._rope_theta = config.get("text_config", config).get("rope_theta", 1_000_000.0)
+        text = config.get("text_config", config)
+        # transformers 5 saves it among the rope_parameters.
+        self._rope_theta = {**(text.get("rope_parameters") or {}), **text}.get("rope_theta", 1_000_000.0)
 
     def set_rotary_precision(self, dtype: torch.dtype, device: torch.device | str) -> None:
         """(Re)compute the rotary frequencies in float32, rounded to ``dtype``.
@@ -159,9 +161,9 @@ def _sub_configs(config: dict, vocabulary: int):
     values["vocab_size"] = vocabulary
     if "text_config" in values:
         values["text_config"] = {**values["text_config"], "vocab_size": vocabulary}
-    # Token ids of the generation loop are of no use here, and a pad id beyond a shrunk vocabulary is an error.
+    # Token ids of the generation loop are of no use here, and those beyond a small vocabulary are errors.
     for holder in (values, values.get("text_config", {})):
-        holder["pad_token_id"] = None
+        holder.update(pad_token_id=None, bos_token_id=None, eos_token_id=None)
     full = Qwen2VLConfig(**values)
     return full.vision_config, getattr(full, "text_config", full)
 

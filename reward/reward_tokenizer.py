@@ -32,7 +32,8 @@ class RewardTokenizer:
     def __init__(self, tokenizer: Tokenizer, template: PromptTemplate) -> None:
         missing = [token for token in REWARD_TOKENS if tokenizer.token_to_id(token) is None]
         tokenizer.add_special_tokens([AddedToken(token, special=True, normalized=False) for token in missing])
-        unknown = sorted(token for token in template.control_tokens if tokenizer.token_to_id(token) is None)
+        needed = template.control_tokens | {PAD_TOKEN}
+        unknown = sorted(token for token in needed if tokenizer.token_to_id(token) is None)
         if unknown:
             raise CheckpointError(f"The tokenizer does not know {', '.join(unknown)}; it is not a Qwen2-VL tokenizer.")
         self.tokenizer = tokenizer
@@ -92,4 +93,6 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
 def _without_control_tokens(tokenizer: Tokenizer) -> Tokenizer:
     description = json.loads(tokenizer.to_str())
     description["added_tokens"] = []
+    # A tokenizer.json also stores how it was last used in training; a caption must be neither cut nor filled up.
+    description["truncation"] = description["padding"] = None
     return Tokenizer.from_str(json.dumps(description))

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
 
-from .clip import PreparedClip, prepare_clip
+from .clip import Frames, PreparedClip, prepare_clip
 from .errors import VideoAlignError
 from .scores import ClipScores
 from .video_reward import VideoReward
 
 # Padding a batch to its longest clip must not cost more than this share of its tokens.
 MAX_PADDING = 0.1
+NO_LOCK = nullcontext()
 
 
 @dataclass(frozen=True)
@@ -42,16 +46,24 @@ def score_stream(
         batch_size: clips decoded ahead and, where their lengths are alike, sharing a forward pass.
         decode_threads: threads that decode and resize; 0 decodes in the calling thread.
     """
+    if batch_size < 1:
+        raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
     requests = iter(requests)
+    locks: dict[int, Lock] = {}
     with ThreadPoolExecutor(max(decode_threads, 1), thread_name_prefix="videoalign-decode") as pool:
         waiting: deque[tuple[Request, Future | None]] = deque()
+
+        def lock_of(clip: object) -> AbstractContextManager:
+            if isinstance(clip, (str, Path, Frames, PreparedClip)):
+                return NO_LOCK
+            return locks.setdefault(id(clip), Lock())  # two threads must not read one open file or container at once
 
         def refill() -> None:
             while len(waiting) < 2 * batch_size:
                 request = next(requests, None)
                 if request is None:
                     return
-                future = pool.submit(_prepare, model, request) if decode_threads else None
+                future = pool.submit(_prepare, model, request, lock_of(request.clip)) if decode_threads else None
                 waiting.append((request, future))
 
         try:
@@ -69,11 +81,14 @@ def score_stream(
                     future.cancel()
 
 
-def _prepare(model: VideoReward, request: Request) -> PreparedClip | VideoAlignError:
+def _prepare(
+    model: VideoReward, request: Request, lock: AbstractContextManager = NO_LOCK
+) -> PreparedClip | VideoAlignError:
     try:
         for caption in request.captions:
             model.check_caption(caption)
-        return prepare_clip(request.clip, model.settings.sampling, request.fps)
+        with lock:
+            return prepare_clip(request.clip, model.settings.sampling, request.fps)
     except VideoAlignError as error:
         return error
 

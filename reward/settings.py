@@ -15,6 +15,7 @@ from pathlib import Path
 from .errors import CheckpointError
 
 DIMENSIONS = ("VQ", "MQ", "TA")
+REWARD_TOKENS, OUTPUT_DIMS = ("special", "last"), (1, 3)
 
 
 @dataclass(frozen=True)
@@ -38,10 +39,12 @@ class FrameSampling:
     def __post_init__(self) -> None:
         if self.num_frames is None and not (math.isfinite(self.fps) and self.fps > 0):
             raise CheckpointError(f"The sampling rate is {self.fps} fps; it must be a positive number.")
-        if self.num_frames is not None and not self.num_frames >= 2:
+        if self.num_frames is not None and not 2 <= self.num_frames < math.inf:
             raise CheckpointError(f"num_frames is {self.num_frames}; at least 2 frames are needed to judge motion.")
-        if not self.max_pixels > 0:
-            raise CheckpointError(f"max_pixels is {self.max_pixels}; it must be positive.")
+        if not self.max_frames >= 2:
+            raise CheckpointError(f"max_frames is {self.max_frames}; at least 2 frames are needed to judge motion.")
+        if not 0 < self.max_pixels < math.inf:
+            raise CheckpointError(f"max_pixels is {self.max_pixels}; it must be a positive number.")
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,12 @@ class Normalisation:
 
     mean: tuple[float, float, float] = (3.6757, 1.1646, 2.8105)
     std: tuple[float, float, float] = (2.2476, 1.3811, 2.5121)
+
+    def __post_init__(self) -> None:
+        if not all(map(math.isfinite, (*self.mean, *self.std))) or not all(std > 0 for std in self.std):
+            raise CheckpointError(
+                f"The normalisation has means {self.mean} and deviations {self.std}; they must be finite, and the deviations positive."
+            )
 
     def apply(self, raw: list[float]) -> list[float]:
         """Raw scores of the three dimensions -> scores in standard deviations of the training set (0 = average)."""
@@ -76,6 +85,17 @@ class RewardSettings:
     sampling: FrameSampling = field(default_factory=FrameSampling)
     normalisation: Normalisation = field(default_factory=Normalisation)
     lora: LoraSettings | None = field(default_factory=LoraSettings)
+
+    def __post_init__(self) -> None:
+        if self.reward_token not in REWARD_TOKENS or self.output_dim not in OUTPUT_DIMS:
+            raise CheckpointError(
+                f"The checkpoint has reward_token = {self.reward_token!r} and output_dim = {self.output_dim}; this program reads "
+                f"reward_token {' or '.join(map(repr, REWARD_TOKENS))}, and output_dim 1 or 3."
+            )
+        if self.reward_token == "last" and self.output_dim != 3:
+            raise CheckpointError(
+                "reward_token = 'last' reads all three scores from one token; it needs output_dim = 3."
+            )
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary that ``from_dict`` reads back."""
@@ -107,25 +127,44 @@ class RewardSettings:
         except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise CheckpointError(f"{path} is not valid JSON ({error}). Download the file again.") from None
         for section in ("data_config", "model_config"):
-            if not isinstance(config.get(section), dict):
+            if not isinstance(config, dict) or not isinstance(config.get(section), dict):
                 raise CheckpointError(f"{path} has no section '{section}'; it is not a VideoReward model_config.json.")
+        try:
+            return cls._from_sections(config, path)
+        except KeyError as error:
+            raise CheckpointError(
+                f"{path} lacks {error}; it is not a whole model_config.json. Download it again."
+            ) from None
+        except CheckpointError:
+            raise
+        except (TypeError, ValueError, AttributeError) as error:
+            raise CheckpointError(f"{path} has a value of the wrong kind ({error}). Download it again.") from None
+
+    @classmethod
+    def _from_sections(cls, config: dict, path: Path) -> RewardSettings:
         data, model = config["data_config"], config["model_config"]
         dimensions = data.get("eval_dim", list(DIMENSIONS))
         dimensions = [dimensions] if isinstance(dimensions, str) else list(dimensions)
         if dimensions != list(DIMENSIONS):
             raise CheckpointError(f"{path}: eval_dim is {dimensions}; only {list(DIMENSIONS)} is supported.")
-        peft = config.get("peft_lora_config") or {}
-        lora = LoraSettings(int(peft["lora_r"]), float(peft["lora_alpha"])) if peft.get("lora_enable") else None
         return cls(
-            base_model=model["model_name_or_path"],
+            base_model=str(model["model_name_or_path"]),
             template=data.get("prompt_template", data.get("prompt_template_type", "detailed_special")),
             reward_token=model.get("reward_token", "special"),
             output_dim=int(model.get("output_dim", 1)),
             torch_dtype=model.get("torch_dtype") or "float32",
             sampling=_sampling(data),
             normalisation=_normalisation(config.get("inference_config")),
-            lora=lora,
+            lora=_lora(config.get("peft_lora_config") or {}),
         )
+
+
+def _lora(peft: dict) -> LoraSettings | None:
+    if not peft.get("lora_enable"):
+        return None
+    rank, alpha = int(peft["lora_r"]), float(peft["lora_alpha"])
+    # Rank-stabilised LoRA scales by alpha / sqrt(rank).
+    return LoraSettings(rank, alpha * math.sqrt(rank) if peft.get("use_rslora") else alpha)
 
 
 def _sampling(data: dict) -> FrameSampling:

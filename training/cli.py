@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 COMMANDS = {
     "score": ("score_command", "Score clips: visual quality, motion quality, text alignment."),
     "convert": ("convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
+    "bench": ("bench_command", "Measure how often a reward agrees with people's choices."),
     "train video-reward": ("train_video_reward_command", "Train a VideoReward from preference pairs."),
     "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
 }
@@ -41,8 +43,10 @@ def main(arguments: list[str] | None = None) -> int:
     except VideoAlignError as error:
         print(f"videoalign {name}: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # the reader of our output (head, less) has gone
-        sys.stderr.close()
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output (head, less) has gone: let nothing be written at exit either
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
 
 
@@ -52,3 +56,7 @@ def _usage() -> str:
     return (
         "usage: videoalign COMMAND [options]\n\n" + "\n".join(lines) + "\n\nEach command has --help and --print-config."
     )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

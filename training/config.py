@@ -146,8 +146,13 @@ def _add_options(parser: argparse.ArgumentParser, config_class: type[BaseModel],
 
 
 def _fields(config_class: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
-    """Fields by the name that users write: an alias where the field's own name is taken (``json``)."""
-    return [(field.alias or name, field) for name, field in config_class.model_fields.items()]
+    """Fields by the name that users write: an alias where the field's own name is taken (``json``).
+
+    A command's own fields come before those that it inherits.
+    """
+    own = inspect.get_annotations(config_class)
+    fields = sorted(config_class.model_fields.items(), key=lambda item: item[0] not in own)
+    return [(field.alias or name, field) for name, field in fields]
 
 
 def _help(field: FieldInfo) -> str:

@@ -33,6 +33,24 @@ def score_table(results: Sequence[dict], width: int = 100) -> str:
     return "\n".join([*lines, "", UNIT])
 
 
+def score_summary(results: Sequence[dict], errors: int = 10) -> str:
+    """Mean and range of each score, and the first failed rows: what a table of thousands of rows would not show."""
+    lines = []
+    for name in COLUMNS:
+        values = [result[name] for result in results if result.get(name) is not None]
+        if values:
+            lines.append(
+                f"{name:>8}: mean {sum(values) / len(values):+.3f}, lowest {min(values):+.3f}, highest {max(values):+.3f}"
+            )
+    failed = [result for result in results if "error" in result]
+    lines += [
+        f"  failed: {_shorten(str(result['id']), 40, keep_end=True)}: {result['error']}" for result in failed[:errors]
+    ]
+    if len(failed) > errors:
+        lines.append(f"  and {len(failed) - errors} more; the output has them all")
+    return "\n".join(lines)
+
+
 def _best_of_each_prompt(results: Sequence[dict]) -> set:
     groups: dict[str | None, list[dict]] = {}
     for result in results:

@@ -253,8 +253,8 @@ class TrainLoop:
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self.step, "kind": kind, **numbers}) + "\n")
         text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
-        if kind == "train" and bar is not None:
-            bar.set_postfix_str(text)
+        if kind == "train" and bar is not None and not bar.disable:
+            bar.set_postfix_str(text)  # a terminal gets one living line, a log file gets lines
         else:
             from tqdm import tqdm
 

@@ -16,7 +16,7 @@ quality (MQ) and text alignment (TA) by known degrees. Rewards and aligned model
 from .clip import DIMENSIONS, Clip, iterate_clips, make_clip, sample_clip, sample_faults, text_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
 from .measure import Measurement, measure
-from .pairs import Pair, iterate_pairs, label_pair, sample_pair, write_dataset
+from .pairs import Pair, iterate_pairs, label_pair, sample_pair, write_dataset, write_prompt_groups
 from .render import render
 from .scene import (
     VOCABULARY,
@@ -60,5 +60,6 @@ __all__ = [
     "sample_scene",
     "text_mismatch",
     "write_dataset",
+    "write_prompt_groups",
     "write_video",
 ]

@@ -11,13 +11,13 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .clip import DIMENSIONS, Clip, make_clip, sample_faults, sample_mismatch
+from .clip import DIMENSIONS, Clip, make_clip, sample_clip, sample_faults, sample_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS
 from .scene import Attributes, ClipFormat, caption, sample_attributes, sample_scene
 from .video_file import write_video
@@ -136,23 +136,62 @@ def write_dataset(
     Raises:
         ValueError: n_pairs below 1, or a folder that already holds a data set.
     """
-    folder = Path(folder)
-    native, table = folder / "pairs.jsonl", folder / "pairs.csv"
     if n_pairs < 1:
         raise ValueError(f"n_pairs is {n_pairs}; expected at least 1.")
+    pairs = itertools.islice(iterate_pairs(seed, clip_format, margin, invalid_share), n_pairs)
+    records = (
+        (f"micro-{seed}-{index:06d}", pair, f"{index:06d}_A", f"{index:06d}_B") for index, pair in enumerate(pairs)
+    )
+    return _write_records(Path(folder), records, pixel_format)
+
+
+def write_prompt_groups(
+    folder: str | Path,
+    n_prompts: int,
+    clips_per_prompt: int,
+    seed: int,
+    clip_format: ClipFormat | None = None,
+    margin: float = TIE_MARGIN,
+    pixel_format: str = "yuv444p",
+) -> Path:
+    """Like ``write_dataset``, but with several clips for each prompt, every two of which make a pair.
+
+    More comparisons for the same number of clips; train with the pairs of a prompt kept together.
+
+    Raises:
+        ValueError: fewer than 1 prompt or 2 clips, or a folder that already holds a data set.
+    """
+    if n_prompts < 1 or clips_per_prompt < 2:
+        raise ValueError(f"{n_prompts} prompts with {clips_per_prompt} clips; expected at least 1 prompt and 2 clips.")
+
+    def records() -> Iterator[tuple[str, Pair, str, str]]:
+        for group in range(n_prompts):
+            rng = np.random.default_rng([seed, group, 3])
+            described = sample_attributes(rng)
+            clips = [sample_clip(rng, described, clip_format) for _ in range(clips_per_prompt)]
+            for (i, a), (j, b) in itertools.combinations(enumerate(clips), 2):
+                pair = Pair(caption(described), a, b, label_pair(a, b, margin))
+                yield f"micro-{seed}-{group:06d}-{i}{j}", pair, f"{group:06d}_{i}", f"{group:06d}_{j}"
+
+    return _write_records(Path(folder), records(), pixel_format)
+
+
+def _write_records(folder: Path, records: Iterable[tuple[str, Pair, str, str]], pixel_format: str) -> Path:
+    """Write (name, pair, file name of A, of B); a file that several pairs name is written once."""
+    native, table = folder / "pairs.jsonl", folder / "pairs.csv"
     if native.exists() or table.exists():
         raise ValueError(f"folder {folder.name!r} already holds a data set; choose another folder or delete it first.")
     (folder / "videos").mkdir(parents=True, exist_ok=True)
-
-    lines, rows = [], io.StringIO(newline="")
+    lines, rows, written = [], io.StringIO(newline=""), set()
     writer = csv.DictWriter(rows, CSV_COLUMNS, lineterminator="\n")
     writer.writeheader()
-    for index, pair in enumerate(itertools.islice(iterate_pairs(seed, clip_format, margin, invalid_share), n_pairs)):
-        path = {}
+    for name, pair, file_a, file_b in records:
+        path = {"A": f"videos/{file_a}.mp4", "B": f"videos/{file_b}.mp4"}
         for side, clip in (("A", pair.a), ("B", pair.b)):
-            path[side] = f"videos/{index:06d}_{side}.mp4"
-            write_video(folder / path[side], clip.frames, clip.fps, pixel_format)
-        lines.append(json.dumps(_native_record(f"micro-{seed}-{index:06d}", pair, path)) + "\n")
+            if path[side] not in written:
+                write_video(folder / path[side], clip.frames, clip.fps, pixel_format)
+                written.add(path[side])
+        lines.append(json.dumps(_native_record(name, pair, path)) + "\n")
         writer.writerow(_table_row(pair, path))
     _write_whole(table, rows.getvalue())
     _write_whole(native, "".join(lines))

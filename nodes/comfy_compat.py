@@ -1,0 +1,94 @@
+"""Everything that the pack takes from ComfyUI, in one place, for ComfyUI 0.3.64 and newer."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import folder_paths
+from comfy import model_management
+from comfy.model_patcher import ModelPatcher
+from comfy.utils import ProgressBar
+from comfy_api.latest import ComfyExtension, InputImpl, Types, io
+from comfy_execution.graph_utils import ExecutionBlocker
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = [
+    "CATEGORY",
+    "ComfyExtension",
+    "ExecutionBlocker",
+    "ModelPatcher",
+    "ProgressBar",
+    "RewardSocket",
+    "ScoresSocket",
+    "WeightsSocket",
+    "folder_paths",
+    "growing_input",
+    "grown_values",
+    "io",
+    "model_management",
+    "register_model_folder",
+    "video_from_images",
+    "video_source",
+]
+
+CATEGORY = "VideoAlign"
+RewardSocket = io.Custom("VIDEOALIGN_REWARD")
+ScoresSocket = io.Custom("VIDEOALIGN_SCORES")
+WeightsSocket = io.Custom("VIDEOALIGN_WEIGHTS")
+
+# ComfyUI versions without growing inputs get this many sockets.
+_FIXED_SOCKETS = 8
+_MOST_SOCKETS = 64
+
+
+def register_model_folder(name: str) -> None:
+    """Make ``models/name`` known beside whatever extra_model_paths.yaml has declared under that name."""
+    folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+
+
+def growing_input(socket, name: str, prefix: str, tooltip: str) -> list:
+    """Inputs ``prefix0``, ``prefix1``, … that grow as they are connected; at least the first is required.
+
+    In a prompt they are named ``name.prefix0`` and so on. ComfyUI before growing inputs (0.3.64) shows a fixed number of
+    sockets of the same names, so that a prompt runs in either.
+    """
+    if hasattr(io, "Autogrow"):
+        template = io.Autogrow.TemplatePrefix(socket.Input(prefix, tooltip=tooltip), prefix, min=1, max=_MOST_SOCKETS)
+        return [io.Autogrow.Input(name, template, tooltip=tooltip)]
+    return [
+        socket.Input(f"{name}.{prefix}{place}", display_name=f"{prefix}{place}", optional=place > 0, tooltip=tooltip)
+        for place in range(_FIXED_SOCKETS)
+    ]
+
+
+def grown_values(name: str, inputs: dict) -> list:
+    """Take a growing input's connected values out of ``execute``'s keyword arguments, in the order of the sockets."""
+    values = dict(inputs.pop(name, None) or {})
+    for key in [key for key in inputs if key.startswith(f"{name}.")]:
+        values[key.removeprefix(f"{name}.")] = inputs.pop(key)
+    ordered = sorted(values, key=lambda key: int("".join(filter(str.isdigit, key)) or 0))
+    return [values[key] for key in ordered if values[key] is not None]
+
+
+def video_from_images(images: torch.Tensor, fps: float):
+    """A VIDEO that holds these frames as they are: nothing is encoded."""
+    rate = Fraction(fps).limit_denominator(100_000)
+    return InputImpl.VideoFromComponents(Types.VideoComponents(images=images, frame_rate=rate))
+
+
+def video_source(video: object):
+    """The file behind a VIDEO (a path or a binary file object), or None when its frames are only in memory.
+
+    A VIDEO that was cut to a part of its file counts as in memory: the file would give the whole. Asking another VIDEO for
+    its file would encode its frames, and lossy frames get other scores.
+    """
+    if not isinstance(video, InputImpl.VideoFromFile):
+        return None
+    window = getattr(video, "get_active_trim_window", None)
+    if window is not None and any(window()):
+        return None
+    return video.get_stream_source()

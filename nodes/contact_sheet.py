@@ -1,0 +1,130 @@
+"""One picture of a ranking: a row for each clip, best first, with frames, bars and the reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .scored_clip import DIMENSIONS, ScoredClip
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    from .ranking import RankedClip, Ranking
+
+# Bars reach this many sigma to either side of 0.
+BAR_RANGE = 3.0
+
+_MARGIN, _FRAME_HEIGHT, _RANK_WIDTH, _BAR_WIDTH, _GAP = 16, 120, 96, 300, 4
+_ROW = _FRAME_HEIGHT + 44
+_BACKGROUND, _PANEL, _WINNER_PANEL, _TEXT, _DIM = "#17181c", "#212329", "#22302a", "#f1f3f5", "#9aa0aa"
+_GOLD, _GREEN, _RED, _TRACK = "#f2c14e", "#5dc48c", "#e0706c", "#33363e"
+
+
+def contact_sheet(ranking: Ranking) -> np.ndarray:
+    """Draw it; uint8 RGB [H, W, 3]. Clips without frames (read from a score file) get their row without pictures."""
+    import numpy as np
+    from PIL import Image, ImageDraw
+
+    strips = [_strip(row.clip) for row in ranking.order]
+    strip_width = max([strip.width for strip in strips if strip is not None], default=0)
+    width = max(2 * _MARGIN + _RANK_WIDTH + strip_width + _BAR_WIDTH + 3 * _MARGIN, 640)
+    header = 58 + 20 * len(ranking.notes)
+    sheet = Image.new("RGB", (width, header + len(strips) * (_ROW + 8) + _MARGIN), _BACKGROUND)
+    draw = ImageDraw.Draw(sheet)
+    _header(draw, ranking, width)
+    for place, (row, strip) in enumerate(zip(ranking.order, strips, strict=True)):
+        _row(sheet, draw, row, strip, header + place * (_ROW + 8), width, row in ranking.chosen)
+    return np.asarray(sheet)
+
+
+def _strip(clip: ScoredClip) -> Image.Image | None:
+    from PIL import Image
+
+    if clip.frames is None or not len(clip.frames):
+        return None
+    frames = [Image.fromarray(frame) for frame in clip.frames]
+    frames = [frame.resize((max(frame.width * _FRAME_HEIGHT // frame.height, 1), _FRAME_HEIGHT)) for frame in frames]
+    strip = Image.new("RGB", (sum(frame.width + _GAP for frame in frames) - _GAP, _FRAME_HEIGHT), _BACKGROUND)
+    x = 0
+    for frame in frames:
+        strip.paste(frame, (x, 0))
+        x += frame.width + _GAP
+    return strip
+
+
+def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
+    shares = "   ".join(f"{name} {share:.0%}" for name, share in ranking.weights.items())
+    draw.text((_MARGIN, 12), f"Ranked by  {shares}", fill=_TEXT, font=_font(18))
+    draw.text(
+        (_MARGIN, 36),
+        "Scores in σ, standard deviations of the reward's training set: 0 is average.",
+        fill=_DIM,
+        font=_font(12),
+    )
+    for place, note in enumerate(ranking.notes):
+        draw.text(
+            (_MARGIN, 54 + 20 * place),
+            _shortened(draw, f"! {note}", width - 2 * _MARGIN, 13),
+            fill=_GOLD,
+            font=_font(13),
+        )
+
+
+def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool) -> None:
+    winner = chosen and row.rank == 1
+    draw.rounded_rectangle(
+        (_MARGIN // 2, top, width - _MARGIN // 2, top + _ROW),
+        8,
+        fill=_WINNER_PANEL if winner else _PANEL,
+        outline=_GOLD if winner else None,
+        width=3,
+    )
+    colour = _GOLD if winner else _TEXT if chosen else _DIM
+    label = f"#{row.rank}" if row.rank is not None else "out"
+    draw.text((_MARGIN + 6, top + 44), label, fill=colour, font=_font(34))
+    draw.text((_MARGIN + 6, top + 86), f"{row.total:+.2f} σ", fill=colour, font=_font(16))
+    if winner:
+        draw.text((_MARGIN + 6, top + 24), "BEST", fill=_GOLD, font=_font(14))
+    left = _MARGIN + _RANK_WIDTH
+    bars = width - _MARGIN - _BAR_WIDTH
+    title = f"candidate {row.index}: {row.clip.name}" + (f", seed {row.clip.seed}" if row.clip.seed is not None else "")
+    draw.text((left, top + 10), _shortened(draw, title, bars - left - _MARGIN, 14), fill=_TEXT, font=_font(14))
+    if strip is not None:
+        sheet.paste(strip, (left, top + 34))
+    for place, name in enumerate(DIMENSIONS):
+        _bar(draw, name, getattr(row.clip, name), (bars, top + 40 + 30 * place))
+    if row.gate_failures:
+        reason = _shortened(draw, "; ".join(row.gate_failures), _BAR_WIDTH - 8, 13)
+        draw.text((bars, top + _ROW - 28), reason, fill=_RED, font=_font(13))
+
+
+def _bar(draw, name: str, score: float | None, corner: tuple[int, int]) -> None:
+    x, y = corner
+    draw.text((x, y), name, fill=_DIM, font=_font(14))
+    if score is None:
+        draw.text((x + 34, y), "no caption", fill=_DIM, font=_font(14))
+        return
+    left, right = x + 34, x + _BAR_WIDTH - 72
+    middle = (left + right) / 2
+    draw.rounded_rectangle((left, y + 3, right, y + 15), 3, fill=_TRACK)
+    reach = max(-1.0, min(1.0, score / BAR_RANGE)) * (right - left) / 2
+    draw.rectangle(
+        (min(middle, middle + reach), y + 3, max(middle, middle + reach), y + 15), fill=_GREEN if score >= 0 else _RED
+    )
+    draw.line((middle, y, middle, y + 18), fill=_TEXT)
+    draw.text((right + 8, y), f"{score:+.2f} σ", fill=_TEXT, font=_font(14))
+
+
+def _font(size: int):
+    from PIL import ImageFont
+
+    return ImageFont.load_default(size)
+
+
+def _shortened(draw, text: str, width: int, size: int) -> str:
+    if draw.textlength(text, font=_font(size)) <= width:
+        return text
+    while text and draw.textlength(text + "…", font=_font(size)) > width:
+        text = text[:-1]
+    return text + "…"

@@ -1,0 +1,23 @@
+"""The pack's nodes, and where ComfyUI keeps their models."""
+
+from __future__ import annotations
+
+from .comfy_compat import ComfyExtension, register_model_folder
+from .load_video_reward_node import LoadVideoReward
+from .pick_best_node import PickBest
+from .reward_models import FOLDER
+from .reward_weights_node import RewardWeightsNode
+from .score_files_node import LoadScores, SaveScores
+from .score_video_node import ScoreVideo
+
+
+class VideoAlignExtension(ComfyExtension):
+    """Table of contents."""
+
+    async def on_load(self) -> None:
+        """Declare ``models/reward_models``; folders from extra_model_paths.yaml stay beside it."""
+        register_model_folder(FOLDER)
+
+    async def get_node_list(self) -> list:
+        """All nodes, in the order of a first graph."""
+        return [LoadVideoReward, ScoreVideo, RewardWeightsNode, PickBest, SaveScores, LoadScores]

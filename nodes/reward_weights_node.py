@@ -1,0 +1,66 @@
+"""Reward Weights."""
+
+from __future__ import annotations
+
+from ..reward.errors import VideoAlignError
+from .comfy_compat import CATEGORY, WeightsSocket, io
+from .reward_weights import CUSTOM, PRESETS, RewardWeights, chosen_weights
+
+_MEANING = {"VQ": "visual quality", "MQ": "motion quality", "TA": "text alignment"}
+
+
+class RewardWeightsNode(io.ComfyNode):
+    """How much each dimension counts."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        default = RewardWeights()
+        sliders = [
+            io.Float.Input(
+                name,
+                default=getattr(default, name),
+                min=0.0,
+                max=1.0,
+                step=0.01,
+                display_mode=io.NumberDisplay.slider,
+                tooltip=f"Weight of {meaning}. Only the proportion of the three counts for ranking.",
+            )
+            for name, meaning in _MEANING.items()
+        ]
+        return io.Schema(
+            node_id="VideoAlignRewardWeights",
+            display_name="Reward Weights",
+            category=CATEGORY,
+            description=(
+                "How much visual quality (VQ), motion quality (MQ) and text alignment (TA) count. The values are kept as given; "
+                "ranking divides them by their sum. All three at 0 is refused."
+            ),
+            inputs=[
+                *sliders,
+                io.Combo.Input(
+                    "preset",
+                    options=[CUSTOM, *PRESETS],
+                    default=CUSTOM,
+                    tooltip="A named triple is used in place of the sliders. The first ones are the paper's operating points.",
+                ),
+            ],
+            outputs=[WeightsSocket.Output("weights", display_name="WEIGHTS", tooltip="For Pick Best of N.")],
+        )
+
+    @classmethod
+    def validate_inputs(cls, VQ: float, MQ: float, TA: float, preset: str) -> bool | str:  # noqa: N803 - the dimensions' names
+        """Refuse weights that are all 0 before anything runs; what arrives by wire is checked when it is there."""
+        try:
+            if None not in (VQ, MQ, TA, preset):
+                chosen_weights(preset, VQ, MQ, TA)
+        except VideoAlignError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def execute(cls, VQ: float, MQ: float, TA: float, preset: str) -> io.NodeOutput:  # noqa: N803
+        """Pack them."""
+        weights = chosen_weights(preset, VQ, MQ, TA)
+        shown = {"as_given": weights.as_given(), "normalised": weights.normalised(), "preset": preset}
+        return io.NodeOutput(weights, ui={"videoalign_weights": [shown]})

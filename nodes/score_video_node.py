@@ -1,0 +1,149 @@
+"""Score Video."""
+
+from __future__ import annotations
+
+from .clip_frames import small_frames
+from .clip_input import InputClip, input_clips
+from .comfy_compat import CATEGORY, ExecutionBlocker, ProgressBar, RewardSocket, ScoresSocket, io, model_management
+from .node_pictures import shown_clip
+from .scored_clip import ScoredClip
+
+_SIGMA = "in σ, standard deviations of the reward's training set; 0 is average, higher is better"
+
+
+class ScoreVideo(io.ComfyNode):
+    """What a clip is worth."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="VideoAlignScoreVideo",
+            display_name="Score Video",
+            category=CATEGORY,
+            description=(
+                "Scores a clip: visual quality (VQ), motion quality (MQ) and, against a caption, text alignment (TA), in σ: standard "
+                "deviations of the reward's training set, 0 is average. Compare clips of one prompt, length and frame rate."
+            ),
+            inputs=[
+                RewardSocket.Input("reward", tooltip="From Load Video Reward Model."),
+                io.MultiType.Input(
+                    "clip",
+                    [io.Video, io.Image],
+                    tooltip="A VIDEO, or the IMAGE frames of a clip. Frames straight from VAE Decode score without loss.",
+                ),
+                io.String.Input(
+                    "caption",
+                    multiline=True,
+                    default="",
+                    placeholder="what the clip should show (empty: VQ and MQ only)",
+                    tooltip="The prompt that the clip is judged against. Empty: TA and Overall do not exist, VQ and MQ do.",
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=16.0,
+                    min=0.1,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip=(
+                        "Frames per second of IMAGE frames (Wan 16, HunyuanVideo and LTX 24). A wrong value changes the scores. A "
+                        "VIDEO brings its own rate, and this one is not used."
+                    ),
+                ),
+                io.Int.Input(
+                    "clips_in_batch",
+                    default=1,
+                    min=1,
+                    max=256,
+                    tooltip="How many clips of equal length the IMAGE frames hold: the batch size of the latents they come from.",
+                ),
+                io.Latent.Input(
+                    "latent",
+                    optional=True,
+                    tooltip="The LATENT that the clip was decoded from. It travels with the scores to Pick Best of N.",
+                ),
+                io.Int.Input(
+                    "seed",
+                    optional=True,
+                    force_input=True,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    tooltip="The sampler's seed, to be shown and saved with the scores. It changes nothing else.",
+                ),
+            ],
+            outputs=[
+                ScoresSocket.Output(
+                    "scores", display_name="SCORES", tooltip="Scores with their clips, for Pick Best and Save Scores."
+                ),
+                io.Float.Output("VQ", display_name="VQ", is_output_list=True, tooltip=f"Visual quality {_SIGMA}."),
+                io.Float.Output("MQ", display_name="MQ", is_output_list=True, tooltip=f"Motion quality {_SIGMA}."),
+                io.Float.Output(
+                    "TA", display_name="TA", is_output_list=True, tooltip=f"Text alignment {_SIGMA}. Needs a caption."
+                ),
+                io.Float.Output(
+                    "Overall",
+                    display_name="Overall",
+                    is_output_list=True,
+                    tooltip="VQ + MQ + TA, in σ. Needs a caption.",
+                ),
+                io.Video.Output("video", display_name="video", is_output_list=True, tooltip="The clip, unchanged."),
+            ],
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(
+        cls,
+        reward,
+        clip,
+        caption: str,
+        fps: float,
+        clips_in_batch: int,
+        latent: dict | None = None,
+        seed: int | None = None,
+    ) -> io.NodeOutput:
+        """Score the clip, or each clip of a batch."""
+        text = caption if caption.strip() else None
+        bar = ProgressBar(clips_in_batch)
+        scored = []
+        for one in input_clips(clip, fps, clips_in_batch, latent):
+            model_management.throw_exception_if_processing_interrupted()
+            scored.append(_score(reward, one, text, seed))
+            bar.update(1)
+        columns = {name: [getattr(row, name) for row in scored] for name in ("VQ", "MQ", "TA", "Overall")}
+        if text is None:
+            for name in ("TA", "Overall"):
+                columns[name] = ExecutionBlocker(
+                    f"{name} needs a caption: Score Video has none, so it scored VQ and MQ only."
+                )
+        videos = [row.clip for row in scored]
+        return io.NodeOutput(
+            tuple(scored), *columns.values(), videos, ui={"videoalign_scores": [shown_clip(row) for row in scored]}
+        )
+
+
+def _score(reward, one: InputClip, caption: str | None, seed: int | None) -> ScoredClip:
+    import torch
+
+    from ..reward.clip import prepare_clip
+
+    reward.reward.check_caption(caption)
+    prepared = prepare_clip(one.source, reward.reward.settings.sampling)
+    try:
+        scores = reward.score(prepared, caption)
+    except torch.cuda.OutOfMemoryError as error:
+        # Of the same kind, so that ComfyUI unloads all models after it.
+        raise torch.cuda.OutOfMemoryError(
+            f"Score Video ran out of memory on {one.name}: {len(prepared.indices)} frames of {prepared.size[1]}x{prepared.size[0]} "
+            f"pixels. Choose device cpu in Load Video Reward Model, or score a shorter clip. ({error})"
+        ) from error
+    return ScoredClip.of(
+        scores,
+        one.name,
+        model=reward.name,
+        seed=seed,
+        path=one.path,
+        clip=one.video,
+        latent=one.latent,
+        frames=small_frames(one.source),
+    )

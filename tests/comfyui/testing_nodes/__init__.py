@@ -1,0 +1,112 @@
+"""Nodes for tests: clips made on the spot, a window on any value, and reward models that misbehave."""
+
+import time
+
+import torch
+from comfy_api.latest import ComfyExtension, io
+
+RewardSocket = io.Custom("VIDEOALIGN_REWARD")
+
+
+class TestClip(io.ComfyNode):
+    """Frames of moving noise; the same seed gives the same clip."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VideoAlignTestClip",
+            category="testing",
+            inputs=[
+                io.Int.Input("seed", default=0),
+                io.Int.Input("frames", default=9),
+                io.Int.Input("clips", default=1),
+                io.Float.Input("brightness", default=1.0),
+            ],
+            outputs=[io.Image.Output("images"), io.Latent.Output("latent")],
+        )
+
+    @classmethod
+    def execute(cls, seed, frames, clips, brightness):
+        made = []
+        for place in range(clips):
+            generator = torch.Generator().manual_seed(seed + place)
+            small = torch.rand(1, 3, 8, 8, generator=generator)
+            still = torch.nn.functional.interpolate(small, size=(64, 64), mode="bilinear")[0].permute(1, 2, 0)
+            moving = [still.roll(2 * step, 1) for step in range(frames)]
+            made.append(torch.stack([*moving, still])[:frames] * brightness)
+        samples = torch.stack([torch.full((4, 2, 8, 8), float(seed + place)) for place in range(clips)])
+        return io.NodeOutput(torch.cat(made), {"samples": samples})
+
+
+class TestShow(io.ComfyNode):
+    """What arrived, as text, in the history."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VideoAlignTestShow",
+            category="testing",
+            inputs=[io.AnyType.Input("value")],
+            outputs=[],
+            is_input_list=True,
+            is_output_node=True,
+        )
+
+    @classmethod
+    def execute(cls, value):
+        return io.NodeOutput(ui={"shown": [_described(item) for item in value]})
+
+
+def _described(item):
+    if isinstance(item, torch.Tensor):
+        return {"shape": list(item.shape), "mean": float(item.float().mean())}
+    if isinstance(item, dict) and "samples" in item:
+        return _described(item["samples"])
+    if hasattr(item, "get_components"):
+        components = item.get_components()
+        return {**_described(components.images), "fps": float(components.frame_rate)}
+    return item if isinstance(item, (int, float, str)) or item is None else str(item)
+
+
+class TestReward(io.ComfyNode):
+    """A reward model that runs out of memory on every clip, or takes its time with each."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VideoAlignTestReward",
+            category="testing",
+            inputs=[
+                RewardSocket.Input("reward"),
+                io.Boolean.Input("out_of_memory", default=False),
+                io.Float.Input("seconds", default=0.0),
+            ],
+            outputs=[RewardSocket.Output("reward")],
+        )
+
+    @classmethod
+    def execute(cls, reward, out_of_memory, seconds):
+        return io.NodeOutput(_Misbehaving(reward, out_of_memory, seconds))
+
+
+class _Misbehaving:
+    def __init__(self, reward, out_of_memory, seconds):
+        self.name, self.reward = reward.name, reward.reward
+        self._score, self._out_of_memory, self._seconds = reward.score, out_of_memory, seconds
+
+    def score(self, clip, caption):
+        time.sleep(self._seconds)
+        if self._out_of_memory:
+            raise torch.cuda.OutOfMemoryError("simulated: tried to allocate 20.00 GiB")
+        return self._score(clip, caption)
+
+
+class TestingExtension(ComfyExtension):
+    """Table of contents."""
+
+    async def get_node_list(self):
+        return [TestClip, TestShow, TestReward]
+
+
+async def comfy_entrypoint():
+    return TestingExtension()

@@ -1,0 +1,93 @@
+import csv
+import json
+
+import pytest
+from videoalign.nodes.score_file import COLUMNS, append_scores, read_scores, score_path
+from videoalign.nodes.scored_clip import ScoredClip
+from videoalign.reward.errors import VideoAlignError
+from videoalign.training.score_journal import write_csv, write_jsonl
+
+FULL = ScoredClip(
+    VQ=0.5, MQ=-0.25, TA=1.0, Overall=1.25, name="clip", prompt='a "red", round\nball', model="m", seed=2**63 + 1,
+    total_frames=17, fps=8.0, raw={"VQ": 4.8, "MQ": 0.8, "TA": 5.3}, path="/x/clip.mp4",
+)  # fmt: skip
+BARE = ScoredClip(VQ=0.1, MQ=0.2, TA=None, Overall=None, name="bare")
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_what_was_appended_is_read_back(tmp_path, ending):
+    path = tmp_path / "deep" / f"scores.{ending}"
+    assert append_scores(path, [FULL]) == 1
+    assert append_scores(path, [BARE, FULL]) == 3
+    assert read_scores(path) == (FULL, BARE, FULL)
+
+
+def test_a_csv_has_one_header_and_a_time_for_each_row(tmp_path):
+    append_scores(tmp_path / "s.csv", [FULL])
+    append_scores(tmp_path / "s.csv", [BARE])
+    with (tmp_path / "s.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == list(COLUMNS) and len(rows) == 3
+    assert all(row[0].endswith("+00:00") for row in rows[1:])
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_a_row_after_a_torn_line_stands_on_its_own_line(tmp_path, ending):
+    path = tmp_path / f"s.{ending}"
+    append_scores(path, [FULL])
+    whole = path.read_text()
+    path.write_text(whole.rstrip("\n"))
+    append_scores(path, [BARE])
+    assert read_scores(path) == (FULL, BARE)
+
+
+@pytest.mark.parametrize(("ending", "write"), [("csv", write_csv), ("jsonl", write_jsonl)])
+def test_files_of_the_command_line_are_read_and_failed_rows_left_out(tmp_path, ending, write):
+    good = {
+        "id": "one", "path": "one.mp4", "prompt": "a cat", "VQ": 0.5, "MQ": 0.25, "TA": None, "Overall": None,
+        "raw": {"VQ": 4.0, "MQ": 1.0}, "frame_indices": [0, 5], "size": [28, 28], "total_frames": 9, "fps": 8.0,
+    }  # fmt: skip
+    write(tmp_path / f"s.{ending}", [good, {"id": "two", "path": "two.mp4", "prompt": None, "error": "truncated"}])
+    [clip] = read_scores(tmp_path / f"s.{ending}")
+    assert (clip.name, clip.VQ, clip.TA, clip.total_frames, clip.path) == ("one", 0.5, None, 9, "one.mp4")
+    assert clip.raw == {"VQ": 4.0, "MQ": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("s.csv", "name,price\nbread,3\n", "row 1 has no VQ and MQ"),
+        ("s.csv", "VQ,MQ\n1.0,much\n", "row 1: could not convert"),
+        ("s.jsonl", '{"VQ": 1', "cannot be read"),
+        ("s.jsonl", "3\n", "row 1: expected an object"),
+    ],
+)
+def test_a_file_of_something_else_is_refused_with_its_row(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(VideoAlignError, match=message):
+        read_scores(tmp_path / name)
+
+
+def test_a_csv_with_other_columns_is_left_as_it_is(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text("name,price\nbread,3\n")
+    with pytest.raises(VideoAlignError, match="has the columns name, price"):
+        append_scores(path, [FULL])
+    assert path.read_text() == "name,price\nbread,3\n"
+
+
+@pytest.mark.parametrize("name", ["../s.csv", "/tmp/s.csv", "a/../../s.jsonl"])
+def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path, name):
+    with pytest.raises(VideoAlignError, match="leads out of"):
+        score_path(name, tmp_path)
+
+
+def test_a_name_without_a_known_ending_is_refused(tmp_path):
+    with pytest.raises(VideoAlignError, match=r"must end in \.csv or \.jsonl"):
+        score_path("scores.xlsx", tmp_path)
+
+
+def test_text_that_utf8_cannot_hold_does_not_lose_the_row(tmp_path):
+    odd = ScoredClip(VQ=0.0, MQ=0.0, TA=0.0, Overall=0.0, name="x", prompt="half \ud83d")
+    append_scores(tmp_path / "s.jsonl", [odd])
+    assert json.loads((tmp_path / "s.jsonl").read_text())["VQ"] == 0.0

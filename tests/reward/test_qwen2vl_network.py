@@ -1,0 +1,88 @@
+"""Our vision forward equals transformers' own tower; the network is built without memory and works in every type."""
+
+import copy
+
+import pytest
+import torch
+from videoalign.reward.qwen2vl_network import Qwen2VLRewardNetwork, _inverse_frequencies
+
+
+@pytest.fixture(scope="module")
+def network(official):
+    return official.model("full.fp32").network
+
+
+def patches_of(*grids):
+    generator = torch.Generator().manual_seed(0)
+    return [torch.randn(t * h * w, 1176, generator=generator) for t, h, w in grids]
+
+
+@pytest.mark.parametrize("grid", [(1, 2, 2), (3, 4, 6), (2, 8, 4)])
+def test_the_vision_tower_equals_transformers_own_forward_on_random_patches(network, grid):
+    [patches] = patches_of(grid)
+    with torch.no_grad():
+        [ours] = network.embed_clips([patches], [grid])
+        theirs = network.visual(patches, torch.tensor([grid]))
+    theirs = getattr(theirs, "pooler_output", theirs)  # transformers 5 returns an object
+    assert ours.shape == (grid[0] * grid[1] * grid[2] // 4, 64)
+    assert torch.allclose(ours, theirs, atol=1e-5)
+
+
+def test_pairs_of_frames_do_not_see_each_other_in_the_vision_tower(network):
+    [patches] = patches_of((3, 4, 4))
+    with torch.no_grad():
+        [together] = network.embed_clips([patches], [(3, 4, 4)])
+        [alone] = network.embed_clips([patches[16:32]], [(1, 4, 4)])
+    assert torch.allclose(together[4:8], alone, atol=1e-6)
+
+
+def test_clips_of_mixed_sizes_are_embedded_like_each_alone(network):
+    grids = [(1, 4, 6), (2, 4, 4), (3, 4, 6)]
+    patches = patches_of(*grids)
+    with torch.no_grad():
+        together = network.embed_clips(patches, grids)
+        for own, grid, features in zip(patches, grids, together, strict=True):
+            assert torch.allclose(features, network.embed_clips([own], [grid])[0], atol=1e-5)
+
+
+def test_rotary_frequencies_are_theta_to_the_power_of_the_channel_rounded_as_asked(official, network):
+    language = torch.tensor([1e6 ** (-2 * i / 16) for i in range(8)], dtype=torch.float64)
+    assert torch.allclose(_inverse_frequencies(16, 1e6).double(), language, rtol=1e-6)
+    assert torch.allclose(network.language_model.rotary_emb.inv_freq.double(), language, rtol=1e-6)
+    rounded = official.model("full.bf16_official").network
+    for part in (rounded.language_model.rotary_emb, rounded.visual.rotary_pos_emb):
+        assert part.inv_freq.dtype == torch.float32
+        assert torch.equal(part.inv_freq, part.inv_freq.bfloat16().float())
+    assert not torch.equal(network.language_model.rotary_emb.inv_freq, rounded.language_model.rotary_emb.inv_freq)
+
+
+@pytest.mark.parametrize("nested", ["rope_theta", "rope_parameters"])
+def test_the_rotary_base_is_found_in_old_and_new_forms_of_the_configuration(checkpoints, nested):
+    import json
+
+    config = json.loads((checkpoints / "base" / "config.json").read_text(encoding="utf-8"))
+    del config["rope_theta"]
+    config.update({"rope_theta": 5000.0} if nested == "rope_theta" else {"rope_parameters": {"rope_theta": 5000.0}})
+    with torch.device("meta"):
+        assert (
+            Qwen2VLRewardNetwork(
+                {**config, "rope_parameters": None} if nested == "rope_theta" else config, 1217, 1
+            )._rope_theta
+            == 5000.0
+        )
+
+
+def test_rewards_are_computed_in_float32_whatever_the_weights_are(network):
+    half = copy.deepcopy(network).half()
+    hidden = torch.randn(3, 64).half()
+    assert half.rewards(hidden).dtype == torch.float32
+    assert torch.allclose(half.rewards(hidden), hidden.float() @ half.rm_head.weight.float().T, atol=1e-6)
+
+
+def test_scores_that_are_not_finite_are_an_error_that_names_the_type(official):
+    from videoalign.reward.errors import ClipError
+
+    model = copy.deepcopy(official.model("full.fp32"))
+    model.network.rm_head.weight.data[:] = float("inf")
+    with pytest.raises(ClipError, match=r"not finite in torch\.float32"):
+        model.score([official.prepared("syn/s04_10fps_2f_64x64")[0]], ["cat"])
