@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scored_clip import DIMENSIONS, ScoredClip
+from .scored_clip import DIMENSIONS, SIGMA, ScoredClip
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,7 +58,7 @@ def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
     draw.text((_MARGIN, 12), f"Ranked by  {shares}", fill=_TEXT, font=_font(18))
     draw.text(
         (_MARGIN, 36),
-        "Scores in σ, standard deviations of the reward's training set: 0 is average.",
+        f"Scores in {SIGMA}, standard deviations of the reward's training set: 0 is average.",
         fill=_DIM,
         font=_font(12),
     )
@@ -83,7 +83,7 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool
     colour = _GOLD if winner else _TEXT if chosen else _DIM
     label = f"#{row.rank}" if row.rank is not None else "out"
     draw.text((_MARGIN + 6, top + 44), label, fill=colour, font=_font(34))
-    draw.text((_MARGIN + 6, top + 86), f"{row.total:+.2f} σ", fill=colour, font=_font(16))
+    draw.text((_MARGIN + 6, top + 86), f"{row.total:+.2f} {SIGMA}", fill=colour, font=_font(16))
     if winner:
         draw.text((_MARGIN + 6, top + 24), "BEST", fill=_GOLD, font=_font(14))
     left = _MARGIN + _RANK_WIDTH
@@ -113,7 +113,7 @@ def _bar(draw, name: str, score: float | None, corner: tuple[int, int]) -> None:
         (min(middle, middle + reach), y + 3, max(middle, middle + reach), y + 15), fill=_GREEN if score >= 0 else _RED
     )
     draw.line((middle, y, middle, y + 18), fill=_TEXT)
-    draw.text((right + 8, y), f"{score:+.2f} σ", fill=_TEXT, font=_font(14))
+    draw.text((right + 8, y), f"{score:+.2f} {SIGMA}", fill=_TEXT, font=_font(14))
 
 
 def _font(size: int):

@@ -14,8 +14,8 @@ from .score_video_node import ScoreVideo
 class VideoAlignExtension(ComfyExtension):
     """Table of contents."""
 
-    async def on_load(self) -> None:
-        """Declare ``models/reward_models``; folders from extra_model_paths.yaml stay beside it."""
+    def __init__(self) -> None:
+        # Not in on_load, which ComfyUI 0.3.64 does not call.
         register_model_folder(FOLDER)
 
     async def get_node_list(self) -> list:

@@ -7,6 +7,7 @@ from .contact_sheet import contact_sheet
 from .node_pictures import shown_clip
 from .ranking import GATE_OFF, Gates, RankedClip, Ranking, rank
 from .reward_weights import RewardWeights
+from .scored_clip import SIGMA
 
 _MEANING = {"VQ": "visual quality", "MQ": "motion quality", "TA": "text alignment"}
 
@@ -24,7 +25,7 @@ class PickBest(io.ComfyNode):
                 min=GATE_OFF,
                 max=10.0,
                 step=0.05,
-                tooltip=f"Lowest {meaning} in σ that a clip needs to be chosen. {GATE_OFF:g}: no gate.",
+                tooltip=f"Lowest {meaning} in {SIGMA} that a clip needs to be chosen. {GATE_OFF:g}: no gate.",
             )
             for name, meaning in _MEANING.items()
         ]

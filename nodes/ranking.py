@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ..reward.errors import VideoAlignError
 from .reward_weights import RewardWeights
-from .scored_clip import DIMENSIONS, ScoredClip, comparability_notes
+from .scored_clip import DIMENSIONS, SIGMA, ScoredClip, comparability_notes
 
 # A gate at this value (in sigma) or below lets everything pass.
 GATE_OFF = -10.0
@@ -34,11 +34,11 @@ class Gates:
                 continue
             if score is None:
                 raise VideoAlignError(
-                    f"The gate min_{name} is {lowest:+.2f} σ, but {clip.name} was scored without a caption and has no {name}. Give "
+                    f"The gate min_{name} is {lowest:+.2f} {SIGMA}, but {clip.name} was scored without a caption and has no {name}. Give "
                     f"Score Video a caption, or set min_{name} to {GATE_OFF:g} (off)."
                 )
             if score < lowest:
-                reasons.append(f"{name} {score:+.2f} σ is below {lowest:+.2f} σ")
+                reasons.append(f"{name} {score:+.2f} {SIGMA} is below {lowest:+.2f} {SIGMA}")
         return tuple(reasons)
 
 

@@ -46,7 +46,7 @@ class SaveScores(io.ComfyNode):
                 ),
             ],
             outputs=[
-                ScoresSocket.Output("scores", display_name="SCORES", tooltip="The scores, unchanged."),
+                ScoresSocket.Output("same_scores", display_name="SCORES", tooltip="The scores, unchanged."),
                 io.String.Output("path", display_name="path", tooltip="The file's full path."),
             ],
             is_output_node=True,

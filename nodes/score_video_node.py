@@ -6,9 +6,9 @@ from .clip_frames import small_frames
 from .clip_input import InputClip, input_clips
 from .comfy_compat import CATEGORY, ExecutionBlocker, ProgressBar, RewardSocket, ScoresSocket, io, model_management
 from .node_pictures import shown_clip
-from .scored_clip import ScoredClip
+from .scored_clip import SIGMA, ScoredClip
 
-_SIGMA = "in σ, standard deviations of the reward's training set; 0 is average, higher is better"
+_UNIT = f"in {SIGMA}, standard deviations of the reward's training set; 0 is average, higher is better"
 
 
 class ScoreVideo(io.ComfyNode):
@@ -22,7 +22,8 @@ class ScoreVideo(io.ComfyNode):
             display_name="Score Video",
             category=CATEGORY,
             description=(
-                "Scores a clip: visual quality (VQ), motion quality (MQ) and, against a caption, text alignment (TA), in σ: standard "
+                "Scores a clip: visual quality (VQ), motion quality (MQ) and, against a caption, text alignment (TA), "
+                f"in {SIGMA}: standard "
                 "deviations of the reward's training set, 0 is average. Compare clips of one prompt, length and frame rate."
             ),
             inputs=[
@@ -75,16 +76,16 @@ class ScoreVideo(io.ComfyNode):
                 ScoresSocket.Output(
                     "scores", display_name="SCORES", tooltip="Scores with their clips, for Pick Best and Save Scores."
                 ),
-                io.Float.Output("VQ", display_name="VQ", is_output_list=True, tooltip=f"Visual quality {_SIGMA}."),
-                io.Float.Output("MQ", display_name="MQ", is_output_list=True, tooltip=f"Motion quality {_SIGMA}."),
+                io.Float.Output("VQ", display_name="VQ", is_output_list=True, tooltip=f"Visual quality {_UNIT}."),
+                io.Float.Output("MQ", display_name="MQ", is_output_list=True, tooltip=f"Motion quality {_UNIT}."),
                 io.Float.Output(
-                    "TA", display_name="TA", is_output_list=True, tooltip=f"Text alignment {_SIGMA}. Needs a caption."
+                    "TA", display_name="TA", is_output_list=True, tooltip=f"Text alignment {_UNIT}. Needs a caption."
                 ),
                 io.Float.Output(
                     "Overall",
                     display_name="Overall",
                     is_output_list=True,
-                    tooltip="VQ + MQ + TA, in σ. Needs a caption.",
+                    tooltip=f"VQ + MQ + TA, in {SIGMA}. Needs a caption.",
                 ),
                 io.Video.Output("video", display_name="video", is_output_list=True, tooltip="The clip, unchanged."),
             ],

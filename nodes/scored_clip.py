@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from ..reward.scores import ClipScores
 
 DIMENSIONS = ("VQ", "MQ", "TA")
+# The unit of scores, a standard deviation. Spelled out: the source stays readable in every code page.
+SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 # Scores of clips that differ in one of these cannot be compared; attribute and how a person calls it.
 COMPARED_ONLY_WITHIN = (
     ("prompt", "prompt"),
@@ -80,7 +82,7 @@ class ScoredClip:
             "MQ": self.MQ,
             "TA": self.TA,
             "Overall": self.Overall,
-            "unit": "σ",
+            "unit": SIGMA,
             "prompt": self.prompt,
             "model": self.model,
             "seed": self.seed,

@@ -30,6 +30,8 @@ from .settings import RewardSettings
 from .template import load_template
 from .video_reward import VideoReward
 
+EMBEDDED_NAME = "micro"
+EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -46,7 +48,7 @@ def load_video_reward(
     """Load a reward model, ready to score.
 
     Args:
-        source: a converted ``.safetensors`` file, an official checkpoint folder, the name of either in ComfyUI's
+        source: ``micro`` (the embedded reward of the micro world), a converted ``.safetensors`` file, an official checkpoint folder, the name of either in ComfyUI's
             ``models/reward_models``, or a hub repository such as ``KlingTeam/VideoReward``.
         base: folder of the base model, for its tokenizer and (adapter layout) its weights.
         step: which checkpoint-N of an official folder; the highest by default.
@@ -110,7 +112,7 @@ def build(
             "The converted file does not hold the weights that its configuration names. Convert it again."
         )
     check_shapes(reward.weights, expected)
-    weights = {name: tensor.to(device=device, dtype=dtype or own) for name, tensor in reward.weights.items()}
+    weights = {name: _aligned(tensor.to(device, dtype or own)) for name, tensor in reward.weights.items()}
     network.load_state_dict(weights, assign=True)
     network.set_rotary_precision(rotary_dtype or own, device)
     network.requires_grad_(False).eval()
@@ -123,6 +125,8 @@ def locate(source: str | Path, allow_download: bool = False) -> Path:
     Raises:
         CheckpointError: it is nowhere; the message lists where was looked.
     """
+    if str(source) == EMBEDDED_NAME:
+        return EMBEDDED_FILE
     tried = [Path(source).expanduser()]
     for models in _comfyui_model_folders():
         tried += [models / "reward_models" / str(source)]
@@ -174,6 +178,12 @@ def _own_dtype(settings: RewardSettings) -> torch.dtype:
     if settings.torch_dtype not in DTYPES:
         raise CheckpointError(f"The checkpoint's torch_dtype is {settings.torch_dtype!r}; known: {', '.join(DTYPES)}.")
     return DTYPES[settings.torch_dtype]
+
+
+def _aligned(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor where CPU kernels like it. A file is mapped anywhere, and there sums may round differently, so that a
+    checkpoint and its converted file would not score alike to the bit."""
+    return tensor.clone() if tensor.device.type == "cpu" and tensor.data_ptr() % 64 else tensor
 
 
 def _settle_lm_head(state: dict[str, torch.Tensor], config: dict, checkpoint: CheckpointFolder) -> None:

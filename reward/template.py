@@ -52,6 +52,12 @@ class PromptTemplate:
         """The control tokens that a tokenizer must know to encode this template."""
         return set(self.pieces[1::2])
 
+    @property
+    def rates_before_caption(self) -> bool:
+        """Whether VQ and MQ are read before the caption, so that no caption can change them."""
+        caption = next(place for place, piece in enumerate(self.pieces) if CAPTION_FIELD in piece)
+        return all(token in self.pieces[:caption] for token in REWARD_TOKENS[:2])
+
 
 @cache
 def load_template(name_or_text: str) -> PromptTemplate:

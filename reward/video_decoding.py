@@ -30,6 +30,7 @@ from .errors import ClipError
 MIN_FPS, MAX_FPS = 0.1, 1000.0
 # Containers with an index of their keyframes. In the others (MPEG-TS, say) a seek may land behind the keyframe.
 _INDEXED_FORMATS = {"mov", "mp4", "matroska", "webm"}
+_AGAIN = "Copy or download the file again."
 _UNSPECIFIED_COLORSPACE = 2
 _ITU601 = 5
 
@@ -164,9 +165,7 @@ def _rewound(container: InputContainer):
     try:
         container.seek(start)
     except AssertionError:
-        raise ClipError(
-            f"The container of {container.name} is closed; pass it before closing it, or its path."
-        ) from None
+        raise ClipError(f"{container.name} is closed; pass the container before closing it, or its path.") from None
     yield container
     container.seek(start)  # also revives the decoder, which the end of the stream has drained
 
@@ -188,9 +187,7 @@ def _read_packet_table(container: InputContainer, stream, name: str) -> _PacketT
             continue
         packets += 1
         if packet.is_corrupt:
-            raise ClipError(
-                f"{name} is damaged or truncated: packet {packets} is corrupt. Copy or download the file again."
-            )
+            raise ClipError(f"{name} is damaged or truncated: packet {packets} is corrupt. {_AGAIN}")
         if packet.is_discard:
             discarded += 1
         elif packet.pts is None:
@@ -223,12 +220,11 @@ def _check_complete(stream, packets: int, times: list[int], end: float, name: st
     elif stream.frames:
         lost = packets < stream.frames
     else:
-        lost = shown < 0.95 * promised - 1.5 * frame
+        # Matroska's tag holds the length or, from FFmpeg, the time of the end: no clip starts late by mistake.
+        lost = max(shown, float(end * stream.time_base) if times else 0.0) < 0.95 * promised - 1.5 * frame
     if lost:
         wanted = f"{stream.frames} frames, {packets}" if stream.frames else f"{promised:.1f} s, {shown:.1f} s"
-        raise ClipError(
-            f"{name} is truncated: its header promises {wanted} can be read. Copy or download the file again."
-        )
+        raise ClipError(f"{name} is truncated: its header promises {wanted} can be read. {_AGAIN}")
 
 
 def _is_trimmed(stream, promised: float) -> bool:
@@ -261,10 +257,8 @@ def _decode_wanted(open_anew: Callable, table: _PacketTable, wanted: list[int], 
                     break
     lost = [index for index in wanted if index not in frames]
     if lost:
-        raise ClipError(
-            f"{name} is damaged or truncated: frame {lost[0]} of {len(table.times)} cannot be decoded. "
-            "Copy or download the file again."
-        )
+        found = f"frame {lost[0]} of {len(table.times)} cannot be decoded"
+        raise ClipError(f"{name} is damaged or truncated: {found}. {_AGAIN}")
     return frames
 
 
@@ -302,7 +296,7 @@ class _UprightRgb:
 
     def __call__(self, frame: av.VideoFrame) -> np.ndarray:
         if frame.is_corrupt:
-            raise ClipError(f"{self._name} has a damaged frame where one is needed. Copy or download the file again.")
+            raise ClipError(f"{self._name} has a damaged frame where one is needed. {_AGAIN}")
         colorspace = int(frame.colorspace)
         options = {}
         if colorspace != _UNSPECIFIED_COLORSPACE:

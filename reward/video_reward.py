@@ -81,7 +81,7 @@ class VideoReward:
             CaptionError: it is empty or not a string, or this model needs one and there is none.
         """
         if caption is None:
-            if self.settings.reward_token != "special":
+            if self.settings.reward_token != "special" or not self.tokenizer.template.rates_before_caption:
                 raise CaptionError("This reward model reads all its scores after the caption; give one.")
         elif not isinstance(caption, str):
             raise CaptionError(f"A caption must be text; got {type(caption).__name__}.")

@@ -43,6 +43,8 @@ def run(config: Config) -> int:
     ranking = sorted(range(len(clips)), key=lambda index: -results[index]["Overall"])
     print(f"Prompt: {clips[0].prompt}\n")
     print(score_table([{**results[index], "prompt": None} for index in ranking]))
-    page = write_page(config.output / "index.html", [clips[index] for index in ranking], [results[index] for index in ranking])
+    page = write_page(
+        config.output / "index.html", [clips[index] for index in ranking], [results[index] for index in ranking]
+    )
     print(f"\nThe clips are in {config.output}; open {page} to see them side by side.")
     return 0

@@ -6,6 +6,7 @@ import csv
 import glob
 import io
 import json
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -44,11 +45,11 @@ def rows_from_inputs(inputs: list[str], prompts: list[str], sidecars: bool = Fal
     paths: dict[Path, None] = {}  # an ordered set: a clip that is named twice is scored once
     for given in inputs:
         path = Path(given).expanduser()
-        if path.is_dir():
+        if os.path.isdir(path):  # unlike Path's own, False for a name that the system finds too long: a stray caption
             found = sorted(file for file in path.rglob("*") if _is_clip(file.relative_to(path)))
             if not found:
                 raise VideoAlignError(f"The folder {given} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
-        elif path.exists() or not glob.has_magic(given):
+        elif os.path.exists(path) or not glob.has_magic(given):
             found = [path]  # a missing file becomes a failed row, so that the others are still scored
         else:
             found = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())

@@ -108,19 +108,18 @@ def load_model(source: str, options: ScoringOptions) -> VideoReward:
 def override_sampling(model: VideoReward, overrides: SamplingOverrides) -> None:
     """Change how ``model`` samples frames where ``overrides`` say so.
 
-    Raises:
-        VideoAlignError: max_pixels is below the size to which the model enlarges every frame.
+    A ``max_pixels`` below the checkpoint's lower bound takes that bound down to its half, which leaves room for sides that
+    are multiples of 28: no frame gets larger than asked for.
     """
     values = overrides.model_dump(exclude_none=True)
     if not values:
         return
-    lowest = model.settings.sampling.min_pixels
-    if values.get("max_pixels", lowest) < lowest:
-        raise VideoAlignError(
-            f"sampling.max_pixels is {values['max_pixels']}; this model enlarges every frame to at least {lowest:g} pixels."
-        )
-    sampling = replace(model.settings.sampling, **({"num_frames": None} if "fps" in values else {}), **values)
-    model.settings = replace(model.settings, sampling=sampling)
+    sampling = model.settings.sampling
+    if values.get("max_pixels", sampling.min_pixels) < sampling.min_pixels:
+        values["min_pixels"] = values["max_pixels"] / 2
+    if "fps" in values:
+        values["num_frames"] = None
+    model.settings = replace(model.settings, sampling=replace(sampling, **values))
 
 
 def run_settings(model: VideoReward) -> dict:

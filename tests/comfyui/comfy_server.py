@@ -14,8 +14,6 @@ import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import websocket
-
 REPOSITORY = Path(__file__).resolve().parents[2]
 TESTING_NODES = Path(__file__).resolve().parent / "testing_nodes"
 START_SECONDS = 180
@@ -157,6 +155,8 @@ class Session:
     """A client: a websocket and the messages that came over it."""
 
     def __init__(self, server: ComfyServer):
+        import websocket
+
         self.server = server
         self.client = uuid.uuid4().hex
         address = f"ws://127.0.0.1:{server.port}/ws?clientId={self.client}"

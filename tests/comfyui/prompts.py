@@ -11,7 +11,7 @@ def load_model(model: str = MODEL, **inputs) -> dict:
 
 
 def make_clip(seed: int = 0, frames: int = 9, clips: int = 1, brightness: float = 1.0) -> dict:
-    return node("TestClip", seed=seed, frames=frames, clips=clips, brightness=brightness)
+    return node("TestClip", number=seed, frames=frames, clips=clips, brightness=brightness)
 
 
 def score_video(

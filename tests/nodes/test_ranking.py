@@ -1,7 +1,7 @@
 import pytest
 from videoalign.nodes.ranking import Gates, rank
 from videoalign.nodes.reward_weights import RewardWeights
-from videoalign.nodes.scored_clip import ScoredClip
+from videoalign.nodes.scored_clip import SIGMA, ScoredClip
 from videoalign.reward.errors import VideoAlignError
 
 
@@ -50,7 +50,7 @@ def test_a_gate_keeps_even_the_highest_total_from_winning_and_says_why():
     ranking = rank([A, B, C], RewardWeights(1, 0, 0), Gates(MQ=0.5), top_k=3)
     assert names(ranking.chosen) == ["b"] and names(ranking.rejected) == ["a", "c"]
     assert ranking.order[0].rank == 1
-    assert ranking.order[1].gate_failures == ("MQ +0.00 σ is below +0.50 σ",)
+    assert ranking.order[1].gate_failures == (f"MQ +0.00 {SIGMA} is below +0.50 {SIGMA}",)
 
 
 def test_a_score_equal_to_the_gate_passes():
@@ -60,7 +60,10 @@ def test_a_score_equal_to_the_gate_passes():
 def test_when_no_clip_passes_the_nearest_is_named():
     ranking = rank([A, B], RewardWeights(1, 0, 0), Gates(VQ=3.0))
     assert ranking.chosen == ()
-    assert "None of the 2 clips" in ranking.why_none() and "a: VQ +1.00 σ is below +3.00 σ" in ranking.why_none()
+    assert (
+        "None of the 2 clips" in ranking.why_none()
+        and f"a: VQ +1.00 {SIGMA} is below +3.00 {SIGMA}" in ranking.why_none()
+    )
 
 
 def test_one_clip_without_a_caption_ranks_all_by_visual_and_motion_quality():

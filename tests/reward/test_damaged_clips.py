@@ -120,7 +120,7 @@ def test_a_source_whose_reading_fails_is_a_clip_error_not_a_crash():
 def test_a_closed_container_is_refused(clips):
     container = av.open(str(clips / "s05_10fps_3f_96x64.mp4"))
     container.close()
-    refused(container, r"is closed; pass it before closing it")
+    refused(container, r"is closed; pass the container before closing it")
 
 
 @pytest.mark.parametrize("source", [None, 7, ["a.mp4"], np.zeros((4, 64, 64, 3))])

@@ -193,6 +193,12 @@ def test_a_variable_frame_rate_is_the_mean_rate_and_frames_count_by_place(encode
         assert decoded.fps == float(container.streams.video[0].average_rate)
 
 
+def test_a_matroska_clip_that_starts_late_is_no_truncation(encode):
+    path = encode("late.mkv", 24, rate=25, times=list(range(100, 124)))
+    decoded = decode_frames(path, pick(0, 23))
+    assert (decoded.total_frames, decoded.fps) == (24, 25.0)
+
+
 def test_a_given_frame_rate_overrides_the_one_of_the_file(clips):
     seen = []
     decode_frames(

@@ -126,7 +126,7 @@ def test_accelerate_resumes_with_two_processes_what_one_began(
     assert len(list((tmp_path / "x.csv.run").glob("part-*-of-2.jsonl"))) == 2, log_of(tmp_path)
 
 
-@pytest.mark.parametrize("world", [2, 3, 5])
+@pytest.mark.parametrize("world", [2, 3])
 def test_shards_run_one_after_another_give_the_same_table_and_the_last_one_writes_it(
     score, rows, tmp_path, uninterrupted, monkeypatch, world
 ):
@@ -143,16 +143,17 @@ def test_shards_run_one_after_another_give_the_same_table_and_the_last_one_write
     assert (tmp_path / "x.csv").read_bytes() == uninterrupted
 
 
-def test_a_process_with_a_failed_row_does_not_let_its_launcher_end_the_others(score, rows, tmp_path, monkeypatch):
+def test_a_process_with_a_failed_row_does_not_let_its_launcher_end_the_others(score, manifest, tmp_path, monkeypatch):
+    rows = manifest(("missing.mp4", "a cat"), ("a.mp4", "a cat"))  # one for each process
+    monkeypatch.setenv("WORLD_SIZE", "2")
     statuses = {}
     for launched in (False, True):
-        for rank in (0, 1):  # the missing clip falls to process 0
-            monkeypatch.setenv("WORLD_SIZE", "2")
+        if launched:
+            monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
+        for rank in (0, 1):
             monkeypatch.setenv("RANK", str(rank))
-            if launched:
-                monkeypatch.setenv("TORCHELASTIC_RUN_ID", "none")
             output = tmp_path / f"{launched}.csv"
-            statuses[launched, rank] = score("--manifest", rows, "--output", output, "--batch-size", 2).status
+            statuses[launched, rank] = score("--manifest", rows, "--output", output, "--batch-size", 1).status
     assert statuses == {(False, 0): 1, (False, 1): 1, (True, 0): 0, (True, 1): 1}
 
 

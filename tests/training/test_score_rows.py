@@ -66,6 +66,11 @@ def test_a_missing_file_stays_a_row_so_that_the_others_are_scored(folder):
     assert names(rows_from_inputs([str(folder / "no.mp4"), str(folder / "b.mp4")], []), folder) == ["no.mp4", "b.mp4"]
 
 
+def test_a_caption_given_where_a_clip_belongs_becomes_a_row_that_will_fail(folder):
+    caption = "A cat runs along the beach. " * 40
+    assert [row.id for row in rows_from_inputs([caption], [])] == [caption]
+
+
 @pytest.mark.parametrize(("given", "named"), [("*.avi", r"No file matches .*\*\.avi"), ("empty", "holds no video")])
 def test_a_pattern_or_folder_without_a_video_is_an_error(folder, given, named):
     (folder / "empty").mkdir()

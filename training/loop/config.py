@@ -22,10 +22,16 @@ class LoopConfig(CommandConfig):
     micro_batch_size: int = Field(1, ge=1, description="Rows that a process holds in memory at once.")
     seed: int = Field(42, ge=0, description="Seed of the data order, of initial weights and of dropout.")
     warmup: float = Field(0.05, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
-    schedule: Literal["constant", "cosine", "linear"] = Field("constant", description="Learning rate after the warm-up.")
+    schedule: Literal["constant", "cosine", "linear"] = Field(
+        "constant", description="Learning rate after the warm-up."
+    )
     max_grad_norm: float = Field(1.0, gt=0, description="Gradients are scaled down to this norm.")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="Arithmetic; trained weights stay float32.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="Arithmetic; trained weights stay float32."
+    )
     log_every: int = Field(10, ge=1, description="Steps between lines in the log.")
     eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; a tenth of the run by default.")
-    save_every: int | None = Field(None, ge=1, description="Steps between checkpoints; a quarter of the run by default.")
+    save_every: int | None = Field(
+        None, ge=1, description="Steps between checkpoints; a quarter of the run by default."
+    )
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept for resuming.")

@@ -32,7 +32,9 @@ class BatchOrder:
     def batch(self, step: int) -> list[int]:
         """Row indices of step 0, 1, 2, ..."""
         first = step * self.batch_size
-        return [int(self._pass(place // self.rows)[place % self.rows]) for place in range(first, first + self.batch_size)]
+        return [
+            int(self._pass(place // self.rows)[place % self.rows]) for place in range(first, first + self.batch_size)
+        ]
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         rng = np.random.default_rng((self.seed, epoch))

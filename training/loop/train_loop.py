@@ -72,7 +72,9 @@ class TrainLoop:
         self.accelerator = Accelerator(mixed_precision=bf16, kwargs_handlers=handlers)
         world = self.accelerator.num_processes
         if config.batch_size % world:
-            raise TrainingStopped(f"batch_size {config.batch_size} cannot be shared by {world} processes; choose a multiple.")
+            raise TrainingStopped(
+                f"batch_size {config.batch_size} cannot be shared by {world} processes; choose a multiple."
+            )
         self.order = BatchOrder(rows, config.batch_size, config.seed, groups)
         self.steps = config.max_steps or max(1, math.ceil(config.epochs * rows / config.batch_size))
         self.eval_every = config.eval_every or max(1, self.steps // 10)
@@ -146,7 +148,9 @@ class TrainLoop:
         torch.manual_seed(self.config.seed)
         state = newest_state(self.folder) if self.folder.is_dir() else None
         if state is not None and not self.config.resume:
-            raise TrainingStopped(f"{self.config.output} holds an earlier run. Resume it, --overwrite it, or choose another --output.")
+            raise TrainingStopped(
+                f"{self.config.output} holds an earlier run. Resume it, --overwrite it, or choose another --output."
+            )
         if state is not None:
             self._restore(state)
         if main:

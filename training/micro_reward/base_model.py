@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import torch
@@ -47,25 +48,37 @@ NETWORK = {
 
 
 def write_base_model(folder: Path, template: str, seed: int) -> None:
-    """Write config.json, tokenizer.json and model.safetensors: the same bytes for the same seed.
+    """Write a base model of random weights: the same bytes for the same seed.
 
     Args:
         template: prompt template whose words the tokenizer learns, beside the micro world's.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     tokenizer = micro_tokenizer(template)
-    tokenizer.save(str(folder / "tokenizer.json"))
-    size = tokenizer.get_vocab_size(with_added_tokens=True)
-    config = {**NETWORK, "vocab_size": size}
-    (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
+    save_base(folder, new_network(tokenizer, seed), tokenizer)
+
+
+def new_network(tokenizer: Tokenizer, seed: int) -> Qwen2VLRewardNetwork:
+    """The network with random weights, drawn so that captions and frames start out equally loud."""
     torch.manual_seed(seed)
-    network = Qwen2VLRewardNetwork(config, size, 1)
-    weights = {}
-    for name, tensor in network.state_dict().items():
-        if name.startswith("rm_head"):
-            continue
-        hub_name = name.replace("language_model.", "model.", 1) if name.startswith("language_model.") else name
-        weights[hub_name] = _initial(name, tensor)
+    network = Qwen2VLRewardNetwork(NETWORK, tokenizer.get_vocab_size(with_added_tokens=True), 1)
+    with torch.no_grad():
+        for name, parameter in network.named_parameters():
+            parameter.copy_(_initial(name, parameter))
+    network.set_rotary_precision(torch.float32, "cpu")
+    return network
+
+
+def save_base(folder: Path, network: Qwen2VLRewardNetwork, tokenizer: Tokenizer) -> None:
+    """Write config.json, tokenizer.json and model.safetensors, named as on the hub; the reward head is left out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    weights = {
+        re.sub(r"^language_model\.", "model.", name): tensor.detach().contiguous()
+        for name, tensor in network.state_dict().items()
+        if not name.startswith("rm_head")
+    }
+    config = {**NETWORK, "vocab_size": weights["model.embed_tokens.weight"].shape[0]}
+    (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     with replacing(folder / "model.safetensors") as temporary:
         save_file(weights, temporary, {"format": "pt"})
 
@@ -90,11 +103,10 @@ def micro_tokenizer(template: str) -> Tokenizer:
 
 
 def _initial(name: str, tensor: torch.Tensor) -> torch.Tensor:
-    if tensor.ndim == 1:
-        return torch.ones_like(tensor) if "norm" in name or "ln_q" in name else torch.zeros_like(tensor)
-    if "norm" in name:
-        return tensor.detach().clone()
-    fan_in = tensor[0].numel()
+    if name.endswith(".bias"):
+        return torch.zeros_like(tensor)
+    if tensor.ndim == 1:  # the scale of a norm
+        return torch.ones_like(tensor)
     # Embeddings as large as what the vision tower gives, or the captions would drown in the frames.
-    std = 0.5 if "embed_tokens" in name else fan_in**-0.5
+    std = 0.5 if "embed_tokens" in name else tensor[0].numel() ** -0.5
     return torch.randn(tensor.shape) * std

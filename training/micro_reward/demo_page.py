@@ -42,7 +42,10 @@ def write_page(path: Path, clips: Sequence[DemoClip], results: Sequence[dict]) -
     Args:
         results: objects of ``videoalign score --json`` with VQ, MQ, TA and Overall.
     """
-    cards = [_card(place, len(clips), clip, result) for place, (clip, result) in enumerate(zip(clips, results, strict=True), 1)]
+    cards = [
+        _card(place, len(clips), clip, result)
+        for place, (clip, result) in enumerate(zip(clips, results, strict=True), 1)
+    ]
     content = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>VideoAlign demo</title><style>{_STYLE}</style><h1>Which clip is best, and why?</h1>"

@@ -1,7 +1,8 @@
 """Teach the micro base model to say what a clip shows, as a vision-language model can before it becomes a reward.
 
-Next-token prediction of truthful descriptions (content, ground, visible faults) of micro clips. Without it a reward
-would have to learn seeing, reading and judging from preferences alone, which takes a hundred times as many clips.
+Next-token prediction of truthful descriptions (content, ground, visible faults) of micro clips, after the vision tower
+has learnt to see (``vision_pretraining``). Without it a reward would have to learn reading and judging from preferences
+alone, which takes many times as many clips.
 """
 
 from __future__ import annotations
@@ -72,7 +73,9 @@ def pretrain(
             yield loss.item()
 
 
-def _loss(network: Qwen2VLRewardNetwork, tokenizer: RewardTokenizer, batch: list[tuple[PreparedClip, str]]) -> torch.Tensor:
+def _loss(
+    network: Qwen2VLRewardNetwork, tokenizer: RewardTokenizer, batch: list[tuple[PreparedClip, str]]
+) -> torch.Tensor:
     """Cross-entropy of the description's tokens given the clip and the tokens before."""
     clips = [clip for clip, _ in batch]
     ids = [tokenizer.encode(text, clip.video_tokens) for clip, text in batch]

@@ -62,7 +62,9 @@ def save_official(folder: Path, step: int, reward: VideoReward, config: Config, 
         with replacing(folder / "model_config.json") as temporary:
             temporary.write_text(json.dumps(model_config(config, normalisation), indent=4), encoding="utf-8")
     except (OSError, RuntimeError) as error:
-        raise CheckpointError(f"The result could not be written to {folder} ({error}). Free some space and run the command again.") from error
+        raise CheckpointError(
+            f"The result could not be written to {folder} ({error}). Free some space and run the command again."
+        ) from error
     return checkpoint
 
 
@@ -121,7 +123,9 @@ def model_config(config: Config, normalisation: Normalisation) -> dict:
             "use_rslora": False,
             "num_lora_modules": -1,
         },
-        "inference_config": {f"{name}_{key}": value for name, mean, std in statistics for key, value in (("mean", mean), ("std", std))},
+        "inference_config": {
+            f"{name}_{key}": value for name, mean, std in statistics for key, value in (("mean", mean), ("std", std))
+        },
     }
 
 

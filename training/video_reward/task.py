@@ -13,7 +13,7 @@ import torch
 from ...reward.agreement import ties_excluded_accuracy
 from ...reward.converted_file import ConvertedReward, save_converted
 from ...reward.errors import VideoAlignError
-from ...reward.loading import DTYPES, build
+from ...reward.loading import DTYPES
 from ...reward.settings import DIMENSIONS, Normalisation
 from ..data.preferences import read_preferences
 from .config import Config
@@ -47,10 +47,16 @@ class VideoRewardTask:
 
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, model, losses and rates."""
-        rows = [[str(p.path_a), str(p.path_b), p.pair.model_dump(mode="json", exclude={"source"})] for p in self.train.pairs]
+        rows = [
+            [str(p.path_a), str(p.path_b), p.pair.model_dump(mode="json", exclude={"source"})] for p in self.train.pairs
+        ]
         data = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
-        options = self.config.model_dump(mode="json", include={"model", "optimizer", "loss", "precision", "schedule", "warmup", "max_grad_norm"})
-        sampling = self.config.data.model_dump(mode="json", include={"fps", "min_frames", "min_frame_pixels", "max_frame_pixels", "template"})
+        options = self.config.model_dump(
+            mode="json", include={"model", "optimizer", "loss", "precision", "schedule", "warmup", "max_grad_norm"}
+        )
+        sampling = self.config.data.model_dump(
+            mode="json", include={"fps", "min_frames", "min_frame_pixels", "max_frame_pixels", "template"}
+        )
         return {"data": data, **options, "sampling": sampling}
 
     def parameter_groups(self) -> list[dict]:
@@ -91,7 +97,9 @@ class VideoRewardTask:
 
         settings = replace(self.reward.settings, normalisation=normalisation)
         with torch.device("meta"):
-            expected = Qwen2VLRewardNetwork(self.network_config, len(self.reward.tokenizer), settings.output_dim).state_dict()
+            expected = Qwen2VLRewardNetwork(
+                self.network_config, len(self.reward.tokenizer), settings.output_dim
+            ).state_dict()
         weights = merge_state(state, settings.lora, DTYPES[settings.torch_dtype], expected)
         return ConvertedReward(settings, self.network_config, self.reward.tokenizer.tokenizer, weights)
 
@@ -101,7 +109,11 @@ class VideoRewardTask:
         self.module.eval()
         rng = np.random.default_rng(self.config.seed)
         rows = rng.permutation(len(self.train))[:STATISTICS_PAIRS]
-        scores = [side for batch in _chunks(self.train, rows, self.config.micro_batch_size) for side in self.module.rewards(batch)]
+        scores = [
+            side
+            for batch in _chunks(self.train, rows, self.config.micro_batch_size)
+            for side in self.module.rewards(batch)
+        ]
         scores = torch.cat(scores)
         std = scores.std(0).clamp(min=1e-6)
         return Normalisation(tuple(scores.mean(0).tolist()), tuple(std.tolist()))
@@ -133,9 +145,16 @@ def load_pairs(config: Config) -> tuple[list[LoadedPair], list[LoadedPair]]:
         prompts = sorted({pair.pair.prompt for pair in train})
         count = round(config.data.eval_share * len(prompts))
         chosen = set(np.random.default_rng(config.seed).permutation(prompts)[:count].tolist())
-        train, held_out = [p for p in train if p.pair.prompt not in chosen], [p for p in train if p.pair.prompt in chosen]
-    if config.loss.type != "reg" and not any(abs(code) == 1 for pair in train for code in pair.pair.label_codes(DIMENSIONS)):
-        raise VideoAlignError("No training pair says for VQ, MQ or TA which clip is better; there is nothing to learn from.")
+        train, held_out = (
+            [p for p in train if p.pair.prompt not in chosen],
+            [p for p in train if p.pair.prompt in chosen],
+        )
+    if config.loss.type != "reg" and not any(
+        abs(code) == 1 for pair in train for code in pair.pair.label_codes(DIMENSIONS)
+    ):
+        raise VideoAlignError(
+            "No training pair says for VQ, MQ or TA which clip is better; there is nothing to learn from."
+        )
     return train, held_out
 
 

@@ -76,7 +76,9 @@ def build_trainable(config: Config) -> tuple[VideoReward, dict]:
     network_config = read_network_config(base)
     tokenizer = read_tokenizer(base)
     if tokenizer is None:
-        raise CheckpointError(f"{base} holds no tokenizer (tokenizer.json, or vocab.json and merges.txt). Download the model whole.")
+        raise CheckpointError(
+            f"{base} holds no tokenizer (tokenizer.json, or vocab.json and merges.txt). Download the model whole."
+        )
     reward_tokenizer = RewardTokenizer(tokenizer, load_template(settings.template))
     torch.manual_seed(config.seed)
     with torch.device("meta"):
@@ -103,7 +105,9 @@ def read_network_config(base: Path) -> dict:
     except (OSError, json.JSONDecodeError) as error:
         raise CheckpointError(f"{base} is not a model folder: config.json cannot be read ({error}).") from None
     if network_config.get("model_type") != "qwen2_vl":
-        raise CheckpointError(f"{base} is a {network_config.get('model_type')!r} model; VideoReward is trained from qwen2_vl.")
+        raise CheckpointError(
+            f"{base} is a {network_config.get('model_type')!r} model; VideoReward is trained from qwen2_vl."
+        )
     return network_config
 
 
@@ -159,7 +163,9 @@ def _go_on_from(network: Qwen2VLRewardNetwork, folder: Path, base: Path) -> None
     state = {_without_wrappers(name): tensor for name, tensor in read_state(checkpoint, base).items()}
     state[EMBEDDING] = state.pop("lm_head.weight", state.get(EMBEDDING))
     holder = network.language_model.embed_tokens
-    targets = {_without_wrappers(name): tensor for name, tensor in network.state_dict().items() if "embed_tokens" not in name}
+    targets = {
+        _without_wrappers(name): tensor for name, tensor in network.state_dict().items() if "embed_tokens" not in name
+    }
     missing, extra = sorted(set(targets) - set(state)), sorted(set(state) - set(targets) - {EMBEDDING})
     if missing or extra:
         raise CheckpointError(
@@ -168,7 +174,9 @@ def _go_on_from(network: Qwen2VLRewardNetwork, folder: Path, base: Path) -> None
         )
     for name, target in targets.items():
         if target.shape != state[name].shape:
-            raise CheckpointError(f"{folder}: {name} is {list(state[name].shape)}, these options make it {list(target.shape)} (lora_rank, output_dim, base).")
+            raise CheckpointError(
+                f"{folder}: {name} is {list(state[name].shape)}, these options make it {list(target.shape)} (lora_rank, output_dim, base)."
+            )
         target.copy_(state[name])
     embedding = state[EMBEDDING].float()
     if isinstance(holder, RewardTokenRows):
@@ -191,9 +199,13 @@ def _choose_trained(network: Qwen2VLRewardNetwork, config: Config, reward_token_
         from peft import LoraConfig, inject_adapter_in_model
 
         targets = [
-            f"language_model.{name}" for name, module in network.language_model.named_modules() if isinstance(module, nn.Linear)
+            f"language_model.{name}"
+            for name, module in network.language_model.named_modules()
+            if isinstance(module, nn.Linear)
         ]
-        lora = LoraConfig(r=model.lora_rank, lora_alpha=model.lora_alpha, lora_dropout=model.lora_dropout, target_modules=targets)
+        lora = LoraConfig(
+            r=model.lora_rank, lora_alpha=model.lora_alpha, lora_dropout=model.lora_dropout, target_modules=targets
+        )
         inject_adapter_in_model(lora, network)
         for name, parameter in network.named_parameters():
             parameter.requires_grad_("lora_" in name)
@@ -204,6 +216,8 @@ def _choose_trained(network: Qwen2VLRewardNetwork, config: Config, reward_token_
     if model.train_embeddings == "all":
         network.language_model.embed_tokens.requires_grad_(True)
     else:
-        network.language_model.embed_tokens = RewardTokenRows(network.language_model.embed_tokens.weight, reward_token_ids)
+        network.language_model.embed_tokens = RewardTokenRows(
+            network.language_model.embed_tokens.weight, reward_token_ids
+        )
         if config.model.reward_token == "last":  # nothing reads the reward tokens then
             network.language_model.embed_tokens.rows.requires_grad_(False)

@@ -9,7 +9,7 @@ RewardSocket = io.Custom("VIDEOALIGN_REWARD")
 
 
 class TestClip(io.ComfyNode):
-    """Frames of moving noise; the same seed gives the same clip."""
+    """Frames of moving noise; the same number gives the same clip."""
 
     @classmethod
     def define_schema(cls):
@@ -17,7 +17,7 @@ class TestClip(io.ComfyNode):
             node_id="VideoAlignTestClip",
             category="testing",
             inputs=[
-                io.Int.Input("seed", default=0),
+                io.Int.Input("number", default=0),
                 io.Int.Input("frames", default=9),
                 io.Int.Input("clips", default=1),
                 io.Float.Input("brightness", default=1.0),
@@ -26,15 +26,15 @@ class TestClip(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, seed, frames, clips, brightness):
+    def execute(cls, number, frames, clips, brightness):
         made = []
         for place in range(clips):
-            generator = torch.Generator().manual_seed(seed + place)
+            generator = torch.Generator().manual_seed(number + place)
             small = torch.rand(1, 3, 8, 8, generator=generator)
             still = torch.nn.functional.interpolate(small, size=(64, 64), mode="bilinear")[0].permute(1, 2, 0)
             moving = [still.roll(2 * step, 1) for step in range(frames)]
             made.append(torch.stack([*moving, still])[:frames] * brightness)
-        samples = torch.stack([torch.full((4, 2, 8, 8), float(seed + place)) for place in range(clips)])
+        samples = torch.stack([torch.full((4, 2, 8, 8), float(number + place)) for place in range(clips)])
         return io.NodeOutput(torch.cat(made), {"samples": samples})
 
 
@@ -81,7 +81,7 @@ class TestReward(io.ComfyNode):
                 io.Boolean.Input("out_of_memory", default=False),
                 io.Float.Input("seconds", default=0.0),
             ],
-            outputs=[RewardSocket.Output("reward")],
+            outputs=[RewardSocket.Output("misbehaving")],
         )
 
     @classmethod

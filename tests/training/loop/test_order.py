@@ -1,7 +1,8 @@
 """The order of the data: reproducible, complete, and resumable from any step."""
 
-import pytest
+import itertools
 
+import pytest
 from videoalign.training.loop.order import BatchOrder
 
 
@@ -29,7 +30,7 @@ def test_rows_of_a_group_stay_neighbours():
     groups = ["a", "b", "a", "c", "b", "a"]
     rows = BatchOrder(6, 6, seed=3, groups=groups).batch(0)
     names = [groups[row] for row in rows]
-    runs = 1 + sum(first != second for first, second in zip(names, names[1:], strict=False))
+    runs = 1 + sum(first != second for first, second in itertools.pairwise(names))
     assert runs == 3
 
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
-
 from videoalign.reward.clip import prepare_clip
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.settings import Normalisation
@@ -36,7 +35,9 @@ def test_a_tiny_checkpoint_gets_exactly_the_official_key_names_and_shapes(option
     reward, _ = build_trainable(config)
     official = json.loads((DATA / "state_dict_keys.json").read_text())["keys"]
     state = full_state(reward, lora=True)
-    assert {name: list(value.shape) for name, value in state.items()} == {n: shape for n, (shape, _) in official.items()}
+    assert {name: list(value.shape) for name, value in state.items()} == {
+        n: shape for n, (shape, _) in official.items()
+    }
 
 
 def test_going_on_from_a_checkpoint_and_saving_at_once_gives_that_checkpoint(options):
@@ -54,7 +55,9 @@ def test_going_on_from_a_checkpoint_and_saving_at_once_gives_that_checkpoint(opt
         assert torch.equal(state[name.replace(".weight", ".default.weight")], value), name
 
 
-@pytest.mark.parametrize("changes", [{}, {"save_full_model": True}, {"model": {"lora": False, "train_embeddings": "all"}}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"save_full_model": True}, {"model": {"lora": False, "train_embeddings": "all"}}]
+)
 def test_the_saved_folder_and_the_single_file_score_like_the_trained_network(options, micro, changes):
     config = options(**changes)
     task = VideoRewardTask(config)

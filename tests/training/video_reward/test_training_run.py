@@ -10,7 +10,6 @@ import time
 
 import pytest
 import torch
-
 from videoalign.reward.errors import VideoAlignError
 from videoalign.training import train_video_reward_command
 from videoalign.training.loop.state_files import newest_state
@@ -152,7 +151,7 @@ def test_an_unknown_label_and_a_missing_column_name_row_and_column(options, micr
     cells = first.split(",")
     cells[place] = "better"
     wrong.write_text("\n".join([header, ",".join(cells), rest]))
-    with pytest.raises(VideoAlignError, match="(?s)row 1.*VQ.*better"):
+    with pytest.raises(VideoAlignError, match=r"(?s)row 1.*VQ.*better"):
         VideoRewardTask(options(data={"train": [wrong], "root": micro / "data"}))
     wrong.write_text(text.replace("path_B", "path_C", 1))
     with pytest.raises(VideoAlignError, match="path_B"):
@@ -181,3 +180,24 @@ def test_the_command_trains_and_leaves_a_model_that_scores(options, micro):
     prompt = "one red circle moves left over a plain grey ground"
     scores = load_video_reward(config.output / "videoreward.safetensors", device="cpu").score([clip], [prompt])[0]
     assert scores.Overall == pytest.approx(scores.VQ + scores.MQ + scores.TA)
+
+
+@pytest.mark.slow
+def test_two_processes_train_what_one_does_with_the_same_global_batch(options, tmp_path):
+    changes = {"model": {"lora_dropout": 0.0}, "max_steps": 4, "micro_batch_size": 2}
+    one, two = options("one", **changes), options("two", **changes)
+    train(one)
+    file = tmp_path / "two.toml"
+    sections = two.model_dump(mode="json", exclude_none=True)
+    plain = {key: value for key, value in sections.items() if not isinstance(value, dict)}
+    lines = [f"{key} = {json.dumps(value)}" for key, value in plain.items()]
+    for section in ("data", "model", "optimizer", "loss"):
+        lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in sections[section].items())]
+    file.write_text("\n".join(lines))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29613"]
+    launch += ["-m", "videoalign.training.cli", "train", "video-reward", "--config", str(file)]
+    subprocess.run(launch, check=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    ours, expected = final_weights(two), final_weights(one)
+    for name, value in expected.items():
+        assert torch.allclose(ours[name], value, atol=1e-4), name
+    assert (two.output / "videoreward.safetensors").exists()

@@ -1,0 +1,56 @@
+"""Build a graph in the page, as a user would, node by node and wire by wire."""
+
+from __future__ import annotations
+
+BUILD = """async ({nodes, wires}) => {
+    const graph = window.app.graph, made = {};
+    for (const [name, {type, at, widgets}] of Object.entries(nodes)) {
+        const node = made[name] = LiteGraph.createNode(type);
+        node.pos = at;
+        graph.add(node);
+        for (const [key, value] of Object.entries(widgets ?? {})) {
+            const widget = node.widgets.find(one => one.name === key);
+            if (!widget) throw new Error(`${type} has no widget ${key}: ${node.widgets.map(one => one.name)}`);
+            widget.value = value;
+            widget.callback?.(value, window.app.canvas, node);
+        }
+    }
+    for (const [from, output, to, input] of wires) {
+        const place = made[to].inputs.findIndex(one => one.name === input);
+        if (place < 0) throw new Error(`${to} has no input ${input}: ${made[to].inputs.map(one => one.name)}`);
+        made[from].connect(output, made[to], place);
+        await new Promise(done => setTimeout(done, 50));
+    }
+    await new Promise(done => setTimeout(done, 500));
+    return Object.fromEntries(Object.entries(made).map(([name, node]) => [name, node.id]));
+}"""
+
+
+def build(page, nodes: dict, wires: list) -> dict:
+    """Add nodes and wires; returns node ids by name."""
+    return page.page.evaluate(BUILD, {"nodes": nodes, "wires": wires})
+
+
+def best_of(page, clips: int = 3, caption: str = "a grey square moves to the right") -> dict:
+    """Load, score a batch, weigh, pick the best."""
+    nodes = {
+        "model": {"type": "VideoAlignLoadVideoReward", "at": [20, 60], "widgets": {"model": "tiny.safetensors"}},
+        "clip": {"type": "VideoAlignTestClip", "at": [20, 260], "widgets": {"number": 500, "clips": clips}},
+        "score": {
+            "type": "VideoAlignScoreVideo",
+            "at": [380, 60],
+            "widgets": {"caption": caption, "fps": 8, "clips_in_batch": clips},
+        },
+        "weights": {"type": "VideoAlignRewardWeights", "at": [20, 520]},
+        "best": {"type": "VideoAlignPickBest", "at": [860, 60]},
+    }
+    wires = [
+        ("model", 0, "score", "reward"),
+        ("clip", 0, "score", "clip"),
+        ("clip", 1, "score", "latent"),
+        ("score", 0, "best", "candidates.candidate0"),
+        ("weights", 0, "best", "weights"),
+    ]
+    ids = build(page, nodes, wires)
+    page.fit()
+    return ids

@@ -1,0 +1,59 @@
+"""Fixtures that start ComfyUI, for the tests over HTTP and for those in the browser."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from comfy_server import ComfyServer
+from prompts import MODEL
+from videoalign.reward.checkpoint_files import open_checkpoint
+from videoalign.reward.converted_file import save_converted
+from videoalign.reward.loading import read_official
+
+versions_that_ran: set[str] = set()
+_reported = False
+
+
+def report_versions(terminalreporter) -> None:
+    """Say once which ComfyUI ran: a pass without it must not look like a pass with it."""
+    global _reported
+    if _reported:
+        return
+    _reported = True
+    if versions_that_ran:
+        terminalreporter.write_line(f"ComfyUI {', '.join(sorted(versions_that_ran))} ran in these tests.")
+    else:
+        terminalreporter.write_line("No ComfyUI ran in these tests.", yellow=True)
+
+
+@pytest.fixture(scope="session")
+def reward_file(tmp_path_factory, checkpoints) -> Path:
+    """A tiny converted reward model with random weights."""
+    path = tmp_path_factory.mktemp("reward") / MODEL
+    save_converted(path, read_official(open_checkpoint(checkpoints / "ckpt_full")))
+    return path
+
+
+@pytest.fixture(scope="session")
+def start_comfyui(tmp_path_factory, reward_file):
+    """Start servers, each with folders of its own; they end with the session."""
+    servers = []
+
+    def start(*arguments: str) -> ComfyServer:
+        base = tmp_path_factory.mktemp("comfyui")
+        server = ComfyServer(Path(os.environ["COMFYUI_PATH"]).resolve(), base, arguments)
+        servers.append(server)
+        versions_that_ran.add(server.version)
+        shutil.copy(reward_file, base / "models" / "reward_models" / MODEL)
+        return server
+
+    yield start
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture(scope="session")
+def comfyui(start_comfyui) -> ComfyServer:
+    """The server that the tests share."""
+    return start_comfyui()

@@ -1,0 +1,85 @@
+"""What ComfyUI knows of the pack: nodes, help, translations, templates."""
+
+import json
+import urllib.request
+
+import pytest
+from comfy_server import REPOSITORY
+
+pytestmark = pytest.mark.comfyui
+
+NODES = ("LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "SaveScores", "LoadScores")
+PACK = "ComfyUI-VideoAlign"
+
+
+@pytest.fixture(scope="module")
+def definitions(comfyui) -> dict:
+    return comfyui.get("/object_info")
+
+
+def fetch(comfyui, path: str) -> bytes:
+    with urllib.request.urlopen(comfyui.url + path, timeout=30) as answer:
+        return answer.read()
+
+
+def inputs_of(definition: dict) -> dict:
+    return {
+        name: entry for group in ("required", "optional") for name, entry in definition["input"].get(group, {}).items()
+    }
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_node_explains_itself_and_all_its_sockets(definitions, name):
+    definition = definitions[f"VideoAlign{name}"]
+    assert definition["category"] == "VideoAlign"
+    assert len(definition["description"]) > 40
+    for socket, entry in inputs_of(definition).items():
+        assert len(entry[1].get("tooltip", "")) > 15, socket
+    assert len(definition["output_tooltips"]) == len(definition["output"])
+    assert all(len(tooltip) > 8 for tooltip in definition["output_tooltips"])
+
+
+@pytest.mark.parametrize("name", NODES)
+def test_every_node_has_a_help_page_that_names_its_inputs_and_outputs(comfyui, definitions, name):
+    page = fetch(comfyui, f"/extensions/{PACK}/docs/VideoAlign{name}.md").decode()
+    definition = definitions[f"VideoAlign{name}"]
+    assert page.startswith(f"# {definition['display_name']}\n")
+    described = page.replace("candidate0", "candidates").replace("three values", "VQ, MQ, TA, preset")
+    for socket in [*inputs_of(definition), *definition["output_name"]]:
+        assert socket.lower() in described.lower().replace("**weights**", "weights"), socket
+
+
+def test_the_english_locale_says_what_the_nodes_say(comfyui, definitions):
+    locale = comfyui.get("/i18n")["en"]["nodeDefs"]
+    for name in NODES:
+        words, definition = locale[f"VideoAlign{name}"], definitions[f"VideoAlign{name}"]
+        assert words["display_name"] == definition["display_name"]
+        assert words["description"] == definition["description"]
+        inputs = inputs_of(definition)
+        assert {key: value["tooltip"] for key, value in words["inputs"].items()} == {
+            key: entry[1]["tooltip"] for key, entry in inputs.items()
+        }
+        assert [entry["tooltip"] for entry in words["outputs"].values()] == definition["output_tooltips"]
+
+
+def test_example_workflows_are_offered_with_pictures_and_use_only_nodes_that_exist(comfyui, definitions):
+    offered = comfyui.get("/workflow_templates")[PACK]
+    assert len(offered) >= 3
+    for name in offered:
+        path = f"/api/workflow_templates/{PACK}/{urllib.request.quote(name)}"
+        workflow = json.loads(fetch(comfyui, path + ".json"))
+        unknown = {node["type"] for node in workflow["nodes"]} - set(definitions) - {"Note", "MarkdownNote", "Reroute"}
+        assert not unknown, (name, unknown)
+        assert fetch(comfyui, path + ".jpg")[:2] == b"\xff\xd8"
+
+
+def test_the_frontends_scripts_are_served(comfyui):
+    served = comfyui.get("/extensions")
+    for script in (REPOSITORY / "web").glob("*.js"):
+        assert f"/extensions/{PACK}/{script.name}" in served
+
+
+def test_the_pack_loads_in_a_tenth_of_a_second(comfyui):
+    [line] = [line for line in comfyui.log.read_text().splitlines() if line.endswith(f"custom_nodes/{PACK}")]
+    assert "IMPORT FAILED" not in line
+    assert float(line.split(" seconds:")[0].split()[-1]) <= 0.1
