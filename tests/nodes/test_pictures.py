@@ -48,3 +48,15 @@ def test_the_contact_sheet_draws_clips_without_frames_captions_or_passes():
     plain, gated = (contact_sheet(rank(rows, RewardWeights(), gates)) for gates in (Gates(), Gates(VQ=5.0)))
     assert plain.shape == gated.shape and plain.shape[1] >= 640
     assert (plain != gated).any()
+
+
+def test_the_contact_sheet_writes_only_what_its_font_can_show(monkeypatch):
+    """Pillow's own font has no glyph for a sigma, among others; a box would be drawn in its place."""
+    from PIL import ImageDraw
+
+    written = []
+    monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, place, text, **_: written.append(text))
+    bare = ScoredClip(VQ=0.0, MQ=0.0, TA=None, Overall=None, name="long " * 80)
+    contact_sheet(rank([clip("a", -1.0), bare], RewardWeights(), Gates(VQ=-0.5)))
+    assert len(written) > 12 and all(text.isascii() for text in written)
+    assert any("VQ -1.00 sd is below -0.50 sd" in text for text in written)
