@@ -8,14 +8,13 @@ from pydantic import Field
 
 from .config import CommandConfig
 
-EMBEDDED = "micro"
+RANDOM_CHECKPOINT = Path(__file__).parents[1] / "tests" / "data" / "videoreward" / "checkpoints" / "ckpt_full"
 
 
 class Config(CommandConfig):
     """Make a handful of small clips (good ones and ones spoilt in known ways), score and rank them, and write a page.
 
-    Uses the embedded micro reward, which knows only the micro world; nothing is downloaded. For real clips:
-    videoalign score CLIPS --prompt TEXT --model CHECKPOINT
+    Nothing is downloaded. For real clips: videoalign score CLIPS --prompt TEXT --model CHECKPOINT
     """
 
     output: Path = Field(Path("demo"), description="Folder for the clips and the page.")
@@ -30,21 +29,40 @@ def run(config: Config) -> int:
     from .micro_world import write_video
     from .score_table import score_table
 
+    config.output.mkdir(parents=True, exist_ok=True)
+    file, random = _reward_file(config.output)
+    model = load_video_reward(file, device="cpu")
     clips = make_demo_clips(config.seed)
-    model = load_video_reward(EMBEDDED, device="cpu")
     results = []
     for clip in clips:
         path = config.output / f"{clip.name}.mp4"
-        config.output.mkdir(parents=True, exist_ok=True)
-        # Half-resolution colour is what every browser and player reads.
         write_video(path, clip.frames, clip.fps)
         scores = model.score([path], [clip.prompt])[0]
         results.append({"id": clip.name, "path": str(path), "prompt": clip.prompt, **scores.to_dict()})
     ranking = sorted(range(len(clips)), key=lambda index: -results[index]["Overall"])
     print(f"Prompt: {clips[0].prompt}\n")
     print(score_table([{**results[index], "prompt": None} for index in ranking]))
-    page = write_page(
-        config.output / "index.html", [clips[index] for index in ranking], [results[index] for index in ranking]
-    )
+    ranked = [clips[index] for index in ranking], [results[index] for index in ranking]
+    page = write_page(config.output / "index.html", *ranked, random_weights=random)
+    if random:
+        print("\nThese weights are random: the numbers show that everything runs, the ranking means nothing.")
     print(f"\nThe clips are in {config.output}; open {page} to see them side by side.")
     return 0
+
+
+def _reward_file(folder: Path) -> tuple[Path, bool]:
+    """The reward to show, and whether its weights are random: the embedded one, else the tests' tiny checkpoint, converted.
+
+    Raises:
+        CheckpointError: neither is in this installation.
+    """
+    from ..reward.checkpoint_files import open_checkpoint
+    from ..reward.converted_file import save_converted
+    from ..reward.loading import EMBEDDED_FILE, read_official
+
+    if EMBEDDED_FILE.exists():
+        return EMBEDDED_FILE, False
+    converted = folder / "random_videoreward.safetensors"
+    save_converted(converted, read_official(open_checkpoint(RANDOM_CHECKPOINT)))
+    print(f"{RANDOM_CHECKPOINT.name} converted to {converted}.\n")
+    return converted, True
