@@ -60,6 +60,7 @@ def measure(step: str, source: Path, target: Path) -> None:
     """One step of the comparison, in this process."""
     import torch
     import transformers.models.qwen2_vl.modeling_qwen2_vl  # noqa: F401 - imports are not what is measured
+
     from videoalign.reward.checkpoint_files import open_checkpoint
     from videoalign.reward.converted_file import save_converted
     from videoalign.reward.loading import load_video_reward, read_official

@@ -12,6 +12,7 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
+
 from videoalign.reward.clip import Frames, PreparedClip, prepare_clip
 from videoalign.reward.video_reward import VideoReward
 

@@ -22,6 +22,7 @@ import torch
 import transformers
 from plain_scoring import score_plainly
 from synthetic_checkpoint import SHIPPED_TINY, random_video_reward
+
 from videoalign.reward import scoring_stream
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.scoring_stream import Request, score_stream

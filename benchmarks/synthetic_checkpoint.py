@@ -119,6 +119,7 @@ def synthetic_tokenizer(entries: int) -> dict:
 def random_video_reward(dtype: torch.dtype, device: str = "cpu", sizes: Sizes | None = None, seed: int = 0):
     """A ``VideoReward`` of the given sizes with random weights, without a file in between."""
     from tokenizers import Tokenizer
+
     from videoalign.reward.checkpoint_weights import network_name
     from videoalign.reward.converted_file import ConvertedReward
     from videoalign.reward.loading import build

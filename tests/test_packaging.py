@@ -21,7 +21,11 @@ def test_every_folder_with_python_code_is_a_listed_package():
         cwd=ROOT, capture_output=True, text=True, check=True,
     ).stdout.split()  # fmt: skip
     folders = {Path(file).parent for file in tracked} - {Path("tests"), Path("benchmarks")}
-    found = {".".join(("videoalign", *folder.parts)) for folder in folders if folder.parts[:1] not in (("tests",), ("benchmarks",))}
+    found = {
+        ".".join(("videoalign", *folder.parts))
+        for folder in folders
+        if folder.parts[:1] not in (("tests",), ("benchmarks",))
+    }
     assert found == listed
 
 
@@ -43,7 +47,9 @@ def test_importing_the_package_and_the_command_line_loads_nothing_heavy():
         "import sys, videoalign, videoalign.reward, videoalign.training.cli; "
         "print([m for m in ('torch', 'transformers', 'diffusers', 'cv2', 'av', 'numpy', 'pydantic') if m in sys.modules])"
     )
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.strip() == "[]"
+    )
 
 
 def test_only_nodes_import_comfyui_and_imports_inside_the_package_are_relative():

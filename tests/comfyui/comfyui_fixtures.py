@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from comfy_server import ComfyServer
 from prompts import MODEL
+
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
 from videoalign.reward.loading import read_official

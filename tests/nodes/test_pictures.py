@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+
 from videoalign.nodes.clip_frames import small_frames, spread
 from videoalign.nodes.contact_sheet import contact_sheet
 from videoalign.nodes.ranking import Gates, rank

@@ -1,4 +1,5 @@
 import pytest
+
 from videoalign.nodes.ranking import Gates, rank
 from videoalign.nodes.reward_weights import RewardWeights
 from videoalign.nodes.scored_clip import SIGMA, ScoredClip

@@ -1,4 +1,5 @@
 import pytest
+
 from videoalign.nodes import reward_models
 from videoalign.nodes.reward_models import EMBEDDED_NAME, reward_model_names, reward_model_path
 from videoalign.reward.errors import CheckpointError

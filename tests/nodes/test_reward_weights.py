@@ -1,4 +1,5 @@
 import pytest
+
 from videoalign.nodes.reward_weights import CUSTOM, PRESETS, RewardWeights, chosen_weights
 from videoalign.reward.errors import VideoAlignError
 

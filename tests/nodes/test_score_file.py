@@ -2,6 +2,7 @@ import csv
 import json
 
 import pytest
+
 from videoalign.nodes.score_file import COLUMNS, append_scores, read_scores, score_path
 from videoalign.nodes.scored_clip import ScoredClip
 from videoalign.reward.errors import VideoAlignError

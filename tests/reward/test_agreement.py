@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from videoalign.reward.agreement import (
     label_values,
     measure_agreement,

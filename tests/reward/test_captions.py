@@ -1,6 +1,7 @@
 """What a caption may hold, and what happens to those that cannot be scored."""
 
 import pytest
+
 from videoalign.reward.errors import CaptionError, ClipError
 from videoalign.reward.reward_tokenizer import RewardTokenizer
 

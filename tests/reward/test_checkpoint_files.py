@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 import torch
+
 from videoalign.reward.checkpoint_files import (
     find_base,
     open_checkpoint,

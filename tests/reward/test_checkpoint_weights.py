@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from videoalign.reward.checkpoint_files import open_checkpoint, read_pickle
 from videoalign.reward.checkpoint_weights import check_shapes, merge_state, network_name
 from videoalign.reward.errors import CheckpointError

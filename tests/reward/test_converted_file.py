@@ -11,6 +11,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+
 from videoalign.reward.atomic_file import replacing
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import load_converted, save_converted
@@ -162,7 +163,7 @@ def test_a_full_disk_is_a_clear_error_that_leaves_no_file_and_an_older_one_untou
         [sys.executable, "-c", textwrap.dedent(FULL_DISK), str(checkpoints / "ckpt_full"), str(new), str(older)],
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
     )
     for path, line in zip((new, older), result.stdout.splitlines(), strict=True):
         assert line.startswith(f"{path} could not be written"), result.stderr

@@ -6,6 +6,7 @@ import math
 import av
 import numpy as np
 import pytest
+
 from videoalign.reward.clip import prepare_clip
 from videoalign.reward.errors import ClipError
 from videoalign.reward.settings import FrameSampling

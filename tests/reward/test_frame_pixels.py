@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+
 from videoalign.reward.frame_pixels import (
     CLIP_MEAN,
     CLIP_STD,

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import torch
+
 from videoalign.reward.clip import Frames, prepare_clip
 from videoalign.reward.errors import ClipError
 from videoalign.reward.settings import FrameSampling

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
+
 from videoalign.reward.clip import Frames, PreparedClip, prepare_clip
 from videoalign.reward.frame_pixels import normalise, patchify
 from videoalign.reward.settings import FrameSampling

@@ -6,6 +6,7 @@ import socket
 
 import pytest
 import torch
+
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
 from videoalign.reward.errors import CheckpointError

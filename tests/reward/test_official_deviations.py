@@ -6,6 +6,7 @@ import av
 import numpy as np
 import pytest
 import torch
+
 from videoalign.reward.clip import Frames, prepare_clip
 from videoalign.reward.errors import CaptionError, ClipError
 from videoalign.reward.video_decoding import decode_frames

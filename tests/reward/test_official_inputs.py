@@ -7,6 +7,7 @@ import av
 import numpy as np
 import pytest
 import torch
+
 from videoalign.reward.frame_pixels import resize_frames
 from videoalign.reward.frame_sampling import frame_count, frame_indices, resized_size
 from videoalign.reward.template import load_template

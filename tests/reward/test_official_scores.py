@@ -6,6 +6,7 @@ from statistics import mean
 import av
 import pytest
 import torch
+
 from videoalign.reward.clip import Frames, prepare_clip
 from videoalign.reward.video_decoding import decode_frames
 

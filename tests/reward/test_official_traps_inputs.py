@@ -14,6 +14,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
 from tokenizers.normalizers import Sequence
+
 from videoalign.reward.clip import Frames, PreparedClip, prepare_clip
 from videoalign.reward.frame_pixels import normalise, patchify, resize_frames
 from videoalign.reward.reward_tokenizer import RewardTokenizer

@@ -9,6 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from videoalign.reward.checkpoint_files import open_checkpoint, read_pickle
 from videoalign.reward.checkpoint_weights import network_name
 from videoalign.reward.loading import build, load_video_reward, read_official

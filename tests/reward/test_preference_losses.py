@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from videoalign.reward.preference_losses import (
     LOSSES,
     bradley_terry_loss,

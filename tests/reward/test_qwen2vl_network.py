@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+
 from videoalign.reward.qwen2vl_network import Qwen2VLRewardNetwork, _inverse_frequencies
 
 

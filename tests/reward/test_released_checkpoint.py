@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from videoalign.reward.checkpoint_weights import merge_state, network_name
 from videoalign.reward.network_config import config_from_weights
 from videoalign.reward.qwen2vl_network import Qwen2VLRewardNetwork

@@ -66,6 +66,7 @@ def test_at_the_released_sizes_it_has_the_released_number_of_keys_and_bytes():
 
 def test_its_tokenizer_gives_the_reward_tokens_their_released_ids():
     from tokenizers import Tokenizer
+
     from videoalign.reward.reward_tokenizer import RewardTokenizer
     from videoalign.reward.template import load_template
 

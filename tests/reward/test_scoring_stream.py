@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from videoalign.reward import scoring_stream
 from videoalign.reward.errors import CaptionError, ClipError
 from videoalign.reward.scoring_stream import Request, _alike, score_stream

@@ -4,6 +4,7 @@ import json
 import math
 
 import pytest
+
 from videoalign.reward.errors import CheckpointError
 from videoalign.reward.settings import FrameSampling, LoraSettings, Normalisation, RewardSettings
 

@@ -8,6 +8,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+
 from videoalign.reward import video_decoding
 from videoalign.reward.scoring_stream import Request, score_stream
 from videoalign.reward.video_decoding import decode_frames

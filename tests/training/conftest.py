@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+
 from videoalign.reward import scoring_stream
 from videoalign.training.cli import main
 

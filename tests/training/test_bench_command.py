@@ -11,6 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+
 from videoalign.reward.official_agreement import official_accuracy_with_ties, official_accuracy_without_ties
 from videoalign.reward.qwen2vl_network import Qwen2VLRewardNetwork
 from videoalign.training.cli import COMMANDS, main

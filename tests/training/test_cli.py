@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+
 import videoalign as package
 from videoalign.reward.errors import VideoAlignError
 from videoalign.training import cli, score_command

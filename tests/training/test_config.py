@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 from pydantic import Field, ValidationError
+
 from videoalign.training import convert_command, score_command
 from videoalign.training.config import CommandConfig, ConfigError, documented_toml, parse_command, positional, validate
 

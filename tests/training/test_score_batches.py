@@ -4,6 +4,7 @@ import random
 from pathlib import Path
 
 import pytest
+
 from videoalign.training.score_batches import MAX_CAPTIONS, batches, share_of_rank
 from videoalign.training.score_rows import ScoreRow
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from videoalign.training import score_command
 
 VIDEOREWARD = Path(__file__).resolve().parents[1] / "data" / "videoreward"

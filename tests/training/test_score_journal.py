@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+
 from videoalign.reward.errors import VideoAlignError
 from videoalign.training.score_journal import ScoreJournal
 from videoalign.training.score_rows import ScoreRow

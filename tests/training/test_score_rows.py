@@ -4,6 +4,7 @@ import csv
 import json
 
 import pytest
+
 from videoalign.reward.errors import VideoAlignError
 from videoalign.training.score_rows import rows_from_inputs, rows_from_manifest
 

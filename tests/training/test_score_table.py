@@ -1,6 +1,7 @@
 """The table that people read."""
 
 import pytest
+
 from videoalign.training.score_table import UNIT, score_summary, score_table
 
 

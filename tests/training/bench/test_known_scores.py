@@ -1,6 +1,7 @@
 """Scores from a file stand in for a model; what does not fit is refused with the row that is to blame."""
 
 import pytest
+
 from videoalign.reward.errors import VideoAlignError
 from videoalign.training.bench.known_scores import read_known_scores
 from videoalign.training.bench.pairs import bench_pairs

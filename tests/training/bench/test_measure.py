@@ -1,6 +1,7 @@
 """Accuracies equal their definitions, and pairs without scores are left out and counted."""
 
 import pytest
+
 from videoalign.reward.errors import VideoAlignError
 from videoalign.training.bench.known_scores import read_known_scores
 from videoalign.training.bench.measure import compare, measure

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+
 from videoalign.reward.frame_sampling import resized_size
 from videoalign.reward.settings import FrameSampling
 from videoalign.training.bench.protocol import GENAI_BENCH, REWARD_BENCH, protocol_of

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from videoalign.training.data.importers.detect import READERS, detect_format
 from videoalign.training.data.importers.tables import iterate_rows
 from videoalign.training.data.preferences import PreferenceFileError, read_preferences

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from videoalign.training.data.importers.detect import detect_format
 from videoalign.training.data.importers.lift import read_lift_ratings
 from videoalign.training.data.importers.scored_clips import ScoredClip

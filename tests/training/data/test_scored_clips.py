@@ -3,6 +3,7 @@
 import json
 
 import pytest
+
 from videoalign.training.data.importers.scored_clips import ScoredClip, pair_clips
 from videoalign.training.data.preferences import PreferenceFileError, read_preferences
 

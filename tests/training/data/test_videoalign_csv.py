@@ -4,6 +4,7 @@ import csv
 import os
 
 import pytest
+
 from videoalign.training.data.importers.videoalign import read_videoalign_csv, write_videoalign_csv
 from videoalign.training.data.preferences import (
     PreferenceFileError,

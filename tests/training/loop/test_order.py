@@ -3,6 +3,7 @@
 import itertools
 
 import pytest
+
 from videoalign.training.loop.order import BatchOrder
 
 

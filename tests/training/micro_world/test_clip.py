@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from videoalign.training.micro_world.clip import iterate_clips, make_clip, sample_clip, text_mismatch
 from videoalign.training.micro_world.faults import Fault
 from videoalign.training.micro_world.scene import Attributes, ClipFormat, caption, change_attributes, sample_scene

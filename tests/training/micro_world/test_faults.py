@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from videoalign.training.micro_world.faults import (
     MOTION_FAULTS,
     VISUAL_FAULTS,

@@ -2,6 +2,7 @@ import itertools
 
 import numpy as np
 import pytest
+
 from videoalign.training.micro_world.clip import DIMENSIONS, iterate_clips, make_clip
 from videoalign.training.micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
 from videoalign.training.micro_world.measure import measure

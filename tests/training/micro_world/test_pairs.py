@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+
 from videoalign.training.micro_world.clip import Clip
 from videoalign.training.micro_world.pairs import (
     CSV_COLUMNS,

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from videoalign.training.micro_world.render import coverage, render
 from videoalign.training.micro_world.scene import COLOURS, DIRECTIONS, SHAPES, ClipFormat, Scene
 

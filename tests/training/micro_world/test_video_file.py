@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+
 from videoalign.training.micro_world import video_file
 from videoalign.training.micro_world.render import render
 from videoalign.training.micro_world.scene import sample_scene

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+
 from videoalign.training.micro_reward.base_model import write_base_model
 from videoalign.training.micro_world import write_dataset
 from videoalign.training.video_reward.config import Config

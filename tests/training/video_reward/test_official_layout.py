@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+
 from videoalign.reward.clip import prepare_clip
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.settings import Normalisation

@@ -10,6 +10,7 @@ import time
 
 import pytest
 import torch
+
 from videoalign.reward.errors import VideoAlignError
 from videoalign.training import train_video_reward_command
 from videoalign.training.loop.state_files import newest_state
