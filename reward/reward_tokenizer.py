@@ -39,6 +39,8 @@ class RewardTokenizer:
         self.tokenizer = tokenizer
         self.template = template
         self._plain = _without_control_tokens(tokenizer)
+        # What is the same for every caption is encoded once; it is most of the text.
+        self._constant = {piece: self._plain_ids(piece) for piece in template.pieces[::2] if CAPTION_FIELD not in piece}
         self.video_token_id = tokenizer.token_to_id(VIDEO_TOKEN)
         self.reward_token_ids = [tokenizer.token_to_id(token) for token in REWARD_TOKENS]
         self.pad_token_id = tokenizer.token_to_id(PAD_TOKEN)
@@ -53,15 +55,19 @@ class RewardTokenizer:
             if position % 2:
                 token = self.tokenizer.token_to_id(piece)
                 ids += [token] * (video_tokens if piece == VIDEO_TOKEN else 1)
-            elif piece:
-                text = piece.replace(CAPTION_FIELD, caption, 1)
+            elif piece in self._constant:
+                ids += self._constant[piece]
+            else:
                 try:
-                    ids += self._plain.encode(text, add_special_tokens=False).ids
+                    ids += self._plain_ids(piece.replace(CAPTION_FIELD, caption, 1))
                 except (TypeError, UnicodeError):
                     raise CaptionError(
                         f"The caption {caption[:60]!r} is not valid text; it holds a lone surrogate. Re-save it as UTF-8."
                     ) from None
         return ids
+
+    def _plain_ids(self, text: str) -> list[int]:
+        return self._plain.encode(text, add_special_tokens=False).ids
 
     def to_json(self) -> str:
         """The tokenizer as the text of a ``tokenizer.json``."""
