@@ -61,9 +61,6 @@ class PreparedClip:
         return t * h * w // 4
 
 
-ClipSource = "str | Path | Frames | PreparedClip | InputContainer | BinaryIO"
-
-
 def prepare_clip(source: object, sampling: FrameSampling, fps: float | None = None) -> PreparedClip:
     """Sample, decode, resize and cut a clip into patches, on the CPU (or where the given frames are).
 
