@@ -128,7 +128,7 @@ def test_a_clip_that_cannot_be_read_stops_the_run_with_its_row_and_keeps_the_sta
     config = options(data={"train": [broken / "pairs.csv"], "eval": []}, eval_every=100)
     victim = sorted((broken / "videos").iterdir())[3]
     victim.write_bytes(victim.read_bytes()[:300])
-    with pytest.raises(VideoAlignError, match=r"pairs\.csv, row 2"):
+    with pytest.raises(VideoAlignError, match=r"pairs\.csv, row 3"):
         train(config)
     shutil.copy(micro / "data" / "videos" / victim.name, victim)
     train(config)  # and after repair it goes on
