@@ -9,8 +9,7 @@ from pathlib import Path
 
 from reward_losses import measure
 
-from videoalign.reward.loading import EMBEDDED_FILE
-from videoalign.reward.settings import DIMENSIONS
+from videoalign.reward.settings import DIMENSIONS, EMBEDDED_FILE
 from videoalign.training.micro_world import write_dataset
 
 

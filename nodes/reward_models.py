@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ..reward.errors import CheckpointError
+from ..reward.settings import EMBEDDED_FILE
 
 FOLDER = "reward_models"
 EMBEDDED_NAME = "micro VideoReward (embedded)"
-EMBEDDED_FILE = Path(__file__).resolve().parent.parent / "reward" / "embedded" / "micro_videoreward.safetensors"
 _DEEPEST = 3
 
 

@@ -26,12 +26,11 @@ from .errors import CheckpointError
 from .network_config import config_from_weights
 from .qwen2vl_network import Qwen2VLRewardNetwork
 from .reward_tokenizer import RewardTokenizer
-from .settings import RewardSettings
+from .settings import EMBEDDED_FILE, RewardSettings
 from .template import load_template
 from .video_reward import VideoReward
 
 EMBEDDED_NAME = "micro"
-EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -126,6 +125,10 @@ def locate(source: str | Path, allow_download: bool = False) -> Path:
         CheckpointError: it is nowhere; the message lists where was looked.
     """
     if str(source) == EMBEDDED_NAME:
+        if not EMBEDDED_FILE.is_file():
+            raise CheckpointError(
+                "The micro reward is not part of this installation. Name a checkpoint or a converted file."
+            )
         return EMBEDDED_FILE
     tried = [Path(source).expanduser()]
     for models in _comfyui_model_folders():

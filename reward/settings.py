@@ -15,6 +15,8 @@ from pathlib import Path
 from .errors import CheckpointError
 
 DIMENSIONS = ("VQ", "MQ", "TA")
+EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"
+"""The small reward that comes with the package."""
 REWARD_TOKENS, OUTPUT_DIMS = ("special", "last"), (1, 3)
 
 

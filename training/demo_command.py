@@ -58,7 +58,8 @@ def _reward_file(folder: Path) -> tuple[Path, bool]:
     """
     from ..reward.checkpoint_files import open_checkpoint
     from ..reward.converted_file import save_converted
-    from ..reward.loading import EMBEDDED_FILE, read_official
+    from ..reward.loading import read_official
+    from ..reward.settings import EMBEDDED_FILE
 
     if EMBEDDED_FILE.exists():
         return EMBEDDED_FILE, False

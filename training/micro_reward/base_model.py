@@ -1,4 +1,4 @@
-"""A Qwen2-VL of two million random weights with a tokenizer of its own, in the files of a hub repository."""
+"""A Qwen2-VL of 1.5 million random weights with a tokenizer of its own, in the files of a hub repository."""
 
 from __future__ import annotations
 

@@ -16,12 +16,13 @@ from torch import nn
 
 from ...reward.atomic_file import replacing
 from ...reward.checkpoint_files import ADAPTER, FULL_STATE, NON_LORA
+from ...reward.checkpoint_weights import EMBEDDING
 from ...reward.errors import CheckpointError
 from ...reward.loading import DTYPES
 from ...reward.settings import DIMENSIONS, Normalisation
 from ...reward.video_reward import VideoReward
 from .config import Config
-from .trainable import EMBEDDING, RewardTokenRows
+from .trainable import RewardTokenRows
 
 PEFT_PREFIX = "base_model.model."
 

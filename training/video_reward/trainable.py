@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from ...reward.checkpoint_files import open_checkpoint, read_base_weights
-from ...reward.checkpoint_weights import network_name
+from ...reward.checkpoint_weights import EMBEDDING, network_name
 from ...reward.errors import CheckpointError
 from ...reward.loading import DTYPES, read_state
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
@@ -19,7 +19,6 @@ from ...reward.video_reward import VideoReward
 from .config import Config, OptimizerConfig
 
 INITIAL_STD = 0.02
-EMBEDDING = "language_model.embed_tokens.weight"
 HEAD = "rm_head.weight"
 
 

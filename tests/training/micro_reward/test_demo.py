@@ -2,7 +2,7 @@
 
 import pytest
 
-from videoalign.reward.loading import EMBEDDED_FILE
+from videoalign.reward.settings import EMBEDDED_FILE
 from videoalign.training.cli import main
 from videoalign.training.micro_reward.demo_clips import SPOILT, make_demo_clips
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from videoalign.reward.clip import Frames
-from videoalign.reward.loading import EMBEDDED_FILE, load_video_reward
-from videoalign.reward.settings import DIMENSIONS
+from videoalign.reward.loading import load_video_reward
+from videoalign.reward.settings import DIMENSIONS, EMBEDDED_FILE
 from videoalign.training.micro_world import iterate_pairs
 
 pytestmark = pytest.mark.skipif(not EMBEDDED_FILE.exists(), reason="the embedded micro reward is not in this checkout")

@@ -45,11 +45,6 @@ def train(config, steps=None):
         loop.run()
 
 
-@pytest.fixture(scope="module")
-def uninterrupted():
-    return {}
-
-
 def test_a_run_stopped_after_a_step_and_resumed_equals_the_uninterrupted_one_bit_for_bit(options):
     whole, parts = options("whole"), options("parts")
     train(whole)
