@@ -1,0 +1,1 @@
+"""Video diffusion models as this project sees them: networks, VAEs, text encoders and a plain sampler."""
