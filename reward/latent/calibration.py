@@ -1,0 +1,118 @@
+"""What was measured of a latent reward model when its training ended: how right it is and how steep, by noise level.
+
+Guidance needs both. Gradients of the three rewards differ in size from each other and from one noise level to the next,
+so weights mean something only after each has been divided by its own scale; and where held-out accuracy is near chance a
+gradient is noise, however large it is made.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from ..errors import CheckpointError
+from ..settings import DIMENSIONS
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Measurements by dimension (VQ, MQ, TA) and by bin of t (0 clean, 1 noise).
+
+    Attributes:
+        edges: bounds of the bins in t, ascending, first 0, last 1; bin i is [edges[i], edges[i + 1]].
+        accuracy: accuracy[dimension][bin], share of held-out pairs with a winner that are ranked right, 0 to 1; both
+            clips of a pair at the same t and noise. 0.5 where ``pairs`` is 0.
+        pairs: pairs[dimension][bin], number of held-out pairs with a winner that were counted.
+        gradient_scale: gradient_scale[dimension][bin], mean over held-out noisy latents x_t of
+            ||grad_x r||_2 * sqrt(n), n = number of elements of one latent [C, T, H, W], r in raw reward units. A reward
+            that averages over the latent has gradient elements that shrink as 1/n, so this does not depend on the
+            clip's size; ``gradient_rms`` gives what to divide a gradient by. 0 where nothing was measured.
+        mean, std: by dimension, of the raw rewards of held-out latents over all t; r -> (r - mean) / std.
+    """
+
+    edges: tuple[float, ...]
+    accuracy: Mapping[str, tuple[float, ...]]
+    pairs: Mapping[str, tuple[int, ...]]
+    gradient_scale: Mapping[str, tuple[float, ...]]
+    mean: Mapping[str, float]
+    std: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        bins = len(self.edges) - 1
+        if bins < 1 or self.edges[0] != 0 or self.edges[-1] != 1 or list(self.edges) != sorted(set(self.edges)):
+            raise CheckpointError(f"bin edges {list(self.edges)} must ascend from 0 to 1.")
+        for name in ("accuracy", "pairs", "gradient_scale"):
+            table = getattr(self, name)
+            if set(table) != set(DIMENSIONS) or any(len(row) != bins for row in table.values()):
+                raise CheckpointError(f"{name} must have {bins} numbers (one a bin) for each of {', '.join(DIMENSIONS)}.")
+            if not all(math.isfinite(value) and value >= 0 for row in table.values() for value in row):
+                raise CheckpointError(f"{name} holds a number that is negative or not finite.")
+        for name in ("mean", "std"):
+            if set(getattr(self, name)) != set(DIMENSIONS):
+                raise CheckpointError(f"{name} must have one number for each of {', '.join(DIMENSIONS)}.")
+
+    def bin(self, t: float) -> int:
+        """Index of the bin that t in [0, 1] falls into; an inner edge belongs to the bin above it."""
+        inner = self.edges[1:-1]
+        return sum(t >= edge for edge in inner)
+
+    def gradient_rms(self, dimension: str, t: float, elements: int) -> float:
+        """Expected root mean square of the elements of grad_x r, for latents of ``elements`` numbers at noise level t.
+
+        Interpolated between the bins' centres. grad / gradient_rms(...) has elements of about 1 whatever the dimension,
+        the reward model and the clip's size. 0 where nothing was measured.
+        """
+        return self._interpolated(self.gradient_scale[dimension], t) / elements
+
+    def confidence(self, dimension: str, t: float) -> float:
+        """2 * accuracy - 1, at least 0: 1 never wrong, 0 chance. 1 where nothing was measured. Interpolated."""
+        rows = zip(self.accuracy[dimension], self.pairs[dimension], strict=True)
+        return self._interpolated([max(0.0, 2 * share - 1) if count else 1.0 for share, count in rows], t)
+
+    def overall_accuracy(self, dimension: str) -> float:
+        """Accuracy over all bins that were measured, each bin counting the same; 0.5 without any."""
+        rows = zip(self.accuracy[dimension], self.pairs[dimension], strict=True)
+        shares = [share for share, count in rows if count]
+        return sum(shares) / len(shares) if shares else 0.5
+
+    def to_dict(self) -> dict:
+        """A JSON-ready dictionary that ``from_dict`` reads."""
+        tables = {
+            name: {dimension: list(getattr(self, name)[dimension]) for dimension in DIMENSIONS}
+            for name in ("accuracy", "pairs", "gradient_scale")
+        }
+        return {"edges": list(self.edges), **tables, "mean": dict(self.mean), "std": dict(self.std)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping) -> Calibration:
+        """Inverse of ``to_dict``.
+
+        Raises:
+            CheckpointError: an entry is missing, of the wrong length, or not a number.
+        """
+        try:
+            tables = {
+                name: {dimension: tuple(map(kind, row)) for dimension, row in values[name].items()}
+                for name, kind in (("accuracy", float), ("pairs", int), ("gradient_scale", float))
+            }
+            moments = {name: {key: float(value) for key, value in values[name].items()} for name in ("mean", "std")}
+            return cls(tuple(map(float, values["edges"])), **tables, **moments)
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, CheckpointError):
+                raise
+            raise CheckpointError(f"the calibration cannot be read ({error!r}).") from None
+
+    def _interpolated(self, row: Sequence[float], t: float) -> float:
+        centres = [(low + high) / 2 for low, high in zip(self.edges, self.edges[1:], strict=False)]
+        if t <= centres[0]:
+            return row[0]
+        for left, right, low, high in zip(centres, centres[1:], row, row[1:], strict=False):
+            if t <= right:
+                return low + (high - low) * (t - left) / (right - left)
+        return row[-1]
+
+
+def even_edges(bins: int) -> tuple[float, ...]:
+    """Bounds of ``bins`` equal bins of [0, 1]."""
+    return tuple(index / bins for index in range(bins + 1))
