@@ -12,6 +12,8 @@ from functools import cache
 import numpy as np
 import torch
 
+from .errors import PromptError
+
 WIDTH = 4096  # that of umt5-xxl, which Wan's text embedding expects
 VECTOR_STD = 0.5  # of each element; the order of umt5's outputs
 
@@ -32,10 +34,10 @@ def word_vector(word: str) -> np.ndarray:
     It depends on the word alone, not on its place in the vocabulary. Do not write into it: it is cached.
 
     Raises:
-        ValueError: a word outside VOCABULARY.
+        PromptError: a word outside VOCABULARY.
     """
     if word not in VOCABULARY:
-        raise ValueError(f"unknown word {word!r}. The micro world knows only: {', '.join(VOCABULARY)}.")
+        raise PromptError(f"unknown word {word!r}. The micro world knows only: {', '.join(VOCABULARY)}.")
     seed = int.from_bytes(hashlib.sha256(f"micro world: {word}".encode()).digest()[:8], "little")
     # Raw bits are the part of NumPy's random streams that never changes; 53 of them are exact in float64.
     uniform = (np.random.PCG64(seed).random_raw(WIDTH) >> np.uint64(11)).astype(np.float64) * 2.0**-53
@@ -48,7 +50,7 @@ def encode_caption(caption: str) -> torch.Tensor:
     Words are separated by white space; capitals count as small letters, and a comma or full stop after a word is ignored.
 
     Raises:
-        ValueError: a word outside VOCABULARY; the message names it and lists the vocabulary.
+        PromptError: a word outside VOCABULARY; the message names it and lists the vocabulary.
     """
     words = [word.rstrip(",.").lower() for word in caption.split()]
     words = [word for word in words if word]
@@ -56,8 +58,8 @@ def encode_caption(caption: str) -> torch.Tensor:
         return torch.zeros(1, WIDTH)
     try:
         return torch.from_numpy(np.stack([word_vector(word) for word in words]))
-    except ValueError as error:
-        raise ValueError(f"caption {caption!r}: {error}") from error
+    except PromptError as error:
+        raise PromptError(f"caption {caption!r}: {error}") from error
 
 
 class MicroTextEncoder:
@@ -73,6 +75,6 @@ class MicroTextEncoder:
         """One unbatched conditioning a caption: {"text": [L, 4096] float32}.
 
         Raises:
-            ValueError: a word outside VOCABULARY.
+            PromptError: a word outside VOCABULARY.
         """
         return [{"text": encode_caption(caption)} for caption in captions]

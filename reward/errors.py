@@ -1,8 +1,6 @@
 """Errors that a user can act on. Their text names the thing, what was found, what was expected and what to do."""
 
-
-class VideoAlignError(ValueError):
-    """Base of the errors that this package raises on purpose; its text is meant to be shown as it is."""
+from ..backbones.errors import VideoAlignError
 
 
 class ClipError(VideoAlignError):
@@ -15,3 +13,7 @@ class CaptionError(VideoAlignError):
 
 class CheckpointError(VideoAlignError):
     """A reward checkpoint is missing, damaged, unsafe, or does not fit its own configuration."""
+
+
+class GuidanceError(VideoAlignError):
+    """Guidance was asked for something impossible, or the reward that should steer gave no number."""

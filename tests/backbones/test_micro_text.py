@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 import torch
+from videoalign.backbones.errors import PromptError
 from videoalign.backbones.micro_text import VOCABULARY, MicroTextEncoder, encode_caption, word_vector
 from videoalign.training.micro_world import scene
 
@@ -40,7 +41,7 @@ def test_capitals_and_closing_punctuation_do_not_matter():
 
 
 def test_an_unknown_word_is_named_and_the_vocabulary_listed():
-    with pytest.raises(ValueError, match=r"unknown word 'dog'.*purple.*ground"):
+    with pytest.raises(PromptError, match=r"unknown word 'dog'.*purple.*ground"):
         encode_caption("one red dog moves up")
 
 

@@ -1,0 +1,181 @@
+"""The tensors of a safetensors file, or of a folder's shards, read one at a time and made ordinary.
+
+ComfyUI's fp8 files are understood: plain float8 tensors, and scaled ones in both of its forms (`<module>.scale_weight`,
+and `<module>.weight_scale` beside a `<module>.comfy_quant` note). What is read is always an ordinary tensor.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+
+import torch
+
+from .errors import WeightsError
+
+_SCALES = (".scale_weight", ".weight_scale")
+_NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale")
+_FLOAT8 = "float8_e4m3fn"
+_WHOLE_BYTES = 64 << 20  # files up to this size are hashed whole
+_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
+
+
+class WeightFiles:
+    """Names, shapes and tensors of one or several safetensors files.
+
+    Attributes:
+        name: what error messages call it.
+        shapes: shape of each tensor by its name; the scales and notes of fp8 files are left out.
+        metadata: of the (first) file.
+
+    Raises:
+        WeightsError: a file is missing, empty, truncated, or not a safetensors file.
+    """
+
+    def __init__(self, paths: Iterable[Path | str], name: str | None = None):
+        self.paths = [Path(path) for path in paths]
+        self.name = name or str(self.paths[0])
+        self.metadata: dict[str, str] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}
+        self._place: dict[str, Path] = {}
+        self._open: dict[Path, object] = {}
+        for path in self.paths:
+            header, metadata = _read_header(path)
+            self.metadata = self.metadata or metadata
+            self._place.update(dict.fromkeys(header, path))
+            self.shapes.update({key: tuple(entry["shape"]) for key, entry in header.items()})
+        for key in list(self.shapes):
+            if key.endswith(_SCALES) or key.endswith(_NOTES):
+                del self.shapes[key]
+
+    def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
+        """One tensor, multiplied by its fp8 scale where it has one, in ``dtype`` (as stored if None; fp8 as float32).
+
+        Raises:
+            WeightsError: it is not in the file, or quantised in a form that is not supported.
+        """
+        if name not in self.shapes:
+            raise WeightsError(f"{self.name}: tensor '{name}' is missing; the file is incomplete or of another model.")
+        tensor = self._stored(name)
+        scale = self._scale_of(name)
+        if scale is not None:
+            tensor = tensor.float() * scale.float().reshape(-1, *[1] * (tensor.ndim - 1) if scale.numel() > 1 else ())
+        elif tensor.dtype.itemsize == 1 and tensor.is_floating_point():
+            tensor = tensor.float()
+        return tensor if dtype is None or not tensor.is_floating_point() else tensor.to(dtype)
+
+    def _scale_of(self, name: str) -> torch.Tensor | None:
+        module, _, kind = name.rpartition(".")
+        if kind != "weight":
+            return None
+        note = f"{module}.comfy_quant"
+        if note in self._place:
+            form = json.loads(bytes(self._stored(note).tolist())).get("format")
+            if form != _FLOAT8:
+                raise WeightsError(
+                    f"{self.name}: '{name}' is quantised as '{form}'; only {_FLOAT8} can be read. "
+                    "Use the fp16, bf16 or fp8 file of this model."
+                )
+        return next((self._stored(module + scale) for scale in _SCALES if module + scale in self._place), None)
+
+    def _stored(self, name: str) -> torch.Tensor:
+        from safetensors import safe_open
+
+        path = self._place[name]
+        if path not in self._open:
+            self._open[path] = safe_open(path, framework="pt")
+        with torch.inference_mode(False):
+            # Cloned: what safetensors hands out may be a view of the mapped file, which a new version may replace.
+            return self._open[path].get_tensor(name).clone()
+
+    def identity(self) -> str:
+        """16 hexadecimal digits that change whenever the weights do: for cache keys.
+
+        Small files are hashed whole; of large ones the header, the size and 64 pieces spread over the file.
+        """
+        digest = hashlib.sha256()
+        for path in self.paths:
+            size = path.stat().st_size
+            digest.update(f"{size};".encode())
+            with open(path, "rb") as file:
+                if size <= _WHOLE_BYTES:
+                    digest.update(file.read())
+                    continue
+                (length,) = struct.unpack("<Q", file.read(8))
+                digest.update(file.read(length))
+                for index in range(_SAMPLES):
+                    file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1))
+                    digest.update(file.read(_SAMPLE_BYTES))
+        return digest.hexdigest()[:16]
+
+
+def open_weights(path: Path | str, stem: str = "diffusion_pytorch_model") -> WeightFiles:
+    """A single file, or a folder in the layout of diffusers or transformers: ``stem``.safetensors or its shards.
+
+    Raises:
+        WeightsError: there is nothing of the kind at ``path``.
+    """
+    path = Path(path)
+    if path.is_file():
+        if path.suffix not in (".safetensors", ".sft"):
+            raise WeightsError(f"{path} is not a .safetensors file; only those are read. Convert it first.")
+        return WeightFiles([path])
+    if not path.is_dir():
+        raise WeightsError(f"{path} does not exist. Give a .safetensors file or a model folder.")
+    if (path / f"{stem}.safetensors").is_file():
+        return WeightFiles([path / f"{stem}.safetensors"], str(path))
+    index = path / f"{stem}.safetensors.index.json"
+    if index.is_file():
+        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        return WeightFiles([path / shard for shard in shards], str(path))
+    raise WeightsError(f"{path}: there is neither {stem}.safetensors nor {stem}.safetensors.index.json in this folder.")
+
+
+def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], name: str) -> None:
+    """Give a module that was built on the meta device its tensors; they belong to it from then on.
+
+    Raises:
+        WeightsError: a tensor is missing, left over, or of another shape than the module's.
+    """
+    expected = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    missing, unused = sorted(expected.keys() - state.keys()), sorted(state.keys() - expected.keys())
+    if missing or unused:
+        parts = [f"{len(keys)} {what} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+                 for keys, what in ((missing, "tensors are missing"), (unused, "are not known")) if keys]  # fmt: skip
+        raise WeightsError(f"{name}: {' and '.join(parts)}; the file is damaged or of a variant that is not supported.")
+    for key, tensor in state.items():
+        if tuple(tensor.shape) != expected[key]:
+            raise WeightsError(
+                f"{name}: '{key}' has shape {list(tensor.shape)}; expected {list(expected[key])}. "
+                "The file is of a variant that is not supported."
+            )
+    module.load_state_dict(state, assign=True)
+    module.requires_grad_(False)
+
+
+def _read_header(path: Path) -> tuple[dict[str, dict], dict[str, str]]:
+    """Entries and metadata of a safetensors file, without its tensors."""
+    try:
+        size = os.path.getsize(path)
+        with open(path, "rb") as file:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > size - 8:
+                raise ValueError("header longer than the file")
+            header = json.loads(file.read(length))
+    except FileNotFoundError:
+        raise WeightsError(f"{path} does not exist. Check the path.") from None
+    except (OSError, ValueError, struct.error) as error:
+        raise WeightsError(
+            f"{path} cannot be read as safetensors ({error}); it is damaged or incomplete. Copy or download it again."
+        ) from error
+    metadata = header.pop("__metadata__", {})
+    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
+    if size != 8 + length + end:
+        raise WeightsError(
+            f"{path} is truncated: its header promises {8 + length + end} bytes, it has {size}. Copy or download it again."
+        )
+    return header, metadata
