@@ -10,6 +10,7 @@ COMMANDS = {
     "score": ("score_command", "Score clips: visual quality, motion quality, text alignment."),
     "convert": ("convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("bench_command", "Measure how often a reward agrees with people's choices."),
+    "pairs": ("pairs_command", "Make preference pairs of scored clips."),
     "train video-reward": ("train_video_reward_command", "Train a VideoReward from preference pairs."),
     "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
 }

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from ...reward.atomic_file import replacing
@@ -81,6 +81,13 @@ def save_base(folder: Path, network: Qwen2VLRewardNetwork, tokenizer: Tokenizer)
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     with replacing(folder / "model.safetensors") as temporary:
         save_file(weights, temporary, {"format": "pt"})
+
+
+def load_base(folder: Path, network: Qwen2VLRewardNetwork) -> None:
+    """Put the weights of a folder that ``save_base`` wrote into a network; its reward head stays as it is."""
+    weights = load_file(folder / "model.safetensors")
+    weights = {re.sub(r"^model\.", "language_model.", name): tensor for name, tensor in weights.items()}
+    network.load_state_dict({"rm_head.weight": network.rm_head.weight, **weights})
 
 
 def micro_tokenizer(template: str) -> Tokenizer:

@@ -43,8 +43,8 @@ def pretrain(
     batch_size: int,
     rate: float,
     seed: int,
-) -> Iterator[float]:
-    """Train all of the network but its head; yields the loss of each step in nats per token.
+) -> Iterator[dict[str, float]]:
+    """Train all of the network but its head; yields the loss of each step in nats per token, as {"text": ...}.
 
     Args:
         tokenizer: bound to ``DESCRIPTION``.
@@ -70,7 +70,7 @@ def pretrain(
             torch.nn.utils.clip_grad_norm_(parameters, 1.0)
             optimizer.step()
             schedule.step()
-            yield loss.item()
+            yield {"text": loss.item()}
 
 
 def _loss(

@@ -15,9 +15,10 @@ from ...reward.settings import FrameSampling
 from .. import train_video_reward_command
 from ..micro_world import write_dataset, write_prompt_groups
 from ..video_reward.config import Config
-from .base_model import micro_tokenizer, new_network, save_base
+from .base_model import load_base, micro_tokenizer, new_network, save_base
 from .pretraining import DESCRIPTION, pretrain
 from .vision_pretraining import pretrain_vision
+from .watching import pretrain_watching
 
 TEMPLATE = "micro"
 PIXELS = 56 * 56
@@ -31,6 +32,7 @@ class Recipe:
     Attributes:
         vision_steps, vision_batch, vision_rate: seeing, from random weights, in optimizer steps and clips.
         pretrain_steps, pretrain_batch, pretrain_rate: describing clips.
+        watch_steps, watch_batch, watch_rate: following clips over time and checking captions.
         prompts, clips_per_prompt: training data; every two clips of a prompt make a pair.
         held_out_pairs: pairs of other prompts and clips for the evaluation.
         steps, batch_size: preference training, in optimizer steps and pairs.
@@ -42,6 +44,9 @@ class Recipe:
     pretrain_steps: int = 350
     pretrain_batch: int = 48
     pretrain_rate: float = 1e-3
+    watch_steps: int = 2200
+    watch_batch: int = 40
+    watch_rate: float = 1.2e-3
     prompts: int = 2500
     clips_per_prompt: int = 4
     held_out_pairs: int = 600
@@ -54,28 +59,32 @@ class Recipe:
 
 
 def make_base(folder: Path, recipe: Recipe) -> Path:
-    """Random weights taught to describe clips, as a base model folder; does nothing when it is there."""
-    base = folder / "base"
-    if not (base / "model.safetensors").exists():
-        tokenizer = micro_tokenizer(TEMPLATE)
-        bound = RewardTokenizer(tokenizer, DESCRIPTION)  # appends the reward tokens
-        network = new_network(tokenizer, recipe.seed)
-        sampling = FrameSampling(fps=FPS, min_pixels=PIXELS, max_pixels=PIXELS)
-        seen = pretrain_vision(
+    """Random weights taught to see, to describe and to watch clips, as a base model folder; a finished stage is kept."""
+    tokenizer = micro_tokenizer(TEMPLATE)
+    bound = RewardTokenizer(tokenizer, DESCRIPTION)  # appends the reward tokens
+    sampling = FrameSampling(fps=FPS, min_pixels=PIXELS, max_pixels=PIXELS)
+    network = new_network(tokenizer, recipe.seed)
+    stages = {
+        "seeing": lambda: pretrain_vision(
             network, sampling, recipe.vision_steps, recipe.vision_batch, recipe.vision_rate, recipe.seed
-        )
-        for step, parts in enumerate(seen, 1):
-            if step % 50 == 0:
-                text = ", ".join(f"{name} {value:.3f}" for name, value in parts.items())
-                print(f"vision step {step}: {text}", file=sys.stderr)
-        losses = pretrain(
+        ),
+        "describing": lambda: pretrain(
             network, bound, sampling, recipe.pretrain_steps, recipe.pretrain_batch, recipe.pretrain_rate, recipe.seed
-        )
-        for step, loss in enumerate(losses, 1):
-            if step % 25 == 0:
-                print(f"pretraining step {step}: {loss:.3f} nats per token", file=sys.stderr)
-        save_base(base, network, tokenizer)
-    return base
+        ),
+        "watching": lambda: pretrain_watching(
+            network, bound, sampling, recipe.watch_steps, recipe.watch_batch, recipe.watch_rate, recipe.seed
+        ),
+    }
+    for name, stage in stages.items():
+        if (folder / name / "model.safetensors").exists():
+            load_base(folder / name, network)
+            continue
+        for step, parts in enumerate(stage(), 1):
+            if step % 50 == 0:
+                text = ", ".join(f"{part} {value:.3f}" for part, value in parts.items())
+                print(f"{name} step {step}: {text}", file=sys.stderr)
+        save_base(folder / name, network, tokenizer)
+    return folder / name
 
 
 def make_data(folder: Path, recipe: Recipe) -> tuple[Path, Path]:

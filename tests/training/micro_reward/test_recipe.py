@@ -14,6 +14,8 @@ TINY = Recipe(
     vision_batch=2,
     pretrain_steps=3,
     pretrain_batch=2,
+    watch_steps=2,
+    watch_batch=2,
     prompts=2,
     clips_per_prompt=2,
     held_out_pairs=2,
@@ -69,5 +71,18 @@ def test_pretraining_lowers_the_loss():
     tokenizer = micro_tokenizer("micro")
     bound = RewardTokenizer(tokenizer, DESCRIPTION)
     sampling = FrameSampling(fps=8.0, min_pixels=3136, max_pixels=3136)
-    losses = list(pretrain(new_network(tokenizer, 0), bound, sampling, 12, 4, 2e-3, seed=1))
+    losses = [parts["text"] for parts in pretrain(new_network(tokenizer, 0), bound, sampling, 12, 4, 2e-3, seed=1)]
     assert sum(losses[-3:]) < 0.7 * sum(losses[:3])
+
+
+def test_watching_lowers_what_is_asked_of_motion_and_faults():
+    from videoalign.reward.reward_tokenizer import RewardTokenizer
+    from videoalign.reward.settings import FrameSampling
+    from videoalign.training.micro_reward.watching import pretrain_watching
+
+    tokenizer = micro_tokenizer("micro")
+    bound = RewardTokenizer(tokenizer, DESCRIPTION)
+    sampling = FrameSampling(fps=8.0, min_pixels=3136, max_pixels=3136)
+    found = list(pretrain_watching(new_network(tokenizer, 0), bound, sampling, 12, 4, 2e-3, seed=1))
+    for name in ("motion", "faults"):
+        assert sum(parts[name] for parts in found[-3:]) < 0.7 * sum(parts[name] for parts in found[:3])

@@ -1,18 +1,21 @@
 """Plain scored clips, as `videoalign score` writes them, turned into pairs of clips that share a prompt.
 
 CSV, JSON or JSONL with the columns path, prompt and one or more of VQ, MQ, TA, Overall (numbers; id is optional). All
-three of VQ, MQ, TA without an Overall give their sum as Overall, as VideoReward does. Which clips are paired:
+three of VQ, MQ, TA without an Overall give their sum as Overall, as VideoReward does. Clips are ranked by the score of
+one `dimension`, or by the mean of several under `weights` (linear scalarisation). Which clips are paired:
 
-    margin       every two clips whose scores in `dimension` differ by more than `margin`
+    margin       every two clips whose ranking scores differ by more than `margin`
     best_worst   per prompt the best against the worst clip, if they differ by more than `margin`
+    dominance    every two clips of which one is better by more than `margin` in each of VQ, MQ and TA
     all          every two clips, also those that count as a tie
 
-In each pair a dimension's label is "same" where the scores differ by `margin` or less.
+`gaps` asks more of the first three: the least lead that the chosen clip must have in a dimension (a negative one
+permits so much of a loss). In each pair a dimension's label is "same" where the scores differ by `margin` or less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
@@ -20,7 +23,8 @@ from pathlib import Path
 from ..preferences import DIMENSIONS, PreferenceFileError, PreferencePair, Preferences, Source, pair_of_sides
 from .tables import read_table
 
-PAIRINGS = ("margin", "best_worst", "all")
+PAIRINGS = ("margin", "best_worst", "dominance", "all")
+JUDGED = ("VQ", "MQ", "TA")
 
 
 @dataclass(frozen=True)
@@ -69,19 +73,32 @@ def pair_clips(
     *,
     pairing: str = "margin",
     dimension: str = "Overall",
+    weights: Mapping[str, float] | None = None,
     margin: float = 0.0,
+    gaps: Mapping[str, float] | None = None,
     source_format: str = "scored_clips",
 ) -> list[PreferencePair]:
     """Pairs of clips with the same prompt, in the order in which the prompts first occur; see the module.
 
-    `margin` >= 0 is in the scores' unit. Clips without a score in `dimension` are paired by "all" only.
+    `margin` >= 0 and `gaps` are in the scores' unit; `weights` (0 or more, not all 0) are divided by their sum. Clips
+    without a score in a dimension that ranks or gates are paired by "all" only.
     """
-    if pairing not in PAIRINGS:
-        raise ValueError(f"pairing {pairing!r} is unknown; choose one of {', '.join(PAIRINGS)}.")
-    if dimension not in DIMENSIONS:
-        raise ValueError(f"dimension {dimension!r} is unknown; choose one of {', '.join(DIMENSIONS)}.")
-    if not margin >= 0:
-        raise ValueError(f"margin must be 0 or more (found {margin}).")
+    _check(pairing, dimension, weights, margin, gaps or {})
+    shares = {dimension: 1.0} if weights is None else {name: w for name, w in weights.items() if w > 0}
+    needed = {*shares, *(gaps or {}), *(JUDGED if pairing == "dominance" else ())}
+
+    def rank(clip: ScoredClip) -> float:
+        return sum(share * clip.scores[name] for name, share in shares.items()) / sum(shares.values())
+
+    def kept(a: ScoredClip, b: ScoredClip) -> bool:
+        better, worse = (a, b) if rank(a) >= rank(b) else (b, a)
+        lead = {name: better.scores[name] - worse.scores[name] for name in needed}
+        if pairing == "dominance":
+            wide = all(lead[name] > margin for name in JUDGED)
+        else:
+            wide = rank(better) - rank(worse) > margin
+        return wide and all(lead[name] >= gap for name, gap in (gaps or {}).items())
+
     by_prompt: dict[str, list[ScoredClip]] = {}
     for clip in clips:
         by_prompt.setdefault(clip.prompt, []).append(clip)
@@ -90,40 +107,49 @@ def pair_clips(
         if pairing == "all":
             couples = list(combinations(group, 2))
         else:
-            rated = [clip for clip in group if dimension in clip.scores]
+            rated = [clip for clip in group if needed <= clip.scores.keys()]
             if pairing == "best_worst" and len(rated) > 1:
                 # max and min take the first of equals, so two clips of one score do not depend on the sort.
-                ends = (f(rated, key=lambda clip: clip.scores[dimension]) for f in (max, min))
-                couples = [tuple(ends)]
+                couples = [(max(rated, key=rank), min(rated, key=rank))]
             else:
                 couples = list(combinations(rated, 2))
-            couples = [(a, b) for a, b in couples if abs(a.scores[dimension] - b.scores[dimension]) > margin]
+            couples = [couple for couple in couples if kept(*couple)]
+            couples = [(a, b) if rank(a) >= rank(b) else (b, a) for a, b in couples]
         for a, b in couples:
-            shared = [name for name in DIMENSIONS if name in a.scores and name in b.scores]
-            pairs.append(
-                _oriented(
-                    pair_of_sides(
-                        a.path,
-                        b.path,
-                        {name: _label(a.scores[name], b.scores[name], margin) for name in shared},
-                        scores_a=a.scores,
-                        scores_b=b.scores,
-                        prompt=prompt,
-                        source=Source(format=source_format, columns=_ids(a, b)),
-                    ),
-                    None if pairing == "all" else dimension,
-                )
-            )
+            pair = _pair(a, b, prompt, margin, source_format)
+            pairs.append(pair if pairing == "all" or pair.chosen == a.path else pair.swapped())
     return pairs
+
+
+def _check(
+    pairing: str, dimension: str, weights: Mapping[str, float] | None, margin: float, gaps: Mapping[str, float]
+) -> None:
+    if pairing not in PAIRINGS:
+        raise ValueError(f"pairing {pairing!r} is unknown; choose one of {', '.join(PAIRINGS)}.")
+    for name in (dimension, *(weights or {}), *gaps):
+        if name not in DIMENSIONS:
+            raise ValueError(f"dimension {name!r} is unknown; choose one of {', '.join(DIMENSIONS)}.")
+    if weights is not None and (min(weights.values(), default=0) < 0 or not sum(weights.values()) > 0):
+        raise ValueError(f"weights must be 0 or more and not all 0 (found {dict(weights)}).")
+    if not margin >= 0:
+        raise ValueError(f"margin must be 0 or more (found {margin}).")
+
+
+def _pair(a: ScoredClip, b: ScoredClip, prompt: str, margin: float, source_format: str) -> PreferencePair:
+    shared = [name for name in DIMENSIONS if name in a.scores and name in b.scores]
+    return pair_of_sides(
+        a.path,
+        b.path,
+        {name: _label(a.scores[name], b.scores[name], margin) for name in shared},
+        scores_a=a.scores,
+        scores_b=b.scores,
+        prompt=prompt,
+        source=Source(format=source_format, columns=_ids(a, b)),
+    )
 
 
 def _ids(a: ScoredClip, b: ScoredClip) -> dict[str, str]:
     return {name: clip.id for name, clip in (("id_A", a), ("id_B", b)) if clip.id is not None}
-
-
-def _oriented(pair: PreferencePair, dimension: str | None) -> PreferencePair:
-    """Pairs made for one dimension are chosen by it, not by Overall."""
-    return pair if dimension is None else pair.preferring(dimension) or pair
 
 
 def read_scored_pairs(path: Path, root: Path | None = None, **pairing) -> Preferences:

@@ -81,7 +81,9 @@ def _columns(pair: PreferencePair) -> dict[str, Any]:
     """The pair as a row of the CSV, with A and B as they were in the file that it was imported from."""
     pair = pair.in_source_order()
     imported = pair.source is not None and pair.source.format == "videoalign"
-    cells: dict[str, Any] = dict(pair.source.columns) if imported else {}
+    # People's choices (training.choices) name their columns as this form does.
+    kept = imported or (pair.source is not None and pair.source.format == "choices")
+    cells: dict[str, Any] = dict(pair.source.columns) if kept else {}
 
     def put(column: str, number: float) -> None:
         # "3" and "3.0" are one number: keep the spelling of the source, so that the export gives back its text.
