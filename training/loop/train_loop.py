@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, nullcontext
 from typing import Protocol
@@ -20,6 +20,8 @@ import torch
 from torch import nn
 
 from ...reward.errors import VideoAlignError
+from .averages import Averages, Number
+from .callback import Callback
 from .config import LoopConfig
 from .order import BatchOrder
 from .state_files import newest_state, save_state
@@ -35,7 +37,9 @@ class Task(Protocol):
     """What is trained, on what, and how it is judged."""
 
     module: nn.Module
-    """Its ``forward`` takes a prepared micro batch and returns (loss, {name: number}); its trainable parameters are saved."""
+    """Its ``forward`` takes a prepared micro batch and returns (loss, {name: number or (mean, weight)}), see ``averages``.
+
+    Names with a slash are details: logged, but not in the progress line. Trainable parameters are saved."""
 
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW, each with its own ``lr`` and ``weight_decay``."""
@@ -43,8 +47,13 @@ class Task(Protocol):
     def row_names(self, rows: Sequence[int]) -> str:
         """How to call these rows in an error message."""
 
-    def prepare(self, rows: Sequence[int]) -> object:
-        """Load a micro batch; runs in a background thread. Raises VideoAlignError naming the row."""
+    def prepare(self, rows: Sequence[int], first: int) -> object:
+        """Load a micro batch; runs in a background thread. Raises VideoAlignError naming the row.
+
+        Args:
+            first: samples that all processes have seen before these: the step times the batch size and the place in the
+                batch. What is drawn at random for a sample is keyed by it, and so the same for any number of processes.
+        """
 
     def evaluate(self, module: nn.Module) -> Mapping[str, float]:
         """Held-out metrics; the same on every process."""
@@ -57,15 +66,24 @@ class TrainLoop:
         rows: rows of the data set.
         groups: see ``BatchOrder``.
         fingerprint: describes data, model and options; a checkpoint of another fingerprint is refused.
+        callbacks: see ``Callback``.
+        optimizer: makes the optimizer from the task's parameter groups.
     """
 
     def __init__(
-        self, task: Task, config: LoopConfig, rows: int, fingerprint: dict, groups: Sequence[object] | None = None
+        self,
+        task: Task,
+        config: LoopConfig,
+        rows: int,
+        fingerprint: dict,
+        groups: Sequence[object] | None = None,
+        callbacks: Sequence[Callback] = (),
+        optimizer: Callable[[list[dict]], torch.optim.Optimizer] = torch.optim.AdamW,
     ) -> None:
         from accelerate import Accelerator
         from accelerate.utils import DistributedDataParallelKwargs
 
-        self.task, self.config = task, config
+        self.task, self.config, self.callbacks = task, config, list(callbacks)
         bf16 = "bf16" if config.precision == "bfloat16" else "no"
         # rows that a process holds may lack a dimension's label, which leaves a head unused in that step
         handlers = [DistributedDataParallelKwargs(find_unused_parameters=False)]
@@ -82,10 +100,10 @@ class TrainLoop:
         self.fingerprint = {**fingerprint, "seed": config.seed, "batch_size": config.batch_size, "steps": self.steps}
         self.folder = config.output / "checkpoints"
         self.log_file = config.output / "log.jsonl"
-        optimizer = torch.optim.AdamW(task.parameter_groups())
         # weight_decay and learning rates are set by the groups; betas and eps are AdamW's, as in the official trainer
-        self.base_rates = [group["lr"] for group in optimizer.param_groups]
-        self.module, self.optimizer = self.accelerator.prepare(task.module, optimizer)
+        built = optimizer(task.parameter_groups())
+        self.base_rates = [group["lr"] for group in built.param_groups]
+        self.module, self.optimizer = self.accelerator.prepare(task.module, built)
         self.step = 0
         self._stop = False
 
@@ -98,17 +116,19 @@ class TrainLoop:
         """
         self._begin()
         metrics: Mapping[str, float] = {}
-        with _interruptible(self), self._progress() as bar:
-            recent: list[dict] = []
+        with _interruptible(self), self._progress() as bar, self._watched():
+            recent = Averages()
             for rows, micro_batches in self._batches():
-                recent.append(self._optimize(rows, micro_batches))
+                recent.merge(self._optimize(rows, micro_batches))
                 self.step += 1
                 bar.update()
                 if self.step % self.config.log_every == 0 or self.step == self.steps:
-                    self._log("train", _mean(recent), bar)
-                    recent = []
+                    self._log("train", self._over_processes(recent).means(), bar)
+                    recent = Averages()
                 if self.step % self.eval_every == 0 or self.step == self.steps:
                     metrics = self._evaluate(bar)
+                for callback in self.callbacks:
+                    callback.stepped(self, self._say)
                 stop = self._asked_to_stop()
                 if self.step % self.save_every == 0 or self.step == self.steps or stop:
                     self.save()
@@ -188,8 +208,10 @@ class TrainLoop:
                     while ahead < self.steps and len(waiting) <= PREFETCHED_STEPS:
                         rows = self.order.batch(ahead)[rank * share : (rank + 1) * share]
                         size = self.config.micro_batch_size
-                        parts = [rows[start : start + size] for start in range(0, share, size)]
-                        waiting.append((rows, [(part, pool.submit(self.task.prepare, part)) for part in parts]))
+                        first = ahead * self.config.batch_size + rank * share
+                        parts = [(rows[start : start + size], first + start) for start in range(0, share, size)]
+                        jobs = [(part, pool.submit(self.task.prepare, part, place)) for part, place in parts]
+                        waiting.append((rows, jobs))
                         ahead += 1
                     rows, parts = waiting.popleft()
                     yield rows, [(part, self._result(future)) for part, future in parts]
@@ -203,11 +225,11 @@ class TrainLoop:
             self.save()  # the present state is sound; only the data is not
             raise
 
-    def _optimize(self, rows: list[int], micro_batches: list[tuple[list[int], object]]) -> dict:
+    def _optimize(self, rows: list[int], micro_batches: list[tuple[list[int], object]]) -> Averages:
         self._set_learning_rate()
         self.module.train()
         self.optimizer.zero_grad(set_to_none=True)
-        numbers = []
+        numbers = Averages()
         for place, (part, batch) in enumerate(micro_batches):
             last = place == len(micro_batches) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.module):
@@ -216,13 +238,25 @@ class TrainLoop:
                 if not math.isfinite(loss.item()):
                     self._not_finite("The loss", part)
                 self.accelerator.backward(loss * share)
-            numbers.append({name: value * share for name, value in {"loss": loss.item(), **values}.items()})
+            measured: dict[str, Number] = {"loss": loss.item(), **values}
+            numbers.add(measured, len(part))
         norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.config.max_grad_norm)
         if not math.isfinite(norm.item()):
             self._not_finite("The gradient", rows)
         self.optimizer.step()
-        total = {name: sum(part[name] for part in numbers) for name in numbers[0]}
-        return {**total, "grad_norm": norm.item()}
+        numbers.add({"grad_norm": norm.item()}, len(rows))
+        return numbers
+
+    def _over_processes(self, numbers: Averages) -> Averages:
+        """The means over what all processes have seen."""
+        if self.accelerator.num_processes == 1:
+            return numbers
+        from accelerate.utils import gather_object
+
+        total = Averages()
+        for own in gather_object([numbers]):
+            total.merge(own)
+        return total
 
     def _not_finite(self, what: str, rows: Sequence[int]) -> None:
         raise TrainingStopped(
@@ -256,13 +290,31 @@ class TrainLoop:
             return
         with self.log_file.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": self.step, "kind": kind, **numbers}) + "\n")
-        text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items())
+        text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if "/" not in name)
         if kind == "train" and bar is not None and not bar.disable:
             bar.set_postfix_str(text)  # a terminal gets one living line, a log file gets lines
         else:
+            self._say(f"step {self.step}: {text}")
+        for callback in self.callbacks:
+            callback.logged(self.step, kind, numbers, self._say)
+
+    def _say(self, text: str) -> None:
+        if self.accelerator.is_main_process:
             from tqdm import tqdm
 
-            tqdm.write(f"step {self.step}: {text}", file=sys.stderr)
+            tqdm.write(text, file=sys.stderr)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Callbacks begin and end with the run, however it ends."""
+        watching = self.callbacks if self.accelerator.is_main_process else []
+        for callback in watching:
+            callback.began(self, self._say)
+        try:
+            yield
+        finally:
+            for callback in watching:
+                callback.ended(self, self._say)
 
     def _progress(self):
         from tqdm import tqdm
@@ -290,10 +342,6 @@ def _interruptible(loop: TrainLoop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _mean(recent: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    return {name: sum(numbers[name] for numbers in recent) / len(recent) for name in recent[0]}
 
 
 def _forget_later_lines(log_file, step: int) -> None:

@@ -65,7 +65,7 @@ class VideoRewardTask:
     def row_names(self, rows: Sequence[int]) -> str:
         return ", ".join(self.train.pairs[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
 
-    def prepare(self, rows: Sequence[int]) -> PairBatch:
+    def prepare(self, rows: Sequence[int], first: int = 0) -> PairBatch:
         return self.train.batch(rows)
 
     def evaluate(self, module: PairReward) -> Mapping[str, float]:
