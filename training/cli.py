@@ -11,7 +11,11 @@ COMMANDS = {
     "convert": ("convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("bench_command", "Measure how often a reward agrees with people's choices."),
     "pairs": ("pairs_command", "Make preference pairs of scored clips."),
+    "choose": ("choose_command", "Choose between two clips of one prompt, on a local page."),
+    "choose merge": ("choose_merge_command", "Put several people's choices together."),
+    "choose export": ("choose_export_command", "Write choices as VideoAlign's CSV."),
     "train video-reward": ("train_video_reward_command", "Train a VideoReward from preference pairs."),
+    "lora inspect": ("lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
 }
 

@@ -1,0 +1,78 @@
+"""Runs inside ComfyUI's Python: load models, apply LoRAs with the stock node, evaluate; see ``test_loras_in_comfyui.py``.
+
+    python lora_jobs.py COMFYUI_TREE JOBS.json
+
+A job: {"model": file, "lora": file, "inputs": safetensors file, "output": safetensors file, "strength": X}. Inputs: ``x``, ``sigma``
+and the keyword arguments of ``BaseModel.apply_model``. Outputs: the velocities without and with the LoRA. Prints one JSON line:
+ComfyUI's version, and for each job the keys of the weights that were patched and every warning, or the error.
+"""
+
+import json
+import logging
+import os
+import sys
+import traceback
+
+tree, jobs_file = sys.argv[1:]
+sys.argv = [sys.argv[0], "--cpu", "--use-pytorch-cross-attention"]  # ComfyUI reads them when it is imported
+sys.path.insert(0, tree)
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import comfy.options  # noqa: E402
+
+comfy.options.enable_args_parsing()
+
+import comfy.model_management  # noqa: E402
+import comfy.sd  # noqa: E402
+import comfyui_version  # noqa: E402
+import folder_paths  # noqa: E402
+import torch  # noqa: E402
+from safetensors.torch import load_file, save_file  # noqa: E402
+
+import nodes  # noqa: E402
+
+
+class Warnings(logging.Handler):
+    """Keeps what ComfyUI complains about."""
+
+    def __init__(self):
+        super().__init__(logging.WARNING)
+        self.texts = []
+
+    def emit(self, record):
+        self.texts.append(record.getMessage())
+
+
+def velocity(patcher, inputs):
+    """The network's velocity at x, sigma: ComfyUI's models return the clean latent, x - sigma v."""
+    comfy.model_management.load_models_gpu([patcher], force_full_load=True)
+    named = dict(inputs)
+    x, sigma = named.pop("x"), named.pop("sigma")
+    with torch.inference_mode():
+        denoised = patcher.model.apply_model(x, sigma, **named)
+    return ((x - denoised) / sigma.view(-1, *[1] * (x.ndim - 1))).clone()
+
+
+def run(job):
+    warnings = Warnings()
+    logging.getLogger().addHandler(warnings)
+    try:
+        model = comfy.sd.load_diffusion_model(job["model"], model_options={"dtype": torch.float32})
+        inputs = load_file(job["inputs"])
+        plain = velocity(model, inputs)
+        folder_paths.add_model_folder_path("loras", os.path.dirname(job["lora"]))
+        (patched,) = nodes.LoraLoaderModelOnly().load_lora_model_only(
+            model, os.path.basename(job["lora"]), job["strength"]
+        )
+        save_file({"plain": plain, "patched": velocity(patched, inputs)}, job["output"])
+        return {"patches": sorted(patched.patches), "warnings": warnings.texts, "class": type(model.model).__name__}
+    except Exception:
+        return {"error": traceback.format_exc()}
+    finally:
+        logging.getLogger().removeHandler(warnings)
+
+
+with open(jobs_file) as file:
+    jobs = json.load(file)
+results = [run(job) for job in jobs]
+print(json.dumps({"version": comfyui_version.__version__, "results": results}))
