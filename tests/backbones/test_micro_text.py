@@ -4,6 +4,7 @@ import hashlib
 
 import pytest
 import torch
+
 from videoalign.backbones.errors import PromptError
 from videoalign.backbones.micro_text import VOCABULARY, MicroTextEncoder, encode_caption, word_vector
 from videoalign.training.micro_world import scene
