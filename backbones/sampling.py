@@ -1,0 +1,197 @@
+"""Sampling from a rectified flow in a plain loop: Euler steps, classifier-free guidance, one hook.
+
+    x_t = (1 - sigma) x0 + sigma noise,   v = noise - x0,   dx / dsigma = v
+
+so that a step from sigma to sigma' is x + (sigma' - sigma) v. This is what ComfyUI's ``euler`` does with a flow model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from .backbone import Backbone
+from .conditioning import Conditioning, collate
+from .errors import VideoAlignError
+from .sampling_defaults import SamplingDefaults
+from .vae import VAE
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+"""(x_t [B, C, T, H, W], sigma [B]) -> velocity [B, C, T, H, W]."""
+Hook = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""(x_t, sigma [B], velocity after guidance) -> the velocity to use. Called once an evaluation."""
+Progress = Callable[[int, int], None]
+"""(steps done, steps in all)."""
+
+
+def sigmas(steps: int, shift: float = 1.0) -> Tensor:
+    """[steps + 1] noise levels from 1 to 0: sigma = shift t / (1 + (shift - 1) t) at even t.
+
+    These are the levels of ComfyUI's ``simple`` scheduler where ``steps`` divides 1000.
+
+    Raises:
+        VideoAlignError: fewer than one step, or a shift that is not positive.
+    """
+    if steps < 1 or not shift > 0:
+        raise VideoAlignError(
+            f"{steps} steps with shift {shift} is no schedule; expected at least 1 step and a shift above 0."
+        )
+    t = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
+    return (shift * t / (1 + (shift - 1) * t)).float()
+
+
+def seeded_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
+    """[B, *shape] float32 standard normal noise on the CPU; each sample's depends on its own seed alone.
+
+    A sample's noise is what ComfyUI makes for a batch of one with that seed.
+    """
+    return torch.stack([torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds])
+
+
+def guided_velocity(
+    backbone: Backbone, conditioning: Conditioning, negative: Conditioning | None = None, scale: float = 1.0
+) -> Velocity:
+    """The backbone's velocity with classifier-free guidance: v_neg + scale (v_pos - v_neg).
+
+    With scale 1, or without a negative conditioning, the network is evaluated once a step.
+    """
+
+    def velocity(x_t: Tensor, sigma: Tensor) -> Tensor:
+        v = backbone.velocity(x_t, sigma, conditioning)
+        if negative is None or scale == 1:
+            return v
+        v_negative = backbone.velocity(x_t, sigma, negative)
+        return v_negative + scale * (v - v_negative)
+
+    return velocity
+
+
+@torch.no_grad()
+def sample(
+    velocity: Velocity, noise: Tensor, levels: Tensor, hook: Hook | None = None, progress: Progress | None = None
+) -> Tensor:
+    """Integrate from noise to a sample by Euler steps.
+
+    Args:
+        velocity: e.g. ``guided_velocity(...)``.
+        noise: [B, C, T, H, W] at the first level; scaled noise plus a clean part where that is below 1.
+        levels: [steps + 1] noise levels, descending; see ``sigmas``.
+        hook: may change each velocity (reward guidance). It runs without gradients unless it enables them itself.
+        progress: told after each step.
+
+    Returns:
+        [B, C, T, H, W] in the type and on the device of ``noise``.
+    """
+    x, steps = noise, len(levels) - 1
+    levels = [float(level) for level in levels]
+    for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False)):
+        sigma = torch.full((len(x),), level, device=x.device)
+        v = velocity(x, sigma)
+        if hook is not None:
+            v = hook(x, sigma, v)
+        x = x + (following - level) * v
+        if progress is not None:
+            progress(step + 1, steps)
+    return x
+
+
+@dataclass(frozen=True)
+class GeneratedClip:
+    """One sample.
+
+    Attributes:
+        prompt, seed: what it was made from.
+        latents: [C, T, H, W] normalised, float32, on the CPU.
+        video: [3, T, H, W] in -1..1, float32, on the CPU; None where no VAE was given.
+        fps: frames per second.
+    """
+
+    prompt: str
+    seed: int
+    latents: Tensor
+    video: Tensor | None
+    fps: float
+
+
+def generate(
+    backbone: Backbone,
+    vae: VAE | None,
+    text_encoder,
+    prompts: Sequence[str],
+    seeds: Sequence[int],
+    settings: SamplingDefaults | None = None,
+    *,
+    negative_prompt: str = "",
+    batch_size: int = 1,
+    extra: Conditioning | None = None,
+    guidance: Callable[[Conditioning], Hook] | None = None,
+    progress: Progress | None = None,
+) -> Iterator[GeneratedClip]:
+    """Sample a clip for each prompt and seed, in order, in batches.
+
+    A clip depends on its own prompt and seed, not on the batch that it happens to be in (up to rounding).
+
+    Args:
+        vae: None to leave the clips as latents.
+        text_encoder: has ``encode(prompts) -> list of unbatched conditionings``.
+        prompts, seeds: of equal length.
+        settings: size, steps, shift and guidance scale; the backbone's own by default.
+        extra: unbatched entries for every conditioning (an image-to-video model's image).
+        guidance: makes the hook of a batch from its (positive) conditioning.
+        progress: told after each step of the whole run.
+
+    Raises:
+        VideoAlignError: sizes or lengths that do not fit.
+    """
+    settings = settings or backbone.sampling
+    if len(prompts) != len(seeds):
+        raise VideoAlignError(f"{len(prompts)} prompts and {len(seeds)} seeds; there must be one seed a prompt.")
+    if vae is not None and vae.latent_format != backbone.latent_format:
+        raise VideoAlignError(
+            f"the VAE is for {vae.latent_format.name} latents, this {backbone.name} network samples "
+            f"{backbone.latent_format.name}. Give the VAE of the same model."
+        )
+    shape = backbone.latent_format.shape(settings.frames, settings.height, settings.width)
+    levels = sigmas(settings.steps, settings.shift)
+    common = _common_entries(backbone, settings) | dict(extra or {})
+    guided = settings.guidance_scale != 1
+    negative = text_encoder.encode([negative_prompt])[0] | common if guided else None
+    total = settings.steps * -(-len(prompts) // batch_size)
+
+    for number, start in enumerate(range(0, len(prompts), batch_size)):
+        words, numbers = prompts[start : start + batch_size], seeds[start : start + batch_size]
+        positive = collate([own | common for own in text_encoder.encode(list(words))])
+        velocity = guided_velocity(
+            backbone, positive, collate([negative] * len(words)) if guided else None, settings.guidance_scale
+        )
+        report = None if progress is None else _offset(progress, number * settings.steps, total)
+        latents = sample(
+            velocity,
+            seeded_noise(numbers, shape).to(backbone.device),
+            levels,
+            hook=None if guidance is None else guidance(positive),
+            progress=report,
+        ).float()
+        videos = [None] * len(words)
+        if vae is not None:
+            with torch.no_grad():
+                videos = [vae.decode(own[None].to(vae.device))[0].cpu() for own in latents]
+        for word, seed, own, video in zip(words, numbers, latents.cpu(), videos, strict=True):
+            yield GeneratedClip(word, seed, own, video, settings.fps)
+
+
+def _common_entries(backbone: Backbone, settings: SamplingDefaults) -> dict[str, Tensor]:
+    """Entries of every conditioning that come from the settings."""
+    entries = {}
+    if settings.embedded_guidance is not None:
+        entries["guidance"] = torch.tensor(settings.embedded_guidance)
+    if backbone.name == "ltx-video":
+        entries["frame_rate"] = torch.tensor(float(settings.fps))
+    return entries
+
+
+def _offset(progress: Progress, before: int, total: int) -> Progress:
+    return lambda done, _steps: progress(before + done, total)
