@@ -1,0 +1,283 @@
+"""Flow-NRG: shift what a flow model predicts along the gradient of a reward (paper, Eq. 11 = 22).
+
+With x_t = (1 - t) x0 + t x1, v = x1 - x0 and R = sum_i c_i r_i(x_t, t, condition), the three forms of one shift are
+
+    v~  = v  - f(t) grad R
+    x0~ = x0 + t f(t) grad R            what a ComfyUI sampler sees: ``denoised``
+    x1~ = x1 - (1 - t) f(t) grad R
+
+with f(t) = t / (1 - t) in the paper. The gradient goes through the reward model only, never through the generator, and the
+shift comes after classifier-free guidance.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+
+from ..reward.errors import GuidanceError
+from ..reward.settings import DIMENSIONS
+from .settings import GuidanceSettings
+from .strength import coefficients, factor
+from .trace import RewardTrace, TracePoint
+
+if TYPE_CHECKING:
+    from ..reward.latent.calibration import Calibration
+
+Conditioning = Mapping[str, torch.Tensor]
+# Two evaluations at one noise level: the same sigma may come with another last digit.
+_SAME_SIGMA = 1e-5
+
+
+class FlowNRG:
+    """Guides one sampling run at a time, with any sampler that calls a model.
+
+    In a plain loop::
+
+        guidance = FlowNRG(latent_reward.rewards, GuidanceSettings({"MQ": 1.0}), latent_reward.calibration)
+        guidance.start_run()
+        for sigma, following in zip(sigmas, sigmas[1:]):
+            v = model(x, sigma)                                            # after classifier-free guidance
+            v = guidance.shift_velocity(x, sigma.expand(len(x)), v, conditioning)
+            x = x + (following - sigma) * v
+
+    ``guidance.hook(conditioning)`` is the same as a function of (x_t, sigma, v), and ``guided_scheduler`` brings it into a
+    diffusers pipeline.
+
+    Args:
+        reward: rewards(x_t [B, C, T, H, W], sigma [B], conditioning) -> [B, 3], VQ MQ TA, differentiable in x_t. Each row
+            may depend on its own latent only.
+        settings: weights, strength, window.
+        calibration: how large the reward's gradients are and how right it is, by noise level; for unit-free strength.
+        trace: where to record; a new one when None.
+    """
+
+    def __init__(
+        self,
+        reward: Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor],
+        settings: GuidanceSettings,
+        calibration: Calibration | None = None,
+        trace: RewardTrace | None = None,
+    ) -> None:
+        self.reward = reward
+        self.settings = settings
+        self.calibration = calibration
+        self.trace = RewardTrace() if trace is None else trace
+        if settings.strength:  # an unusable combination is told before anything is sampled
+            coefficients(torch.tensor([0.5]), 1, settings, calibration)
+        self._levels: list[float] = []
+        self._kept: torch.Tensor | None = None
+        self._reached: float | None = None
+
+    def start_run(self, sigmas: Sequence[float] | None = None) -> bool:
+        """Begin a run, or go on with the last one.
+
+        A run that two samplers share (Wan 2.2's two experts, a split schedule) is one run: it goes on when the new sampler
+        starts at the noise level where the last one ended, above 0.
+
+        Args:
+            sigmas: the sampler's schedule; None always begins a new run.
+
+        Returns:
+            Whether a new run began.
+        """
+        goes_on = sigmas is not None and bool(self._reached) and float(sigmas[0]) <= self._reached * (1 + _SAME_SIGMA)
+        self._reached = None
+        if not goes_on:
+            self._levels, self._kept = [], None
+            self.trace.begin()
+        return not goes_on
+
+    def end_run(self, sigmas: Sequence[float]) -> None:
+        """The sampler has reached the end of its schedule. One that was interrupted has not, and is not gone on with."""
+        self._reached = float(sigmas[-1])
+        if not self._reached:
+            self._kept = None
+
+    def shift_velocity(
+        self, x_t: torch.Tensor, sigma: torch.Tensor, v: torch.Tensor, conditioning: Conditioning, model: str = "model"
+    ) -> torch.Tensor:
+        """v~ = v - f(t) grad R.
+
+        Args:
+            x_t: the noisy latent, [B, C, T, H, W].
+            sigma: t of each sample, [B], 0 clean to 1 noise.
+            v: the model's velocity after classifier-free guidance.
+            conditioning: what the reward is told beside x_t; first dimension B.
+            model: name for the trace, where one run uses two models.
+
+        Returns:
+            Like ``v``; the very same object where nothing is to be shifted.
+
+        Raises:
+            GuidanceError: the reward, its gradient or x_t is not finite.
+        """
+        shift = self._shift(x_t, sigma, v.float(), conditioning, model)
+        return v if shift is None else (v.float() + shift).to(v.dtype)
+
+    def shift_denoised(
+        self,
+        x_t: torch.Tensor,
+        sigma: torch.Tensor,
+        denoised: torch.Tensor,
+        conditioning: Conditioning,
+        model: str = "model",
+    ) -> torch.Tensor:
+        """x0~ = x0 + t f(t) grad R; arguments as ``shift_velocity``."""
+        t = _over(sigma, x_t)
+        v = (x_t.float() - denoised.float()) / t.clamp_min(torch.finfo(torch.float32).tiny)
+        shift = self._shift(x_t, sigma, v, conditioning, model)
+        return denoised if shift is None else (denoised.float() - t * shift).to(denoised.dtype)
+
+    def shift_noise(
+        self,
+        x_t: torch.Tensor,
+        sigma: torch.Tensor,
+        noise: torch.Tensor,
+        conditioning: Conditioning,
+        model: str = "model",
+    ) -> torch.Tensor:
+        """x1~ = x1 - (1 - t) f(t) grad R; arguments as ``shift_velocity``. At t = 1, x1 says nothing about v: unshifted."""
+        t = _over(sigma, x_t)
+        v = (noise.float() - x_t.float()) / (1 - t).clamp_min(torch.finfo(torch.float32).tiny)
+        shift = self._shift(x_t, sigma, v, conditioning, model)
+        return noise if shift is None else (noise.float() + (1 - t) * shift).to(noise.dtype)
+
+    def shift_denoised_of_exploding(
+        self,
+        x: torch.Tensor,
+        sigma: torch.Tensor,
+        denoised: torch.Tensor,
+        conditioning: Conditioning,
+        model: str = "model",
+    ) -> torch.Tensor:
+        """The shift for x = x0 + sigma n (EPS and V models), sigma from 0 to infinity: x0~ = x0 + w sigma^2 grad_x R.
+
+        With t = sigma / (1 + sigma) and x_t = x / (1 + sigma) this is the flow path, which the reward knows; the flow's
+        shift of x0, w t^2 / (1 - t) grad_{x_t} R, is then w sigma^2 grad_x R.
+        """
+        sigma = sigma.float()
+        return self.shift_denoised(x.float() / _over(1 + sigma, x), sigma / (1 + sigma), denoised, conditioning, model)
+
+    def hook(self, conditioning: Conditioning) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
+        """``shift_velocity`` as a function of (x_t, sigma [B], v), for samplers that take a guidance hook."""
+        return lambda x_t, sigma, v: self.shift_velocity(x_t, sigma, v, conditioning)
+
+    def _shift(self, x_t, sigma, v, conditioning, model) -> torch.Tensor | None:
+        """The shift of the velocity, float32, or None where there is none."""
+        settings = self.settings
+        sigma = sigma.float()
+        guided = (sigma > 0) & (sigma < 1) & (sigma <= settings.start_sigma) & (sigma >= settings.end_sigma)
+        if not guided.any():
+            return None
+        began = time.perf_counter()
+        level = self._level(float(sigma.max()))
+        reused = bool(
+            settings.strength and level % settings.every and self._kept is not None and self._kept.shape == x_t.shape
+        )
+        rows = None
+        if reused:
+            direction = self._kept
+        else:
+            rows, direction = self._measure(x_t, sigma, conditioning)
+            self._kept = direction if settings.every > 1 else None
+        if direction is None:
+            ratio, cut, shift = torch.zeros_like(sigma), torch.zeros_like(guided), None
+        else:
+            shift = torch.where(_over(guided, x_t), -_over(factor(sigma, settings), x_t) * direction, 0.0)
+            shift, ratio, cut = _capped(shift, v, settings.cap)
+            self._check_shift(ratio, v, sigma)
+        self._record(sigma, rows, ratio, cut, time.perf_counter() - began, reused, model)
+        return shift
+
+    def _level(self, sigma: float) -> int:
+        """Which noise level of the run this is: heun and others evaluate one twice, and call between the steps."""
+        for place in range(len(self._levels) - 1, -1, -1):
+            if math.isclose(self._levels[place], sigma, rel_tol=_SAME_SIGMA):
+                return place
+        self._levels.append(sigma)
+        return len(self._levels) - 1
+
+    def _measure(self, x_t, sigma, conditioning) -> tuple[list[list[float]], torch.Tensor | None]:
+        """Rewards [B][3] and grad sum_i c_i r_i, None at strength 0.
+
+        Samplers run under inference mode, whose tensors autograd cannot save: the inputs become copies of another kind.
+        """
+        steer = self.settings.strength > 0
+        with torch.inference_mode(False), torch.set_grad_enabled(steer):
+            leaf = x_t.detach().clone().float().requires_grad_(steer)
+            told = {name: _plain(value) for name, value in conditioning.items()}
+            rewards = self.reward(leaf, _plain(sigma), told).float()
+            if rewards.shape != (len(leaf), len(DIMENSIONS)):
+                raise GuidanceError(
+                    f"The reward gave numbers of shape {tuple(rewards.shape)}; {(len(leaf), len(DIMENSIONS))} was expected: VQ, MQ "
+                    "and TA for each clip."
+                )
+            rows = rewards.detach().cpu().tolist()
+            self._check(rows, x_t, sigma)
+            if not steer:
+                return rows, None
+            weights = coefficients(sigma.detach().cpu(), leaf[0].numel(), self.settings, self.calibration)
+            (direction,) = torch.autograd.grad((weights.to(rewards) * rewards).sum(), leaf)
+        return rows, direction
+
+    @staticmethod
+    def _check(rows: list[list[float]], x_t: torch.Tensor, sigma: torch.Tensor) -> None:
+        bad = [
+            (name, row[place]) for row in rows for place, name in enumerate(DIMENSIONS) if not math.isfinite(row[place])
+        ]
+        if not bad:
+            return
+        where = f"at sigma {float(sigma.max()):.4f}"
+        if not torch.isfinite(x_t).all():
+            raise GuidanceError(
+                f"The latent is not finite {where}, before guidance touched it there. Check the model and the sampler without "
+                "guidance; if they are fine alone, lower the strength or set a cap."
+            )
+        name, value = bad[0]
+        raise GuidanceError(
+            f"The latent reward model gave {name} = {value} {where}. Load it with dtype float32; if that does not help, its file "
+            "is damaged: train or convert it again."
+        )
+
+    @staticmethod
+    def _check_shift(ratio: torch.Tensor, v: torch.Tensor, sigma: torch.Tensor) -> None:
+        if torch.isfinite(ratio).all():
+            return
+        where = f"at sigma {float(sigma.max()):.4f}"
+        if not torch.isfinite(v).all():
+            raise GuidanceError(f"The model's own prediction is not finite {where}; guidance has not touched it yet.")
+        raise GuidanceError(
+            f"The latent reward model's gradient is not finite {where}. Load it with dtype float32; if that does not help, its "
+            "file is damaged: train or convert it again."
+        )
+
+    def _record(self, sigma, rows, ratio, cut, seconds, reused, model) -> None:
+        mean_ratio = float(ratio.mean())
+        samples = None if rows is None else tuple(tuple(row) for row in rows)
+        self.trace.add(TracePoint(float(sigma.max()), samples, mean_ratio, seconds, reused, bool(cut.any()), model))
+
+
+def _capped(shift, v, cap) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Trust region, by sample: the shift, its ||shift|| / ||v||, and whether it was cut."""
+    length = v.flatten(1).norm(dim=1).clamp_min(torch.finfo(torch.float32).tiny)
+    ratio = shift.flatten(1).norm(dim=1) / length
+    if cap is None:
+        return shift, ratio, torch.zeros_like(ratio, dtype=torch.bool)
+    cut = ratio > cap
+    scale = torch.where(cut, cap / ratio, 1.0)
+    return shift * _over(scale, shift), ratio * scale, cut
+
+
+def _over(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """[B] to [B, 1, 1, ...], to be multiplied with x."""
+    return values.to(x.device).view(-1, *(1,) * (x.ndim - 1))
+
+
+def _plain(tensor: torch.Tensor) -> torch.Tensor:
+    """The tensor, or a copy that autograd can save."""
+    return tensor.clone() if tensor.is_inference() else tensor.detach()
