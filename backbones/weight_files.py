@@ -1,7 +1,7 @@
 """The tensors of a safetensors file, or of a folder's shards, read one at a time and made ordinary.
 
 ComfyUI's fp8 files are understood: plain float8 tensors, and scaled ones in both of its forms (`<module>.scale_weight`,
-and `<module>.weight_scale` beside a `<module>.comfy_quant` note). What is read is always an ordinary tensor.
+and `<module>.weight_scale` with a `<module>.comfy_quant` note or one in the metadata). What is read is always an ordinary tensor.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .errors import WeightsError
 
 _SCALES = (".scale_weight", ".weight_scale")
 _NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale")
-_FLOAT8 = "float8_e4m3fn"
+_FLOAT8 = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
 _WHOLE_BYTES = 64 << 20  # files up to this size are hashed whole
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 
@@ -30,6 +30,7 @@ class WeightFiles:
     Attributes:
         name: what error messages call it.
         shapes: shape of each tensor by its name; the scales and notes of fp8 files are left out.
+        types: stored type of each tensor as safetensors names it (``BF16``, ``F8_E4M3``, ...).
         metadata: of the (first) file.
 
     Raises:
@@ -41,6 +42,7 @@ class WeightFiles:
         self.name = name or str(self.paths[0])
         self.metadata: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}
+        self.types: dict[str, str] = {}
         self._place: dict[str, Path] = {}
         self._open: dict[Path, object] = {}
         for path in self.paths:
@@ -48,6 +50,7 @@ class WeightFiles:
             self.metadata = self.metadata or metadata
             self._place.update(dict.fromkeys(header, path))
             self.shapes.update({key: tuple(entry["shape"]) for key, entry in header.items()})
+            self.types.update({key: entry["dtype"] for key, entry in header.items()})
         for key in list(self.shapes):
             if key.endswith(_SCALES) or key.endswith(_NOTES):
                 del self.shapes[key]
@@ -62,6 +65,8 @@ class WeightFiles:
             raise WeightsError(f"{self.name}: tensor '{name}' is missing; the file is incomplete or of another model.")
         tensor = self._stored(name)
         scale = self._scale_of(name)
+        if scale is not None and tensor.dtype == torch.uint8:  # older files hold the bytes
+            tensor = tensor.view(_FLOAT8[self._form_of(name.rpartition(".")[0]) or "float8_e4m3fn"])
         if scale is not None:
             tensor = tensor.float() * scale.float().reshape(-1, *[1] * (tensor.ndim - 1) if scale.numel() > 1 else ())
         elif tensor.dtype.itemsize == 1 and tensor.is_floating_point():
@@ -72,15 +77,23 @@ class WeightFiles:
         module, _, kind = name.rpartition(".")
         if kind != "weight":
             return None
+        form = self._form_of(module)
+        if form is not None and form not in _FLOAT8:
+            raise WeightsError(
+                f"{self.name}: '{name}' is quantised as '{form}'; only {' and '.join(_FLOAT8)} can be read. "
+                "Use the fp16, bf16 or fp8 file of this model."
+            )
+        return next((self._stored(module + scale) for scale in _SCALES if module + scale in self._place), None)
+
+    def _form_of(self, module: str) -> str | None:
+        """The quantisation that ComfyUI's notes tell for a layer: beside its weight, or in the file's metadata."""
         note = f"{module}.comfy_quant"
         if note in self._place:
-            form = json.loads(bytes(self._stored(note).tolist())).get("format")
-            if form != _FLOAT8:
-                raise WeightsError(
-                    f"{self.name}: '{name}' is quantised as '{form}'; only {_FLOAT8} can be read. "
-                    "Use the fp16, bf16 or fp8 file of this model."
-                )
-        return next((self._stored(module + scale) for scale in _SCALES if module + scale in self._place), None)
+            return json.loads(bytes(self._stored(note).tolist())).get("format")
+        if "_quantization_metadata" not in self.metadata:
+            return None
+        layers = json.loads(self.metadata["_quantization_metadata"]).get("layers", {})
+        return layers.get(module, {}).get("format")
 
     def _stored(self, name: str) -> torch.Tensor:
         from safetensors import safe_open

@@ -1,0 +1,308 @@
+"""A video diffusion transformer with one face for all families: velocity, features, blocks, and names of its layers.
+
+Conventions (rectified flow; ComfyUI's CONST parametrisation and diffusers' flow-match schedulers agree):
+
+    x_t = (1 - sigma) x0 + sigma noise,   velocity = noise - x0,   sigma in [0, 1], 0 is clean
+
+Latents are [B, C, T, H, W] in the normalised space of the sampler. The time that a network is told is always sigma.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from .conditioning import Conditioning, ConditioningError, collate
+from .errors import VideoAlignError
+from .latent_format import LatentFormat
+from .sampling_defaults import SamplingDefaults
+
+__all__ = ["Backbone", "Conditioning", "Places", "collate"]
+
+Places = list[tuple[str, tuple[int, int] | None]]
+"""Where the rows of a layer's weight lie in the original network, in the order of the layer's own rows: pairs of an original
+name and a range [start, stop) of that layer's rows (None: all of them)."""
+
+
+class Backbone(ABC):
+    """One family of networks; a subclass a family. Its weights are frozen until somebody says otherwise.
+
+    Attributes:
+        name: ``wan``, ``hunyuan-video`` or ``ltx-video``.
+        module: the diffusers transformer. peft's layers, gradient checkpointing and offloading may be put on it.
+        config: builds ``module`` again (``build_backbone(name, config)``); plain JSON.
+        latent_format: what it samples.
+        sampling: its authors' sampling defaults.
+        total_blocks: blocks of the checkpoint, of which ``len(blocks)`` are built.
+    """
+
+    name: ClassVar[str]
+    diffusers_class: ClassVar[str]
+    block_lists: ClassVar[dict[str, str]]  # attribute of the module -> the config's count, in the order of evaluation
+
+    def __init__(
+        self, module: nn.Module, config: Mapping[str, Any], sampling: SamplingDefaults | None = None,
+        total_blocks: int | None = None,
+    ) -> None:  # fmt: skip
+        self.module = module.eval().requires_grad_(False)
+        self.config = dict(config)
+        self.latent_format = self.latent_format_of(config)
+        self.sampling = sampling or self.sampling_of(config)
+        self.total_blocks = total_blocks or len(self.blocks)
+
+    # -- what a family says about itself --------------------------------------------------------------------------------
+    @classmethod
+    @abstractmethod
+    def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Whether the tensors of a ComfyUI file (names without prefix -> shapes) are of this family."""
+
+    @classmethod
+    @abstractmethod
+    def config_from(cls, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> dict[str, Any]:
+        """The diffusers config of a ComfyUI file, from the shapes of its tensors (under ``original_name``'s names).
+
+        Raises:
+            KeyError: a tensor that every member of the family has is missing.
+            VideoAlignError: a variant that is not supported.
+        """
+
+    @classmethod
+    def original_name(cls, name: str) -> str:
+        """A tensor's name in a file -> its name in ComfyUI's network, where ComfyUI renames while loading."""
+        return name
+
+    @classmethod
+    @abstractmethod
+    def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+        """Where a module (or bare parameter) of the diffusers network lies in the original one."""
+
+    @classmethod
+    @abstractmethod
+    def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat: ...
+
+    @classmethod
+    @abstractmethod
+    def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults: ...
+
+    @abstractmethod
+    def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """The network's velocity; arguments are checked, and in the network's type."""
+
+    @property
+    @abstractmethod
+    def _input_weight(self) -> Tensor:
+        """A weight that keeps the computing type when others are quantised or stored in fp8."""
+
+    # -- building --------------------------------------------------------------------------------------------------------
+    @classmethod
+    def build_module(cls, config: Mapping[str, Any]) -> nn.Module:
+        """A diffusers network with random weights (under ``torch.device("meta")``: without)."""
+        transformer = getattr(__import__("diffusers", fromlist=[cls.diffusers_class]), cls.diffusers_class)
+        accepted = inspect.signature(transformer.__init__).parameters
+        return transformer(**{key: value for key, value in config.items() if key in accepted})
+
+    @classmethod
+    def truncated(cls, config: Mapping[str, Any], num_blocks: int | None) -> dict[str, Any]:
+        """The config of the first ``num_blocks`` blocks.
+
+        Raises:
+            VideoAlignError: fewer than one, or more than there are.
+        """
+        config = dict(config)
+        total = cls.count_blocks(config)
+        if num_blocks is None:
+            return config
+        if not 1 <= num_blocks <= total:
+            raise VideoAlignError(f"num_blocks is {num_blocks}; this {cls.name} network has blocks 1 to {total}.")
+        for count in cls.block_lists.values():
+            config[count] = min(config[count], num_blocks)
+            num_blocks -= config[count]
+        return config
+
+    @classmethod
+    def count_blocks(cls, config: Mapping[str, Any]) -> int:
+        return sum(config[count] for count in cls.block_lists.values())
+
+    # -- use -------------------------------------------------------------------------------------------------------------
+    def velocity(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """noise - x0 as the network sees it.
+
+        Args:
+            x_t: [B, C, T, H, W] noisy latents.
+            sigma: [B] in [0, 1], 0 clean, 1 noise; the network is told this time.
+            conditioning: batched, see ``conditioning.py``.
+
+        Returns:
+            [B, C, T, H, W] in the type of ``x_t``. Autograd works, to ``x_t`` too.
+
+        Raises:
+            VideoAlignError: shapes that do not fit, a conditioning that lacks something, or only a part of the blocks.
+        """
+        if len(self.blocks) < self.total_blocks:
+            raise VideoAlignError(
+                f"Only {len(self.blocks)} of the {self.total_blocks} blocks of this {self.name} network were loaded: it has "
+                "features, but no velocity. Load it without num_blocks."
+            )
+        return self._evaluate(x_t, sigma, conditioning).to(x_t.dtype)
+
+    def features(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """[B, N, D] video tokens after the last built block, in the type of ``x_t``; the output head is not run.
+
+        Arguments and errors as in ``velocity``. N is the number of patches, frame by frame and row by row.
+        """
+        return self._evaluate(x_t, sigma, conditioning, head=False).to(x_t.dtype)
+
+    def _evaluate(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning, head: bool = True) -> Tensor:
+        self._check(x_t, sigma, conditioning)
+        device, dtype = x_t.device, self.dtype
+        own = {
+            key: value.to(
+                device, dtype if value.is_floating_point() and key not in ("guidance", "frame_rate") else None
+            )
+            for key, value in conditioning.items()
+        }
+        x_t, sigma = x_t.to(dtype), sigma.to(device, torch.float32)
+        if head:
+            return self._call(x_t, sigma, own)
+        with self._stopping_before_head():
+            try:
+                self._call(x_t, sigma, own)
+            except _ReachedHeadError as reached:
+                return reached.tokens
+        raise RuntimeError(f"{self.diffusers_class} no longer runs norm_out after its blocks.")
+
+    @contextlib.contextmanager
+    def _stopping_before_head(self) -> Iterator[None]:
+        def stop(_module: nn.Module, arguments: tuple) -> None:
+            raise _ReachedHeadError(arguments[0])
+
+        hook = self.module.norm_out.register_forward_pre_hook(stop)
+        try:
+            yield
+        finally:
+            hook.remove()
+
+    def _check(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> None:
+        channels = self.latent_format.channels
+        if x_t.ndim != 5 or x_t.shape[1] != channels:
+            raise VideoAlignError(
+                f"{self.name} needs {self.latent_format.name} latents [B, {channels}, T, H, W]; found {list(x_t.shape)}."
+            )
+        if tuple(sigma.shape) != (len(x_t),):
+            raise VideoAlignError(f"sigma must have shape [{len(x_t)}], one a sample; found {list(sigma.shape)}.")
+        for key in self.needs:
+            if key not in conditioning:
+                raise ConditioningError(
+                    f"This {self.name} network needs '{key}' in its conditioning; found {sorted(conditioning)}."
+                )
+        for key, value in conditioning.items():
+            if len(value) != len(x_t):
+                raise ConditioningError(f"'{key}' is for {len(value)} samples; there are {len(x_t)} latents.")
+        width = self.text_width
+        if conditioning["text"].ndim != 3 or conditioning["text"].shape[2] != width:
+            raise ConditioningError(
+                f"{self.name} needs text [B, L, {width}]; found {list(conditioning['text'].shape)}. Is it of another text encoder?"
+            )
+
+    @property
+    @abstractmethod
+    def needs(self) -> tuple[str, ...]:
+        """Entries that a conditioning must have."""
+
+    @property
+    @abstractmethod
+    def text_width(self) -> int:
+        """D of the text embeddings."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """What the network computes in."""
+        return self._input_weight.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self._input_weight.device
+
+    def to(self, *arguments: Any, **options: Any) -> Backbone:
+        """Move or convert ``module`` as ``torch.nn.Module.to`` does."""
+        self.module.to(*arguments, **options)
+        return self
+
+    # -- parts -----------------------------------------------------------------------------------------------------------
+    @property
+    def blocks(self) -> list[nn.Module]:
+        """The transformer blocks in the order of evaluation."""
+        return [block for attribute in self.block_lists for block in getattr(self.module, attribute)]
+
+    @property
+    def head_parameters(self) -> list[nn.Parameter]:
+        """What ``features`` does not use: the output head."""
+        own = [*self.module.norm_out.parameters(), *self.module.proj_out.parameters()]
+        table = getattr(self.module, "scale_shift_table", None)
+        return own if table is None else [*own, table]
+
+    @abstractmethod
+    def lora_targets(self, ffn: bool = False) -> list[str]:
+        """diffusers names of q, k, v and the output of every attention in the blocks; with ``ffn`` the MLPs too."""
+
+    def original_modules(self, name: str) -> Places:
+        """Where a module of ``module`` (by its diffusers name) lies in ComfyUI's network.
+
+        Raises:
+            VideoAlignError: there is no such module.
+        """
+        try:
+            self.module.get_submodule(name)
+        except AttributeError:
+            raise VideoAlignError(f"The {self.name} network has no module '{name}'.") from None
+        return self.places(name, self.config)
+
+
+class _ReachedHeadError(Exception):
+    """Ends a forward pass where the head begins."""
+
+    def __init__(self, tokens: Tensor) -> None:
+        super().__init__()
+        self.tokens = tokens
+
+
+def pad_to_patches(latents: Tensor, patch: tuple[int, int, int]) -> Tensor:
+    """Latents [B, C, T, H, W] with T, H, W up to multiples of ``patch``, continued from the other end as ComfyUI does."""
+    missing = [-size % own for size, own in zip(latents.shape[2:], patch, strict=True)]
+    if not any(missing):
+        return latents
+    return nn.functional.pad(latents, (0, missing[2], 0, missing[1], 0, missing[0]), mode="circular")
+
+
+def concatenated(x_t: Tensor, conditioning: Conditioning, channels: int) -> Tensor:
+    """x_t with the image latents behind its channels, where the network's ``channels`` ask for them.
+
+    Raises:
+        ConditioningError: they have another shape.
+    """
+    if x_t.shape[1] == channels:
+        return x_t
+    image = conditioning["image_latents"]
+    expected = [len(x_t), channels - x_t.shape[1], *x_t.shape[2:]]
+    if list(image.shape) != expected:
+        raise ConditioningError(f"image_latents must have shape {expected}; found {list(image.shape)}.")
+    return torch.cat([x_t, image], dim=1)
+
+
+def divided(number: int, by: int, what: str) -> int:
+    """number / by where that is whole; a KeyError naming ``what`` otherwise (the file is of another model)."""
+    if number % by:
+        raise KeyError(f"{what} of {number}, not a multiple of {by}")
+    return number // by
+
+
+def volume(patch: tuple[int, ...]) -> int:
+    """Elements of a patch."""
+    return math.prod(patch)

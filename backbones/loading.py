@@ -1,0 +1,206 @@
+"""Load a backbone from a ComfyUI single file or a diffusers folder, whole or its first blocks; or build one at random."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from .backbone import Backbone
+from .errors import VideoAlignError, WeightsError
+from .wan import Wan
+from .weight_files import WeightFiles, fill_module, open_weights
+
+FAMILIES: dict[str, type[Backbone]] = {own.name: own for own in (Wan,)}
+
+_PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.model.", "net.")
+_OTHER_PARTS = ("vae.", "text_encoders.", "first_stage_model.", "cond_stage_model.", "conditioner.", "model_ema.")
+_FLOAT_TYPES = {"F64": torch.float32, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
+
+
+def load_backbone(
+    path: Path | str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu", num_blocks: int | None = None
+) -> Backbone:
+    """A backbone with its weights, frozen, in evaluation mode; its tensors are ordinary ones also under inference mode.
+
+    Args:
+        path: a ComfyUI file (.safetensors: fp32, fp16, bf16, fp8, scaled fp8; a checkpoint with other parts too), or a
+            diffusers folder, the model's or its ``transformer``'s.
+        dtype: of the weights; the file's own by default, bfloat16 for fp8 files. What diffusers keeps in float32 stays so.
+        device: where to put it.
+        num_blocks: build and read only the first so many blocks; the result has features, but no velocity.
+
+    Raises:
+        WeightsError: the file is missing, damaged, incomplete, of an unknown family or an unsupported variant; the message
+            names it and the reason.
+        VideoAlignError: ``num_blocks`` is out of range.
+    """
+    path = Path(path)
+    with torch.inference_mode(False):
+        source = _open_folder(path) if path.is_dir() else _open_file(path)
+        family, config = source.family, source.config
+        config, total = family.truncated(config, num_blocks), family.count_blocks(config)
+        with torch.device("meta"):
+            module = family.build_module(config)
+        dtype = dtype or _stored_type(source)
+        state = source.state(module, config, dtype, device)
+        fill_module(module, state, source.files.name)
+        sampling = family.sampling_of(config).overridden(source.files.metadata, source.files.name)
+        return family(module, config, sampling, total)
+
+
+def build_backbone(name: str, config: Mapping[str, Any], num_blocks: int | None = None) -> Backbone:
+    """A backbone of the family ``name`` (``wan``, ``hunyuan-video``, ``ltx-video``) with random float32 weights.
+
+    Args:
+        config: of the diffusers class, as ``Backbone.config`` has it.
+        num_blocks: build only the first so many blocks.
+
+    Raises:
+        VideoAlignError: an unknown family, or ``num_blocks`` is out of range.
+    """
+    if name not in FAMILIES:
+        raise VideoAlignError(f"There is no backbone '{name}'; known are {', '.join(FAMILIES)}.")
+    family = FAMILIES[name]
+    with torch.inference_mode(False):
+        own = family.truncated(_with_defaults(family, config), num_blocks)
+        return family(family.build_module(own), own, total_blocks=family.count_blocks(config))
+
+
+class _Source:
+    """An opened checkpoint: which family, its config, and how its tensors are found.
+
+    Attributes:
+        names: name in the family's original naming (single file) or diffusers' (folder) -> name in the file.
+    """
+
+    def __init__(self, files: WeightFiles, names: dict[str, str], family: type[Backbone], config: dict, original: bool) -> None:
+        self.files, self.names, self.family, self.config, self.original = files, names, family, config, original
+
+    def state(
+        self, module: torch.nn.Module, config: Mapping[str, Any], dtype: torch.dtype, device: torch.device | str
+    ) -> dict[str, torch.Tensor]:
+        """The module's tensors. Whatever the file has for the built blocks must be used."""
+        state, used = {}, set()
+        fp32 = set(getattr(module, "_keep_in_fp32_modules", None) or ())
+        for key in module.state_dict():
+            pieces = []
+            for name, rows in self._places(key, config):
+                if name not in self.names:
+                    break  # fill_module says what is missing
+                used.add(name)
+                tensor = self.files.read(self.names[name])
+                pieces.append(tensor if rows is None else tensor[slice(*rows)])
+            else:
+                tensor = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
+                kept = torch.float32 if fp32.intersection(key.split(".")) else dtype
+                # A copy of its own: no view of a fused tensor, whatever the types are.
+                state[key] = tensor.to(device, kept, copy=tensor.untyped_storage().nbytes() != tensor.nbytes)
+        left = [name for name in self.names if name not in used and not self._is_of_later_block(name, config)]
+        if left:
+            raise WeightsError(
+                f"{self.files.name}: {len(left)} tensors of this {self.family.name} checkpoint are not known "
+                f"({', '.join(sorted(left)[:3])}{', ...' if len(left) > 3 else ''}); it is of a variant that is not supported."
+            )
+        return state
+
+    def _places(self, key: str, config: Mapping[str, Any]):
+        if not self.original:
+            return [(key, None)]
+        module, _, leaf = key.rpartition(".")
+        if leaf in ("weight", "bias"):
+            return [(f"{name}.{leaf}", rows) for name, rows in self.family.places(module, config)]
+        return self.family.places(key, config)
+
+    def _is_of_later_block(self, name: str, config: Mapping[str, Any]) -> bool:
+        """A block that was not asked for; or what diffusers itself leaves unread in its own folders."""
+        for attribute, count in self.family.block_lists.items():
+            list_name = self.family.places(attribute, self.config)[0][0] if self.original else attribute
+            match = re.match(rf"{re.escape(list_name)}\.(\d+)\.", name)
+            if match and config[count] <= int(match[1]) < self.config[count]:
+                return True
+        return not self.original and "norm_added_q" in name and self.family is Wan
+
+
+def _open_file(path: Path) -> _Source:
+    files = open_weights(path)
+    prefix = next((own for own in _PREFIXES if any(key.startswith(own) for key in files.shapes)), "")
+    kept = {key[len(prefix):]: key for key in files.shapes if key.startswith(prefix)}  # fmt: skip
+    if not prefix:
+        kept = {key: own for key, own in kept.items() if not key.startswith(_OTHER_PARTS)}
+    shapes = {name: files.shapes[key] for name, key in kept.items()}
+    family = next((own for own in FAMILIES.values() if own.recognises(shapes)), None)
+    if family is None:
+        raise WeightsError(f"{files.name}: {_what_else(shapes)} Supported are {', '.join(FAMILIES)} networks.")
+    names = {family.original_name(name): key for name, key in kept.items()}
+    shapes = {name: files.shapes[key] for name, key in names.items()}
+    try:
+        config = family.config_from(shapes, files.metadata)
+        family.latent_format_of(config)
+    except WeightsError as error:
+        raise WeightsError(f"{files.name}: {error}") from None
+    except KeyError as error:
+        raise WeightsError(
+            f"{files.name}: it looks like a {family.name} network, but tensor {error} is missing; the file is incomplete."
+        ) from None
+    return _Source(files, names, family, config, original=True)
+
+
+def _what_else(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """A guess at what a file is, when it is no known network."""
+    if any(".lora_" in key for key in shapes):
+        return "this is a LoRA, not a model."
+    if any(key.startswith(("condition_embedder.", "time_text_embed.", "time_embed.emb.")) for key in shapes):
+        return "its tensors have diffusers' names. Give the folder that it belongs to, with config.json."
+    if any(key.startswith(("decoder.", "encoder.")) for key in shapes):
+        return "this looks like a VAE or a text encoder, not a diffusion network."
+    return f"no known network has its tensors (the first are {', '.join(list(shapes)[:3]) or 'none'})."
+
+
+def _open_folder(path: Path) -> _Source:
+    folder = path if (path / "config.json").is_file() else path / "transformer"
+    if not (folder / "config.json").is_file():
+        raise WeightsError(
+            f"{path} is not a diffusers model: neither it nor its folder transformer has a config.json. "
+            "Give a model folder, its transformer folder, or a .safetensors file."
+        )
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        kind = config.get("_class_name")
+    except (ValueError, AttributeError) as error:
+        raise WeightsError(f"{folder / 'config.json'} is not a diffusers config ({error}).") from None
+    family = next((own for own in FAMILIES.values() if own.diffusers_class == kind), None)
+    if family is None:
+        known = ", ".join(own.diffusers_class for own in FAMILIES.values())
+        raise WeightsError(f"{folder / 'config.json'} is of a {kind}; supported are {known}.")
+    files = open_weights(folder)
+    config = _with_defaults(family, {key: value for key, value in config.items() if not key.startswith("_")})
+    try:
+        family.latent_format_of(config)
+    except WeightsError as error:
+        raise WeightsError(f"{folder / 'config.json'}: {error}") from None
+    return _Source(files, {key: key for key in files.shapes}, family, config, original=False)
+
+
+def _with_defaults(family: type[Backbone], config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config with what its class assumes where it says nothing."""
+    import inspect
+
+    import diffusers
+
+    parameters = inspect.signature(getattr(diffusers, family.diffusers_class).__init__).parameters.values()
+    defaults = {own.name: own.default for own in parameters if own.default is not own.empty}
+    return json.loads(json.dumps({**defaults, **config}))
+
+
+def _stored_type(source: _Source) -> torch.dtype:
+    """The type of most of the elements; fp8 and whatever else is packed count as bfloat16."""
+    counts: dict[torch.dtype, int] = {}
+    for key in source.names.values():
+        dtype = _FLOAT_TYPES.get(source.files.types[key], torch.bfloat16)
+        counts[dtype] = counts.get(dtype, 0) + torch.Size(source.files.shapes[key]).numel()
+    return max(counts, key=counts.__getitem__)

@@ -1,0 +1,114 @@
+"""Tiny random networks of every family, and their weights in the formats that users have."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+
+from videoalign.backbones.backbone import Backbone
+from videoalign.backbones.loading import build_backbone
+
+WAN = {
+    "num_attention_heads": 1, "attention_head_dim": 128, "in_channels": 16, "out_channels": 16, "text_dim": 4096,
+    "freq_dim": 256, "ffn_dim": 192, "num_layers": 3,
+}  # fmt: skip
+IMAGE = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 128}
+CONFIGS: dict[str, tuple[str, dict]] = {
+    "wan-t2v": ("wan", WAN),
+    "wan-i2v": ("wan", WAN | IMAGE),
+    "wan-flf2v": ("wan", WAN | IMAGE | {"pos_embed_seq_len": 514}),
+    "wan22-i2v": ("wan", WAN | {"in_channels": 36}),
+    "wan22-ti2v": ("wan", WAN | {"in_channels": 48, "out_channels": 48}),
+}
+
+
+def tiny(name: str, seed: int = 0) -> Backbone:
+    """A network of one of CONFIGS whose outputs are of order one."""
+    family, config = CONFIGS[name]
+    backbone = build_backbone(family, config)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for key, parameter in backbone.module.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if "scale_shift_table" in key:
+                parameter.copy_(noise * 0.3)
+            elif parameter.ndim > 1:
+                parameter.copy_(noise / math.sqrt(parameter[0].numel()))
+            else:
+                parameter.copy_(noise * 0.1 + key.endswith("weight"))
+    return backbone
+
+
+def inputs(backbone: Backbone, batch: int = 2, size=(3, 8, 6), tokens: int = 7, seed: int = 1) -> tuple:
+    """x_t, sigma and a conditioning with all that the network needs."""
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*shape: int) -> torch.Tensor:
+        return torch.randn(shape, generator=generator)
+
+    config = backbone.config
+    conditioning = {"text": noise(batch, tokens, backbone.text_width)}
+    if "image_latents" in backbone.needs:
+        conditioning["image_latents"] = noise(batch, config["in_channels"] - backbone.latent_format.channels, *size)
+    if "image_embeds" in backbone.needs:
+        conditioning["image_embeds"] = noise(batch, config.get("pos_embed_seq_len") or 257, config["image_dim"])
+    if "pooled" in backbone.needs:
+        conditioning["pooled"] = noise(batch, config["pooled_projection_dim"])
+    if "guidance" in backbone.needs:
+        conditioning["guidance"] = torch.full((batch,), 6.0)
+    return noise(batch, backbone.latent_format.channels, *size), torch.linspace(0.3, 0.9, batch), conditioning
+
+
+def original_state(backbone: Backbone) -> dict[str, torch.Tensor]:
+    """The weights under the names of ComfyUI's network, fused where that has fused layers."""
+    rows: dict[str, list[tuple[int, torch.Tensor]]] = {}
+    for key, tensor in backbone.module.state_dict().items():
+        module, _, leaf = key.rpartition(".")
+        named = leaf in ("weight", "bias")
+        start = 0
+        for name, own in backbone.places(module if named else key, backbone.config):
+            name = f"{name}.{leaf}" if named else name
+            piece = tensor if own is None else tensor[start : start + own[1] - own[0]]
+            start += len(piece)
+            rows.setdefault(name, []).append((own[0] if own else 0, piece))
+    return {
+        name: torch.cat([piece for _, piece in sorted(own, key=lambda row: row[0])]).contiguous()
+        for name, own in rows.items()
+    }
+
+
+def save_single(
+    backbone: Backbone, path: Path, dtype: torch.dtype = torch.float32, prefix: str = "", metadata: dict | None = None
+) -> Path:
+    """One file as ComfyUI has it."""
+    state = {prefix + name: tensor.to(dtype) for name, tensor in original_state(backbone).items()}
+    save_file(state, path, metadata=metadata)
+    return path
+
+
+def save_scaled_fp8(backbone: Backbone, path: Path, style: str) -> tuple[Path, dict[str, torch.Tensor]]:
+    """One of ComfyUI's scaled fp8 forms, ``scale_weight``, ``comfy_quant`` or ``metadata``; and what its weights mean."""
+    state, meant, layers = {}, {}, {}
+    for name, tensor in original_state(backbone).items():
+        state[name] = meant[name] = tensor
+        if tensor.ndim != 2 or not name.endswith(".weight"):
+            continue
+        module = name.removesuffix(".weight")
+        scale = tensor.abs().max() / 448
+        state[name] = (tensor / scale).to(torch.float8_e4m3fn)
+        meant[name] = state[name].float() * scale
+        state[module + (".scale_weight" if style == "scale_weight" else ".weight_scale")] = scale
+        layers[module] = {"format": "float8_e4m3fn"}
+        if style == "comfy_quant":
+            state[f"{module}.comfy_quant"] = torch.tensor(list(json.dumps(layers[module]).encode()), dtype=torch.uint8)
+        elif style == "scale_weight":
+            state[f"{module}.scale_input"] = torch.tensor(1.0)
+    if style == "scale_weight":
+        state["scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
+    metadata = {"_quantization_metadata": json.dumps({"layers": layers})} if style == "metadata" else None
+    save_file(state, path, metadata=metadata)
+    return path, meant
