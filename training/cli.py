@@ -14,6 +14,7 @@ COMMANDS = {
     "choose": ("choose_command", "Choose between two clips of one prompt, on a local page."),
     "choose merge": ("choose_merge_command", "Put several people's choices together."),
     "choose export": ("choose_export_command", "Write choices as VideoAlign's CSV."),
+    "compare": ("compare_command", "Compare two models' clips of the same prompts and seeds."),
     "train video-reward": ("train_video_reward_command", "Train a VideoReward from preference pairs."),
     "lora inspect": ("lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
