@@ -45,7 +45,9 @@ class Calibration:
         for name in ("accuracy", "pairs", "gradient_scale"):
             table = getattr(self, name)
             if set(table) != set(DIMENSIONS) or any(len(row) != bins for row in table.values()):
-                raise CheckpointError(f"{name} must have {bins} numbers (one a bin) for each of {', '.join(DIMENSIONS)}.")
+                raise CheckpointError(
+                    f"{name} must have {bins} numbers (one a bin) for each of {', '.join(DIMENSIONS)}."
+                )
             if not all(math.isfinite(value) and value >= 0 for row in table.values() for value in row):
                 raise CheckpointError(f"{name} holds a number that is negative or not finite.")
         for name in ("mean", "std"):

@@ -1,0 +1,124 @@
+"""The latent reward model: VQ, MQ and TA of a noisy latent (paper, section 4.3)."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from ...backbones.backbone import Backbone, Conditioning
+from ..errors import CheckpointError, VideoAlignError
+from ..settings import DIMENSIONS
+from .calibration import Calibration
+from .heads import HeadConfig, RewardHead
+
+BLOCK_SHARE = 0.27
+"""Share of the video model's blocks that the paper's latent reward model keeps: 8 of Wan 1.3B's 30."""
+
+
+@dataclass(frozen=True)
+class TrainingRecord:
+    """How a latent reward was trained.
+
+    Attributes:
+        data: hash of pairs and labels.
+        text_encoder, vae: identities of what encoded captions and clips.
+        clean_latents: it never saw noise (the ablation).
+        timesteps: how noise levels were drawn.
+        loss: bt or btt.
+        steps, pairs, held_out: optimizer steps, training pairs, held-out pairs.
+    """
+
+    data: str = ""
+    text_encoder: str = ""
+    vae: str = ""
+    clean_latents: bool = False
+    timesteps: str = "uniform"
+    loss: str = "bt"
+    steps: int = 0
+    pairs: int = 0
+    held_out: int = 0
+
+    def to_dict(self) -> dict:
+        return asdict(self)
+
+
+class LatentReward(nn.Module):
+    """The first blocks of a video model and one pooled head a dimension.
+
+    Args:
+        trunk: a backbone with as many blocks as the reward keeps.
+        head: what the heads look like.
+        calibration: what was measured when training ended; None before.
+        record: how it was trained.
+
+    Attributes:
+        trunk, network: the backbone, and its diffusers module, whose output layers a reward has no use for.
+        heads: ``RewardHead`` by dimension.
+    """
+
+    def __init__(
+        self,
+        trunk: Backbone,
+        head: HeadConfig | None = None,
+        calibration: Calibration | None = None,
+        record: TrainingRecord | None = None,
+    ) -> None:
+        super().__init__()
+        self.trunk = trunk
+        self.network = trunk.module
+        self.head_config = head or HeadConfig()
+        self.calibration, self.record = calibration, record or TrainingRecord()
+        width = trunk.module.proj_out.in_features
+        self.heads = nn.ModuleDict({name: RewardHead(width, self.head_config) for name in DIMENSIONS})
+
+    def rewards(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """Raw rewards, differentiable with respect to ``x_t``.
+
+        Args:
+            x_t: [B, C, T, H, W] noisy latents in the space that the sampler sees, any size.
+            sigma: [B] noise levels in [0, 1], 0 clean.
+            conditioning: of the B prompts.
+
+        Returns:
+            [B, 3] float32: VQ, MQ, TA in the unit of the preference model (a lead of 1 wins 73 % of the time);
+            ``calibration`` has their mean and spread.
+
+        Raises:
+            VideoAlignError: latents of another channel count, a sigma for each frame, or a conditioning that the trunk
+                cannot use.
+        """
+        channels = self.trunk.latent_format.channels
+        if x_t.ndim != 5 or x_t.shape[1] != channels:
+            raise VideoAlignError(
+                f"The latent reward reads {self.trunk.latent_format.name} latents [batch, {channels}, frames, height, width]; found {tuple(x_t.shape)}. "
+                "Choose a latent reward model that was trained for this video model."
+            )
+        if sigma.shape != x_t.shape[:1]:
+            raise VideoAlignError(
+                f"sigma must be one number a sample, {tuple(x_t.shape[:1])}; found {tuple(sigma.shape)}."
+            )
+        tokens = self.trunk.features(x_t, sigma, conditioning)
+        grid = tokens.reshape(*_grid(x_t, tokens.shape[1]), tokens.shape[2])
+        with torch.autocast(x_t.device.type, enabled=False):
+            return torch.stack([self.heads[name](grid, sigma) for name in DIMENSIONS], 1)
+
+    forward = rewards
+
+
+def _grid(x_t: Tensor, tokens: int) -> tuple[int, int, int, int]:
+    """(B, T', H', W') of the trunk's tokens: all families keep every latent frame and cut it into square patches."""
+    batch, _, frames, height, width = x_t.shape
+    for patch in range(1, max(height, width) + 1):
+        rows, columns = -(-height // patch), -(-width // patch)  # the last patch of a side is filled up
+        if frames * rows * columns == tokens:
+            return batch, frames, rows, columns
+    raise VideoAlignError(f"{tokens} tokens are no grid of square patches of a latent {tuple(x_t.shape)}.")
+
+
+def block_count(total: int, share: float = BLOCK_SHARE) -> int:
+    """How many of ``total`` blocks a trunk keeps: the share, rounded, at least 1."""
+    if total < 1:
+        raise CheckpointError(f"a video model with {total} blocks has no trunk.")
+    return min(total, max(1, round(share * total)))
