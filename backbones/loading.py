@@ -12,10 +12,12 @@ import torch
 
 from .backbone import Backbone
 from .errors import VideoAlignError, WeightsError
+from .hunyuan_video import HunyuanVideo
+from .ltx_video import LTXVideo
 from .wan import Wan
 from .weight_files import WeightFiles, fill_module, open_weights
 
-FAMILIES: dict[str, type[Backbone]] = {own.name: own for own in (Wan,)}
+FAMILIES: dict[str, type[Backbone]] = {own.name: own for own in (Wan, HunyuanVideo, LTXVideo)}
 
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.model.", "net.")
 _OTHER_PARTS = ("vae.", "text_encoders.", "first_stage_model.", "cond_stage_model.", "conditioner.", "model_ema.")
@@ -23,7 +25,10 @@ _FLOAT_TYPES = {"F64": torch.float32, "F32": torch.float32, "F16": torch.float16
 
 
 def load_backbone(
-    path: Path | str, dtype: torch.dtype | None = None, device: torch.device | str = "cpu", num_blocks: int | None = None
+    path: Path | str,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    num_blocks: int | None = None,
 ) -> Backbone:
     """A backbone with its weights, frozen, in evaluation mode; its tensors are ordinary ones also under inference mode.
 
@@ -78,7 +83,9 @@ class _Source:
         names: name in the family's original naming (single file) or diffusers' (folder) -> name in the file.
     """
 
-    def __init__(self, files: WeightFiles, names: dict[str, str], family: type[Backbone], config: dict, original: bool) -> None:
+    def __init__(
+        self, files: WeightFiles, names: dict[str, str], family: type[Backbone], config: dict, original: bool
+    ) -> None:
         self.files, self.names, self.family, self.config, self.original = files, names, family, config, original
 
     def state(

@@ -88,7 +88,9 @@ class Wan(Backbone):
         module = super().build_module(config)
         if any(buffer.is_meta for buffer in module.rope.buffers()):
             with torch.device("cpu"):  # not in any file: computed from the config
-                module.rope = type(module.rope)(module.rope.attention_head_dim, module.rope.patch_size, module.rope.max_seq_len)
+                module.rope = type(module.rope)(
+                    module.rope.attention_head_dim, module.rope.patch_size, module.rope.max_seq_len
+                )
         if module.condition_embedder.image_embedder is not None:
             from .wan_image_attention import image_attention
 
@@ -111,7 +113,9 @@ class Wan(Backbone):
         return self.module.patch_embedding.weight
 
     def lora_targets(self, ffn: bool = False) -> list[str]:
-        parts = [f"{attention}.{part}" for attention in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")]
+        parts = [
+            f"{attention}.{part}" for attention in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")
+        ]
         if self.config.get("added_kv_proj_dim"):
             parts += ["attn2.add_k_proj", "attn2.add_v_proj"]
         if ffn:
@@ -154,7 +158,9 @@ class Wan(Backbone):
             return None
         embeds = conditioning["image_embeds"]
         if embeds.ndim != 3 or embeds.shape[2] != self.config["image_dim"]:
-            raise ConditioningError(f"image_embeds must be [B, L, {self.config['image_dim']}]; found {list(embeds.shape)}.")
+            raise ConditioningError(
+                f"image_embeds must be [B, L, {self.config['image_dim']}]; found {list(embeds.shape)}."
+            )
         tokens = self.config.get("pos_embed_seq_len")
         for block in self.module.blocks:
             block.attn2.processor.image_tokens = embeds.shape[1]

@@ -106,24 +106,30 @@ class WeightFiles:
             return self._open[path].get_tensor(name).clone()
 
     def identity(self) -> str:
-        """16 hexadecimal digits that change whenever the weights do: for cache keys.
+        """``content_identity`` of the files: for cache keys."""
+        return content_identity(self.paths)
 
-        Small files are hashed whole; of large ones the header, the size and 64 pieces spread over the file.
-        """
-        digest = hashlib.sha256()
-        for path in self.paths:
-            size = path.stat().st_size
-            digest.update(f"{size};".encode())
-            with open(path, "rb") as file:
-                if size <= _WHOLE_BYTES:
-                    digest.update(file.read())
-                    continue
-                (length,) = struct.unpack("<Q", file.read(8))
-                digest.update(file.read(length))
-                for index in range(_SAMPLES):
-                    file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1))
-                    digest.update(file.read(_SAMPLE_BYTES))
-        return digest.hexdigest()[:16]
+
+def content_identity(paths: Iterable[Path]) -> str:
+    """16 hexadecimal digits that change whenever the content of weight files does.
+
+    Small files are hashed whole; of large ones the beginning (a safetensors header), the size and 64 pieces spread over
+    the file.
+    """
+    digest = hashlib.sha256()
+    for path in paths:
+        size = path.stat().st_size
+        digest.update(f"{size};".encode())
+        with open(path, "rb") as file:
+            if size <= _WHOLE_BYTES:
+                digest.update(file.read())
+                continue
+            length = min(int.from_bytes(file.read(8), "little"), _WHOLE_BYTES)
+            digest.update(file.read(length))
+            for index in range(_SAMPLES):
+                file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1))
+                digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()[:16]
 
 
 def open_weights(path: Path | str, stem: str = "diffusion_pytorch_model") -> WeightFiles:

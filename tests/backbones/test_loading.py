@@ -137,7 +137,9 @@ class TestRefused:
         self.refused(state, tmp_path, r"looks like a wan network, but tensor 'text_embedding\.0\.weight' is missing")
 
     def test_an_unknown_tensor(self, state, tmp_path):
-        self.refused(state | {"blocks.1.extra.weight": torch.zeros(1)}, tmp_path, r"not known \(blocks\.1\.extra\.weight\)")
+        self.refused(
+            state | {"blocks.1.extra.weight": torch.zeros(1)}, tmp_path, r"not known \(blocks\.1\.extra\.weight\)"
+        )
 
     def test_a_tensor_of_another_shape(self, state, tmp_path):
         self.refused(state | {"time_projection.1.bias": torch.zeros(7)}, tmp_path, r"has shape \[7\]; expected \[768\]")
@@ -170,11 +172,11 @@ class TestRefused:
             load_backbone(tmp_path / "model.safetensors")
 
     def test_a_path_where_nothing_is(self, tmp_path):
-        with pytest.raises(WeightsError, match="nothing.safetensors does not exist"):
+        with pytest.raises(WeightsError, match=r"nothing\.safetensors does not exist"):
             load_backbone(tmp_path / "nothing.safetensors")
 
     def test_a_folder_that_is_no_model(self, tmp_path):
-        with pytest.raises(WeightsError, match="neither it nor its folder transformer has a config.json"):
+        with pytest.raises(WeightsError, match=r"neither it nor its folder transformer has a config\.json"):
             load_backbone(tmp_path)
 
     def test_a_folder_of_another_class(self, tmp_path):

@@ -17,12 +17,24 @@ WAN = {
     "freq_dim": 256, "ffn_dim": 192, "num_layers": 3,
 }  # fmt: skip
 IMAGE = {"in_channels": 36, "image_dim": 1280, "added_kv_proj_dim": 128}
+HUNYUAN = {
+    "num_attention_heads": 1, "attention_head_dim": 128, "num_layers": 2, "num_single_layers": 2, "text_embed_dim": 64,
+    "pooled_projection_dim": 768,
+}  # fmt: skip
+LTX = {
+    "num_attention_heads": 32, "attention_head_dim": 4, "cross_attention_dim": 128, "num_layers": 3,
+    "caption_channels": 4096,
+}  # fmt: skip
 CONFIGS: dict[str, tuple[str, dict]] = {
     "wan-t2v": ("wan", WAN),
     "wan-i2v": ("wan", WAN | IMAGE),
     "wan-flf2v": ("wan", WAN | IMAGE | {"pos_embed_seq_len": 514}),
     "wan22-i2v": ("wan", WAN | {"in_channels": 36}),
     "wan22-ti2v": ("wan", WAN | {"in_channels": 48, "out_channels": 48}),
+    "hunyuan-video": ("hunyuan-video", HUNYUAN),
+    "hunyuan-video-i2v": ("hunyuan-video", HUNYUAN | {"in_channels": 33, "guidance_embeds": False}),
+    "ltx-video": ("ltx-video", LTX),
+    "ltx-video-causal": ("ltx-video", LTX | {"causal_temporal_positioning": True}),
 }
 
 
@@ -58,7 +70,7 @@ def inputs(backbone: Backbone, batch: int = 2, size=(3, 8, 6), tokens: int = 7, 
         conditioning["image_embeds"] = noise(batch, config.get("pos_embed_seq_len") or 257, config["image_dim"])
     if "pooled" in backbone.needs:
         conditioning["pooled"] = noise(batch, config["pooled_projection_dim"])
-    if "guidance" in backbone.needs:
+    if config.get("guidance_embeds"):
         conditioning["guidance"] = torch.full((batch,), 6.0)
     return noise(batch, backbone.latent_format.channels, *size), torch.linspace(0.3, 0.9, batch), conditioning
 
@@ -85,6 +97,8 @@ def save_single(
     backbone: Backbone, path: Path, dtype: torch.dtype = torch.float32, prefix: str = "", metadata: dict | None = None
 ) -> Path:
     """One file as ComfyUI has it."""
+    if backbone.config.get("causal_temporal_positioning"):
+        metadata = {"config": json.dumps({"transformer": {"causal_temporal_positioning": True}})}
     state = {prefix + name: tensor.to(dtype) for name, tensor in original_state(backbone).items()}
     save_file(state, path, metadata=metadata)
     return path
