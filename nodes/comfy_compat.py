@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import folder_paths
 from comfy import model_management
 from comfy.model_patcher import ModelPatcher
+from comfy.patcher_extension import WrappersMP
 from comfy.utils import ProgressBar
 from comfy_api.latest import ComfyExtension, InputImpl, Types, io
 from comfy_execution.graph_utils import ExecutionBlocker
@@ -20,23 +21,30 @@ __all__ = [
     "CATEGORY",
     "ComfyExtension",
     "ExecutionBlocker",
+    "LatentRewardSocket",
     "ModelPatcher",
     "ProgressBar",
     "RewardSocket",
     "ScoresSocket",
+    "TraceSocket",
     "WeightsSocket",
+    "WrappersMP",
+    "add_route",
     "folder_paths",
     "growing_input",
     "grown_values",
     "io",
     "model_management",
     "register_model_folder",
+    "send_to_page",
     "video_from_images",
     "video_source",
 ]
 
 CATEGORY = "VideoAlign"
 RewardSocket = io.Custom("VIDEOALIGN_REWARD")
+LatentRewardSocket = io.Custom("VIDEOALIGN_LATENT_REWARD")
+TraceSocket = io.Custom("VIDEOALIGN_TRACE")
 ScoresSocket = io.Custom("VIDEOALIGN_SCORES")
 WeightsSocket = io.Custom("VIDEOALIGN_WEIGHTS")
 
@@ -48,6 +56,24 @@ _MOST_SOCKETS = 64
 def register_model_folder(name: str) -> None:
     """Make ``models/name`` known beside whatever extra_model_paths.yaml has declared under that name."""
     folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
+
+
+def add_route(method: str, path: str, handler) -> None:
+    """Let ComfyUI's server answer ``path`` (and ``/api`` + path) by an aiohttp handler; nothing happens where no server runs."""
+    from server import PromptServer
+
+    running = getattr(PromptServer, "instance", None)
+    if running is not None:
+        running.routes.route(method, path)(handler)
+
+
+def send_to_page(event: str, content: dict) -> None:
+    """Send a message to the page that queued the running prompt; nothing happens where no server runs."""
+    from server import PromptServer
+
+    running = getattr(PromptServer, "instance", None)
+    if running is not None:
+        running.send_sync(event, content, running.client_id)
 
 
 def growing_input(socket, name: str, prefix: str, tooltip: str) -> list:

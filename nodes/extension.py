@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from .choice_routes import register_choice_routes
+from .choose_pair_node import ChoosePair
 from .comfy_compat import ComfyExtension, register_model_folder
+from .latent_reward_models import FOLDER as LATENT_FOLDER
+from .load_latent_reward_node import LoadLatentReward
 from .load_video_reward_node import LoadVideoReward
 from .pick_best_node import PickBest
+from .reward_guidance_node import RewardGuidance
 from .reward_models import FOLDER
+from .reward_trace_node import RewardTraceNode
 from .reward_weights_node import RewardWeightsNode
 from .score_files_node import LoadScores, SaveScores
 from .score_video_node import ScoreVideo
@@ -17,7 +23,20 @@ class VideoAlignExtension(ComfyExtension):
     def __init__(self) -> None:
         # Not in on_load, which ComfyUI 0.3.64 does not call.
         register_model_folder(FOLDER)
+        register_model_folder(LATENT_FOLDER)
+        register_choice_routes()
 
     async def get_node_list(self) -> list:
         """All nodes, in the order of a first graph."""
-        return [LoadVideoReward, ScoreVideo, RewardWeightsNode, PickBest, SaveScores, LoadScores]
+        return [
+            LoadVideoReward,
+            ScoreVideo,
+            RewardWeightsNode,
+            PickBest,
+            SaveScores,
+            LoadScores,
+            ChoosePair,
+            LoadLatentReward,
+            RewardGuidance,
+            RewardTraceNode,
+        ]

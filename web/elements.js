@@ -1,20 +1,10 @@
-// Small building blocks: an element, a score bar, a strip of frames.
+// Small building blocks: a score bar, a strip of frames.
 import { api } from "../../scripts/api.js";
+import { DIMENSIONS, element } from "./element.js";
 
-export const DIMENSIONS = [
-  ["VQ", "visual quality"],
-  ["MQ", "motion quality"],
-  ["TA", "text alignment"],
-];
+export { DIMENSIONS, element };
+
 const BAR_RANGE = 3; // sigma to either side of 0
-
-/** An element of a class, with text or children. */
-export function element(tag, className, ...content) {
-  const made = document.createElement(tag);
-  made.className = className;
-  made.append(...content);
-  return made;
-}
 
 /** "+0.57 σ", or a dash for a score that does not exist. */
 export function inSigma(score) {

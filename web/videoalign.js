@@ -1,5 +1,6 @@
 // Pictures in the pack's nodes. The nodes' widgets and outputs are the truth; without this file everything still works.
 import { app } from "../../scripts/app.js";
+import { attachChoices } from "./choose_node.js";
 import { addPanel } from "./panel.js";
 import { drawRanking } from "./ranking_view.js";
 import { drawSaved, drawScores } from "./scores_view.js";
@@ -16,6 +17,10 @@ const VIEWS = {
 function attach(node) {
   if (node.comfyClass === "VideoAlignRewardWeights") {
     followWeights(node, addPanel(node));
+    return;
+  }
+  if (node.comfyClass === "VideoAlignChoosePair") {
+    attachChoices(node, addPanel(node));
     return;
   }
   const view = VIEWS[node.comfyClass];

@@ -1,0 +1,97 @@
+"""Clips for people to choose between: files under ComfyUI's output folder, as good as the frames they come from."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ..reward.errors import VideoAlignError
+
+
+def choice_folder(name: str, output: Path) -> Path:
+    """The folder that ``name`` means inside ComfyUI's output folder.
+
+    Raises:
+        VideoAlignError: an empty name, or one that leads out of it.
+    """
+    output = Path(output).resolve()
+    try:
+        folder = (output / name.strip()).resolve()
+    except (OSError, ValueError) as error:
+        raise VideoAlignError(f"The folder {name!r} cannot be used ({error}).") from None
+    if not name.strip() or folder == output or not folder.is_relative_to(output):
+        raise VideoAlignError(
+            f"The folder {name!r} is not inside {output.name}/; give a name such as videoalign/choices."
+        )
+    return folder
+
+
+def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float | None, int | None]:
+    """A file with the clip, its frame rate and its length.
+
+    A file that lies in the output folder is used where it is, another one is copied; neither is encoded again. Frames are
+    written as H.264 without halving the colour, less than one level of error on average. The name is made of the
+    content, so that the same clip is kept once.
+
+    Args:
+        source: a path, a binary file object, or ``Frames``.
+        folder: for new files.
+        output: ComfyUI's output folder.
+
+    Raises:
+        VideoAlignError: the clip cannot be read or written as a video.
+    """
+    from ..reward.clip import Frames
+
+    if isinstance(source, Frames):
+        return _written(source, Path(folder))
+    if isinstance(source, (str, Path)):
+        path = Path(source).resolve()
+        if not path.is_relative_to(Path(output).resolve()):
+            path = _copied(path.read_bytes(), path.suffix.lower() or ".mp4", Path(folder))
+    else:
+        source.seek(0)
+        path = _copied(source.read(), ".mp4", Path(folder))
+    return path, *_rate_and_length(path)
+
+
+def _written(frames, folder: Path) -> tuple[Path, float, int]:
+    import torch
+
+    from ..training.micro_world.video_file import write_video
+
+    pixels = torch.as_tensor(frames.pixels)[..., :3]
+    if pixels.is_floating_point():
+        pixels = (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
+    pixels = pixels.cpu().contiguous().numpy()
+    digest = hashlib.sha256(f"{pixels.shape} {frames.fps}".encode())
+    digest.update(pixels)
+    path = folder / f"{digest.hexdigest()[:24]}.mp4"
+    if not path.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            write_video(path, pixels, frames.fps)
+        except ValueError as error:
+            raise VideoAlignError(f"The clip cannot be kept as a video: {error}") from error
+    return path, float(frames.fps), len(pixels)
+
+
+def _copied(content: bytes, suffix: str, folder: Path) -> Path:
+    from ..reward.atomic_file import replacing
+
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
+    if not path.exists():
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
+    return path
+
+
+def _rate_and_length(path: Path) -> tuple[float | None, int | None]:
+    import av
+
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            return float(stream.average_rate) if stream.average_rate else None, stream.frames or None
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise VideoAlignError(f"The clip {path.name} cannot be read as a video ({error}).") from error

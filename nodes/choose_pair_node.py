@@ -1,0 +1,205 @@
+"""Choose A or B."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from ..reward.errors import VideoAlignError
+from .choice_clips import choice_folder, kept_clip
+from .choice_routes import choice_session, preview_folder
+from .clip_input import input_clips
+from .comfy_compat import CATEGORY, ProgressBar, folder_paths, io, model_management
+
+_DEFAULT_FOLDER = "videoalign/choices"
+
+
+class ChoosePair(io.ComfyNode):
+    """Which of two clips a person likes better."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        which = "A VIDEO, or IMAGE frames of one clip or (clips_in_batch) several. Lists are welcome."
+        seed = "The sampler's seed, to be kept with the choice; clips of a batch count up from it."
+        return io.Schema(
+            node_id="VideoAlignChoosePair",
+            display_name="Choose A or B",
+            category=CATEGORY,
+            description=(
+                "Shows two clips of one prompt side by side, in random order and without names, and keeps which one a person likes "
+                "better, for VQ, MQ, TA and overall. Every choice is appended at once to a preference file that videoalign train "
+                "reads. Running the graph adds clips; choosing needs no run."
+            ),
+            inputs=[
+                io.MultiType.Input(
+                    "clip", [io.Video, io.Image], optional=True, tooltip=f"Clips to choose between. {which}"
+                ),
+                io.MultiType.Input(
+                    "other_clip",
+                    [io.Video, io.Image],
+                    optional=True,
+                    tooltip=f"More clips of the same prompt: another seed, model or setting. {which}",
+                ),
+                io.Int.Input("seed", optional=True, force_input=True, min=0, max=0xFFFFFFFFFFFFFFFF, tooltip=seed),
+                io.Int.Input(
+                    "other_seed",
+                    optional=True,
+                    force_input=True,
+                    min=0,
+                    max=0xFFFFFFFFFFFFFFFF,
+                    tooltip=f"Of other_clip. {seed}",
+                ),
+                io.String.Input(
+                    "prompt",
+                    multiline=True,
+                    default="",
+                    placeholder="what the clips should show",
+                    tooltip="The prompt that the clips were made from. It is shown, and kept with the choice.",
+                ),
+                io.String.Input(
+                    "model", default="", tooltip="Name of what made 'clip'; kept with the choice, never shown."
+                ),
+                io.String.Input(
+                    "other_model", default="", tooltip="Name of what made 'other_clip'; empty: the same model."
+                ),
+                io.Float.Input(
+                    "fps",
+                    default=16.0,
+                    min=0.1,
+                    max=1000.0,
+                    step=0.01,
+                    tooltip="Frames per second of IMAGE frames (Wan 16, HunyuanVideo and LTX 24). A VIDEO brings its own rate.",
+                ),
+                io.Int.Input(
+                    "clips_in_batch",
+                    default=1,
+                    min=1,
+                    max=256,
+                    tooltip="How many clips of equal length IMAGE frames hold: the batch size of the latents they come from.",
+                ),
+                io.String.Input(
+                    "folder",
+                    default=_DEFAULT_FOLDER,
+                    tooltip=(
+                        "Folder inside ComfyUI's output folder for the clips (clips.jsonl lists them) and the choices "
+                        "(choices.jsonl). Clips of earlier runs are shown as well. `videoalign choose` takes the same folder."
+                    ),
+                ),
+                io.String.Input(
+                    "chooser",
+                    default="",
+                    tooltip="Your name, if several people choose: each has a file, choices_NAME.jsonl; videoalign choose merge joins them.",
+                ),
+            ],
+            outputs=[
+                io.String.Output("path", display_name="path", tooltip="The preference file's full path."),
+                io.Int.Output("count", display_name="count", tooltip="How many choices it has."),
+            ],
+            is_input_list=True,
+            is_output_node=True,
+        )
+
+    @classmethod
+    def validate_inputs(cls, folder, chooser) -> bool | str:
+        """Refuse a folder or a name that cannot be used before anything is sampled."""
+        try:
+            for name in folder or []:
+                for person in chooser or [""]:
+                    if name is not None and person is not None:
+                        choice_session(name, person, folder_paths.get_output_directory())
+        except VideoAlignError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, folder, chooser, **_) -> str:
+        """The file's length: choices may have been added."""
+        try:
+            file = choice_session(folder[0], chooser[0], folder_paths.get_output_directory()).file.path
+            return str(file.stat().st_size)
+        except (OSError, VideoAlignError, TypeError, IndexError):
+            return ""
+
+    @classmethod
+    def execute(
+        cls,
+        prompt,
+        model,
+        other_model,
+        fps,
+        clips_in_batch,
+        folder,
+        chooser,
+        clip=(),
+        other_clip=(),
+        seed=(),
+        other_seed=(),
+    ) -> io.NodeOutput:
+        """Keep the clips; the page in the node asks for them itself."""
+        from ..training.choices.candidates import Candidate, add_candidates
+        from ..training.choices.preview import playable
+
+        output = Path(folder_paths.get_output_directory())
+        into = choice_folder(folder[0], output)
+        sides = (
+            (clip or (), seed or (), model),
+            (
+                other_clip or (),
+                other_seed or (),
+                [b or a for a, b in zip(model, _stretched(other_model, len(model)), strict=True)],
+            ),
+        )
+        total = sum(len(clips) for clips, _, _ in sides)
+        bar = ProgressBar(max(total, 1))
+        made: dict[str, list[Candidate]] = {}
+        for clips, seeds, models in sides:
+            for place, one in enumerate(clips):
+                if one is None:
+                    continue
+                text = _nth(prompt, place)
+                if not text.strip():
+                    raise VideoAlignError(
+                        "Choose A or B needs the prompt of the clips: it is shown, and training needs it."
+                    )
+                first_seed = _nth(seeds, place)
+                for number, part in enumerate(input_clips(one, _nth(fps, place), _nth(clips_in_batch, place), None)):
+                    model_management.throw_exception_if_processing_interrupted()
+                    path, rate, frames = kept_clip(part.source, into / "clips", output)
+                    playable(path, preview_folder())  # at hand before it is shown
+                    made.setdefault(text, []).append(
+                        Candidate(
+                            path,
+                            text,
+                            seed=None if first_seed is None else first_seed + number,
+                            model=_nth(models, place) or None,
+                            fps=rate,
+                            num_frames=frames,
+                        )
+                    )
+                bar.update(1)
+        added = sum(add_candidates(into, _grouped(candidates)) for candidates in made.values())
+        session = choice_session(folder[0], chooser[0], str(output))
+        count = len(session.file.choices())
+        shown = {"folder": folder[0], "chooser": chooser[0], "added": added, "chosen": count}
+        return io.NodeOutput(str(session.file.path), count, ui={"videoalign_choices": [shown]})
+
+
+def _grouped(candidates: list) -> list:
+    """Clips of one prompt and one run are compared with one another; a clip that came alone, with others of its prompt."""
+    from dataclasses import replace
+
+    names = sorted({candidate.path.name for candidate in candidates})
+    if len(names) < 2:
+        return candidates
+    group = hashlib.sha256("\0".join(names).encode()).hexdigest()[:12]
+    return [replace(candidate, group=group) for candidate in candidates]
+
+
+def _nth(values, place: int):
+    """A value of a list; its last one goes on for ever, as ComfyUI does it. None of an empty list."""
+    return values[min(place, len(values) - 1)] if len(values) else None
+
+
+def _stretched(values, length: int) -> list:
+    return [_nth(values, place) for place in range(length)]

@@ -1,0 +1,50 @@
+// Choose A or B inside its node: the page asks the server for the pairs of the folder that the node's widgets name.
+import { api } from "../../scripts/api.js";
+import { chooseView } from "./choose_view.js";
+import { chain } from "./panel.js";
+
+const ROUTE = "/videoalign/choices";
+const LEAST_WIDTH = 640;
+
+/** Put the page into the node's panel. */
+export function attachChoices(node, panel) {
+  const value = (name) => String(node.widgets?.find((one) => one.name === name)?.value ?? "");
+  const place = () => ({ folder: value("folder"), chooser: value("chooser").trim() });
+
+  async function ask(action, values) {
+    const response = await api.fetchApi(`${ROUTE}/${action}`, {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ ...place(), ...values }),
+    });
+    const answer = await response.json();
+    if (!response.ok) throw Object.assign(new Error(answer.error ?? `The server answered ${response.status}.`), { refused: response.status === 400 });
+    return answer;
+  }
+  const clip = (pair, side) => api.apiURL(`${ROUTE}/clip?${new URLSearchParams({ ...place(), pair, side })}`);
+
+  const view = chooseView({ ask, clip });
+  panel.show([view.element]);
+  if (node.size[0] < LEAST_WIDTH) node.setSize([LEAST_WIDTH, node.size[1]]);
+
+  // A saved graph's values come after the node; a name that is being typed is not looked up letter by letter.
+  let asked = JSON.stringify(place());
+  let later = null;
+  const look = (anew) => {
+    clearTimeout(later);
+    later = setTimeout(() => {
+      const now = JSON.stringify(place());
+      const other = now !== asked;
+      asked = now;
+      if (anew || other) view.refresh(other);
+    }, 300);
+  };
+  for (const name of ["folder", "chooser"]) {
+    const widget = node.widgets?.find((one) => one.name === name);
+    if (widget) chain(widget, "callback", () => look(false));
+  }
+  chain(node, "onConfigure", () => look(true));
+  chain(node, "onRemoved", view.close);
+  panel.onOutput("videoalign_choices", () => view.refresh());
+  look(true);
+}

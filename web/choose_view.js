@@ -1,0 +1,335 @@
+// Choosing between two clips: the clips, four questions, the keys. It knows no server: ComfyUI's node and the page of
+// `videoalign choose` each hand it theirs.
+import { element } from "./element.js";
+import { twoClips } from "./two_clips.js";
+
+const QUESTIONS = [
+  ["VQ", "Visual quality", "Which looks better: sharp, clean, no artefacts?"],
+  ["MQ", "Motion quality", "Which moves better: smooth, natural, no jumps?"],
+  ["TA", "Text alignment", "Which shows better what the prompt says?"],
+  ["Overall", "Overall", "Which would you keep?"],
+];
+const ANSWERS = [
+  ["A", "A", "1"],
+  ["same", "same", "2"],
+  ["B", "B", "3"],
+  ["both_bad", "both bad", "4"],
+];
+// Key -> answer. Arrows point at the clip.
+const ANSWER_KEYS = {
+  1: "A", a: "A", arrowleft: "A", 2: "same", s: "same", arrowdown: "same", 3: "B", b: "B", arrowright: "B", 4: "both_bad", x: "both_bad", arrowup: "both_bad",
+};
+const AT_HAND = 3; // pairs whose clips are fetched before they are shown
+const AGAIN = 2000; // ms between attempts to reach a server that does not answer
+
+/**
+ * The view.
+ * @param {{ask: function(string, object): Promise<object>, clip: function(string, string): string}} server
+ *   ask: send "state", "choose" or "back" with values, get the state; rejects with `refused` set when the server said no.
+ *   clip: address of clip "A" or "B" of a pair.
+ * @returns {{element: HTMLElement, refresh: function(): Promise<void>, close: function(): void}}
+ *   refresh: ask what there is to choose, when it may have changed.
+ */
+export function chooseView(server) {
+  const clips = twoClips();
+  const prompt = element("div", "videoalign-prompt");
+  const progress = element("div", "videoalign-progress");
+  const bar = element("div", "videoalign-meter", element("span", ""));
+  const saying = element("div", "videoalign-saying");
+  saying.setAttribute("role", "status");
+  const rows = QUESTIONS.map(([name, title, meaning]) => questionRow(name, title, meaning));
+  const questions = element("div", "videoalign-questions", ...rows.map((row) => row.element));
+  const keys = element("div", "videoalign-keys", ...keyHelp());
+  const body = element("div", "videoalign-choosing", clips.element, questions);
+  const root = element("div", "videoalign-choose", element("div", "videoalign-head", progress, bar), prompt, body, saying, keys);
+  root.tabIndex = 0;
+  root.setAttribute("aria-label", "Choose the better of two clips");
+
+  let waiting = []; // pairs to show; the first one is on the screen
+  let total = 0;
+  let done = 0;
+  let answers = {};
+  let before = {}; // answers that were taken back, shown until there are new ones
+  let row = 0; // the question that the keys answer
+  let skipped = [];
+  let unsaved = []; // choices that the server has not confirmed
+  const settled = new Set(); // pairs that it has, whatever an older answer says
+  let sending = false;
+  let closed = false;
+  let showing = null; // id of the pair on the screen
+  const fetched = new Map(); // "pair/side" -> Promise of an address in memory
+
+  function questionRow(name, title, meaning) {
+    const buttons = ANSWERS.map(([answer, text, key]) => {
+      const button = element("button", `videoalign-answer ${answer}`, text);
+      Object.assign(button, { type: "button", tabIndex: -1, title: `${title}: ${text} (key ${key})` });
+      button.dataset.answer = answer;
+      button.setAttribute("role", "radio");
+      button.addEventListener("click", () => {
+        row = QUESTIONS.findIndex(([one]) => one === name);
+        give(answer);
+        root.focus({ preventScroll: true });
+      });
+      return button;
+    });
+    const group = element("div", "videoalign-answers", ...buttons);
+    group.setAttribute("role", "radiogroup");
+    group.setAttribute("aria-label", `${title}. ${meaning}`);
+    const line = element("div", "videoalign-question", element("span", "videoalign-ask", title), group);
+    line.dataset.question = name;
+    line.title = meaning;
+    return { name, element: line, buttons };
+  }
+
+  // ---- what is on the screen
+
+  function draw() {
+    const pair = waiting[0];
+    const counted = done + unsaved.length;
+    progress.textContent = total ? `${counted} of ${total} pairs chosen` : "";
+    bar.firstChild.style.width = total ? `${(100 * counted) / total}%` : "0";
+    bar.hidden = !total;
+    body.hidden = prompt.hidden = keys.hidden = !pair;
+    rows.forEach((one, place) => {
+      one.element.classList.toggle("current", place === row);
+      for (const button of one.buttons) {
+        const chosen = answers[one.name] === button.dataset.answer;
+        button.classList.toggle("chosen", chosen);
+        button.classList.toggle("before", !(one.name in answers) && before[one.name] === button.dataset.answer);
+        button.setAttribute("aria-checked", String(chosen));
+      }
+    });
+    if (pair) prompt.replaceChildren(element("span", "videoalign-label", "Prompt"), pair.prompt);
+    else if (!total) say("No clips to choose between yet. Connect clips and run, or name a folder that has some.");
+    else if (!unsaved.length) say(`All ${total} pairs are chosen.`);
+  }
+
+  function say(text, bad = false) {
+    saying.textContent = text;
+    saying.classList.toggle("bad", bad);
+  }
+
+  async function showFirst() {
+    const pair = waiting[0];
+    draw();
+    if (!pair) {
+      showing = null;
+      return;
+    }
+    for (const next of waiting.slice(0, AT_HAND)) ["A", "B"].forEach((side) => fetchClip(next.pair, side));
+    forget();
+    if (showing === pair.pair) return;
+    showing = pair.pair;
+    try {
+      const [a, b] = await Promise.all(["A", "B"].map((side) => fetchClip(pair.pair, side)));
+      if (showing !== pair.pair || closed) return;
+      await clips.show(a, b);
+      if (showing === pair.pair && !unsaved.length) say("");
+    } catch (error) {
+      if (showing === pair.pair) say(`${error.message} Key N passes to the next pair.`, true);
+    }
+  }
+
+  function fetchClip(pair, side) {
+    const name = `${pair}/${side}`;
+    if (!fetched.has(name)) {
+      const address = (async () => {
+        const response = await fetch(server.clip(pair, side));
+        if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `The server answered ${response.status}.`);
+        return URL.createObjectURL(await response.blob());
+      })();
+      address.catch(() => fetched.delete(name)); // asked for again when it is needed
+      fetched.set(name, address);
+    }
+    return fetched.get(name);
+  }
+
+  /** Give the memory of clips back that are not shown next. */
+  function forget(everything = false) {
+    const kept = everything ? new Set() : new Set(waiting.slice(0, AT_HAND + 1).map((one) => one.pair));
+    for (const [name, address] of fetched) {
+      if (kept.has(name.split("/")[0])) continue;
+      fetched.delete(name);
+      address.then((url) => URL.revokeObjectURL(url), () => {});
+    }
+  }
+
+  // ---- answers
+
+  function give(answer, rest = false) {
+    if (!waiting[0]) return;
+    const asked = rest ? QUESTIONS.slice(row) : [QUESTIONS[row]];
+    for (const [name] of asked) answers[name] = answer;
+    const open = QUESTIONS.findIndex(([name]) => !(name in answers));
+    row = open < 0 ? QUESTIONS.length - 1 : open;
+    draw();
+    if (open < 0) keep();
+  }
+
+  /** Send the answers and go on at once; the server's word comes when it comes. */
+  function keep() {
+    if (!waiting[0] || !Object.keys(answers).length) return;
+    unsaved.push({ pair: waiting[0].pair, answers });
+    next();
+    send();
+  }
+
+  function next() {
+    waiting = waiting.slice(1);
+    answers = {};
+    before = {};
+    row = 0;
+    showFirst();
+  }
+
+  function skip() {
+    const pair = waiting[0];
+    if (!pair) return;
+    skipped = [...skipped.filter((one) => one !== pair.pair), pair.pair];
+    waiting = [...waiting, pair]; // the last one if the server knows no other
+    next();
+    refresh();
+  }
+
+  async function back() {
+    if (Object.keys(answers).length) {
+      // Within a pair: the last answer that was given.
+      const given = QUESTIONS.map(([name]) => name).filter((name) => name in answers);
+      const last = given[given.length - 1];
+      delete answers[last];
+      row = QUESTIONS.findIndex(([name]) => name === last);
+      draw();
+      return;
+    }
+    if (unsaved.length) return; // on its way
+    try {
+      const state = await server.ask("back", { skipped });
+      if (state.again) {
+        const { pair, prompt: text, answers: given } = state.again;
+        skipped = skipped.filter((one) => one !== pair);
+        settled.delete(pair);
+        take({ ...state, waiting: [{ pair, prompt: text }, ...state.waiting.filter((one) => one.pair !== pair)] }, false);
+        before = given;
+        row = 0;
+        draw();
+      }
+    } catch (error) {
+      say(error.message, true);
+    }
+  }
+
+  // ---- the server
+
+  async function send() {
+    if (sending) return;
+    sending = true;
+    while (unsaved.length && !closed) {
+      try {
+        const state = await server.ask("choose", { ...unsaved[0], skipped });
+        settled.add(unsaved.shift().pair);
+        if (!unsaved.length) say("");
+        take(state);
+      } catch (error) {
+        if (error.refused) {
+          unsaved.shift();
+          say(`Not kept: ${error.message}`, true);
+        } else {
+          const count = unsaved.length === 1 ? "1 choice is" : `${unsaved.length} choices are`;
+          say(`The server does not answer: ${count} not kept yet. Leave this page open; it tries again by itself.`, true);
+          await new Promise((later) => setTimeout(later, AGAIN));
+        }
+      }
+    }
+    sending = false;
+  }
+
+  /** Take over what the server says; the pair on the screen stays. */
+  function take(state, keepFirst = true) {
+    total = state.total;
+    done = state.done;
+    const mine = new Set([...settled, ...unsaved.map((one) => one.pair)]);
+    const open = state.waiting.filter((one) => !mine.has(one.pair));
+    const first = keepFirst && waiting[0] && !mine.has(waiting[0].pair) ? [waiting[0]] : [];
+    waiting = [...first, ...open.filter((one) => one.pair !== first[0]?.pair)];
+    root.dataset.done = String(done);
+    showFirst();
+  }
+
+  async function refresh(anew = false) {
+    if (anew) {
+      waiting = [];
+      answers = {};
+      before = {};
+      row = 0;
+      skipped = [];
+      settled.clear();
+      showing = null;
+      forget(true);
+    }
+    try {
+      say("");
+      take(await server.ask("state", { skipped }));
+    } catch (error) {
+      total = 0;
+      waiting = [];
+      draw();
+      say(error.message, true);
+    }
+  }
+
+  // ---- keys
+
+  root.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const key = event.key.toLowerCase();
+    const digit = /^Digit([1-4])$/.exec(event.code)?.[1]; // with Shift the key is another character
+    const answer = ANSWER_KEYS[digit ?? key];
+    const act = {
+      " ": clips.toggle, r: clips.restart, ".": () => clips.step(1), ",": () => clips.step(-1),
+      enter: keep, backspace: back, n: skip, f: fullScreen,
+    }[key];
+    if (!answer && !act) return;
+    event.preventDefault();
+    event.stopPropagation(); // ComfyUI has meanings of its own for these keys
+    if (answer) {
+      if (!event.repeat) give(answer, event.shiftKey);
+    } else act();
+  });
+  root.addEventListener("pointerdown", (event) => {
+    event.stopPropagation(); // do not move the node
+    if (!event.target.closest("button")) root.focus({ preventScroll: true });
+  });
+  clips.element.addEventListener("click", clips.toggle);
+
+  function fullScreen() {
+    if (document.fullscreenElement) document.exitFullscreen();
+    else root.requestFullscreen?.().catch(() => {});
+  }
+
+  draw();
+  return {
+    element: root,
+    refresh,
+    close() {
+      closed = true;
+      forget(true);
+    },
+  };
+}
+
+function keyHelp() {
+  const help = [
+    ["1 / A / ←", "A"],
+    ["2 / S / ↓", "same"],
+    ["3 / B / →", "B"],
+    ["4 / X / ↑", "both bad"],
+    ["Shift +", "all that is left"],
+    ["Enter", "keep as it is"],
+    ["⌫", "back"],
+    ["N", "later"],
+    ["Space", "pause"],
+    [", .", "frame"],
+    ["F", "full screen"],
+  ];
+  return help.map(([key, meaning]) => element("span", "", element("kbd", "", key), ` ${meaning}`));
+}
