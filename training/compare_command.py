@@ -80,12 +80,11 @@ def run(config: Config) -> int:
     return 0
 
 
-def score_folder(folder: Path, output: Path, options: ScoringOptions) -> int:
+def score_folder(folder: Path, output: Path, options: Config) -> int:
     """Run ``videoalign score`` over a generated folder; scores that are there already are kept. Returns its status."""
     own = {name: getattr(options, name) for name in ScoringOptions.model_fields}
-    model = getattr(options, "model")
     manifest = folder / MANIFEST if folder.is_dir() else folder
-    return score_command.run(score_command.Config(manifest=manifest, model=model, output=output, **own))
+    return score_command.run(score_command.Config(manifest=manifest, model=options.model, output=output, **own))
 
 
 def compare(

@@ -169,8 +169,8 @@ def _losses(
     shape = shown[:, TEXT_ATTRIBUTES.index("shape")].repeat_interleave(clips[0].grid[0])
     return {
         "shape in a pair": F.cross_entropy(readouts.shape(pairs), shape),
-        "motion": 3 * F.mse_loss(readouts.motion(followed), motion),
-        "faults": 10 * F.mse_loss(readouts.faults(seen), faults),
+        "motion": 5 * F.mse_loss(readouts.motion(followed), motion),
+        "faults": 30 * F.mse_loss(readouts.faults(seen), faults),
         **{
             name: 0.5 * F.cross_entropy(readout(seen), shown[:, index])
             for index, (name, readout) in enumerate(zip(TEXT_ATTRIBUTES, readouts.shown, strict=True))

@@ -1,0 +1,70 @@
+"""Clips of the micro video model, in memory, and what two judges say of them: the micro reward and the world's measurement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from videoalign.backbones.sampling import generate
+from videoalign.reward.clip import Frames
+from videoalign.reward.video_reward import VideoReward
+from videoalign.training.compare.win_rates import win_rate
+from videoalign.training.generate.pipeline import Pipeline
+from videoalign.training.micro_world import caption, measure, sample_attributes
+
+DIMENSIONS = ("VQ", "MQ", "TA")
+JUDGES = ("reward", "measured")
+BATCH = 50
+
+
+def prompts_of(count: int, seed: int) -> list[str]:
+    """Random captions of the micro world; equal seeds give equal captions."""
+    return [caption(sample_attributes(np.random.default_rng([seed, index]))) for index in range(count)]
+
+
+def judged_row(
+    file: Path,
+    pipeline: Callable[[], Pipeline],
+    reward: VideoReward,
+    prompts: Sequence[str],
+    guidance: Callable | None = None,
+    steps: int | None = None,
+) -> dict:
+    """Scores of one clip a prompt (seed: its number), [clips] by judge and dimension; kept in ``file`` and taken from there."""
+    if not file.exists():
+        from dataclasses import replace
+
+        own = pipeline()
+        settings = own.backbone.sampling if steps is None else replace(own.backbone.sampling, steps=steps)
+        seeds = list(range(len(prompts)))
+        made = generate(
+            own.backbone, own.vae, own.text_encoder, prompts, seeds, settings, batch_size=BATCH, guidance=guidance
+        )
+        clips = [Frames(frames_of(clip.video), clip.fps) for clip in made]
+        scores = [reward.score([clip], [prompt])[0] for clip, prompt in zip(clips, prompts, strict=True)]
+        found = [measure(clip.frames, prompt, clip.fps) for clip, prompt in zip(clips, prompts, strict=True)]
+        row = {
+            judge: {name: [getattr(one, name) for one in results] for name in DIMENSIONS}
+            for judge, results in zip(JUDGES, (scores, found), strict=True)
+        }
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(row))
+    return json.loads(file.read_text())
+
+
+def frames_of(video) -> np.ndarray:
+    """[3, T, H, W] in -1..1 -> [T, H, W, 3] uint8."""
+    return (video.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 3, 0).contiguous().numpy()
+
+
+def win_rates(base: dict, row: dict, prompts: Sequence[str]) -> str:
+    """The row against the base: share won with its 95 % interval, VQ/MQ/TA by each judge."""
+    cells = []
+    for judge in JUDGES:
+        rates = [win_rate(base[judge][name], row[judge][name], prompts) for name in DIMENSIONS]
+        shown = "  ".join(f"{100 * own.rate:5.1f} [{100 * own.low:4.1f}, {100 * own.high:4.1f}]" for own in rates)
+        cells.append(f"{judge} {shown}")
+    return " | ".join(cells)

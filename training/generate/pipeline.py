@@ -1,0 +1,154 @@
+"""A video model ready to sample: backbone, VAE and text encoder, with LoRAs merged and reward guidance attached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ...reward.errors import VideoAlignError
+from ..lora_files.reading import load_lora
+
+if TYPE_CHECKING:
+    from ...backbones.backbone import Backbone
+    from ...backbones.vae import VAE
+
+MICRO = "micro"
+EMBEDDED = Path(__file__).parents[2] / "backbones" / "embedded"
+MICRO_NETWORK = EMBEDDED / "micro_wan.safetensors"
+MICRO_VAE = EMBEDDED / "micro_wan_vae.safetensors"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What ``backbones.sampling.generate`` needs.
+
+    Attributes:
+        backbone, vae, text_encoder: of one model.
+        name: for manifests.
+    """
+
+    backbone: Backbone
+    vae: VAE
+    text_encoder: Any
+    name: str
+
+
+def model_files(model: str, vae: str | None, text_encoder: str | None) -> tuple[str, str, str]:
+    """Network, VAE and text encoder: "micro" stands for the embedded ones; a diffusers folder holds all three.
+
+    Raises:
+        VideoAlignError: a part is not given and not in the model's folder.
+    """
+    if model == MICRO:
+        return str(MICRO_NETWORK), vae or str(MICRO_VAE), text_encoder or MICRO
+    folder = Path(model)
+    missing = []
+    if vae is None and (folder / "vae").is_dir():
+        vae = str(folder / "vae")
+    elif vae is None:
+        missing.append("--vae")
+    if text_encoder is None and (folder / "text_encoder").is_dir():
+        text_encoder = model
+    elif text_encoder is None:
+        missing.append("--text-encoder")
+    if missing:
+        raise VideoAlignError(
+            f"{model} holds the network alone; give {' and '.join(missing)} as well (a file or a diffusers folder)."
+        )
+    return model, vae, text_encoder
+
+
+def load_pipeline(
+    model: str,
+    vae: str | None = None,
+    text_encoder: str | None = None,
+    loras: list[str] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+) -> Pipeline:
+    """Load a model for sampling.
+
+    Args:
+        loras: "file.safetensors" or "file.safetensors:0.8"; merged into the network in this order.
+
+    Raises:
+        VideoAlignError: a part is missing, damaged or does not fit; the message names it.
+    """
+    from ...backbones.loading import load_backbone
+    from ...backbones.text import load_text_encoder
+    from ...backbones.vae import load_vae
+
+    network_file, vae_file, text_file = model_files(model, vae, text_encoder)
+    if dtype is None and torch.device(device).type == "cpu":
+        dtype = torch.float32  # the CPU has no fast half precision
+    backbone = load_backbone(network_file, dtype=dtype, device=device)
+    for entry in loras or []:
+        file, strength = lora_and_strength(entry)
+        merge_lora(backbone, file, strength)
+    name = model if model == MICRO else Path(network_file).stem
+    return Pipeline(backbone, load_vae(vae_file, device=device), load_text_encoder(text_file, device=device), name)
+
+
+def lora_and_strength(entry: str) -> tuple[Path, float]:
+    """ "file.safetensors:0.8" -> (file, 0.8); without a number 1.
+
+    Raises:
+        VideoAlignError: the file is not there.
+    """
+    path, strength = Path(entry), 1.0
+    head, _, tail = entry.rpartition(":")
+    if head and not path.exists():
+        try:
+            path, strength = Path(head), float(tail)
+        except ValueError:
+            path = Path(entry)
+    if not path.exists():
+        raise VideoAlignError(f"There is no LoRA {path}; give file.safetensors or file.safetensors:strength.")
+    return path, strength
+
+
+@torch.no_grad()
+def merge_lora(backbone: Backbone, file: Path, strength: float = 1.0) -> None:
+    """Add a LoRA to the network's weights: W + strength alpha / rank B A, summed in float32.
+
+    Raises:
+        LoraFileError: the file is not a LoRA of this network.
+    """
+    layers = dict(backbone.module.named_modules())
+    for name, lora in load_lora(file, backbone).items():
+        weight = layers[name].weight
+        grown = weight.float() + strength * lora.scale * (
+            lora.B.to(weight.device).float() @ lora.A.to(weight.device).float()
+        )
+        weight.copy_(grown.to(weight.dtype))
+
+
+def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -> Callable:
+    """Makes the sampler's hook of each batch from its conditioning, steered by a latent reward model.
+
+    Raises:
+        VideoAlignError: the latent reward cannot be read, or is for other latents.
+    """
+    from ...guidance.flow_nrg import FlowNRG
+    from ...reward.latent.reward_file import load_latent_reward
+    from ...reward.settings import EMBEDDED_FILE
+
+    path = EMBEDDED_FILE.with_name("micro_latent_reward.safetensors") if file == MICRO else Path(file)
+    latent_reward = load_latent_reward(path, device=device)
+    own, needed = latent_reward.trunk.latent_format, backbone.latent_format
+    if own != needed:
+        raise VideoAlignError(
+            f"latent reward {path.name} was trained on {own.name} latents ({own.channels} channels); this model samples "
+            f"{needed.name} latents ({needed.channels} channels). Choose a latent reward of the model's family."
+        )
+    nrg = FlowNRG(latent_reward.rewards, settings, latent_reward.calibration)
+
+    def hook(conditioning):
+        nrg.start_run()
+        return nrg.hook(conditioning)
+
+    return hook
