@@ -10,6 +10,7 @@ COMMANDS = {
     "score": ("score_command", "Score clips: visual quality, motion quality, text alignment."),
     "convert": ("convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("bench_command", "Measure how often a reward agrees with people's choices."),
+    "align": ("align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generate_command", "Generate clips of a file of prompts from a video model."),
     "pairs": ("pairs_command", "Make preference pairs of scored clips."),
     "choose": ("choose_command", "Choose between two clips of one prompt, on a local page."),

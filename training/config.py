@@ -61,7 +61,7 @@ def parse_command(config_class: type[CommandConfig], command: str, arguments: li
     if print_config:
         sys.stdout.write(documented_toml(config_class))
         raise SystemExit(0)
-    values = _read_toml(Path(file)) if file else {}
+    values = read_toml(Path(file)) if file else {}
     for path, value in given.items():
         if value in (None, []):  # a positional that is not on the command line may stand in the file
             continue
@@ -176,7 +176,12 @@ def _model_of(annotation: object) -> type[BaseModel] | None:
     return plain if isinstance(plain, type) and issubclass(plain, BaseModel) else None
 
 
-def _read_toml(path: Path) -> dict:
+def read_toml(path: Path) -> dict:
+    """The content of a TOML file.
+
+    Raises:
+        ConfigError: it is not there, or not TOML.
+    """
     if sys.version_info >= (3, 11):
         import tomllib
     else:

@@ -78,8 +78,8 @@ class ClipFolder:
         frames = (made.video.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 3, 0).contiguous().numpy()
         try:
             write_video(self.folder / relative, frames, made.fps)
-            row = {"id": wanted.id, "path": relative, "prompt": wanted.prompt, "seed": wanted.seed, "fps": made.fps}
-            row["model"] = model
+            size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": made.fps}
+            row = {"id": wanted.id, "path": relative, "prompt": wanted.prompt, "seed": wanted.seed, **size, "model": model}
             with open(self.manifest, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         except OSError as error:
