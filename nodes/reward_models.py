@@ -15,9 +15,8 @@ _DEEPEST = 3
 
 def reward_model_names(folders: Sequence[str | Path]) -> list[str]:
     """Names for a drop-down, the embedded model first, then what lies in ``folders``: paths relative to them, '/' between."""
-    found = {name for folder in folders for name in _names(Path(folder), "", _DEEPEST)}
     embedded = [EMBEDDED_NAME] if EMBEDDED_FILE.is_file() else []
-    return embedded + sorted(found, key=str.lower)
+    return embedded + names_in(folders)
 
 
 def reward_model_path(name: str, folders: Sequence[str | Path]) -> Path:
@@ -30,13 +29,27 @@ def reward_model_path(name: str, folders: Sequence[str | Path]) -> Path:
         if EMBEDDED_FILE.is_file():
             return EMBEDDED_FILE
         raise CheckpointError(f"The embedded model's file {EMBEDDED_FILE} is missing. Install the pack again.")
+    return path_in(folders, name, "reward model")
+
+
+def names_in(folders: Sequence[str | Path]) -> list[str]:
+    """What lies in ``folders``: safetensors files and official folders, as paths relative to them, '/' between."""
+    return sorted({name for folder in folders for name in _names(Path(folder), "", _DEEPEST)}, key=str.lower)
+
+
+def path_in(folders: Sequence[str | Path], name: str, what: str) -> Path:
+    """The file or folder of a name from ``names_in``.
+
+    Raises:
+        CheckpointError: it is not there (any more); the message calls it ``what`` and says where was looked.
+    """
     if ".." not in Path(name).parts and not Path(name).is_absolute():
         for folder in map(Path, folders):
             if (folder / name).exists():
                 return folder / name
     looked = ", ".join(str(folder) for folder in folders)
     raise CheckpointError(
-        f"The reward model {name!r} is not in {looked}. It was moved or deleted, or never put there: put it back, or refresh "
+        f"The {what} {name!r} is not in {looked}. It was moved or deleted, or never put there: put it back, or refresh "
         "the node definitions (R) and choose another one."
     )
 

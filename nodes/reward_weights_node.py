@@ -9,25 +9,29 @@ from .reward_weights import CUSTOM, PRESETS, RewardWeights, chosen_weights
 _MEANING = {"VQ": "visual quality", "MQ": "motion quality", "TA": "text alignment"}
 
 
+def weight_sliders(tooltip: str) -> list:
+    """Inputs VQ, MQ and TA; ``tooltip`` has a place for what the dimension means."""
+    default = RewardWeights()
+    return [
+        io.Float.Input(
+            name,
+            default=getattr(default, name),
+            min=0.0,
+            max=1.0,
+            step=0.01,
+            display_mode=io.NumberDisplay.slider,
+            tooltip=tooltip.format(meaning),
+        )
+        for name, meaning in _MEANING.items()
+    ]
+
+
 class RewardWeightsNode(io.ComfyNode):
     """How much each dimension counts."""
 
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        default = RewardWeights()
-        sliders = [
-            io.Float.Input(
-                name,
-                default=getattr(default, name),
-                min=0.0,
-                max=1.0,
-                step=0.01,
-                display_mode=io.NumberDisplay.slider,
-                tooltip=f"Weight of {meaning}. Only the proportion of the three counts for ranking.",
-            )
-            for name, meaning in _MEANING.items()
-        ]
         return io.Schema(
             node_id="VideoAlignRewardWeights",
             display_name="Reward Weights",
@@ -37,7 +41,7 @@ class RewardWeightsNode(io.ComfyNode):
                 "ranking divides them by their sum. All three at 0 is refused."
             ),
             inputs=[
-                *sliders,
+                *weight_sliders("Weight of {}. Only the proportion of the three counts for ranking."),
                 io.Combo.Input(
                     "preset",
                     options=[CUSTOM, *PRESETS],
@@ -45,7 +49,11 @@ class RewardWeightsNode(io.ComfyNode):
                     tooltip="A named triple is used in place of the sliders. The first ones are the paper's operating points.",
                 ),
             ],
-            outputs=[WeightsSocket.Output("weights", display_name="WEIGHTS", tooltip="For Pick Best of N.")],
+            outputs=[
+                WeightsSocket.Output(
+                    "weights", display_name="WEIGHTS", tooltip="For Pick Best of N and Reward Guidance."
+                )
+            ],
         )
 
     @classmethod

@@ -1,0 +1,100 @@
+"""A latent reward model in ComfyUI's hands: what travels along a LATENT_REWARD wire."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .comfy_compat import model_management
+from .whole_model_patcher import WholeModelPatcher
+
+if TYPE_CHECKING:
+    import torch
+
+    from ..reward.latent.calibration import Calibration
+    from ..reward.latent.latent_reward import LatentReward
+
+# Numbers that a block keeps for its backward pass, by token and channel: q, k, v, the attention's output, the wide layer
+# twice, norms in float32.
+_KEPT_BY_A_BLOCK = 24
+
+
+class LatentRewardHandle:
+    """A latent reward model that ComfyUI's memory manager moves to the GPU for sampling, and away when others need the room.
+
+    Attributes:
+        name: what people call it.
+        reward: the library's model; its weights are its own and are ordinary tensors.
+        patcher: the memory manager's hold on it.
+    """
+
+    def __init__(
+        self, name: str, reward: LatentReward, load_device: torch.device, offload_device: torch.device
+    ) -> None:
+        self.name = name
+        self.reward = reward
+        self.patcher = WholeModelPatcher(reward, load_device, offload_device=offload_device)
+
+    @classmethod
+    def load(cls, name: str, path: Path, dtype: torch.dtype | None, on_cpu: bool) -> LatentRewardHandle:
+        """Read a file; its weights go to the GPU when they are first used.
+
+        Args:
+            dtype: arithmetic of the trunk; None for bfloat16 on a GPU and float32 elsewhere.
+            on_cpu: never use the GPU.
+
+        Raises:
+            CheckpointError: the file cannot be used.
+        """
+        import torch
+
+        from ..reward.latent.reward_file import load_latent_reward
+
+        cpu = torch.device("cpu")
+        load_device = cpu if on_cpu else model_management.get_torch_device()
+        offload_device = cpu if on_cpu else model_management.unet_offload_device()
+        if dtype is None:
+            dtype = torch.float32 if load_device.type == "cpu" else torch.bfloat16
+        return cls(name, load_latent_reward(path, offload_device, dtype), load_device, offload_device)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """What was measured when it was trained."""
+        return self.reward.calibration
+
+    @property
+    def latent_space(self) -> tuple[str, int]:
+        """Name and number of channels of the latents that it judges."""
+        space = self.reward.trunk.latent_format
+        return space.name, space.channels
+
+    def make_room(self, model, shape) -> None:
+        """Load it beside a diffusion model, with memory for its gradient.
+
+        Args:
+            model: the ModelPatcher that samples, just loaded.
+            shape: of the latents, [B, C, T, H, W].
+        """
+        beside = [model] if model.load_device == self.patcher.load_device else []
+        sampling = model.model.memory_required([2 * shape[0], *shape[1:]]) if beside else 0
+        needed = max(sampling, self._working_memory(shape))  # one runs after the other
+        model_management.load_models_gpu([*beside, self.patcher], memory_required=needed)
+
+    def rewards(self, x_t: torch.Tensor, sigma: torch.Tensor, conditioning) -> torch.Tensor:
+        """``LatentReward.rewards`` where its weights are; the result is on x_t's device."""
+        device = self.patcher.load_device
+        if self.reward.trunk.device.type != device.type:  # unloaded while the sampler runs
+            model_management.load_models_gpu([self.patcher], memory_required=self._working_memory(x_t.shape))
+        told = {name: value.to(device) for name, value in conditioning.items()}
+        return self.reward.rewards(x_t.to(device), sigma.to(device), told).to(x_t.device)
+
+    def _working_memory(self, shape) -> int:
+        """Bytes that the gradient takes beside the weights."""
+        trunk = self.reward.trunk
+        tokens = shape[0]
+        for size in shape[2:]:
+            tokens *= size
+        if trunk.name != "ltx-video":  # patches of 2 x 2
+            tokens //= 4
+        width = self.reward.heads["VQ"].inwards.in_features
+        return tokens * width * len(trunk.blocks) * _KEPT_BY_A_BLOCK * trunk.dtype.itemsize

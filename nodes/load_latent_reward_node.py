@@ -1,0 +1,86 @@
+"""Load Latent Reward Model."""
+
+from __future__ import annotations
+
+from ..reward.errors import CheckpointError
+from .comfy_compat import CATEGORY, LatentRewardSocket, folder_paths, io
+from .content_fingerprint import content_fingerprint
+from .latent_reward_models import EMBEDDED_NAME, FOLDER, latent_reward_names, latent_reward_path
+
+_DTYPES = ("auto", "float32", "bfloat16", "float16")
+_DEVICES = ("default", "cpu")
+
+
+def _path(name: str):
+    return latent_reward_path(name, folder_paths.get_folder_paths(FOLDER))
+
+
+class LoadLatentReward(io.ComfyNode):
+    """Reads a latent reward model and hands it to ComfyUI's memory manager."""
+
+    @classmethod
+    def define_schema(cls) -> io.Schema:
+        """Inputs and outputs."""
+        return io.Schema(
+            node_id="VideoAlignLoadLatentReward",
+            display_name="Load Latent Reward Model",
+            category=CATEGORY,
+            description=(
+                "Loads a model that judges a clip while it is still noise: visual quality, motion quality, text alignment of a "
+                "latent. It steers the sampler in Reward Guidance. Files lie in ComfyUI/models/latent_reward_models; make one "
+                "with: videoalign train latent-reward. Nothing is downloaded."
+            ),
+            inputs=[
+                io.Combo.Input(
+                    "model",
+                    options=latent_reward_names(folder_paths.get_folder_paths(FOLDER)),
+                    tooltip=(
+                        "A file in models/latent_reward_models, trained for the video model's latents (Wan 2.1 14B and both Wan "
+                        f"2.2 A14B experts share one). '{EMBEDDED_NAME}' comes with the pack and is for the micro model."
+                    ),
+                ),
+                io.Combo.Input(
+                    "dtype",
+                    options=list(_DTYPES),
+                    default="auto",
+                    tooltip="Arithmetic. auto: bfloat16 on a GPU, float32 on a CPU. float16 can lose small gradients.",
+                ),
+                io.Combo.Input(
+                    "device",
+                    options=list(_DEVICES),
+                    default="default",
+                    tooltip="default: ComfyUI's device. cpu: leave the GPU to the video model; guidance is much slower.",
+                ),
+            ],
+            outputs=[
+                LatentRewardSocket.Output(
+                    "latent_reward", display_name="LATENT_REWARD", tooltip="For Reward Guidance (Flow-NRG)."
+                )
+            ],
+        )
+
+    @classmethod
+    def validate_inputs(cls, model: str, dtype: str, device: str) -> bool | str:
+        """Say in this node's own words when the model is gone."""
+        for value, known in ((dtype, _DTYPES), (device, _DEVICES)):
+            if value not in known:
+                return f"{value!r} is none of {', '.join(known)}."
+        try:
+            _path(model)
+        except CheckpointError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, model: str, dtype: str, device: str) -> str:
+        """The file's content: the same name with other weights is another model."""
+        return content_fingerprint(_path(model))
+
+    @classmethod
+    def execute(cls, model: str, dtype: str, device: str) -> io.NodeOutput:
+        """Read it."""
+        from ..reward.loading import DTYPES
+        from .latent_reward_handle import LatentRewardHandle
+
+        handle = LatentRewardHandle.load(model, _path(model), DTYPES.get(dtype), on_cpu=device == "cpu")
+        return io.NodeOutput(handle)

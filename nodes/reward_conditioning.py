@@ -1,0 +1,87 @@
+"""What the sampler conditions its model on, as the latent reward's conditioning. Nothing here imports ComfyUI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from ..reward.errors import GuidanceError
+
+if TYPE_CHECKING:
+    import torch
+
+# ComfyUI's entry in model_conds -> ours, by family of the latent reward.
+_COMMON = {"c_crossattn": "text", "c_concat": "image_latents"}
+_ENTRIES = {
+    "wan": {**_COMMON, "clip_fea": "image_embeds"},
+    "hunyuan-video": {**_COMMON, "attention_mask": "text_mask", "y": "pooled", "guidance": "guidance"},
+    "ltx-video": {**_COMMON, "attention_mask": "text_mask", "frame_rate": "frame_rate"},
+}
+
+
+def chosen_cond(conds: Sequence[Mapping[str, Any]] | None, sigma: float) -> Mapping[str, Any]:
+    """The one positive conditioning that tells the latent reward what the clip should show.
+
+    The reward judges the whole clip by one prompt. Among the conditionings that are active at this noise level (a prompt
+    schedule switches them), one without area and mask speaks of the whole clip and is taken before the others, the first
+    where there are several.
+
+    Args:
+        conds: the sampler's, each with "model_conds" and perhaps "timestep_start", "timestep_end", "area", "mask".
+        sigma: noise level, in the sampler's unit.
+
+    Raises:
+        GuidanceError: there is none.
+    """
+    active = [
+        cond
+        for cond in conds or ()
+        if sigma <= cond.get("timestep_start", float("inf")) and sigma >= cond.get("timestep_end", 0.0)
+    ]
+    if not active:
+        raise GuidanceError(
+            f"No positive conditioning is active at sigma {sigma:.4f}, so the latent reward cannot judge the clip against its "
+            "prompt. Let a conditioning without a time range take part, or end the guidance before."
+        )
+    return next((cond for cond in active if cond.get("area") is None and cond.get("mask") is None), active[0])
+
+
+def reward_conditioning(family: str, model_conds: Mapping[str, Any], batch: int) -> dict[str, torch.Tensor]:
+    """Batched conditioning of a latent reward.
+
+    Args:
+        family: of its trunk: wan, hunyuan-video or ltx-video.
+        model_conds: the chosen conditioning's "model_conds": objects with the value in ``.cond``.
+        batch: number of clips.
+
+    Raises:
+        GuidanceError: there is no text.
+    """
+    made = {}
+    for name, own in _ENTRIES[family].items():
+        held = model_conds.get(name)
+        value = getattr(held, "cond", None)
+        if value is not None:
+            made[own] = _rows(value, batch)
+    if "text" not in made:
+        raise GuidanceError(
+            f"The sampler's conditioning has no text embedding, which a {family} latent reward needs. Connect the output of a "
+            "text encoder node to the sampler."
+        )
+    if "text_mask" in made:
+        made["text_mask"] = made["text_mask"] != 0
+    return made
+
+
+def _rows(value: Any, batch: int) -> torch.Tensor:
+    """One row for each clip: fewer are repeated, as ComfyUI does."""
+    import torch
+
+    if not isinstance(value, torch.Tensor):
+        return torch.tensor([float(value)]).expand(batch)
+    if len(value) == batch:
+        return value
+    if len(value) == 1:
+        return value.expand(batch, *value.shape[1:])
+    times = -(-batch // len(value))
+    return value.repeat(times, *(1,) * (value.ndim - 1))[:batch]
