@@ -17,7 +17,7 @@ from .errors import ClipSizeError, WeightsError
 from .latent_format import LatentFormat
 from .weight_files import WeightFiles, fill_module, open_weights
 
-_FAMILIES = ("vae_wan.WanVAE",)
+_FAMILIES = ("vae_wan.WanVAE", "vae_hunyuan_video.HunyuanVideoVAE", "vae_ltx_video.LTXVideoVAE")
 _PREFIXES = ("", "vae.", "first_stage_model.")
 
 
@@ -60,6 +60,15 @@ class VAE:
     def original_names(cls, module: nn.Module) -> dict[str, str]:
         """Original (ComfyUI) name of each of diffusers' tensors."""
         raise NotImplementedError
+
+    @classmethod
+    def file_names(cls, module: nn.Module, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+        """Name in a single file of each of diffusers' tensors."""
+        return cls.original_names(module)
+
+    @staticmethod
+    def adapt(module: nn.Module, metadata: dict[str, str]) -> None:
+        """Settle what a single file determines and diffusers' configuration does not express."""
 
     @staticmethod
     def may_ignore(name: str) -> bool:
@@ -248,17 +257,18 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
     with torch.device("meta"):
         module = _module(family, config)
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    state = {}
-    for name, original in family.original_names(module).items():
-        state[name] = family.from_original(files.read(prefix + original, dtype), expected[name])
-    used = set(family.original_names(module).values())
+    names = family.file_names(module, shapes)
+    state = {name: family.from_original(files.read(prefix + own, dtype), expected[name]) for name, own in names.items()}
+    used = set(names.values())
     unused = [name for name in shapes if name not in used and not family.may_ignore(name)]
     if unused:
         raise WeightsError(
             f"{path}: {len(unused)} tensors are not known ({', '.join(unused[:3])}); the file is of a variant that is not "
             "supported."
         )
-    return _filled(family, config, state, files)
+    vae = _filled(family, config, state, files)
+    family.adapt(vae.module, files.metadata)
+    return vae
 
 
 def _filled(family: type[VAE], config: dict, state: dict[str, Tensor], files: WeightFiles) -> VAE:

@@ -3,6 +3,8 @@
 import torch
 
 from videoalign.backbones.vae import VAE, build_vae
+from videoalign.backbones.vae_ltx_video import blocks_of as described
+from videoalign.backbones.vae_ltx_video import decoder_config, encoder_config
 from videoalign.backbones.vae_wan import wan21_config, wan22_config
 
 
@@ -13,6 +15,66 @@ def tiny_wan21() -> VAE:
 
 def tiny_wan22() -> VAE:
     return filled(build_vae("AutoencoderKLWan", wan22_config(8, 16)))
+
+
+def tiny_hunyuan_video() -> VAE:
+    config = {
+        "block_out_channels": [32] * 4, "layers_per_block": 1, "latent_channels": 16, "scaling_factor": 0.476986,
+        "down_block_types": ["HunyuanVideoDownBlock3D"] * 4, "up_block_types": ["HunyuanVideoUpBlock3D"] * 4,
+    }  # fmt: skip
+    return filled(build_vae("AutoencoderKLHunyuanVideo", config))
+
+
+# ComfyUI's descriptions of tiny LTX-Video VAEs that have all the kinds of blocks of the three published layouts.
+_COMMON = {
+    "dims": 3, "in_channels": 3, "out_channels": 3, "latent_channels": 128, "norm_layer": "pixel_norm", "patch_size": 4,
+    "latent_log_var": "uniform", "causal_decoder": False, "encoder_base_channels": 8, "decoder_base_channels": 8,
+}  # fmt: skip
+_BLOCKS_090 = [
+    ["res_x", 2], ["compress_all", 1], ["res_x_y", 1], ["res_x", 1], ["compress_all", 1], ["res_x_y", 1], ["res_x", 1],
+    ["compress_all", 1], ["res_x", 1], ["res_x", 2],
+]  # fmt: skip
+_UP = ["compress_all", {"residual": True, "multiplier": 2}]
+LTX_BLOCKS = {
+    "0.9.0": {**_COMMON, "blocks": _BLOCKS_090},
+    "0.9.1": {
+        **_COMMON, "timestep_conditioning": True, "encoder_blocks": _BLOCKS_090,
+        "decoder_blocks": [
+            ["res_x", {"num_layers": 1, "inject_noise": True}], _UP, ["res_x", {"num_layers": 2, "inject_noise": True}], _UP,
+            ["res_x", {"num_layers": 1, "inject_noise": True}], _UP, ["res_x", {"num_layers": 1}],
+        ],
+    },
+    "0.9.5": {
+        **_COMMON, "timestep_conditioning": True,
+        "encoder_blocks": [
+            ["res_x", {"num_layers": 1}], ["compress_space_res", {"multiplier": 2}], ["res_x", {"num_layers": 2}],
+            ["compress_time_res", {"multiplier": 2}], ["res_x", {"num_layers": 1}], ["compress_all_res", {"multiplier": 2}],
+            ["res_x", {"num_layers": 1}], ["compress_all_res", {"multiplier": 2}], ["res_x", {"num_layers": 1}],
+        ],
+        "decoder_blocks": [
+            ["res_x", {"num_layers": 1}], _UP, ["res_x", {"num_layers": 1}], _UP, ["res_x", {"num_layers": 1}], _UP,
+            ["res_x", {"num_layers": 1}],
+        ],
+    },
+}  # fmt: skip
+
+
+def tiny_ltx_video(version: str = "0.9.0") -> VAE:
+    blocks = LTX_BLOCKS[version]
+    both = blocks.get("blocks")
+    decoder = described(*blocks.get("decoder_blocks", both))[::-1]
+    config = {
+        **encoder_config(described(*blocks.get("encoder_blocks", both)), 8),
+        **decoder_config(decoder, 64 if version != "0.9.0" else 32),
+        "timestep_conditioning": "timestep_conditioning" in blocks,
+        "spatial_compression_ratio": 32, "temporal_compression_ratio": 8,
+    }  # fmt: skip
+    vae = filled(build_vae("AutoencoderKLLTXVideo", config))
+    generator = torch.Generator().manual_seed(1)
+    vae.module.latents_mean.copy_(torch.randn(128, generator=generator))
+    vae.module.latents_std.copy_(1 + torch.rand(128, generator=generator))
+    vae.mean, vae.std = vae.statistics()
+    return vae
 
 
 def filled(vae: VAE, seed: int = 0) -> VAE:
