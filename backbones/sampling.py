@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -87,7 +88,7 @@ def sample(
     """
     x, steps = noise, len(levels) - 1
     levels = [float(level) for level in levels]
-    for step, (level, following) in enumerate(zip(levels, levels[1:], strict=False)):
+    for step, (level, following) in enumerate(pairwise(levels)):
         sigma = torch.full((len(x),), level, device=x.device)
         v = velocity(x, sigma)
         if hook is not None:
