@@ -1,0 +1,1 @@
+"""Preference LoRAs for flow models: methods (losses) x backbones x callbacks, on the shared training loop."""

@@ -1,0 +1,54 @@
+"""The LoRA on a backbone: made, switched off for the reference, and nothing else trained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from ...backbones.backbone import Backbone
+from ..lora_files.adapters import copy_into_adapters, lora_config
+from ..lora_files.reading import load_lora
+from .config import LoraOptions
+
+
+def add_adapter(backbone: Backbone, options: LoraOptions, seed: int) -> None:
+    """Put a LoRA on the backbone: random A (from ``seed``), B = 0, or the LoRA to go on from; float32.
+
+    Raises:
+        LoraFileError: the LoRA to go on from cannot be read or does not fit.
+    """
+    from peft import inject_adapter_in_model
+
+    weights = {} if options.start is None else load_lora(Path(options.start), backbone)
+    targets = backbone.lora_targets(ffn=options.targets == "attention+ffn")
+    own = lora_config(weights, targets, rank=options.rank, alpha=options.alpha, lora_dropout=options.dropout)
+    state = torch.get_rng_state()
+    torch.manual_seed(seed)
+    inject_adapter_in_model(own, backbone.module)
+    torch.set_rng_state(state)
+    for name, parameter in backbone.module.named_parameters():
+        trained = "lora_" in name
+        parameter.requires_grad_(trained)
+        if trained:
+            parameter.data = parameter.data.float()
+    if weights:
+        copy_into_adapters(backbone.module, weights)
+
+
+@contextmanager
+def disabled_adapter(module: nn.Module) -> Iterator[None]:
+    """Inside, the network is the base model (peft's ``disable_adapter``, for a network whose layers peft has wrapped)."""
+    from peft.tuners.tuners_utils import BaseTunerLayer
+
+    layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
+    for layer in layers:
+        layer.enable_adapters(False)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.enable_adapters(True)

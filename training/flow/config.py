@@ -1,0 +1,178 @@
+"""Options that ``videoalign train dpo``, ``rwr`` and ``sft`` share; the defaults are the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from ..config import CommandConfig
+from ..loop.config import LoopConfig
+from .noise import NoiseConfig
+from .presets import preset_values
+
+
+class WeightsConfig(CommandConfig):
+    """How much each dimension counts where one decides for several (linear scalarisation)."""
+
+    VQ: float = Field(1.0, ge=0, description="Visual quality.")
+    MQ: float = Field(1.0, ge=0, description="Motion quality.")
+    TA: float = Field(1.0, ge=0, description="Text alignment.")
+
+
+class DataConfig(CommandConfig):
+    """Preference pairs, how the better clip is found, and the form in which clips are encoded."""
+
+    train: list[Path] = Field(
+        min_length=1,
+        description="Preference files in any format that is read, or scored clips of the same prompts; repeat for several.",
+    )
+    eval: list[Path] = Field(
+        [], description="Held-out preference files; without any, eval_share of the prompts is held out."
+    )
+    eval_share: float = Field(0.05, ge=0, lt=1, description="Share of the prompts that is held out when eval is empty.")
+    root: Path | None = Field(
+        None, description="Folder that the clips' paths start at; the preference file's own by default."
+    )
+    prefer: Literal["file", "weighted", "VQ", "MQ", "TA", "Overall"] = Field(
+        "file",
+        description="Who is chosen: as the file says (Overall, or the majority of the dimensions), by the weighted sum of dimensions, or by one of them.",
+    )
+    weights: WeightsConfig = WeightsConfig()
+    margin: float = Field(0.0, ge=0, description="A lead of the scores up to this is a tie; in the scores' unit.")
+    ties: Literal["drop", "use"] = Field(
+        "drop", description="use: train towards no preference (Flow-DPO); other methods take the first clip."
+    )
+    invalid: Literal["drop", "use"] = Field(
+        "drop", description="Pairs without a valid label for what is asked; use: take the file's order of the clips."
+    )
+    width: int = Field(832, ge=16, description="Width that clips are brought to, in pixels.")
+    height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
+    frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
+    fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
+    cache: Path | None = Field(
+        None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
+    )
+
+
+class ModelConfig(CommandConfig):
+    """The video model that is aligned."""
+
+    transformer: Path = Field(
+        description="Video diffusion model: a ComfyUI .safetensors file (also fp8) or a diffusers folder."
+    )
+    vae: Path = Field(description="The VAE of that model: a ComfyUI .safetensors file or a diffusers folder.")
+    text_encoder: str = Field(
+        description="The text encoder of that model: a file or folder, or micro for the micro world."
+    )
+    name: str | None = Field(
+        None, description="What the model is called in the LoRA's metadata, such as wan2.1-t2v-1.3b."
+    )
+    expert: Literal["high_noise", "low_noise"] | None = Field(
+        None,
+        description="Wan 2.2 A14B: which expert this is. Sets its range of noise levels (noise.sigma_min, sigma_max) and the LoRA's name.",
+    )
+
+
+class LoraOptions(CommandConfig):
+    """The adapter."""
+
+    rank: int = Field(64, ge=1, description="Rank.")
+    alpha: float = Field(128, gt=0, description="The update is scaled by alpha / rank.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of the adapter's input; 0 with backward = split.")
+    targets: Literal["attention", "attention+ffn"] = Field(
+        "attention", description="q, k, v and output of every attention; or the MLPs too."
+    )
+    start: Path | None = Field(
+        None, description="LoRA to go on from, in any common key style; its modules keep their rank and alpha."
+    )
+    name: str = Field("lora", description="Name of the LoRA file in the output folder, without .safetensors.")
+    dtype: Literal["bfloat16", "float16", "float32"] = Field("bfloat16", description="Type in which it is saved.")
+    comfyui: Path | None = Field(None, description="Copy it into this ComfyUI (its folder, or its models/loras).")
+
+
+class OptimizerConfig(CommandConfig):
+    """Adam, as in the paper."""
+
+    learning_rate: float = Field(5e-6, gt=0, description="Of the adapter.")
+    weight_decay: float = Field(0.0, ge=0, description="Of the adapter's matrices (AdamW).")
+    beta1: float = Field(0.9, ge=0, lt=1, description="Decay of the gradient's mean.")
+    beta2: float = Field(0.999, ge=0, lt=1, description="Decay of the squared gradient's mean.")
+    kind: Literal["adamw", "adamw8bit"] = Field(
+        "adamw", description="adamw8bit keeps its state in 8 bits; needs bitsandbytes."
+    )
+
+
+class MemoryConfig(CommandConfig):
+    """What to give for less memory."""
+
+    base_dtype: Literal["float32", "bfloat16", "float8"] = Field(
+        "bfloat16",
+        description="Type of the frozen weights; float8 stores the blocks' matrices in 8 bits with a scale per row and computes in bfloat16.",
+    )
+    gradient_checkpointing: bool = Field(True, description="Keep only each block's input; a third more time.")
+    offload_blocks: bool = Field(
+        False, description="Keep the blocks' frozen matrices in main memory and fetch each when it is needed; slower."
+    )
+
+
+class EvaluationConfig(CommandConfig):
+    """How learning is watched on held-out pairs."""
+
+    levels: int = Field(4, ge=1, le=100, description="Noise levels at which each held-out pair is judged, always the same.")
+    pairs: int | None = Field(64, ge=1, description="Held-out pairs that are used; all of them if empty.")
+    bins: int = Field(5, ge=1, le=100, description="Bins of noise level in which everything is reported.")
+
+
+class PreviewConfig(CommandConfig):
+    """Clips from fixed prompts and seeds, to look at while training."""
+
+    prompts: list[str] = Field([], description="Prompts; repeat for several. None: no previews.")
+    every: int = Field(100, ge=1, description="Steps between previews; there is one at the start and one at the end too.")
+    steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
+    guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
+    reward: Path | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
+
+
+class FlowConfig(LoopConfig):
+    """What all methods share."""
+
+    preset: str | None = Field(
+        None, description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; own options win over them."
+    )
+    batch_size: int = Field(64, ge=1, description="Pairs (or clips) in an optimizer step, over all processes.")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "bfloat16", description="Arithmetic; the adapter and every loss are float32."
+    )
+    warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
+    tensorboard: bool = Field(True, description="Write curves for TensorBoard, where it is installed.")
+    data: DataConfig
+    model: ModelConfig
+    lora: LoraOptions = LoraOptions()
+    noise: NoiseConfig = NoiseConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    memory: MemoryConfig = MemoryConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+    preview: PreviewConfig = PreviewConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _over_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preset"):
+            return _merged(preset_values(values["preset"]), values)
+        return values
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> FlowConfig:
+        if self.lora.dropout and getattr(getattr(self, "dpo", None), "backward", None) == "split":
+            raise ValueError("lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values")
+        return self
+
+
+def _merged(below: dict, above: dict) -> dict:
+    """``above`` over ``below``, section by section."""
+    merged = dict(below)
+    for key, value in above.items():
+        merged[key] = _merged(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+    return merged

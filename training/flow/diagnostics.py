@@ -1,0 +1,103 @@
+"""What the held-out numbers mean, in a sentence: is it learning, and if not, what to do."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Literal, NamedTuple
+
+from ..loop.callback import Callback, Say
+
+State = Literal["learning", "not learning", "winner error rising", "diverged", "wrong way", "overfitting", "won"]
+
+RISING = 0.01  # of the reference's error, from which on a rise of the winner's error is worth a word
+DIVERGED = 0.25
+ENOUGH_EVALUATIONS = 3
+WON = 0.02
+
+
+class Diagnosis(NamedTuple):
+    """A state and the sentence that says it."""
+
+    state: State
+    sentence: str
+
+
+def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | None:
+    """What a run's evaluations say, the newest last; None where it is too early to say anything.
+
+    Args:
+        history: ``accuracy``, ``winner_error``, ``loser_error``, ``reference_error``, ``push`` of each evaluation (details by
+            noise level as ``name/low-high``).
+        pairs: number of held-out pairs; it decides what is chance.
+    """
+    if not history or "accuracy" not in history[-1]:
+        return None
+    now, chance = history[-1], 2 * 0.5 / math.sqrt(max(pairs, 1))
+    accuracy, rise = now["accuracy"], now["winner_error"] / max(now["reference_error"], 1e-12)
+    said = f"held-out accuracy {accuracy:.2f} (chance 0.50 +- {chance:.2f} with {pairs} pairs)"
+    if not math.isfinite(rise) or rise > DIVERGED:
+        return Diagnosis(
+            "diverged",
+            f"diverged: the winner's error is {100 * rise:.0f} % above the base model's, so the clips are being destroyed. Stop, "
+            "and start again with a learning rate at least 10 times lower.",
+        )
+    best = max(entry["accuracy"] for entry in history)
+    if rise > RISING and (len(history) < 2 or rise >= 0.9 * history[-2]["winner_error"] / max(history[-2]["reference_error"], 1e-12)):
+        return Diagnosis(
+            "winner error rising",
+            f"winner error is rising ({100 * rise:+.1f} % against the base model; {said}): lower the learning rate or switch on the safeguard.",
+        )
+    if accuracy < 0.5 - chance:
+        return Diagnosis(
+            "wrong way", f"{said} is below chance: chosen and rejected may be swapped, or held-out pairs judge something else."
+        )
+    if best - accuracy > chance and len(history) >= ENOUGH_EVALUATIONS:
+        return Diagnosis("overfitting", f"{said} has fallen from {best:.2f}: it learns the training pairs by heart. Stop earlier, or give more pairs.")
+    if now.get("push", 0.5) < WON and accuracy > 0.5 + chance:
+        return Diagnosis("won", f"{said}: the pairs are won already; more steps only move away from the base model.")
+    if accuracy > 0.5 + chance:
+        return Diagnosis("learning", f"learning: {said}, winner error {100 * rise:+.2f} %{_where(now)}.")
+    if len(history) >= ENOUGH_EVALUATIONS:
+        return Diagnosis(
+            "not learning",
+            f"not learning yet: {said}. Train longer, raise the learning rate, or give clearer pairs (data.margin).",
+        )
+    return None
+
+
+def _where(numbers: Mapping[str, float]) -> str:
+    """At which noise levels it learns most and least."""
+    bins = {name.partition("/")[2]: value for name, value in numbers.items() if name.startswith("accuracy/")}
+    if len(bins) < 2:
+        return ""
+    most, least = max(bins, key=bins.__getitem__), min(bins, key=bins.__getitem__)
+    return f"; most at noise {most} ({bins[most]:.2f}), least at {least} ({bins[least]:.2f})"
+
+
+class Diagnostics(Callback):
+    """Says after each evaluation what it means.
+
+    Args:
+        pairs: number of held-out pairs.
+    """
+
+    def __init__(self, pairs: int) -> None:
+        self.pairs = pairs
+        self.history: list[Mapping[str, float]] = []
+        self.last: Diagnosis | None = None
+
+    def began(self, loop, say: Say) -> None:
+        from .log_file import read_log
+
+        self.history = [line for line in read_log(loop.log_file) if line["kind"] == "eval"]
+        if not self.pairs:
+            say("No held-out pairs: nothing will tell whether it is learning. Give data.eval, or a larger data.eval_share.")
+
+    def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
+        if kind != "eval":
+            return
+        self.history.append(numbers)
+        self.last = diagnose(self.history, self.pairs)
+        if self.last is not None:
+            say(f"step {step}: {self.last.sentence}")

@@ -1,0 +1,77 @@
+"""The forward pass of flow training: noisy clips, the method's loss, and its measures by noise level."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from ...backbones.backbone import Backbone, Conditioning
+from .adapter import disabled_adapter
+from .methods.method import Method, NoisedClips
+
+
+class FlowModule(nn.Module):
+    """Wraps a backbone and a method so that gradients of several processes are averaged over one module.
+
+    It is the ``Network`` that methods see.
+
+    Args:
+        bins: equal bins of sigma in which measures are reported too.
+        fps: of the clips, for networks that are told it.
+    """
+
+    def __init__(self, backbone: Backbone, method: Method, bins: int, fps: float) -> None:
+        super().__init__()
+        self.network = backbone.module
+        self.backbone, self.method, self.bins = backbone, method, bins
+        self.constants = {"frame_rate": torch.tensor([fps])} if backbone.name == "ltx-video" else {}
+        if backbone.sampling.embedded_guidance is not None:
+            self.constants["guidance"] = torch.tensor([float(backbone.sampling.embedded_guidance)])
+
+    def forward(self, groups: Sequence[NoisedClips]) -> tuple[Tensor, dict[str, tuple[float, float]]]:
+        """Mean loss of a micro batch, whose samples are grouped by latent shape, and its measures as (mean, weight)."""
+        losses, measures, levels = [], [], []
+        device = next(self.network.parameters()).device
+        for group in groups:
+            group = group.to(device)
+            loss, measured = self.method(self, group)
+            losses.append(loss)
+            measures.append(measured)
+            levels += group.sigma.tolist()
+        joined = {name: torch.cat([own[name].float() for own in measures]).tolist() for name in measures[0]}
+        return torch.cat(losses).mean(), binned(joined, levels, self.bins)
+
+    def velocity(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """v_theta [B, C, T, H, W] at x_t, told ``sigma`` [B]."""
+        return self.backbone.velocity(x_t, sigma, self._complete(conditioning, len(x_t)))
+
+    @torch.no_grad()
+    def reference(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """v_ref: the same network without the adapter, without a graph."""
+        with disabled_adapter(self.network):
+            return self.velocity(x_t, sigma, conditioning)
+
+    def _complete(self, conditioning: Conditioning, size: int) -> Conditioning:
+        """With what a network is told besides the prompt, the same for all samples (embedded guidance, frame rate)."""
+        missing = {name: value for name, value in self.constants.items() if name not in conditioning}
+        return {**conditioning, **{name: value.expand(size) for name, value in missing.items()}}
+
+
+def binned(measures: dict[str, list[float]], sigma: Sequence[float], bins: int) -> dict[str, tuple[float, float]]:
+    """(mean, weight) of each measure over all samples, and in each bin of sigma as ``name/0.2-0.4``; NaN is left out."""
+    found = {}
+    for name, values in measures.items():
+        there = [(value, level) for value, level in zip(values, sigma, strict=True) if not math.isnan(value)]
+        found[name] = _mean([value for value, _ in there])
+        for place in range(bins):
+            low, high = place / bins, (place + 1) / bins
+            inside = [value for value, level in there if min(int(level * bins), bins - 1) == place]
+            found[f"{name}/{low:.2g}-{high:.2g}"] = _mean(inside)
+    return {name: value for name, value in found.items() if value[1]}
+
+
+def _mean(values: list[float]) -> tuple[float, float]:
+    return (sum(values) / len(values), float(len(values))) if values else (0.0, 0.0)

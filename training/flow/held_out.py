@@ -1,0 +1,68 @@
+"""Is it learning? Implicit preferences on held-out pairs, always at the same noise levels and with the same noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+
+from ..loop.averages import Averages
+from .data import FlowData
+from .flow_module import FlowModule, binned
+from .methods.method import NoisedClips, flow_error
+from .methods.preference import preference_logit, preference_loss, preference_measures
+
+SIDES = ("chosen", "rejected")
+
+
+class HeldOut:
+    """Judges the network on held-out pairs; what the reference says of them is computed once.
+
+    Args:
+        data: held-out pairs, with the sides ``chosen`` and ``rejected``.
+        levels: noise levels at which each pair is judged.
+        pairs: how many of the pairs are used; None: all.
+        beta: of the logit, with the mean over latent elements; accuracy does not depend on it.
+    """
+
+    def __init__(self, data: FlowData, levels: int, pairs: int | None, beta: float, bins: int, micro_batch_size: int) -> None:
+        self.data, self.levels, self.beta, self.bins, self.size = data, levels, beta, bins, micro_batch_size
+        self.rows = list(range(len(data)))[:pairs]
+        self._reference: dict[tuple[int, int, int], list[torch.Tensor]] = {}
+
+    @torch.no_grad()
+    def measure(self, module: FlowModule, rank: int = 0, world: int = 1) -> Mapping[str, float]:
+        """accuracy, margin, loss, winner_error, loser_error over all levels and by bin of noise level; {} without pairs."""
+        if not self.rows:
+            return {}
+        mine = Averages()
+        for level in range(self.levels):
+            own = self.rows[rank::world]
+            for start in range(0, len(own), self.size):
+                rows = own[start : start + self.size]
+                for place, group in enumerate(self.data.held_out_batch(rows, level, self.levels)):
+                    measures = self._measures(module, group, (level, start, place))
+                    values = {name: value.tolist() for name, value in measures.items()}
+                    mine.add(binned(values, group.sigma.tolist(), self.bins), 0.0)
+        if world == 1:
+            return mine.means()
+        from accelerate.utils import gather_object
+
+        total = Averages()
+        for part in gather_object([mine]):
+            total.merge(part)
+        return total.means()
+
+    def _measures(self, module: FlowModule, group: NoisedClips, key: tuple[int, int, int]) -> dict[str, torch.Tensor]:
+        group = group.to(next(module.parameters()).device)
+        if key not in self._reference:
+            self._reference[key] = [self._error(module.reference, group, side) for side in SIDES]
+        winner, loser = (self._error(module.velocity, group, side) for side in SIDES)
+        winner_ref, loser_ref = self._reference[key]
+        logit = preference_logit(winner, winner_ref, loser, loser_ref, self.beta)
+        measures = preference_measures(logit, group.target, winner, winner_ref, loser, loser_ref)
+        return {"loss": preference_loss(logit, group.target), **measures}
+
+    @staticmethod
+    def _error(velocity, group: NoisedClips, side: str) -> torch.Tensor:
+        return flow_error(velocity(group.noisy(side), group.sigma, group.conditioning), group.velocity(side), "mean")

@@ -1,0 +1,134 @@
+"""Flow-DPO (paper, Eq. 6; DESIGN.md section 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.utils.checkpoint import checkpoint
+
+from ...config import CommandConfig
+from ..config import DataConfig
+from ..rows import FlowRow, SourcePair, preference_rows
+from .method import Network, NoisedClips, both, flow_error
+from .preference import preference_logit, preference_loss, preference_measures
+
+
+class DpoOptions(CommandConfig):
+    """The loss of Flow-DPO."""
+
+    beta: float = Field(500.0, gt=0, description="How closely the reference is kept to; with reduction = mean.")
+    beta_schedule: Literal["constant", "squared"] = Field(
+        "constant", description="squared: beta (1 - t)^2, which the paper shows to hack the reward; to compare with."
+    )
+    reduction: Literal["mean", "sum"] = Field(
+        "mean", description="Of the squared error over a clip's latent elements; sum needs a beta as many times smaller."
+    )
+    sft_weight: float = Field(0.0, ge=0, description="Adds this times the chosen clip's own flow error.")
+    label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Probability that a label is wrong.")
+    safeguard: bool = Field(
+        False, description="Scale the rejected clip's gradient so that the chosen one's error cannot rise (Diffusion-SDPO)."
+    )
+    safeguard_mu: float = Field(
+        0.9, ge=0, le=1, description="Share of its own progress that the chosen clip keeps at least, with safeguard."
+    )
+    backward: Literal["split", "joint"] = Field(
+        "split",
+        description="split: the graphs of the two clips never live together; half the activation memory for a tenth more time. Same gradient.",
+    )
+
+
+class FlowDpo:
+    """loss = -logsigmoid(-(beta/2) [(e_theta(w) - e_ref(w)) - (e_theta(l) - e_ref(l))]), w = chosen, l = rejected.
+
+    With label smoothing, ties, the safeguard's lambda and ``sft_weight`` the gradient is c_w grad e(w) + c_l grad e(l):
+
+        c_w =           weight (beta/2) (sigmoid(-logit) - eps) + sft_weight
+        c_l = - lambda  weight (beta/2) (sigmoid(-logit) - eps)
+    """
+
+    sides = ("chosen", "rejected")
+
+    real_clips = ()
+
+    def __init__(self, options: DpoOptions) -> None:
+        self.options = options
+        self.description = {"method": "dpo", "beta": options.beta, "reduction": options.reduction}
+
+    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+        """Pairs with a winner, and ties where they are used."""
+        rows, counts = preference_rows(sources, data)
+        return rows, f"{len(rows)} pairs of {len(sources)} ({counts['tie']} ties, {counts['invalid']} invalid)"
+
+    def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of each pair [B], and its measures."""
+        options = self.options
+        reference = self._reference(network, batch)
+        velocities, errors = self._split(network, batch) if options.backward == "split" else self._joint(network, batch)
+        winner, loser = errors
+        winner_ref, loser_ref = (flow_error(v, batch.velocity(side), options.reduction) for side, v in zip(self.sides, reference, strict=True))
+        drift = sum(flow_error(v.detach(), ref, "mean") for v, ref in zip(velocities, reference, strict=True)) / 2
+        measures = {"drift": drift}
+        pushed = loser
+        if options.safeguard:
+            scale = safeguard_scale(*velocities, *(batch.velocity(side) for side in self.sides), options.safeguard_mu)
+            pushed = loser.detach() + scale * (loser - loser.detach())  # the value stays, the gradient is scaled
+            measures["loser_scale"] = scale
+        logit = preference_logit(winner, winner_ref, pushed, loser_ref, self.beta(batch.sigma))
+        target = torch.where(batch.target == 1, 1 - options.label_smoothing, batch.target)
+        loss = batch.weight * preference_loss(logit, target) + options.sft_weight * winner
+        measures |= preference_measures(logit, batch.target, winner, winner_ref, loser, loser_ref)
+        return loss, measures
+
+    def beta(self, sigma: Tensor) -> Tensor:
+        """beta of each pair [B]."""
+        factor = (1 - sigma) ** 2 if self.options.beta_schedule == "squared" else torch.ones_like(sigma)
+        return self.options.beta * factor
+
+    def _reference(self, network: Network, batch: NoisedClips) -> list[Tensor]:
+        """In the same portions as the policy's, so that an adapter that does nothing gives exactly no difference."""
+        if self.options.backward == "split":
+            return [network.reference(batch.noisy(side), batch.sigma, batch.conditioning) for side in self.sides]
+        return list(network.reference(*self._together(batch)).chunk(2))
+
+    def _together(self, batch: NoisedClips) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
+        x_t = torch.cat([batch.noisy(side) for side in self.sides])
+        return x_t, torch.cat([batch.sigma, batch.sigma]), both(batch.conditioning)
+
+    def _joint(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
+        velocities = list(network.velocity(*self._together(batch)).chunk(2))
+        errors = [flow_error(v, batch.velocity(side), self.options.reduction) for side, v in zip(self.sides, velocities, strict=True)]
+        return [v.detach() for v in velocities], errors
+
+    def _split(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
+        """The rejected clip is run without a graph first; its graph is built when the chosen clip's is gone.
+
+        Backward goes through the nodes made last first, hence through all of the chosen clip's before it meets the
+        checkpoint, which only then runs the rejected clip again: one more forward pass, half the activations.
+        """
+
+        def run(side: str, x_t: Tensor) -> tuple[Tensor, Tensor]:
+            velocity = network.velocity(x_t, batch.sigma, batch.conditioning)
+            return flow_error(velocity, batch.velocity(side), self.options.reduction), velocity.detach()
+
+        loser, v_loser = checkpoint(run, "rejected", batch.noisy("rejected"), use_reentrant=False, preserve_rng_state=False)
+        winner, v_winner = run("chosen", batch.noisy("chosen"))
+        return [v_winner, v_loser], [winner, loser]
+
+
+def safeguard_scale(v_w: Tensor, v_l: Tensor, target_w: Tensor, target_l: Tensor, mu: float) -> Tensor:
+    """lambda of each pair [B] in [0, 1] (Diffusion-SDPO, arXiv 2511.03317, section 4).
+
+    With g = v - target, the output-space gradient of a side's error up to a common factor, a step along -g_w + lambda g_l
+    lowers the winner's error, to first order, by at least ``mu`` of what -g_w alone would, when
+
+        lambda <= (1 - mu) ||g_w||^2 / <g_w, g_l>      where <g_w, g_l> > 0; any lambda otherwise.
+    """
+    dtype = torch.promote_types(v_w.dtype, torch.float32)
+    g_w, g_l = ((v.to(dtype) - target.to(dtype)).flatten(1) for v, target in ((v_w, target_w), (v_l, target_l)))
+    along = (g_w * g_l).sum(1)
+    bound = (1 - mu) * g_w.square().sum(1) / along.clamp(min=torch.finfo(dtype).tiny)
+    return torch.where(along > 0, bound.clamp(max=1), torch.ones_like(along)).detach()

@@ -1,0 +1,119 @@
+"""Flow-RWR, reward-weighted regression (paper, Eq. 9), and LiFT's form of it (arXiv 2412.04814)."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor
+
+from ....reward.errors import VideoAlignError
+from ...config import CommandConfig
+from ..config import DataConfig
+from ..rows import FlowRow, SourcePair, dimension_weights, scalar, scored_clips
+from .method import Network, NoisedClips, flow_error
+
+
+class RwrOptions(CommandConfig):
+    """How clips are weighted by their reward."""
+
+    weighting: Literal["exponential", "discrete"] = Field(
+        "exponential",
+        description="exponential: exp(reward / temperature), mean 1 over the data; discrete: LiFT's, a weight for Bad, Normal and Good.",
+    )
+    temperature: float = Field(1.0, gt=0, description="tau: rewards this much higher weigh e times more.")
+    discrete_weights: tuple[float, float, float] = Field(
+        (0.05, 0.2, 0.9), description="Weights of a dimension that is Bad, Normal, Good; a clip's is their mean (LiFT)."
+    )
+    discrete_levels: tuple[float, float] = Field(
+        (0.5, 1.5), description="A score below the first is Bad, from the second on Good. Imported LiFT ratings are 0, 1, 2."
+    )
+    real_clips: Path | None = Field(
+        None, description="JSONL file of real clips, {path, prompt} a line, for LiFT's additional term."
+    )
+    real_weight: float = Field(1.0, ge=0, description="Factor of the flow loss on real clips.")
+
+
+class FlowRwr:
+    """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - t)^2 factor."""
+
+    sides = ("clip",)
+
+    def __init__(self, options: RwrOptions) -> None:
+        self.options = options
+        self.real_clips = [] if options.real_clips is None else read_real_clips(options.real_clips)
+        self.description = {"method": "rwr", "extra": {"weighting": options.weighting, "temperature": options.temperature}}
+
+    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+        """Every clip of the pairs once, weighted by its reward."""
+        clips, options = scored_clips(sources, data), self.options
+        if options.weighting == "exponential":
+            rewards = [scalar(scores, dimension_weights(data)) for _, scores in clips]
+            weights = exponential_weights(rewards, options.temperature)
+        else:
+            weights = [
+                discrete_weight(list(scores.values()), options.discrete_levels, options.discrete_weights)
+                for _, scores in clips
+            ]
+        rows = [replace(row, weight=row.weight * weight) for (row, _), weight in zip(clips, weights, strict=True)]
+        real = f", {len(self.real_clips)} real ones" if self.real_clips else ""
+        return rows, f"{len(rows)} clips with weights {min(weights):.3g} to {max(weights):.3g}{real}"
+
+    def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of each clip [B], and its measures."""
+        error = _error(network, batch)
+        loss, measures = batch.weight * error, {"error": error.detach()}
+        if batch.real is not None:
+            real = _error(network, batch.real)
+            loss = loss + self.options.real_weight * real
+            measures["real_error"] = real.detach()
+        return loss, measures
+
+
+def _error(network: Network, batch: NoisedClips) -> Tensor:
+    velocity = network.velocity(batch.noisy("clip"), batch.sigma, batch.conditioning)
+    return flow_error(velocity, batch.velocity("clip"), "mean")
+
+
+def exponential_weights(rewards: Sequence[float], temperature: float) -> list[float]:
+    """exp(r / tau) normalised to a mean of 1 over the data set, without overflow."""
+    highest = max(rewards)
+    raw = [math.exp((reward - highest) / temperature) for reward in rewards]
+    mean = sum(raw) / len(raw)
+    return [weight / mean for weight in raw]
+
+
+def discrete_weight(scores: Sequence[float], levels: Sequence[float], weights: Sequence[float]) -> float:
+    """LiFT's weight of a clip: the mean over its dimensions of the weight of Bad, Normal or Good."""
+    return sum(weights[sum(score >= level for level in levels)] for score in scores) / len(scores)
+
+
+def read_real_clips(path: Path) -> list[FlowRow]:
+    """The clips of a JSONL file with ``path`` (relative to the file) and ``prompt`` in each line.
+
+    Raises:
+        VideoAlignError: it cannot be read, or a clip is missing; the message names the line.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except OSError as error:
+        raise VideoAlignError(f"{path}: the real clips cannot be read ({error}).") from None
+    rows = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        name = f"{path}, line {number}"
+        try:
+            values = json.loads(line)
+            clip, prompt = path.parent / values["path"], str(values["prompt"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise VideoAlignError(f'{name}: expected {{"path": ..., "prompt": ...}} ({error!r}).') from None
+        if not clip.is_file():
+            raise VideoAlignError(f"{name}: {clip} does not exist.")
+        rows.append(FlowRow(prompt, {"clip": clip}, name))
+    return rows

@@ -1,0 +1,41 @@
+"""Supervised fine-tuning on the chosen clips: the plain flow loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from torch import Tensor
+
+from ...config import CommandConfig
+from ..config import DataConfig
+from ..rows import FlowRow, SourcePair, preference_rows
+from .method import Network, NoisedClips, flow_error
+
+
+class SftOptions(CommandConfig):
+    """The loss of supervised fine-tuning has no options."""
+
+
+class FlowSft:
+    """loss = weight || v_theta - (x_1 - x_0) ||^2, mean over the latent elements."""
+
+    sides = ("chosen",)
+
+    real_clips = ()
+    description: dict[str, object] = {"method": "sft"}  # noqa: RUF012
+
+    def __init__(self, options: SftOptions) -> None:
+        self.options = options
+
+    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+        """The chosen clip of every pair."""
+        rows, counts = preference_rows(sources, data)
+        chosen = [replace(row, clips={"chosen": row.clips["chosen"]}, target=1.0) for row in rows]
+        return chosen, f"{len(rows)} chosen clips of {len(sources)} pairs ({counts['tie']} ties, {counts['invalid']} invalid)"
+
+    def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of each clip [B], and its measures."""
+        velocity = network.velocity(batch.noisy("chosen"), batch.sigma, batch.conditioning)
+        error = flow_error(velocity, batch.velocity("chosen"), "mean")
+        return batch.weight * error, {"error": error.detach()}

@@ -1,0 +1,157 @@
+"""From options to a LoRA: read the pairs, encode, train, export. The same for every method and every backbone."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from ...backbones.backbone import Backbone
+from ...reward.errors import VideoAlignError
+from ..lora_files.comfyui_folder import copy_into_loras, expert_path
+from ..lora_files.metadata import LoraMetadata
+from ..lora_files.writing import save_lora
+from ..loop.train_loop import TrainLoop
+from .config import FlowConfig, OptimizerConfig
+from .methods.method import Method
+from .task import FlowRows, FlowTask
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+def run_method(config: FlowConfig, method: Method) -> int:
+    """Train and export; returns the exit status (130 when interrupted, with the state saved).
+
+    Raises:
+        VideoAlignError: data, model or a step of the training cannot be used; the message names the row or the file.
+    """
+    from .diagnostics import Diagnostics
+
+    task = build_task(config, method)
+    diagnostics = Diagnostics(len(task.held_out.rows))
+    loop = TrainLoop(
+        task, task.config, len(task.train), task.fingerprint(),
+        callbacks=[diagnostics, *_callbacks(task)], optimizer=optimizer_of(config.optimizer),
+    )  # fmt: skip
+    main = loop.accelerator.is_main_process
+    file = lora_file(task.config)
+    if main:
+        if config.overwrite:
+            file.unlink(missing_ok=True)
+        held_out = f"{len(task.held_out.rows)} pairs held out"
+        print(f"{task.rows.summary}; {held_out}; {loop.steps} steps.", file=sys.stderr)
+    try:
+        metrics = loop.run()
+    except KeyboardInterrupt:
+        print("videoalign train: interrupted; run the same command again to go on.", file=sys.stderr)
+        return 130
+    if main:
+        export(task, file, loop.step, dict(metrics))
+        if diagnostics.last is not None:
+            print(diagnostics.last.sentence, file=sys.stderr)
+    loop.accelerator.wait_for_everyone()
+    return 0
+
+
+def build_task(config: FlowConfig, method: Method) -> FlowTask:
+    """Read the pairs, encode what is not in the cache, and load the network with its adapter."""
+    from .adapter import add_adapter
+    from .encoding import encoded
+
+    rows = FlowRows(config, method)
+    cache = encoded(config, rows)
+    backbone = load_base(config)
+    if cache.latent_format != backbone.latent_format.name:
+        raise VideoAlignError(
+            f"{config.model.vae} makes {cache.latent_format} latents, {config.model.transformer} samples "
+            f"{backbone.latent_format.name}. Give the VAE of the same model."
+        )
+    add_adapter(backbone, config.lora, config.seed)
+    return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
+
+
+def load_base(config: FlowConfig) -> Backbone:
+    """The frozen network as ``config.memory`` asks for it."""
+    from ...backbones.loading import load_backbone
+    from .frozen_weights import store_frozen
+
+    memory = config.memory
+    dtype = DTYPES["bfloat16" if memory.base_dtype == "float8" else memory.base_dtype]
+    backbone = load_backbone(config.model.transformer, dtype=dtype)
+    if memory.gradient_checkpointing:
+        backbone.module.enable_gradient_checkpointing()
+    if memory.base_dtype == "float8" or memory.offload_blocks:
+        store_frozen(backbone, float8=memory.base_dtype == "float8", offload=memory.offload_blocks)
+    return backbone
+
+
+def with_expert_range(config: FlowConfig, backbone: Backbone) -> FlowConfig:
+    """For an expert of Wan 2.2 A14B: the noise levels that it works at, where the options leave them open."""
+    from ...backbones.wan import EXPERT_BOUNDARIES
+
+    expert, noise = config.model.expert, config.noise
+    if expert is None or (noise.sigma_min, noise.sigma_max) != (0.0, 1.0):
+        return config
+    boundary = EXPERT_BOUNDARIES["i2v" if "image_latents" in getattr(backbone, "needs", ()) else "t2v"]
+    own = {"sigma_min": boundary} if expert == "high_noise" else {"sigma_max": boundary}
+    return config.model_copy(update={"noise": noise.model_copy(update=own)})
+
+
+def optimizer_of(config: OptimizerConfig) -> Callable[[list[dict]], torch.optim.Optimizer]:
+    """What makes the optimizer from parameter groups.
+
+    Raises:
+        VideoAlignError: adamw8bit without bitsandbytes.
+    """
+    betas = (config.beta1, config.beta2)
+    if config.kind == "adamw":
+        return lambda groups: torch.optim.AdamW(groups, betas=betas)
+    try:
+        import bitsandbytes
+    except ImportError:
+        raise VideoAlignError("optimizer.kind = adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw.") from None
+    return lambda groups: bitsandbytes.optim.AdamW8bit(groups, betas=betas)
+
+
+def lora_file(config: FlowConfig) -> Path:
+    """Where the LoRA is written."""
+    return expert_path(config.output / f"{config.lora.name}.safetensors", config.model.expert)
+
+
+def export(task: FlowTask, file: Path, step: int, metrics: dict[str, float]) -> Path:
+    """Write the LoRA with what is known about the run, and copy it into ComfyUI where that is asked for."""
+    config = task.config
+    plain = {name: round(value, 6) for name, value in metrics.items() if "/" not in name}
+    described = {key: value for key, value in task.method.description.items() if key != "extra"}
+    metadata = LoraMetadata(
+        base_model=config.model.name,
+        data_hash=task.data_hash(),
+        sigma_range=(config.noise.sigma_min, config.noise.sigma_max),
+        expert=config.model.expert,
+        resolution=f"{config.data.width}x{config.data.height}",
+        steps=step,
+        learning_rate=config.optimizer.learning_rate,
+        seed=config.seed,
+        extra={"held_out": plain, **task.method.description.get("extra", {})},
+        **described,
+    )
+    save_lora(file, task.backbone, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
+    place = file if config.lora.comfyui is None else copy_into_loras(file, config.lora.comfyui)
+    print(f"{place} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
+    return file
+
+
+def _callbacks(task: FlowTask) -> list:
+    from .curves import CurvesPage, TensorBoardCurves
+
+    config = task.config
+    callbacks: list = [CurvesPage(config.output)]
+    if config.tensorboard:
+        callbacks.append(TensorBoardCurves(config.output))
+    if config.preview.prompts:
+        from .previews import Previews
+
+        callbacks.append(Previews(task))
+    return callbacks

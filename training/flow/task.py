@@ -1,0 +1,112 @@
+"""Flow training as a task of the loop: it knows neither the loss nor the backbone."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from torch import nn
+
+from ...backbones.backbone import Backbone
+from ...reward.errors import VideoAlignError
+from .config import FlowConfig
+from .data import FlowData
+from .flow_module import FlowModule
+from .held_out import SIDES, HeldOut
+from .methods.method import Method, NoisedClips
+from .rows import preference_rows, split_pairs
+
+if TYPE_CHECKING:
+    from ..latent_cache import LatentCache
+
+NOMINAL_BETA = 500.0  # of held-out margins where the method has none
+
+
+class FlowRows:
+    """What is trained on and what is held out, before anything big is loaded.
+
+    Raises:
+        VideoAlignError: the data cannot be used; the message names the row or the file.
+    """
+
+    def __init__(self, config: FlowConfig, method: Method) -> None:
+        train, held_out = split_pairs(config.data, config.seed)
+        self.train, self.summary = method.rows(train, config.data)
+        self.held_out, _ = preference_rows(held_out, config.data)
+        self.held_out = [row for row in self.held_out if row.target == 1]
+        self.real = list(method.real_clips)
+        if not self.train:
+            raise VideoAlignError(
+                f"There is nothing to train on: {self.summary}. Use another data.prefer, a smaller data.margin, or data.ties = use."
+            )
+
+    @property
+    def clips(self) -> dict:
+        """Every clip once -> the name of the first row that has it."""
+        found: dict = {}
+        for row in [*self.train, *self.held_out, *self.real]:
+            for path in row.clips.values():
+                found.setdefault(path, row.name)
+        return found
+
+    @property
+    def prompts(self) -> list[str]:
+        """Every prompt once."""
+        return list(dict.fromkeys(row.prompt for row in [*self.train, *self.held_out, *self.real]))
+
+
+class FlowTask:
+    """What ``TrainLoop`` needs to train an adapter.
+
+    Args:
+        backbone: with its adapter on.
+        cache: has the latents of every clip and the conditioning of every prompt.
+    """
+
+    def __init__(self, config: FlowConfig, method: Method, rows: FlowRows, backbone: Backbone, cache: LatentCache) -> None:
+        self.config, self.method, self.rows, self.backbone = config, method, rows, backbone
+        self.train = FlowData(rows.train, method.sides, cache, config.noise, config.seed, rows.real)
+        held_out = FlowData(rows.held_out, SIDES, cache, config.noise, config.seed)
+        own = config.evaluation
+        beta = float(method.description.get("beta") or NOMINAL_BETA)
+        if method.description.get("reduction") == "sum":
+            beta = NOMINAL_BETA
+        self.held_out = HeldOut(held_out, own.levels, own.pairs, beta, own.bins, config.micro_batch_size)
+        self.module = FlowModule(backbone, method, own.bins, config.data.fps)
+
+    def data_hash(self) -> str:
+        """Names the rows that are trained on: paths, prompts, weights and who is chosen."""
+        rows = [[row.prompt, {side: str(path) for side, path in row.clips.items()}, row.weight, row.target] for row in [*self.rows.train, *self.rows.real]]
+        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+
+    def fingerprint(self) -> dict:
+        """What a checkpoint depends on: data, model, loss, noise and rates."""
+        sections = self.config.model_dump(mode="json", exclude_none=True)
+        kept = {"model", "noise", "optimizer", "precision", "schedule", "warmup", "max_grad_norm", *self._method_sections(sections)}
+        adapter = {key: sections["lora"].get(key) for key in ("rank", "alpha", "dropout", "targets", "start")}
+        size = {key: sections["data"][key] for key in ("width", "height", "frames", "fps")}
+        own = {key: sections[key] for key in sorted(kept)}
+        return {"data": self.data_hash(), **own, "lora": adapter, "size": size, "base_dtype": self.config.memory.base_dtype}
+
+    def parameter_groups(self) -> list[dict]:
+        trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        own = self.config.optimizer
+        return [{"params": trained, "lr": own.learning_rate, "weight_decay": own.weight_decay}]
+
+    def row_names(self, rows: Sequence[int]) -> str:
+        return ", ".join(self.rows.train[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+
+    def prepare(self, rows: Sequence[int], first: int) -> list[NoisedClips]:
+        return self.train.training_batch(rows, first)
+
+    def evaluate(self, module: nn.Module) -> Mapping[str, float]:
+        """Held-out preferences; every process takes a share of the pairs."""
+        from accelerate import PartialState
+
+        state = PartialState()
+        return self.held_out.measure(module, state.process_index, state.num_processes)
+
+    def _method_sections(self, sections: dict) -> list[str]:
+        return [name for name in ("dpo", "rwr", "sft") if name in sections]
