@@ -18,6 +18,10 @@ COMMANDS = {
     "choose export": ("choose_export_command", "Write choices as VideoAlign's CSV."),
     "compare": ("compare_command", "Compare two models' clips of the same prompts and seeds."),
     "train video-reward": ("train_video_reward_command", "Train a VideoReward from preference pairs."),
+    "train latent-reward": ("train_latent_reward_command", "Train a latent reward model, which guidance climbs."),
+    "train dpo": ("train_dpo_command", "Train a LoRA from preference pairs with Flow-DPO."),
+    "train rwr": ("train_rwr_command", "Train a LoRA by reward-weighted regression."),
+    "train sft": ("train_sft_command", "Train a LoRA on the chosen clips alone."),
     "lora inspect": ("lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
 }

@@ -1,0 +1,122 @@
+"""One training step: what both sides of a pair share, and what the loss counts."""
+
+import pytest
+import torch
+
+from videoalign.reward.errors import VideoAlignError
+from videoalign.reward.latent.heads import HeadConfig
+from videoalign.reward.latent.latent_reward import LatentReward
+from videoalign.training.latent_reward.config import LossConfig, NoiseConfig
+from videoalign.training.latent_reward.preference import PreferenceStep, accuracy
+
+
+class Seen(torch.nn.Module):
+    """A reward that remembers what it was shown, and says the mean of the latent."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(3))
+
+    def forward(self, x_t, sigma, conditioning):
+        self.x_t, self.sigma, self.conditioning = x_t, sigma, conditioning
+        return x_t.flatten(1).mean(1)[:, None] * self.weight
+
+
+def step(clean=False, **loss):
+    return PreferenceStep(Seen(), LossConfig(**loss), clean)
+
+
+def test_both_clips_of_a_pair_get_the_same_noise_and_the_same_level(bright_pairs):
+    data = bright_pairs(6)
+    batch = data.training_batch(range(6), first=12, seed=1, noise=NoiseConfig())
+    module = step()
+    module.rewards(batch)
+    seen_a, seen_b = module.reward.x_t.chunk(2)
+    t = batch.t.reshape(-1, 1, 1, 1, 1)
+    assert torch.equal(*module.reward.sigma.chunk(2)) and torch.equal(module.reward.sigma[:6], batch.t)
+    assert torch.equal(*module.reward.conditioning["text"].chunk(2))
+    assert torch.allclose(seen_a - seen_b, (1 - t) * (batch.latents_a - batch.latents_b), atol=1e-5)
+    assert torch.allclose(seen_a - (1 - t) * batch.latents_a, t * batch.noise, atol=1e-5)
+    assert len(set(batch.t.tolist())) == 6 and not torch.equal(batch.noise[0], batch.noise[1])
+
+
+def test_a_sample_s_noise_depends_on_its_number_and_not_on_how_the_batch_is_divided(bright_pairs):
+    data = bright_pairs(6)
+    whole = data.training_batch([3, 1, 4, 0], first=8, seed=1, noise=NoiseConfig())
+    part = data.training_batch([4, 0], first=10, seed=1, noise=NoiseConfig())
+    assert torch.equal(part.noise, whole.noise[2:]) and torch.equal(part.t, whole.t[2:])
+    later = data.training_batch([4, 0], first=18, seed=1, noise=NoiseConfig())
+    other = data.training_batch([4, 0], first=10, seed=2, noise=NoiseConfig())
+    assert not torch.equal(later.noise, part.noise) and not torch.equal(other.noise, part.noise)
+
+
+def test_trained_on_clean_latents_the_network_sees_them_and_is_told_t(bright_pairs):
+    batch = bright_pairs(4).training_batch(range(4), 0, 1, NoiseConfig())
+    module = step(clean=True)
+    module(batch)
+    assert torch.equal(module.reward.x_t, torch.cat([batch.latents_a, batch.latents_b]))
+    assert torch.equal(module.reward.sigma, torch.cat([batch.t, batch.t]))
+
+
+def test_the_loss_is_bradley_terry_on_the_labels_that_there_are(bright_pairs):
+    batch = bright_pairs(5).training_batch(range(5), 0, 1, NoiseConfig())
+    module = step()
+    loss, _ = module(batch)
+    a, b = module.rewards(batch)
+    lead = (a - b)[:, :2] * batch.labels[:, :2]  # TA is a tie
+    assert loss.item() == pytest.approx(-torch.nn.functional.logsigmoid(lead).mean().item(), rel=1e-5)
+    tied = step(type="btt", reduction="mean")
+    winner, tie = torch.sigmoid(lead - torch.tensor(5.0).log()), (a - b)[:, 2]
+    p_tie = 24 * torch.sigmoid(tie - torch.tensor(5.0).log()) * torch.sigmoid(-tie - torch.tensor(5.0).log())
+    expected = -(winner.log().sum() + p_tie.log().sum()) / 15
+    assert tied(batch)[0].item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+def test_invalid_labels_and_weights_of_zero_give_no_gradient(bright_pairs):
+    from dataclasses import replace
+
+    batch = bright_pairs(4).training_batch(range(4), 0, 1, NoiseConfig())
+    for changed in (replace(batch, labels=torch.full((4, 3), 22)), replace(batch, weights=torch.zeros(4))):
+        module = step(type="btt")
+        loss, values = module(changed)
+        loss.backward()
+        assert module.reward.weight.grad.abs().max() == 0
+    assert set(values) == {"acc_VQ", "acc_MQ"}
+
+
+def test_accuracy_counts_pairs_with_a_winner_and_gives_indifference_a_half():
+    difference = torch.tensor([[1.0, 0.0, 1.0], [-1.0, 2.0, 1.0], [3.0, 1.0, 1.0]])
+    labels = torch.tensor([[1, 1, 0], [1, -1, 22], [0, 1, 0]])
+    assert accuracy(difference, labels) == {"acc_VQ": (0.5, 2.0), "acc_MQ": (0.5, 3.0)}
+
+
+def test_clips_of_different_size_in_a_batch_are_refused_by_row(bright_pairs):
+    data = bright_pairs(3)
+    data.cache.clips[data.pairs[2].path_b] = torch.zeros(16, 1, 4, 4)
+    with pytest.raises(VideoAlignError, match=r"pair 2.*\(16, 1, 4, 4\)"):
+        data.training_batch([0, 1, 2], 0, 1, NoiseConfig())
+
+
+def test_the_real_reward_takes_a_batch_and_every_trained_weight_gets_a_gradient(bright_pairs, tiny_wan):
+    from videoalign.training.latent_reward.config import Config
+    from videoalign.training.latent_reward.trainable import build_trainable
+
+    batch = bright_pairs(4).training_batch(range(4), 0, 1, NoiseConfig())
+    model = {"trunk": "t", "vae": "v", "text_encoder": "micro", "head_width": 8}
+    for lora in (False, True):
+        values = {"data": {"train": ["p"]}, "model": {**model, "lora": lora, "lora_rank": 2}}
+        reward = build_trainable(Config.model_validate(values), tiny_wan(), batch)
+        loss, _ = PreferenceStep(reward, LossConfig(type="btt"), False)(batch)
+        loss.backward()
+        trained = {name for name, parameter in reward.named_parameters() if parameter.requires_grad}
+        assert {name for name, parameter in reward.named_parameters() if parameter.grad is not None} == trained
+        assert not any("proj_out" in name for name in trained)
+        assert any("lora_A" in name for name in trained) == lora
+        assert ("network.patch_embedding.weight" in trained) == (not lora)
+
+
+def test_a_reward_of_its_own_type_is_what_the_step_trains(tiny_wan):
+    reward = LatentReward(tiny_wan(), HeadConfig("mean", 8))
+    assert {name for name, _ in PreferenceStep(reward, LossConfig(), False).named_parameters()} == {
+        f"reward.{name}" for name, _ in reward.named_parameters()
+    }

@@ -1,0 +1,1 @@
+"""Training of latent reward models from preference pairs: ``videoalign train latent-reward``."""

@@ -1,0 +1,124 @@
+"""What is measured of a latent reward on held-out pairs: accuracy by noise level, spread, and steepness."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from ...reward.latent.calibration import Calibration, even_edges
+from ...reward.latent.latent_reward import LatentReward
+from ...reward.settings import DIMENSIONS
+from .noise import add_noise
+from .pairs import LatentPairBatch, LatentPairData
+from .preference import PreferenceStep, accuracy
+
+LEAST_STD = 1e-6
+
+
+class HeldOut:
+    """Held-out pairs, each judged once in every bin of t, at a fixed t and noise.
+
+    Args:
+        pairs: how many of the data's pairs are used; all by default.
+        size: pairs that are held in memory at once.
+    """
+
+    def __init__(self, data: LatentPairData, bins: int, seed: int, size: int) -> None:
+        self.data, self.seed, self.size = data, seed, size
+        self.edges = even_edges(bins)
+
+    def rewards(self, step: PreferenceStep, pairs: int | None = None) -> list[tuple[int, Tensor, Tensor, Tensor]]:
+        """(bin, rewards of A [P, 3], of B [P, 3], labels [P, 3]) for each bin and batch; all on the CPU.
+
+        With several processes each judges a share of the pairs, and all get everything.
+        """
+        from accelerate import PartialState
+        from accelerate.utils import gather_object
+
+        process = PartialState()
+        rows = range(len(self.data))[:pairs]
+        mine = list(rows[process.process_index :: process.num_processes])
+        found = []
+        with torch.no_grad():
+            for place, batch in self._batches(mine):
+                a, b = step.rewards(batch)
+                found.append((place, a.cpu(), b.cpu(), batch.labels))
+        return gather_object(found) if process.num_processes > 1 else found
+
+    def accuracy(self, step: PreferenceStep, pairs: int | None = None) -> dict[str, float]:
+        """``acc_D`` over all bins and ``acc_D/t0.05`` by bin (its centre) for each dimension, ``acc`` the mean."""
+        judged = self.rewards(step, pairs)
+        shares, _ = self._table(judged)
+        metrics, overall = {}, []
+        for name in DIMENSIONS:
+            measured = {place: share for place, share in enumerate(shares[name]) if share is not None}
+            if measured:
+                overall.append(sum(measured.values()) / len(measured))
+                metrics[f"acc_{name}"] = overall[-1]
+                for place, share in measured.items():
+                    centre = (self.edges[place] + self.edges[place + 1]) / 2
+                    metrics[f"acc_{name}/t{centre:.3g}"] = share
+        return {**metrics, "acc": sum(overall) / len(overall)} if overall else {}
+
+    def calibration(self, step: PreferenceStep, gradient_pairs: int) -> Calibration:
+        """All that is written into the file (see ``Calibration``)."""
+        judged = self.rewards(step)
+        shares, counts = self._table(judged)
+        rewards = torch.cat([side for _, a, b, _ in judged for side in (a, b)]) if judged else torch.zeros(2, 3)
+        scales = self._gradient_scales(step.reward, gradient_pairs)
+        return Calibration(
+            self.edges,
+            {name: tuple(0.5 if share is None else share for share in shares[name]) for name in DIMENSIONS},
+            {name: tuple(counts[name]) for name in DIMENSIONS},
+            {name: tuple(scales[:, place].tolist()) for place, name in enumerate(DIMENSIONS)},
+            dict(zip(DIMENSIONS, rewards.mean(0).tolist(), strict=True)),
+            dict(zip(DIMENSIONS, rewards.std(0).clamp(min=LEAST_STD).tolist(), strict=True)),
+        )
+
+    def _table(self, judged) -> tuple[dict[str, list[float | None]], dict[str, list[int]]]:
+        bins = len(self.edges) - 1
+        shares = {name: [None] * bins for name in DIMENSIONS}
+        counts = {name: [0] * bins for name in DIMENSIONS}
+        for place in range(bins):
+            own = [(a - b, labels) for found, a, b, labels in judged if found == place]
+            if not own:
+                continue
+            differences, labels = (torch.cat(parts) for parts in zip(*own, strict=True))
+            for key, (share, count) in accuracy(differences, labels).items():
+                name = key.removeprefix("acc_")
+                shares[name][place], counts[name][place] = share, int(count)
+        return shares, counts
+
+    def _gradient_scales(self, reward: LatentReward, pairs: int) -> Tensor:
+        """[bins, 3] mean of ||grad_x r||_2 * sqrt(elements) over both sides of the first pairs."""
+        bins = len(self.edges) - 1
+        total, count = torch.zeros(bins, len(DIMENSIONS)), torch.zeros(bins, 1)
+        for place, batch in self._batches(range(len(self.data))[:pairs]):
+            scales = _gradient_scales(reward, batch)
+            total[place] += scales.sum(0)
+            count[place] += len(scales)
+        return total / count.clamp(min=1)
+
+    def _batches(self, rows: Sequence[int]) -> Iterator[tuple[int, LatentPairBatch]]:
+        for place, (low, high) in enumerate(zip(self.edges, self.edges[1:], strict=False)):
+            for start in range(0, len(rows), self.size):
+                yield place, self.data.bin_batch(rows[start : start + self.size], low, high, self.seed)
+
+
+@torch.enable_grad()
+def _gradient_scales(reward: LatentReward, batch: LatentPairBatch) -> Tensor:
+    """[2 P, 3] of both sides of each pair. One sample's reward does not depend on the others', so that the gradient of
+    the sum holds the gradient of each."""
+    device = next(reward.parameters()).device
+    t, noise = batch.t.to(device), batch.noise.to(device)
+    sides = [add_noise(side.to(device), noise, t) for side in (batch.latents_a, batch.latents_b)]
+    x_t = torch.cat(sides).requires_grad_(True)
+    conditioning = {name: torch.cat([value, value]).to(device) for name, value in batch.conditioning.items()}
+    rewards = reward(x_t, torch.cat([t, t]), conditioning)
+    scales = []
+    for place in range(rewards.shape[1]):
+        (gradient,) = torch.autograd.grad(rewards[:, place].sum(), x_t, retain_graph=place + 1 < rewards.shape[1])
+        scales.append(gradient.flatten(1).norm(dim=1) * gradient[0].numel() ** 0.5)
+    return torch.stack(scales, 1).detach().cpu()

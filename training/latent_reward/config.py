@@ -1,0 +1,136 @@
+"""Options of ``videoalign train latent-reward``; the defaults are the paper's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from ..config import CommandConfig
+from ..loop.config import LoopConfig
+
+
+class MarginConfig(CommandConfig):
+    """What counts as better where clips come with scores instead of people's labels (``videoalign score`` output)."""
+
+    VQ: float = Field(0.0, ge=0, description="Visual quality: a smaller lead is a tie, in the scores' unit.")
+    MQ: float = Field(0.0, ge=0, description="Motion quality: a smaller lead is a tie, in the scores' unit.")
+    TA: float = Field(0.0, ge=0, description="Text alignment: a smaller lead is a tie, in the scores' unit.")
+
+
+class DataConfig(CommandConfig):
+    """Preference pairs, and the form in which their clips are encoded."""
+
+    train: list[Path] = Field(
+        min_length=1,
+        description="Preference files in any format that is read, or scored clips of the same prompts; repeat for several.",
+    )
+    eval: list[Path] = Field(
+        [], description="Held-out preference files; without any, eval_share of the prompts is held out."
+    )
+    eval_share: float = Field(0.05, ge=0, lt=1, description="Share of the prompts that is held out when eval is empty.")
+    root: Path | None = Field(
+        None, description="Folder that the clips' paths start at; the preference file's own by default."
+    )
+    width: int = Field(832, ge=16, description="Width that clips are brought to, in pixels.")
+    height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
+    frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
+    fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
+    cache: Path | None = Field(
+        None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
+    )
+
+
+class ModelConfig(CommandConfig):
+    """The video model that the reward grows from."""
+
+    trunk: Path = Field(
+        description="Video diffusion model: a ComfyUI .safetensors file or a diffusers folder. Only its first blocks are read."
+    )
+    vae: Path = Field(description="The VAE of that model: a ComfyUI .safetensors file or a diffusers folder.")
+    text_encoder: str = Field(
+        description="The text encoder of that model: a file or folder, or micro for the micro world."
+    )
+    blocks: int | None = Field(None, ge=1, description="Blocks of the trunk; block_share of them by default.")
+    block_share: float = Field(0.27, gt=0, le=1, description="Share of the model's blocks that make the trunk.")
+    head: Literal["motion", "attention", "mean"] = Field(
+        "motion",
+        description="What reads the tokens: convolutions over space and time, attention in each frame, or their mean.",
+    )
+    head_width: int = Field(128, ge=8, description="Hidden channels of each head.")
+    lora: bool = Field(False, description="Train LoRA on the trunk (merged when saved); otherwise all of its weights.")
+    lora_rank: int = Field(64, ge=1, description="LoRA rank.")
+    lora_alpha: float = Field(128.0, gt=0, description="LoRA alpha; the update is scaled by alpha / rank.")
+    gradient_checkpointing: bool = Field(False, description="Less memory for a third more time.")
+    save_dtype: Literal["bfloat16", "float16", "float32"] = Field(
+        "bfloat16", description="Type in which the weights are saved."
+    )
+
+
+class NoiseConfig(CommandConfig):
+    """Which noise levels t the reward learns at (0 clean, 1 noise)."""
+
+    timesteps: Literal["uniform", "logit_normal", "shifted"] = Field(
+        "uniform",
+        description="uniform: every t alike; logit_normal: sigmoid of a normal number, fewer at the ends; shifted: uniform, then bent towards noise as the sampler's shift does.",
+    )
+    logit_mean: float = Field(0.0, description="Mean of the normal number of logit_normal; above 0 means more noise.")
+    logit_std: float = Field(1.0, gt=0, description="Standard deviation of the normal number of logit_normal.")
+    shift: float = Field(3.0, gt=0, description="Of shifted: t becomes shift t / (1 + (shift - 1) t).")
+
+
+class OptimizerConfig(CommandConfig):
+    """Adam, as in the paper."""
+
+    learning_rate: float = Field(5e-6, gt=0, description="Of the trunk (or its LoRA).")
+    head_lr: float | None = Field(None, gt=0, description="Of the heads; that of the trunk by default.")
+    weight_decay: float = Field(0.0, ge=0, description="Of weight matrices (AdamW); biases and norms have none.")
+
+
+class LossConfig(CommandConfig):
+    """What the pairs ask for."""
+
+    type: Literal["bt", "btt"] = Field(
+        "bt", description="Bradley-Terry on pairs with a winner, or with ties counted too."
+    )
+    tie_factor: float = Field(
+        5.0, gt=1, description="theta of Bradley-Terry with ties: a lead of its logarithm wins half of the time."
+    )
+    reduction: Literal["mean", "mean_used"] = Field(
+        "mean_used", description="mean: over all pairs and dimensions; mean_used: over those that carry a label."
+    )
+
+
+class EvaluationConfig(CommandConfig):
+    """How the reward is judged on held-out pairs, and what is written into the file."""
+
+    bins: int = Field(10, ge=1, le=100, description="Equal bins of t; each held-out pair is judged once in each.")
+    pairs: int | None = Field(
+        256, ge=1, description="Held-out pairs used while training; the final figures use all of them."
+    )
+    gradient_pairs: int = Field(32, ge=1, description="Held-out pairs whose gradients are measured, in each bin.")
+
+
+class Config(LoopConfig):
+    """Train a latent reward model: VQ, MQ and TA of a noisy latent, which reward guidance climbs.
+
+    Takes preference pairs of any format, or clips scored by videoalign score with several clips of each prompt. Clips and
+    captions are encoded once. Writes latent_reward.safetensors into the output folder; put it into ComfyUI's
+    models/latent_reward_models. Training resumes by itself when the command is run again. For several GPUs start it with
+    accelerate launch.
+    """
+
+    epochs: float = Field(2.0, gt=0, description="Passes over the data; ignored when max_steps is given.")
+    batch_size: int = Field(144, ge=1, description="Pairs in an optimizer step, over all processes.")
+    clean_latents: bool = Field(
+        False,
+        description="Show the network clean latents while it is told t, to compare with: such a reward guides badly.",
+    )
+    data: DataConfig
+    margin: MarginConfig = MarginConfig()
+    model: ModelConfig
+    noise: NoiseConfig = NoiseConfig()
+    optimizer: OptimizerConfig = OptimizerConfig()
+    loss: LossConfig = LossConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()

@@ -1,0 +1,121 @@
+"""Latent reward training as a task of the loop, and what is done with its outcome."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ...backbones.backbone import Backbone
+from ...reward.latent.latent_reward import LatentReward, TrainingRecord
+from ...reward.latent.reward_file import save_latent_reward
+from ...reward.loading import DTYPES
+from ...reward.settings import DIMENSIONS
+from .calibrating import HeldOut
+from .config import Config
+from .pairs import LatentPairBatch, LatentPairData, load_pairs
+from .preference import PreferenceStep
+from .trainable import build_trainable, load_trunk, merged_state, parameter_groups
+
+RESULT = "latent_reward.safetensors"
+CHECKED_OPTIONS = {
+    "model", "noise", "optimizer", "loss", "clean_latents", "precision", "schedule", "warmup", "max_grad_norm",
+}  # fmt: skip
+
+
+class LatentRewardTask:
+    """What ``TrainLoop`` needs to train a latent reward.
+
+    Args:
+        train, held_out: pairs with a cache that has their latents and captions.
+        trunk: the first blocks of the video model.
+        encoders: identities of what encoded clips (``vae``) and captions (``text_encoder``).
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        train: LatentPairData,
+        held_out: LatentPairData,
+        trunk: Backbone,
+        encoders: Mapping[str, str],
+    ) -> None:
+        self.config, self.train, self.held_out, self.encoders = config, train, held_out, dict(encoders)
+        example = train.training_batch([0], 0, config.seed, config.noise)
+        self.reward = build_trainable(config, trunk, example)
+        self.module = PreferenceStep(self.reward, config.loss, config.clean_latents)
+        self.judge = HeldOut(held_out, config.evaluation.bins, config.seed, config.micro_batch_size)
+
+    def fingerprint(self) -> dict:
+        """What a checkpoint depends on: data, encoders, model, noise, losses and rates."""
+        options = self.config.model_dump(mode="json", include=CHECKED_OPTIONS)
+        return {"data": self.data_hash(), "encoders": self.encoders, **options}
+
+    def data_hash(self) -> str:
+        """Names the training pairs: their clips, prompts, labels and weights."""
+        rows = [
+            [str(own.path_a), str(own.path_b), own.pair.prompt, own.pair.label_codes(DIMENSIONS), own.pair.weight]
+            for own in self.train.pairs
+        ]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+
+    def parameter_groups(self) -> list[dict]:
+        return parameter_groups(self.reward, self.config.optimizer)
+
+    def row_names(self, rows: Sequence[int]) -> str:
+        return ", ".join(self.train.pairs[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+
+    def prepare(self, rows: Sequence[int], first: int) -> LatentPairBatch:
+        return self.train.training_batch(rows, first, self.config.seed, self.config.noise)
+
+    def evaluate(self, module: PreferenceStep) -> Mapping[str, float]:
+        """Held-out accuracy per dimension, over all noise levels and by bin."""
+        return self.judge.accuracy(module, self.config.evaluation.pairs) if len(self.held_out) else {}
+
+    def calibrate(self) -> None:
+        """Measure on all held-out pairs what the file says of the reward; every process takes part."""
+        self.module.eval()
+        self.reward.calibration = self.judge.calibration(self.module, self.config.evaluation.gradient_pairs)
+
+    def export(self, step: int) -> Path:
+        """Write the result into the output folder; returns its path."""
+        self.reward.record = TrainingRecord(
+            data=self.data_hash(),
+            text_encoder=self.encoders["text_encoder"],
+            vae=self.encoders["vae"],
+            clean_latents=self.config.clean_latents,
+            timesteps=self.config.noise.timesteps,
+            loss=self.config.loss.type,
+            steps=step,
+            pairs=len(self.train),
+            held_out=len(self.held_out),
+        )
+        file = self.config.output / RESULT
+        save_latent_reward(file, self.reward, DTYPES[self.config.model.save_dtype], merged_state(self.reward))
+        return file
+
+
+def build_task(config: Config) -> LatentRewardTask:
+    """Read the pairs, encode what is not in the cache, and load the trunk.
+
+    Raises:
+        VideoAlignError: the data, the video model, its VAE or its text encoder cannot be used.
+    """
+    from .encoding import encoded
+
+    train, held_out = load_pairs(config)
+    trunk = load_trunk(config.model)
+    cache, encoders = encoded(config, [*train, *held_out], trunk.latent_format)
+    return LatentRewardTask(config, LatentPairData(train, cache), LatentPairData(held_out, cache), trunk, encoders)
+
+
+def accuracy_table(reward: LatentReward) -> str:
+    """Held-out accuracy by dimension and bin of t as text, for the end of a run."""
+    table = reward.calibration
+    head = "t " + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
+    rows = [
+        f"{name}" + "".join(f"{share:7.1%}" for share in table.accuracy[name]) + f"{table.overall_accuracy(name):7.1%}"
+        for name in DIMENSIONS
+    ]
+    return "\n".join([head, *rows])
