@@ -89,12 +89,13 @@ def to_strings(
 
 def from_strings(strings: dict[str, str]) -> LoraMetadata:
     """What one of our files says; fields that it lacks are None. Other tools' files give an empty one."""
-    names = {entry.name for entry in fields(LoraMetadata)} - {"extra"}
-    own = {key.removeprefix(PREFIX): _value(text) for key, text in strings.items() if key.startswith(PREFIX)}
-    values = {key: value for key, value in own.items() if key in names}
+    kinds = {entry.name: entry.type for entry in fields(LoraMetadata) if entry.name != "extra"}
+    own = {key.removeprefix(PREFIX): text for key, text in strings.items() if key.startswith(PREFIX)}
+    own = {key: text if str(kinds.get(key)).startswith("str") else _value(text) for key, text in own.items()}
+    values = {key: value for key, value in own.items() if key in kinds}
     if isinstance(values.get("sigma_range"), list):
         values["sigma_range"] = tuple(values["sigma_range"])
-    return LoraMetadata(**values, extra={key: value for key, value in own.items() if key not in names})
+    return LoraMetadata(**values, extra={key: value for key, value in own.items() if key not in kinds})
 
 
 def _text(value: Any) -> str:

@@ -113,8 +113,8 @@ def _tensors(
             )
             stacked[original] = [(name, weights[name].rank) for name in trained]
         key = f"diffusion_model.{original}"
-        tensors[f"{key}.lora_A.weight"] = own.A.to(dtype).contiguous()
-        tensors[f"{key}.lora_B.weight"] = own.B.to(dtype).contiguous()
+        tensors[f"{key}.lora_A.weight"] = own.A.to(dtype, copy=True).contiguous()
+        tensors[f"{key}.lora_B.weight"] = own.B.to(dtype, copy=True).contiguous()
         tensors[f"{key}.alpha"] = torch.tensor(own.alpha, dtype=torch.float32)
     return tensors, stacked
 
