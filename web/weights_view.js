@@ -1,43 +1,101 @@
-// The three weights as shares of a bar, following the sliders; a preset moves the sliders, a slider leaves the preset.
-import { DIMENSIONS, element } from "./elements.js";
+// The three weights as a point of a triangle and as shares of a bar. The sliders are the truth: the triangle moves them
+// and follows them; a preset moves them, and moving one leaves the preset.
+import { DIMENSIONS, element } from "./element.js";
 import { chain } from "./panel.js";
+import { weightsOf } from "./weight_shares.js";
+import { weightTriangle } from "./weight_triangle.js";
 
 const CUSTOM = "custom (the sliders)";
 
-/** Connect a Reward Weights node's widgets with its panel. */
+/** Reward Weights: the triangle fills the panel. */
+export function attachWeights(node, panel) {
+  const view = followWeights(node, panel);
+  if (view) panel.show([view]);
+}
+
+/**
+ * Connect a node's widgets VQ, MQ and TA (and preset, where it has one) with its panel.
+ * @returns {HTMLElement | null} what was made, for a panel that shows more than this; null where the widgets are missing.
+ */
 export function followWeights(node, panel) {
   const widget = (name) => node.widgets?.find((one) => one.name === name);
   const sliders = DIMENSIONS.map(([name]) => widget(name));
   const preset = widget("preset");
-  if (!preset || sliders.includes(undefined)) return;
+  if (sliders.includes(undefined)) return null;
   let settling = false;
+  let held = 0; // the sum that moving the point keeps; where a corner cannot hold it, it comes back farther inside
 
-  const draw = () => panel.show(drawShares(presetValues(preset.value) ?? sliders.map((slider) => Number(slider.value))));
+  const step = Number(sliders[0].options?.step2 ?? 0.01);
+  const most = Math.min(...sliders.map((slider) => Number(slider.options?.max ?? 1)));
+  const onSliders = () => sliders.map((slider) => Number(slider.value));
+  const sum = (values) => values.reduce((total, value) => total + value, 0);
+  const byWire = () => node.inputs?.some((input) => input.name === "weights" && input.link != null) ?? false;
 
-  chain(preset, "callback", () => {
-    const values = presetValues(preset.value);
-    if (values && !settling) {
-      settling = true;
-      sliders.forEach((slider, place) => {
-        slider.value = values[place];
-        slider.callback?.(values[place]);
-      });
-      settling = false;
-    }
-    draw();
+  const triangle = weightTriangle({
+    move: (shares) => moveSliders(weightsOf(shares, held || 1, step, most), held || 1),
+    set: (weights) => moveSliders(weights),
   });
-  for (const slider of sliders) {
-    chain(slider, "callback", () => {
+  const shares = element("div", "");
+  const view = element("div", "", triangle.element, shares);
+
+  function draw(values = presetValues(preset?.value) ?? onSliders()) {
+    triangle.update(values, byWire());
+    shares.replaceChildren(...drawShares(values));
+    if (byWire()) shares.append(element("div", "videoalign-note", "weights is connected: its values are used, not these sliders."));
+  }
+
+  function moveTo(values) {
+    settling = true;
+    sliders.forEach((slider, place) => {
+      if (Number(slider.value) === values[place]) return;
+      slider.value = values[place];
+      slider.callback?.(values[place]);
+    });
+    settling = false;
+  }
+
+  function moveSliders(values, keep = sum(values)) {
+    settling = true;
+    if (preset) {
+      preset.value = CUSTOM;
+      preset.callback?.(CUSTOM);
+    }
+    moveTo(values);
+    held = keep;
+    draw();
+    node.setDirtyCanvas?.(true, true);
+  }
+
+  if (preset) {
+    chain(preset, "callback", () => {
       if (settling) return;
       const values = presetValues(preset.value);
-      if (values && sliders.some((one, place) => Number(one.value) !== values[place])) preset.value = CUSTOM;
+      if (values) {
+        moveTo(values);
+        held = sum(values);
+      }
       draw();
     });
   }
-  chain(node, "onConfigure", draw);
+  for (const slider of sliders) {
+    chain(slider, "callback", () => {
+      if (settling) return;
+      const values = presetValues(preset?.value);
+      if (values && sliders.some((one, place) => Number(one.value) !== values[place])) preset.value = CUSTOM;
+      held = sum(onSliders());
+      draw();
+    });
+  }
+  const anew = () => {
+    held = sum(presetValues(preset?.value) ?? onSliders());
+    draw();
+  };
+  chain(node, "onConfigure", anew);
+  chain(node, "onConnectionsChange", () => setTimeout(anew)); // after the wire is there, or gone
   // Weights that arrive by wire are known after a run.
-  panel.onOutput("videoalign_weights", ([weights]) => panel.show(drawShares(Object.values(weights.as_given))));
-  draw();
+  panel.onOutput("videoalign_weights", ([weights]) => draw(Object.values(weights.as_given)));
+  anew();
+  return view;
 }
 
 // A preset's name ends in its three values, "0.1 : 0.1 : 0.8".
@@ -58,5 +116,5 @@ function drawShares(values) {
     return part;
   });
   const note = DIMENSIONS.map(([name], place) => `${name} ${(values[place] / sum).toFixed(2)}`).join(" : ");
-  return [element("div", "videoalign-shares", ...parts), element("div", "videoalign-note", `divided by their sum: ${note}`)];
+  return [element("div", "videoalign-shares", ...parts), element("div", "videoalign-note", `sum ${Number(sum.toFixed(4))}, divided by it: ${note}`)];
 }

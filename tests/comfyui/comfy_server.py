@@ -16,7 +16,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 TESTING_NODES = Path(__file__).resolve().parent / "testing_nodes"
-START_SECONDS = 180
+START_SECONDS = 600
 RUN_SECONDS = 120
 
 

@@ -1,36 +1,20 @@
 """A folder of micro clips to choose between."""
 
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+from micro_clips import write_clips
 
 from videoalign.training.choices.session import ChoiceSession
 from videoalign.training.micro_world import ClipFormat
-from videoalign.training.micro_world.pairs import iterate_pairs
 from videoalign.training.micro_world.video_file import write_video
-
-SMALL = ClipFormat(size=32, frames=5)
-
-
-def write_clips(folder: Path, prompts: int, seed: int = 0) -> None:
-    """Two clips for each of some prompts, and their table."""
-    folder.mkdir(parents=True, exist_ok=True)
-    lines = []
-    for number, pair in zip(range(prompts), iterate_pairs(seed, SMALL), strict=False):
-        for side, clip in (("one", pair.a), ("two", pair.b)):
-            name = f"{number:03d}_{side}.mp4"
-            write_video(folder / name, clip.frames, clip.fps)
-            about = {"seed": number, "model": f"micro-{side}", "group": str(number), "fps": clip.fps, "num_frames": 5}
-            lines.append({"path": name, "prompt": pair.prompt, **about})
-    (folder / "clips.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
 
 
 @pytest.fixture
 def folder(tmp_path) -> Path:
     """Three prompts with two clips each."""
-    write_clips(tmp_path / "clips", 3)
+    write_clips(tmp_path / "clips", 3, ClipFormat(size=32, frames=5))
     return tmp_path / "clips"
 
 

@@ -1,0 +1,232 @@
+"""Choose A or B in ComfyUI's page."""
+
+import itertools
+import json
+import os
+import signal
+
+import pytest
+from comfy_page import ComfyPage
+from graphs import build
+from micro_clips import write_clips
+
+from videoalign.training.data.preferences import read_preferences
+from videoalign.training.micro_world import ClipFormat
+
+pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
+
+SMALL = ClipFormat(size=32, frames=9)
+VIEW = ".videoalign-choose"
+
+
+def add_node(page, folder: str, chooser: str = "") -> int:
+    """A node that shows a folder's pairs, its page ready for keys."""
+    widgets = {"folder": folder, "chooser": chooser}
+    node = build(page, {"choose": {"type": "VideoAlignChoosePair", "at": [60, 60], "widgets": widgets}}, [])["choose"]
+    page.page.wait_for_selector(f"{VIEW} .videoalign-question", state="visible", timeout=30_000)
+    page.fit()
+    page.page.locator(VIEW).focus()
+    return node
+
+
+def prompt(page) -> str:
+    return page.page.inner_text(".videoalign-prompt")
+
+
+def wait_until_kept(page, count: int) -> None:
+    """Until the page says that the server has so many choices."""
+    page.page.wait_for_function(
+        f"count => document.querySelector('{VIEW}').dataset.done === String(count)", arg=count, timeout=60_000
+    )
+
+
+def playing(page) -> list[float]:
+    return page.page.eval_on_selector_all(".videoalign-video", "videos => videos.map(one => one.currentTime)")
+
+
+@pytest.fixture
+def folder(page, request):
+    """Four pairs in a folder of the server's output, named after the test."""
+    name = "choices/" + "".join(letter if letter.isalnum() else "_" for letter in request.node.name)
+    write_clips(page.server.base / "output" / name, 4, SMALL)
+    return name
+
+
+def choices(page, folder: str, chooser: str = ""):
+    return read_preferences(page.server.base / "output" / folder / f"choices{chooser and '_' + chooser}.jsonl")
+
+
+def test_twenty_pairs_by_keyboard_are_all_in_the_file_when_the_server_is_killed_right_after_the_last(
+    start_comfyui, chromium, frontend, screenshots
+):
+    server = start_comfyui()
+    write_clips(server.base / "output" / "videoalign" / "choices", 20, SMALL)
+    context = chromium.new_context(viewport={"width": 1600, "height": 1100})
+    page = ComfyPage(context.new_page(), server, frontend == "nodes2", screenshots, frontend)
+    add_node(page, "videoalign/choices")
+    answers = (("1", "2", "3", "4"), ("a", "s", "b", "x"), ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"))
+    expected = {}
+    for number in range(20):
+        text = prompt(page)
+        keys = answers[number % 3]
+        turn = [keys[(number + place) % 4] for place in range(4)]
+        expected.setdefault(text.removeprefix("Prompt"), []).append(
+            [("A", "same", "B", "both bad")[keys.index(key)] for key in turn]
+        )
+        for key in turn:
+            page.page.keyboard.press(key)
+        if number == 4:
+            page.shoot("choose")
+    wait_until_kept(page, 20)
+    os.kill(server.process.pid, signal.SIGKILL)
+    server.process.wait()
+    kept = read_preferences(server.base / "output" / "videoalign" / "choices" / "choices.jsonl")
+    kept.check_clips()
+    assert len(kept) == 20
+    found = {}
+    for pair in kept:
+        seen = pair.in_source_order()
+        bad = seen.source.columns.get("both_bad", "").split()
+        given = ["both bad" if name in bad else seen.labels[name] for name in ("VQ", "MQ", "TA", "Overall")]
+        found.setdefault(pair.prompt, []).append(given)
+    assert {text: sorted(given) for text, given in found.items()} == {
+        text.strip(): sorted(given) for text, given in expected.items()
+    }
+    assert {pair.source.columns["swapped"] for pair in kept} == {0, 1}
+    assert page.texts(".videoalign-saying") == ["All 20 pairs are chosen."]
+    context.close()
+
+
+def test_the_two_clips_play_together_in_a_loop(page, folder):
+    add_node(page, folder)
+    page.page.wait_for_function("document.querySelectorAll('.videoalign-video')[0].currentTime > 0.2")
+    seen = []
+    for _ in range(12):
+        left, right = playing(page)
+        assert abs(left - right) < 0.13  # a frame of 8 a second
+        seen.append(left)
+        page.page.wait_for_timeout(150)
+    assert any(later < earlier for earlier, later in itertools.pairwise(seen))  # it began anew
+    page.page.keyboard.press("Space")
+    page.page.wait_for_timeout(200)
+    still = playing(page)
+    page.page.wait_for_timeout(400)
+    assert playing(page) == still
+
+
+def test_choosing_by_mouse_gives_the_clip_under_the_letter(page, folder):
+    add_node(page, folder)
+    for question, answer in (("VQ", "A"), ("MQ", "B"), ("TA", "same"), ("Overall", "both_bad")):
+        page.page.click(f"[data-question={question}] [data-answer={answer}]")
+    wait_until_kept(page, 1)
+    (pair,) = choices(page, folder)
+    assert pair.in_source_order().labels == {"VQ": "A", "MQ": "B", "TA": "same", "Overall": "same"}
+    assert pair.source.both_bad
+
+
+def test_neither_names_nor_seeds_of_the_clips_are_on_the_page(page, folder):
+    add_node(page, folder)
+    html = page.page.inner_html(VIEW)
+    assert not any(word in html for word in ("one.mp4", "two", "micro-", "seed"))
+
+
+def test_a_choice_can_be_taken_back_and_made_anew(page, folder):
+    add_node(page, folder)
+    first = prompt(page)
+    for key in ("1", "1", "Backspace", "3", "1", "1"):
+        page.page.keyboard.press(key)
+    wait_until_kept(page, 1)
+    assert choices(page, folder)[0].in_source_order().labels["MQ"] == "B"
+    page.page.keyboard.press("Backspace")
+    wait_until_kept(page, 0)
+    assert prompt(page) == first
+    assert page.texts(".videoalign-answer.before") == ["A", "B", "A", "A"]
+    page.page.keyboard.press("Shift+S")
+    wait_until_kept(page, 1)
+    assert set(choices(page, folder)[0].labels.values()) == {"same"}
+
+
+def test_enter_keeps_what_is_answered_and_n_leaves_a_pair_for_later(page, folder):
+    add_node(page, folder)
+    later = prompt(page)
+    page.page.keyboard.press("n")
+    assert prompt(page) != later
+    page.page.keyboard.press("1")
+    page.page.keyboard.press("Enter")
+    wait_until_kept(page, 1)
+    assert list(choices(page, folder)[0].labels) == ["VQ"]
+    for done in (2, 3):
+        page.page.keyboard.press("Shift+A")
+        wait_until_kept(page, done)
+    assert prompt(page) == later
+
+
+def test_the_next_pair_is_there_at_once(page, folder):
+    add_node(page, folder)
+    page.page.wait_for_function("document.querySelectorAll('.videoalign-video')[0].currentTime > 0")
+    page.page.wait_for_timeout(1500)  # clips of the next pairs are being fetched
+    waited = page.page.evaluate(
+        """async () => {
+            const view = document.querySelector('.videoalign-choose'), before = view.querySelector('video').src, start = performance.now();
+            view.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', code: 'KeyA', shiftKey: true, bubbles: true }));
+            while (view.querySelector('video').src === before) await new Promise(done => setTimeout(done));
+            return performance.now() - start;
+        }"""
+    )
+    assert waited < 100  # milliseconds: nothing was asked of the server
+
+
+def test_two_people_have_files_of_their_own_and_the_graph_keeps_folder_and_name(page, folder):
+    node = add_node(page, folder, "Anna")
+    page.page.keyboard.press("Shift+A")
+    wait_until_kept(page, 1)
+    saved = json.loads(json.dumps(page.saved()))
+    page.clear()
+    page.load(saved)
+    node = page.page.evaluate("window.app.graph.nodes[0].id")
+    assert (page.widget(node, "folder"), page.widget(node, "chooser")) == (folder, "Anna")
+    page.page.wait_for_function(f"document.querySelector('{VIEW}')?.dataset.done === '1'", timeout=30_000)
+    page.set_widget(node, "chooser", "Ben")
+    page.page.wait_for_function(f"document.querySelector('{VIEW}').dataset.done === '0'", timeout=30_000)
+    page.page.locator(VIEW).focus()
+    page.page.wait_for_timeout(500)
+    page.page.keyboard.press("Shift+B")
+    wait_until_kept(page, 1)
+    assert [len(choices(page, folder, name)) for name in ("Anna", "Ben")] == [1, 1]
+    assert not any("panel" in name for entry in page.prompt().values() for name in entry["inputs"])
+
+
+def test_running_the_graph_adds_the_clips_and_shows_them_without_another_run(page):
+    nodes = {
+        "clips": {"type": "VideoAlignTestClip", "at": [20, 60], "widgets": {"number": 900, "clips": 2}},
+        "choose": {
+            "type": "VideoAlignChoosePair",
+            "at": [420, 60],
+            "widgets": {
+                "prompt": "a grey pattern",
+                "folder": f"run/{page.name}",
+                "fps": 8,
+                "clips_in_batch": 2,
+                "model": "test",
+            },
+        },
+    }
+    build(page, nodes, [("clips", 0, "choose", "clip")])
+    assert "No clips to choose between yet" in page.texts(".videoalign-saying")[0]
+    page.run()
+    page.page.wait_for_selector(f"{VIEW} .videoalign-question", state="visible", timeout=30_000)
+    page.fit()
+    page.page.locator(VIEW).focus()
+    page.page.keyboard.press("Shift+A")
+    wait_until_kept(page, 1)
+    (pair,) = choices(page, f"run/{page.name}")
+    assert (pair.prompt, pair.fps) == ("a grey pattern", 8.0)
+    assert pair.source.columns["A_model"] == pair.source.columns["B_model"] == "test"
+
+
+def test_a_key_of_the_page_means_nothing_to_comfyui(page, folder):
+    node = add_node(page, folder)
+    page.page.click(".videoalign-prompt")
+    for key in ("Backspace", "r", ".", "n"):
+        page.page.keyboard.press(key)
+    assert page.page.evaluate("id => !!window.app.graph.getNodeById(id)", node)
