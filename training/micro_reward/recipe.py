@@ -44,15 +44,15 @@ class Recipe:
     pretrain_steps: int = 350
     pretrain_batch: int = 48
     pretrain_rate: float = 1e-3
-    watch_steps: int = 2200
-    watch_batch: int = 40
-    watch_rate: float = 1.2e-3
+    watch_steps: int = 3600
+    watch_batch: int = 16
+    watch_rate: float = 8e-4
     prompts: int = 2500
     clips_per_prompt: int = 4
     held_out_pairs: int = 600
-    steps: int = 300
+    steps: int = 400
     batch_size: int = 72
-    rate: float = 4e-4
+    rate: float = 3e-4
     seed: int = 123
     data_seed: int = 11
     held_out_seed: int = 900_001
@@ -104,6 +104,7 @@ def training_config(output: Path, base: Path, train: Path, held_out: Path, recip
     values: dict = {
         "output": output,
         "max_steps": recipe.steps,
+        "eval_every": max(recipe.steps // 4, 1),  # on 600 pairs it costs as much as 30 steps
         "batch_size": recipe.batch_size,
         "micro_batch_size": recipe.batch_size,
         "schedule": "cosine",
