@@ -15,7 +15,7 @@ def run(config: Config) -> int:
     from .loop.train_loop import TrainLoop
 
     task = build_task(config)
-    loop = TrainLoop(task, config, len(task.train), task.fingerprint())
+    loop = TrainLoop(task, config, len(task.train), task.fingerprint(), task.groups)
     main = loop.accelerator.is_main_process
     if main:
         if config.overwrite:

@@ -109,14 +109,12 @@ class HeldOut:
 
 @torch.enable_grad()
 def _gradient_scales(reward: LatentReward, batch: LatentPairBatch) -> Tensor:
-    """[2 P, 3] of both sides of each pair. One sample's reward does not depend on the others', so that the gradient of
-    the sum holds the gradient of each."""
+    """[S, 3] of each clip. One sample's reward does not depend on the others', so that the gradient of the sum holds the
+    gradient of each."""
     device = next(reward.parameters()).device
-    t, noise = batch.t.to(device), batch.noise.to(device)
-    sides = [add_noise(side.to(device), noise, t) for side in (batch.latents_a, batch.latents_b)]
-    x_t = torch.cat(sides).requires_grad_(True)
-    conditioning = {name: torch.cat([value, value]).to(device) for name, value in batch.conditioning.items()}
-    rewards = reward(x_t, torch.cat([t, t]), conditioning)
+    latents, noise, t = (value.to(device) for value in (batch.latents, batch.noise, batch.t))
+    x_t = add_noise(latents, noise, t).requires_grad_(True)
+    rewards = reward(x_t, t, {name: value.to(device) for name, value in batch.conditioning.items()})
     scales = []
     for place in range(rewards.shape[1]):
         (gradient,) = torch.autograd.grad(rewards[:, place].sum(), x_t, retain_graph=place + 1 < rewards.shape[1])

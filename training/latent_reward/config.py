@@ -40,6 +40,11 @@ class DataConfig(CommandConfig):
     cache: Path | None = Field(
         None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
     )
+    keep_in_memory: bool = Field(False, description="Hold the latents in memory once they were read.")
+    group_by_prompt: bool = Field(
+        False,
+        description="Keep pairs of one prompt in one batch, at one noise: a clip in several pairs is run once.",
+    )
 
 
 class ModelConfig(CommandConfig):
@@ -98,7 +103,8 @@ class LossConfig(CommandConfig):
         5.0, gt=1, description="theta of Bradley-Terry with ties: a lead of its logarithm wins half of the time."
     )
     reduction: Literal["mean", "mean_used"] = Field(
-        "mean_used", description="mean: over all pairs and dimensions; mean_used: over those that carry a label."
+        "mean",
+        description="mean: over all pairs and dimensions; mean_used: over those that carry a label, in each micro batch.",
     )
 
 

@@ -35,70 +35,123 @@ class ClipPair:
 
 @dataclass(frozen=True)
 class LatentPairBatch:
-    """Some pairs, their latents, and one noise level and one noise for both sides of each.
+    """Some pairs and the distinct noisy clips that they compare; S clips, P pairs.
 
     Attributes:
-        latents_a, latents_b: [P, C, T, H, W] clean latents in the space that the sampler sees.
-        conditioning: of the P prompts.
-        noise: [P, C, T, H, W].
-        t: [P] in [0, 1], 0 clean.
+        latents: [S, C, T, H, W] clean latents in the space that the sampler sees.
+        noise, t: [S, C, T, H, W] and [S] in [0, 1], 0 clean; the same for both sides of a pair.
+        conditioning: of the S clips' prompts.
+        a, b: for each pair, the place of its sides among the S.
         labels: [P, 3] codes for VQ, MQ, TA: 1 A better, -1 B better, 0 tie, 22 invalid.
         weights: [P].
     """
 
-    latents_a: Tensor
-    latents_b: Tensor
-    conditioning: Conditioning
+    latents: Tensor
     noise: Tensor
     t: Tensor
+    conditioning: Conditioning
+    a: list[int]
+    b: list[int]
     labels: Tensor
     weights: Tensor
 
 
-class LatentPairData:
-    """Pairs whose clips and captions are in a cache."""
+@dataclass(frozen=True)
+class Noise:
+    """The noise level of a sample, and the key of its noise (see ``generator_of``)."""
 
-    def __init__(self, pairs: Sequence[ClipPair], cache: LatentCache) -> None:
+    key: tuple
+    t: float
+
+
+class LatentPairData:
+    """Pairs whose clips and captions are in a cache.
+
+    Args:
+        keep: hold latents in memory (as float16, which the cache has) once they were read.
+    """
+
+    def __init__(self, pairs: Sequence[ClipPair], cache: LatentCache, keep: bool = False) -> None:
         self.pairs, self.cache = list(pairs), cache
+        self._kept: dict[Path, Tensor] | None = {} if keep else None
 
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def batch(self, rows: Sequence[int], t: Sequence[float], generators: Sequence[torch.Generator]) -> LatentPairBatch:
-        """The pairs at ``rows``, with the given noise level and the noise that each one's generator draws next.
+    def batch(self, rows: Sequence[int], noises: Sequence[Noise]) -> LatentPairBatch:
+        """The pairs at ``rows``, each with its noise. A clip that is in several pairs with the same noise is there once.
 
         Raises:
             VideoAlignError: the clips of the rows differ in size or length; the message names the row.
         """
-        chosen = [self.pairs[row] for row in rows]
-        sides = [[self.cache.latents(path) for path in (pair.path_a, pair.path_b)] for pair in chosen]
-        shape = sides[0][0].shape
-        for pair, latents in zip(chosen, sides, strict=True):
-            if any(side.shape != shape for side in latents):
-                found = " and ".join(str(tuple(side.shape)) for side in latents)
-                raise VideoAlignError(
-                    f"{pair.name}: its latents are {found}, others of the batch {tuple(shape)}; the clips of a batch must have one size and length."
-                )
+        places: dict[tuple, int] = {}
+        latents: list[Tensor] = []
+        chosen: list[tuple[ClipPair, Noise]] = []
+        sides: dict[str, list[int]] = {"a": [], "b": []}
+        for row, noise in zip(rows, noises, strict=True):
+            pair = self.pairs[row]
+            for side, path in (("a", pair.path_a), ("b", pair.path_b)):
+                key = (path, pair.pair.prompt, noise)
+                if key not in places:
+                    places[key] = len(latents)
+                    latents.append(self._latents(path))
+                    chosen.append((pair, noise))
+                    _check_shape(latents, pair)
+                sides[side].append(places[key])
+        drawn = {
+            noise: torch.randn(latents[0].shape, generator=generator_of(*noise.key)) for noise in dict.fromkeys(noises)
+        }
+        own = [self.pairs[row].pair for row in rows]
         return LatentPairBatch(
-            torch.stack([a for a, _ in sides]).float(),
-            torch.stack([b for _, b in sides]).float(),
-            collate([self.cache.conditioning(pair.pair.prompt) for pair in chosen]),
-            torch.stack([torch.randn(shape, generator=generator) for generator in generators]),
-            torch.tensor(t, dtype=torch.float32),
-            torch.tensor([pair.pair.label_codes(DIMENSIONS) for pair in chosen]),
-            torch.tensor([pair.pair.weight for pair in chosen]),
+            torch.stack(latents),
+            torch.stack([drawn[noise] for _, noise in chosen]),
+            torch.tensor([noise.t for _, noise in chosen], dtype=torch.float32),
+            collate([self.cache.conditioning(pair.pair.prompt) for pair, _ in chosen]),
+            sides["a"],
+            sides["b"],
+            torch.tensor([pair.label_codes(DIMENSIONS) for pair in own]),
+            torch.tensor([pair.weight for pair in own]),
         )
 
-    def training_batch(self, rows: Sequence[int], first: int, seed: int, noise: NoiseConfig) -> LatentPairBatch:
-        """The pairs at ``rows`` as samples number ``first``, ``first + 1``, ... of the training."""
-        generators = [generator_of("latent reward", seed, first + place) for place in range(len(rows))]
-        return self.batch(rows, [noise_level(noise, generator) for generator in generators], generators)
+    def _latents(self, path: Path) -> Tensor:
+        if self._kept is None:
+            return self.cache.latents(path)
+        if path not in self._kept:
+            self._kept[path] = self.cache.latents(path).half()
+        return self._kept[path].float()
+
+    def training_batch(
+        self, rows: Sequence[int], first: int, seed: int, config: NoiseConfig, by_prompt: bool = False
+    ) -> LatentPairBatch:
+        """The pairs at ``rows`` as samples number ``first``, ``first + 1``, ... of the training.
+
+        Args:
+            by_prompt: one noise for all pairs of a prompt in a pass over the data, so that a clip of several pairs is run
+                once; otherwise each sample has its own.
+        """
+        noises = []
+        for place, row in enumerate(rows):
+            own = (first + place) // len(self), self.pairs[row].pair.prompt
+            key = ("latent reward", seed, *(own if by_prompt else (first + place,)))
+            noises.append(Noise(key, noise_level(config, generator_of(*key, "t"))))
+        return self.batch(rows, noises)
 
     def bin_batch(self, rows: Sequence[int], low: float, high: float, seed: int) -> LatentPairBatch:
         """The pairs at ``rows``, each at its own fixed t in [low, high) and with its own fixed noise."""
-        generators = [generator_of("held out", seed, row, low) for row in rows]
-        places = [torch.rand((), generator=generator, dtype=torch.float64).item() for generator in generators]
-        return self.batch(rows, [low + (high - low) * place for place in places], generators)
+        noises = []
+        for row in rows:
+            key = ("held out", seed, row, low)
+            place = torch.rand((), generator=generator_of(*key, "t"), dtype=torch.float64).item()
+            noises.append(Noise(key, low + (high - low) * place))
+        return self.batch(rows, noises)
+
+
+def _check_shape(latents: Sequence[Tensor], pair: ClipPair) -> None:
+    found, expected = tuple(latents[-1].shape), tuple(latents[0].shape)
+    if found != expected:
+        raise VideoAlignError(
+            f"{pair.name}: its latents are {found}, others of the batch {expected}; the clips of a batch must have one size and length."
+        )
 
 
 def load_pairs(config: Config) -> tuple[list[ClipPair], list[ClipPair]]:

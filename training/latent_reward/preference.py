@@ -38,13 +38,11 @@ class PreferenceStep(nn.Module):
     def rewards(self, batch: LatentPairBatch, clean_latents: bool = False) -> tuple[Tensor, Tensor]:
         """Raw rewards of the sides A and B: two [pairs, 3], float32."""
         device = next(self.reward.parameters()).device
-        t, noise = batch.t.to(device), batch.noise.to(device)
-        sides = [side.to(device) for side in (batch.latents_a, batch.latents_b)]
-        if not clean_latents:
-            sides = [add_noise(side, noise, t) for side in sides]
-        conditioning = {name: torch.cat([value, value]).to(device) for name, value in batch.conditioning.items()}
-        rewards = self.reward(torch.cat(sides), torch.cat([t, t]), conditioning)
-        return rewards[: len(t)], rewards[len(t) :]
+        latents, noise, t = (value.to(device) for value in (batch.latents, batch.noise, batch.t))
+        conditioning = {name: value.to(device) for name, value in batch.conditioning.items()}
+        seen = latents if clean_latents else add_noise(latents, noise, t)
+        rewards = self.reward(seen, t, conditioning)
+        return rewards[batch.a], rewards[batch.b]
 
 
 def accuracy(difference: Tensor, labels: Tensor) -> dict[str, tuple[float, float]]:

@@ -50,12 +50,18 @@ class LatentRewardTask:
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, encoders, model, noise, losses and rates."""
         options = self.config.model_dump(mode="json", include=CHECKED_OPTIONS)
-        return {"data": self.data_hash(), "encoders": self.encoders, **options}
+        grouped = self.config.data.group_by_prompt
+        return {"data": self.data_hash(), "encoders": self.encoders, "group_by_prompt": grouped, **options}
+
+    @property
+    def groups(self) -> list[str] | None:
+        """The prompt of each training pair, where pairs of one prompt stay together."""
+        return [own.pair.prompt for own in self.train.pairs] if self.config.data.group_by_prompt else None
 
     def data_hash(self) -> str:
         """Names the training pairs: their clips, prompts, labels and weights."""
         rows = [
-            [str(own.path_a), str(own.path_b), own.pair.prompt, own.pair.label_codes(DIMENSIONS), own.pair.weight]
+            [own.pair.chosen, own.pair.rejected, own.pair.prompt, own.pair.label_codes(DIMENSIONS), own.pair.weight]
             for own in self.train.pairs
         ]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
@@ -67,7 +73,8 @@ class LatentRewardTask:
         return ", ".join(self.train.pairs[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
 
     def prepare(self, rows: Sequence[int], first: int) -> LatentPairBatch:
-        return self.train.training_batch(rows, first, self.config.seed, self.config.noise)
+        own = self.config
+        return self.train.training_batch(rows, first, own.seed, own.noise, own.data.group_by_prompt)
 
     def evaluate(self, module: PreferenceStep) -> Mapping[str, float]:
         """Held-out accuracy per dimension, over all noise levels and by bin."""
@@ -107,7 +114,8 @@ def build_task(config: Config) -> LatentRewardTask:
     train, held_out = load_pairs(config)
     trunk = load_trunk(config.model)
     cache, encoders = encoded(config, [*train, *held_out], trunk.latent_format)
-    return LatentRewardTask(config, LatentPairData(train, cache), LatentPairData(held_out, cache), trunk, encoders)
+    data = (LatentPairData(own, cache, config.data.keep_in_memory) for own in (train, held_out))
+    return LatentRewardTask(config, *data, trunk, encoders)
 
 
 def accuracy_table(reward: LatentReward) -> str:

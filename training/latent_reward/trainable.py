@@ -48,7 +48,7 @@ def build_trainable(config: Config, trunk: Backbone, example: LatentPairBatch) -
 
 def _freeze_idle(reward: LatentReward, example: LatentPairBatch) -> None:
     """Weights without a gradient would stall several processes, which wait for each other's."""
-    x_t = example.latents_a[:1, :, :2, :4, :4]
+    x_t = example.latents[:1, :, :2, :4, :4]
     conditioning = {
         name: value[:1, :, :2, :4, :4] if name == "image_latents" else value[:1]
         for name, value in example.conditioning.items()

@@ -28,39 +28,59 @@ def step(clean=False, **loss):
 
 def test_both_clips_of_a_pair_get_the_same_noise_and_the_same_level(bright_pairs):
     data = bright_pairs(6)
-    batch = data.training_batch(range(6), first=12, seed=1, noise=NoiseConfig())
+    batch = data.training_batch(range(6), 12, 1, NoiseConfig())
     module = step()
     module.rewards(batch)
-    seen_a, seen_b = module.reward.x_t.chunk(2)
-    t = batch.t.reshape(-1, 1, 1, 1, 1)
-    assert torch.equal(*module.reward.sigma.chunk(2)) and torch.equal(module.reward.sigma[:6], batch.t)
-    assert torch.equal(*module.reward.conditioning["text"].chunk(2))
-    assert torch.allclose(seen_a - seen_b, (1 - t) * (batch.latents_a - batch.latents_b), atol=1e-5)
-    assert torch.allclose(seen_a - (1 - t) * batch.latents_a, t * batch.noise, atol=1e-5)
-    assert len(set(batch.t.tolist())) == 6 and not torch.equal(batch.noise[0], batch.noise[1])
+    x_t, t = module.reward.x_t, batch.t[batch.a].reshape(-1, 1, 1, 1, 1)
+    assert torch.equal(module.reward.sigma, batch.t) and torch.equal(batch.t[batch.a], batch.t[batch.b])
+    for side, clean in zip(
+        (batch.a, batch.b), zip(*(pair_latents(data, row) for row in range(6)), strict=True), strict=True
+    ):
+        assert torch.equal(batch.latents[side], torch.stack(clean))
+        assert torch.allclose(x_t[side] - (1 - t) * batch.latents[side], t * batch.noise[batch.a], atol=1e-5)
+    assert len(set(batch.t.tolist())) == 6 and not torch.equal(batch.noise[batch.a[0]], batch.noise[batch.a[1]])
+
+
+def pair_latents(data, row):
+    return [data.cache.latents(path) for path in (data.pairs[row].path_a, data.pairs[row].path_b)]
 
 
 def test_a_sample_s_noise_depends_on_its_number_and_not_on_how_the_batch_is_divided(bright_pairs):
     data = bright_pairs(6)
-    whole = data.training_batch([3, 1, 4, 0], first=8, seed=1, noise=NoiseConfig())
-    part = data.training_batch([4, 0], first=10, seed=1, noise=NoiseConfig())
-    assert torch.equal(part.noise, whole.noise[2:]) and torch.equal(part.t, whole.t[2:])
-    later = data.training_batch([4, 0], first=18, seed=1, noise=NoiseConfig())
-    other = data.training_batch([4, 0], first=10, seed=2, noise=NoiseConfig())
-    assert not torch.equal(later.noise, part.noise) and not torch.equal(other.noise, part.noise)
+    noise = lambda rows, first, seed: (  # noqa: E731
+        lambda batch: (batch.noise[batch.a], batch.t[batch.a])
+    )(data.training_batch(rows, first, seed, NoiseConfig()))
+    whole, part = noise([3, 1, 4, 0], 8, 1), noise([4, 0], 10, 1)
+    assert torch.equal(part[0], whole[0][2:]) and torch.equal(part[1], whole[1][2:])
+    for other in (noise([4, 0], 18, 1), noise([4, 0], 10, 2)):
+        assert not torch.equal(other[0], part[0]) and not torch.equal(other[1], part[1])
+
+
+def test_grouped_by_prompt_a_clip_of_several_pairs_is_run_once_and_each_pass_has_new_noise(bright_pairs):
+    from dataclasses import replace
+
+    data = bright_pairs(6)
+    first = data.pairs[0]
+    data.pairs[3] = replace(data.pairs[3], path_a=first.path_b)  # rows 0 and 3 are of one prompt
+    batch = data.training_batch([0, 3, 1], 0, 1, NoiseConfig(), by_prompt=True)
+    assert len(batch.latents) == 5 and batch.b[0] == batch.a[1]
+    assert batch.t[batch.a].tolist()[0] == batch.t[batch.b].tolist()[1] != batch.t[batch.a].tolist()[2]
+    split = data.training_batch([3], 1, 1, NoiseConfig(), by_prompt=True)
+    assert torch.equal(split.noise[0], batch.noise[batch.a[1]])
+    again = data.training_batch([0], 6, 1, NoiseConfig(), by_prompt=True)
+    assert not torch.equal(again.noise[0], batch.noise[0])
 
 
 def test_trained_on_clean_latents_the_network_sees_them_and_is_told_t(bright_pairs):
     batch = bright_pairs(4).training_batch(range(4), 0, 1, NoiseConfig())
     module = step(clean=True)
     module(batch)
-    assert torch.equal(module.reward.x_t, torch.cat([batch.latents_a, batch.latents_b]))
-    assert torch.equal(module.reward.sigma, torch.cat([batch.t, batch.t]))
+    assert torch.equal(module.reward.x_t, batch.latents) and torch.equal(module.reward.sigma, batch.t)
 
 
 def test_the_loss_is_bradley_terry_on_the_labels_that_there_are(bright_pairs):
     batch = bright_pairs(5).training_batch(range(5), 0, 1, NoiseConfig())
-    module = step()
+    module = step(reduction="mean_used")
     loss, _ = module(batch)
     a, b = module.rewards(batch)
     lead = (a - b)[:, :2] * batch.labels[:, :2]  # TA is a tie

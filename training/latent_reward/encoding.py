@@ -1,0 +1,63 @@
+"""Clips and captions of the pairs, encoded once into a cache that later runs find again."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import torch
+
+from ...backbones.latent_format import LatentFormat
+from ...reward.errors import VideoAlignError
+from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, build_cache
+from .config import Config
+from .pairs import ClipPair
+
+
+def encoded(
+    config: Config, pairs: Sequence[ClipPair], latent_format: LatentFormat
+) -> tuple[LatentCache, dict[str, str]]:
+    """A cache with every clip and caption, and what encoded them; with several processes each encodes a share.
+
+    Args:
+        latent_format: what the trunk reads.
+
+    Raises:
+        VideoAlignError: a clip cannot be encoded (the message names its row), or the VAE is of another latent space.
+    """
+    from accelerate import PartialState
+
+    state, data = PartialState(), config.data
+    bucket = Bucket(data.width, data.height, data.frames, data.fps)
+    latent_format.shape(bucket.frames, bucket.height, bucket.width)  # a size that does not fit is an error at once
+    text_dtype = torch.bfloat16 if state.device.type == "cuda" else None
+    encoders = Encoders(config.model.vae, config.model.text_encoder, state.device, text_dtype)
+    identities = {"vae": encoders.vae_identity, "text_encoder": encoders.text_identity}
+    cache = build_cache(
+        data.cache or config.output / "cache",
+        [CacheRow(own.pair.prompt, (own.path_a, own.path_b), own.name, own.pair.fps) for own in pairs],
+        [bucket],
+        encoders,
+        share=(state.process_index, state.num_processes),
+        wait=state.wait_for_everyone,
+        progress=_Progress() if state.is_main_process else None,
+    )
+    if cache.latent_format != latent_format.name:
+        raise VideoAlignError(
+            f"{config.model.vae} makes {cache.latent_format} latents; {config.model.trunk} reads {latent_format.name}. "
+            "Give the VAE of the same model."
+        )
+    return cache, identities
+
+
+class _Progress:
+    """A line for each tenth of the work."""
+
+    def __init__(self) -> None:
+        self._said: tuple[str, int] | None = None
+
+    def __call__(self, what: str, done: int, total: int) -> None:
+        tenth = (what, 10 * done // max(total, 1))
+        if tenth != self._said:
+            self._said = tenth
+            print(f"{what}: {done} of {total}", file=sys.stderr)
