@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import inspect
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -46,6 +45,7 @@ class Backbone(ABC):
     name: ClassVar[str]
     diffusers_class: ClassVar[str]
     block_lists: ClassVar[dict[str, str]]  # attribute of the module -> the config's count, in the order of evaluation
+    ignored: ClassVar[str] = "(?!)"  # pattern of tensors that diffusers' folders have and its class does not read
 
     def __init__(
         self, module: nn.Module, config: Mapping[str, Any], sampling: SamplingDefaults | None = None,
@@ -72,6 +72,11 @@ class Backbone(ABC):
             KeyError: a tensor that every member of the family has is missing.
             VideoAlignError: a variant that is not supported.
         """
+
+    @classmethod
+    def config_of_pipeline(cls, pipeline: str) -> dict[str, Any]:
+        """What the class name in a diffusers folder's model_index.json adds to the network's config."""
+        return {}
 
     @classmethod
     def original_name(cls, name: str) -> str:
@@ -294,15 +299,3 @@ def concatenated(x_t: Tensor, conditioning: Conditioning, channels: int) -> Tens
     if list(image.shape) != expected:
         raise ConditioningError(f"image_latents must have shape {expected}; found {list(image.shape)}.")
     return torch.cat([x_t, image], dim=1)
-
-
-def divided(number: int, by: int, what: str) -> int:
-    """number / by where that is whole; a KeyError naming ``what`` otherwise (the file is of another model)."""
-    if number % by:
-        raise KeyError(f"{what} of {number}, not a multiple of {by}")
-    return number // by
-
-
-def volume(patch: tuple[int, ...]) -> int:
-    """Elements of a patch."""
-    return math.prod(patch)

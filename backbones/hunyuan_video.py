@@ -149,7 +149,7 @@ def _tokens_first(text: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     mask = mask.bool()
     if not mask.any(1).all():
         raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
-    order = mask.long().argsort(1, descending=True, stable=True)
+    order = mask.long().argsort(dim=1, descending=True, stable=True)
     return text.gather(1, order[..., None].expand_as(text)), mask.gather(1, order).long()
 
 

@@ -107,7 +107,7 @@ class _Source:
                 kept = torch.float32 if fp32.intersection(key.split(".")) else dtype
                 # A copy of its own: no view of a fused tensor, whatever the types are.
                 state[key] = tensor.to(device, kept, copy=tensor.untyped_storage().nbytes() != tensor.nbytes)
-        left = [name for name in self.names if name not in used and not self._is_of_later_block(name, config)]
+        left = [name for name in self.names if name not in used and not self._may_be_left(name, config)]
         if left:
             raise WeightsError(
                 f"{self.files.name}: {len(left)} tensors of this {self.family.name} checkpoint are not known "
@@ -123,14 +123,14 @@ class _Source:
             return [(f"{name}.{leaf}", rows) for name, rows in self.family.places(module, config)]
         return self.family.places(key, config)
 
-    def _is_of_later_block(self, name: str, config: Mapping[str, Any]) -> bool:
+    def _may_be_left(self, name: str, config: Mapping[str, Any]) -> bool:
         """A block that was not asked for; or what diffusers itself leaves unread in its own folders."""
         for attribute, count in self.family.block_lists.items():
             list_name = self.family.places(attribute, self.config)[0][0] if self.original else attribute
             match = re.match(rf"{re.escape(list_name)}\.(\d+)\.", name)
             if match and config[count] <= int(match[1]) < self.config[count]:
                 return True
-        return not self.original and "norm_added_q" in name and self.family is Wan
+        return not self.original and re.search(self.family.ignored, name) is not None
 
 
 def _open_file(path: Path) -> _Source:
@@ -185,7 +185,10 @@ def _open_folder(path: Path) -> _Source:
         known = ", ".join(own.diffusers_class for own in FAMILIES.values())
         raise WeightsError(f"{folder / 'config.json'} is of a {kind}; supported are {known}.")
     files = open_weights(folder)
-    config = _with_defaults(family, {key: value for key, value in config.items() if not key.startswith("_")})
+    index = folder.parent / "model_index.json"
+    pipeline = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "") if index.is_file() else ""
+    config = family.config_of_pipeline(pipeline) | {key: own for key, own in config.items() if not key.startswith("_")}
+    config = _with_defaults(family, config)
     try:
         family.latent_format_of(config)
     except WeightsError as error:

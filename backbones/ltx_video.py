@@ -17,7 +17,11 @@ from .ltx_video_names import VARIANTS, original
 from .sampling_defaults import SamplingDefaults
 
 CAUSAL = "causal_temporal_positioning"
-"""In a file's metadata, and in ``config``: the first latent frame stands for one frame, not eight (0.9.5 and later)."""
+"""In a file's metadata, and in ``config``: the first latent frame stands for one frame, not eight (0.9.5 and later).
+
+A diffusers folder tells it by its pipeline; of a ``transformer`` folder alone it is not known, and then False.
+"""
+_CAUSAL_PIPELINES = ("LTXConditionPipeline", "LTXI2VLongMultiPromptPipeline")
 
 _HEADS = 32
 _FPS = 25.0
@@ -76,6 +80,10 @@ class LTXVideo(Backbone):
             "attention_out_bias": "transformer_blocks.0.attn1.to_out.0.bias" in shapes,
             CAUSAL: bool(own.get(CAUSAL, False)),
         }
+
+    @classmethod
+    def config_of_pipeline(cls, pipeline: str) -> dict[str, Any]:
+        return {CAUSAL: pipeline in _CAUSAL_PIPELINES}
 
     @classmethod
     def places(cls, name: str, config: Mapping[str, Any]) -> Places:

@@ -32,6 +32,7 @@ class Wan(Backbone):
     name = "wan"
     diffusers_class = "WanTransformer3DModel"
     block_lists = {"blocks": "num_layers"}  # noqa: RUF012
+    ignored = r"\.norm_added_q\."
 
     @classmethod
     def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:

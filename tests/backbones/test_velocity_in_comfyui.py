@@ -1,0 +1,94 @@
+"""Our velocity is that of the real ComfyUI's network on the same file: names, shapes and all conventions of time."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
+from tiny_backbones import CONFIGS, inputs, original_state, save_scaled_fp8, save_single, tiny
+
+from videoalign.backbones.loading import load_backbone
+
+pytestmark = pytest.mark.comfyui
+
+HERE = Path(__file__).parent
+
+
+def tencent_name(name: str) -> str:
+    """A name of ComfyUI's HunyuanVideo as Tencent's files have it."""
+    for own, other in (
+        ("txt_in.t_embedder.in_layer", "txt_in.t_embedder.mlp.0"), ("txt_in.t_embedder.out_layer", "txt_in.t_embedder.mlp.2"),
+        ("txt_in.c_embedder.in_layer", "txt_in.c_embedder.linear_1"), ("txt_in.c_embedder.out_layer", "txt_in.c_embedder.linear_2"),
+        ("time_in.in_layer", "time_in.mlp.0"), ("time_in.out_layer", "time_in.mlp.2"),
+        ("guidance_in.in_layer", "guidance_in.mlp.0"), ("guidance_in.out_layer", "guidance_in.mlp.2"),
+        ("_mod.lin.", "_mod.linear."), (".modulation.lin.", ".modulation.linear."), ("self_attn.qkv", "self_attn_qkv"),
+        ("self_attn.proj", "self_attn_proj"), ("_attn.qkv", "_attn_qkv"), ("_attn.proj", "_attn_proj"),
+        ("_attn.norm.query_norm", "_attn_q_norm"), ("_attn.norm.key_norm", "_attn_k_norm"), (".norm.query_norm", ".q_norm"),
+        (".norm.key_norm", ".k_norm"), ("img_mlp.0", "img_mlp.fc1"), ("img_mlp.2", "img_mlp.fc2"), ("txt_mlp.0", "txt_mlp.fc1"),
+        ("txt_mlp.2", "txt_mlp.fc2"),
+    ):  # fmt: skip
+        name = name.replace(own, other)
+    if "individual_token_refiner" in name:
+        name = name.replace("mlp.0", "mlp.fc1").replace("mlp.2", "mlp.fc2")
+    return name
+
+
+CASES = [
+    *CONFIGS,
+    "wan-fp8",
+    "wan-scale_weight",
+    "wan-comfy_quant",
+    "hunyuan-tencent",
+    "ltx-masked",
+    "ltx-30fps",
+    "wan-odd",
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Every case's file and inputs, with the velocities that ComfyUI computes from them."""
+    folder = tmp_path_factory.mktemp("velocities")
+    (folder / "inputs").mkdir()
+    for case in CASES:
+        path = folder / f"{case}.safetensors"
+        family = {"hunyuan": "hunyuan-video", "ltx": "ltx-video", "wan": "wan-t2v"}[case.split("-")[0].rstrip("2")]
+        network = tiny(case if case in CONFIGS else family)
+        x_t, sigma, conditioning = inputs(network, size=(3, 7, 5) if case == "wan-odd" else (3, 8, 6))
+        if case == "wan-fp8":
+            save_single(network, path, torch.float8_e4m3fn)
+        elif case in ("wan-scale_weight", "wan-comfy_quant"):
+            save_scaled_fp8(network, path, case.removeprefix("wan-"))
+        elif case == "hunyuan-tencent":
+            save_file({tencent_name(key): own for key, own in original_state(network).items()}, path)
+        else:
+            save_single(network, path)
+        if case == "ltx-masked":
+            conditioning["text_mask"] = (torch.arange(7) < torch.tensor([[7], [4]])).long()
+        if case == "ltx-30fps":
+            conditioning["frame_rate"] = torch.tensor([30.0, 30.0])
+        save_file({"x_t": x_t, "sigma": sigma, **conditioning}, folder / "inputs" / path.name)
+    tree = os.environ["COMFYUI_PATH"]
+    python = os.environ.get("COMFYUI_PYTHON", sys.executable)
+    done = subprocess.run(
+        [python, HERE / "comfyui_velocities.py", tree, folder], capture_output=True, text=True, timeout=900
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr[-3000:]
+    return folder
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_velocity_is_comfyuis(case, folder):
+    with safe_open(folder / "velocities" / f"{case}.safetensors", "pt") as file:
+        theirs, complaints = file.get_tensor("velocity"), file.metadata()["complaints"]
+    lines = [line for line in complaints.splitlines() if not line.endswith(": []")]
+    assert not lines, "ComfyUI's loader missed or did not know tensors"
+    with safe_open(folder / "inputs" / f"{case}.safetensors", "pt") as file:
+        given = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    network = load_backbone(folder / f"{case}.safetensors", dtype=torch.float32)
+    ours = network.velocity(given.pop("x_t"), given.pop("sigma"), given)
+    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
