@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Conditioning = Mapping[str, torch.Tensor]
 # Two evaluations at one noise level: the same sigma may come with another last digit.
 _SAME_SIGMA = 1e-5
+# From here on it is t = 1, where no shift is defined: LTX-Video's schedule begins one rounding below 1 (t / (1 - t) = 1.7e7).
+_NOISE = 1 - 1e-6
 
 
 class FlowNRG:
@@ -171,7 +173,7 @@ class FlowNRG:
         """The shift of the velocity, float32, or None where there is none."""
         settings = self.settings
         sigma = sigma.float()
-        guided = (sigma > 0) & (sigma < 1) & (sigma <= settings.start_sigma) & (sigma >= settings.end_sigma)
+        guided = (sigma > 0) & (sigma < _NOISE) & (sigma <= settings.start_sigma) & (sigma >= settings.end_sigma)
         if not guided.any():
             return None
         began = time.perf_counter()

@@ -11,7 +11,10 @@ from comfy_server import REPOSITORY
 
 pytestmark = pytest.mark.comfyui
 
-NODES = ("LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "SaveScores", "LoadScores")
+NODES = (
+    "LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "SaveScores", "LoadScores", "LoadLatentReward",
+    "RewardGuidance", "RewardTrace", "MicroCaption",
+)  # fmt: skip
 PACK = "ComfyUI-VideoAlign"
 
 

@@ -98,10 +98,11 @@ def test_strength_0_returns_what_came_in_and_records_the_rewards(reward, drawn, 
     assert point.shift_ratio == 0
 
 
-def test_the_first_step_at_sigma_1_is_skipped_and_the_next_is_finite(reward, drawn):
+@pytest.mark.parametrize("noise", [1.0, 1 - 2**-24])  # LTX-Video's schedule begins one rounding below 1
+def test_the_first_step_at_sigma_1_is_skipped_and_the_next_is_finite(reward, drawn, noise):
     x_t, v, conditioning = drawn
     guidance = raw(reward)
-    assert guidance.shift_velocity(x_t, at(1.0), v, conditioning) is v
+    assert guidance.shift_velocity(x_t, at(noise), v, conditioning) is v
     assert not guidance.trace.points
     assert guidance.shift_velocity(x_t, at(0.9959), v, conditioning).isfinite().all()
 

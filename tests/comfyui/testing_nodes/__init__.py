@@ -38,6 +38,23 @@ class TestClip(io.ComfyNode):
         return io.NodeOutput(torch.cat(made), {"samples": samples})
 
 
+class TestText(io.ComfyNode):
+    """A conditioning of random numbers, for networks without a text encoder."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VideoAlignTestText",
+            category="testing",
+            inputs=[io.Int.Input("seed", default=0)],
+            outputs=[io.Conditioning.Output("text")],
+        )
+
+    @classmethod
+    def execute(cls, seed):
+        return io.NodeOutput([[torch.randn(1, 6, 4096, generator=torch.Generator().manual_seed(seed)), {}]])
+
+
 class TestShow(io.ComfyNode):
     """What arrived, as text, in the history."""
 
@@ -105,7 +122,7 @@ class TestingExtension(ComfyExtension):
     """Table of contents."""
 
     async def get_node_list(self):
-        return [TestClip, TestShow, TestReward]
+        return [TestClip, TestText, TestShow, TestReward]
 
 
 async def comfy_entrypoint():
