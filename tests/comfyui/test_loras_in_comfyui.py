@@ -11,7 +11,7 @@ import pytest
 import torch
 from comfyui_fixtures import versions_that_ran
 from safetensors.torch import load_file, save_file
-from tiny_backbones import inputs, save_single, tiny
+from tiny_backbones import inputs, original_state, tiny
 
 from videoalign.training.lora_files.comfyui_folder import expert_path
 from videoalign.training.lora_files.inspection import inspect_lora
@@ -69,11 +69,20 @@ def with_random_adapters(backbone, targets):
     return module
 
 
+def name_in_files(key: str) -> str:
+    """A tensor's name as HunyuanVideo's files have it where ComfyUI's versions differ in their own name for it."""
+    for norm in ("query", "key"):
+        key = key.replace(f"_attn.norm.{norm}_norm.weight", f"_attn_{norm[0]}_norm.weight")
+        key = key.replace(f".norm.{norm}_norm.weight", f".{norm[0]}_norm.weight")
+    return key
+
+
 def train(kind, folder) -> tuple[Trained, dict]:
     """A tiny network with a "trained" LoRA, and the job for ComfyUI."""
     network, seed, ffn = KINDS[kind]
     backbone = tiny(network, seed)
-    model = save_single(backbone, folder / f"{kind}.safetensors")
+    model = folder / f"{kind}.safetensors"
+    save_file({name_in_files(key): tensor for key, tensor in original_state(backbone).items()}, model)
     x, sigma, conditioning = inputs(backbone, size=(3, 4, 6))
     with torch.no_grad():
         plain = backbone.velocity(x, sigma, conditioning)
