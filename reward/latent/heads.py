@@ -61,10 +61,7 @@ class RewardHead(nn.Module):
         grid = self.inwards(self.norm(tokens.float())) + self.noise_level(sigma)[:, None, None, None]
         if self.motion is not None:
             grid = self.motion(grid)
-        if self.pool is not None:
-            pooled = self.pool(grid)
-        else:
-            pooled = grid.mean((1, 2, 3))
+        pooled = grid.mean((1, 2, 3)) if self.pool is None else self.pool(grid)
         return self.out(pooled)[:, 0]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -69,10 +69,17 @@ class LatentPairData:
 
     Args:
         keep: hold latents in memory (as float16, which the cache has) once they were read.
+        constants: what the trunk is told besides the caption, the same for all clips (unbatched).
     """
 
-    def __init__(self, pairs: Sequence[ClipPair], cache: LatentCache, keep: bool = False) -> None:
-        self.pairs, self.cache = list(pairs), cache
+    def __init__(
+        self,
+        pairs: Sequence[ClipPair],
+        cache: LatentCache,
+        keep: bool = False,
+        constants: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.pairs, self.cache, self.constants = list(pairs), cache, dict(constants or {})
         self._kept: dict[Path, Tensor] | None = {} if keep else None
 
     def __len__(self) -> int:
@@ -106,7 +113,7 @@ class LatentPairData:
             torch.stack(latents),
             torch.stack([drawn[noise] for _, noise in chosen]),
             torch.tensor([noise.t for _, noise in chosen], dtype=torch.float32),
-            collate([self.cache.conditioning(pair.pair.prompt) for pair, _ in chosen]),
+            collate([{**self.cache.conditioning(pair.pair.prompt), **self.constants} for pair, _ in chosen]),
             sides["a"],
             sides["b"],
             torch.tensor([pair.label_codes(DIMENSIONS) for pair in own]),

@@ -7,6 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import torch
+
 from ...backbones.backbone import Backbone
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
@@ -114,7 +116,8 @@ def build_task(config: Config) -> LatentRewardTask:
     train, held_out = load_pairs(config)
     trunk = load_trunk(config.model)
     cache, encoders = encoded(config, [*train, *held_out], trunk.latent_format)
-    data = (LatentPairData(own, cache, config.data.keep_in_memory) for own in (train, held_out))
+    constants = {"frame_rate": torch.tensor(config.data.fps)} if trunk.name == "ltx-video" else {}
+    data = (LatentPairData(own, cache, config.data.keep_in_memory, constants) for own in (train, held_out))
     return LatentRewardTask(config, *data, trunk, encoders)
 
 
