@@ -51,6 +51,9 @@ class DataConfig(CommandConfig):
     height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
     frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
     fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
+    buckets: list[str] = Field(
+        [], description="Further sizes, as 480x832x81@16: each pair goes into the one that fits both of its clips best."
+    )
     cache: Path | None = Field(
         None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
     )
@@ -132,7 +135,7 @@ class PreviewConfig(CommandConfig):
     every: int = Field(100, ge=1, description="Steps between previews; there is one at the start and one at the end too.")
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
-    reward: Path | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
+    reward: str | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
 
 
 class FlowConfig(LoopConfig):

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..loop.callback import Callback, Say
+from .log_file import read_log
 
-State = Literal["learning", "not learning", "winner error rising", "diverged", "wrong way", "overfitting", "won"]
+if TYPE_CHECKING:
+    from ..loop.train_loop import TrainLoop
+
+State = Literal["learning", "not learning", "winner error rising", "diverged", "far", "wrong way", "overfitting", "won"]
 
 RISING = 0.01  # of the reference's error, from which on a rise of the winner's error is worth a word
 DIVERGED = 0.25
+FAR = 0.1  # of the reference's error: squared distance of the velocities from the base model's
 ENOUGH_EVALUATIONS = 3
 WON = 0.02
 
@@ -27,8 +32,8 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
     """What a run's evaluations say, the newest last; None where it is too early to say anything.
 
     Args:
-        history: ``accuracy``, ``winner_error``, ``loser_error``, ``reference_error``, ``push`` of each evaluation (details by
-            noise level as ``name/low-high``).
+        history: ``accuracy``, ``winner_error``, ``reference_error``, ``push`` of each evaluation (details by noise level as
+            ``name/low-high``), and the training's ``drift`` at that time where it is known.
         pairs: number of held-out pairs; it decides what is chance.
     """
     if not history or "accuracy" not in history[-1]:
@@ -48,6 +53,9 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
             "winner error rising",
             f"winner error is rising ({100 * rise:+.1f} % against the base model; {said}): lower the learning rate or switch on the safeguard.",
         )
+    if now.get("drift", 0.0) > FAR * now["reference_error"]:
+        far = f"the network is far from the base model (its velocities differ by {100 * now['drift'] / now['reference_error']:.0f} % of the error; {said})"
+        return Diagnosis("far", f"{far}: the learning rate is too high, or the run too long. Lower it, and start again.")
     if accuracy < 0.5 - chance:
         return Diagnosis(
             "wrong way", f"{said} is below chance: chosen and rejected may be swapped, or held-out pairs judge something else."
@@ -72,6 +80,8 @@ def _where(numbers: Mapping[str, float]) -> str:
     if len(bins) < 2:
         return ""
     most, least = max(bins, key=bins.__getitem__), min(bins, key=bins.__getitem__)
+    if bins[most] - bins[least] < 0.1:
+        return ""
     return f"; most at noise {most} ({bins[most]:.2f}), least at {least} ({bins[least]:.2f})"
 
 
@@ -86,18 +96,23 @@ class Diagnostics(Callback):
         self.pairs = pairs
         self.history: list[Mapping[str, float]] = []
         self.last: Diagnosis | None = None
+        self._drift: dict[str, float] = {}
 
-    def began(self, loop, say: Say) -> None:
-        from .log_file import read_log
-
-        self.history = [line for line in read_log(loop.log_file) if line["kind"] == "eval"]
+    def began(self, loop: TrainLoop, say: Say) -> None:
+        for line in read_log(loop.log_file):
+            self._take(line["kind"], line)
         if not self.pairs:
             say("No held-out pairs: nothing will tell whether it is learning. Give data.eval, or a larger data.eval_share.")
 
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
-        if kind != "eval":
-            return
-        self.history.append(numbers)
-        self.last = diagnose(self.history, self.pairs)
-        if self.last is not None:
-            say(f"step {step}: {self.last.sentence}")
+        self._take(kind, numbers)
+        if kind == "eval":
+            self.last = diagnose(self.history, self.pairs)
+            if self.last is not None:
+                say(f"step {step}: {self.last.sentence}")
+
+    def _take(self, kind: str, numbers: Mapping[str, float]) -> None:
+        if kind == "eval":
+            self.history.append({**self._drift, **numbers})
+        elif "drift" in numbers:
+            self._drift = {"drift": numbers["drift"]}

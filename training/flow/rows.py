@@ -30,13 +30,17 @@ class SourcePair:
 
 @dataclass(frozen=True)
 class FlowRow:
-    """A sample: the clips of one prompt by side, how much it counts, and the probability that the first side is better."""
+    """A sample: the clips of one prompt by side, how much it counts, and the probability that the first side is better.
+
+    ``fps`` overrides the frame rate of the clips' containers.
+    """
 
     prompt: str
     clips: dict[str, Path]
     name: str
     weight: float = 1.0
     target: float = 1.0
+    fps: float | None = None
 
 
 def read_pairs(paths: Sequence[Path], root: Path | None) -> list[SourcePair]:
@@ -91,7 +95,7 @@ def preference_rows(sources: Sequence[SourcePair], config: DataConfig) -> tuple[
         if found == "rejected":
             clips = {"chosen": source.rejected, "rejected": source.chosen}
         target = 0.5 if found == "tie" else 1.0
-        rows.append(FlowRow(source.pair.prompt, clips, source.name, source.pair.weight, target))
+        rows.append(FlowRow(source.pair.prompt, clips, source.name, source.pair.weight, target, source.pair.fps))
     return rows, counts
 
 
@@ -112,7 +116,7 @@ def scored_clips(sources: Sequence[SourcePair], config: DataConfig) -> list[tupl
                     f"{source.name}: {path} has no {missing[0]} score; reward-weighted training needs one for every clip. "
                     "Score the clips with videoalign score and give its output, or use data.prefer with what is there."
                 )
-            row = FlowRow(source.pair.prompt, {"clip": path}, source.name, source.pair.weight)
+            row = FlowRow(source.pair.prompt, {"clip": path}, source.name, source.pair.weight, fps=source.pair.fps)
             found.setdefault((path, source.pair.prompt), (row, {name: scores[name] for name in weights}))
     return list(found.values())
 

@@ -27,14 +27,17 @@ def run_method(config: FlowConfig, method: Method) -> int:
     Raises:
         VideoAlignError: data, model or a step of the training cannot be used; the message names the row or the file.
     """
+    from .curves import CurvesPage, TensorBoardCurves
     from .diagnostics import Diagnostics
+    from .previews import Previews
 
+    optimizer = optimizer_of(config.optimizer)
     task = build_task(config, method)
-    diagnostics = Diagnostics(len(task.held_out.rows))
-    loop = TrainLoop(
-        task, task.config, len(task.train), task.fingerprint(),
-        callbacks=[diagnostics, *_callbacks(task)], optimizer=optimizer_of(config.optimizer),
-    )  # fmt: skip
+    diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
+    callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else [])]
+    if config.tensorboard:
+        callbacks.append(TensorBoardCurves(config.output))
+    loop = TrainLoop(task, task.config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer)
     main = loop.accelerator.is_main_process
     file = lora_file(task.config)
     if main:
@@ -48,7 +51,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
         print("videoalign train: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
     if main:
-        export(task, file, loop.step, dict(metrics))
+        scores = previews.before_and_after() if previews else None
+        export(task, file, loop.step, dict(metrics), scores)
         if diagnostics.last is not None:
             print(diagnostics.last.sentence, file=sys.stderr)
     loop.accelerator.wait_for_everyone()
@@ -67,6 +71,12 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
         raise VideoAlignError(
             f"{config.model.vae} makes {cache.latent_format} latents, {config.model.transformer} samples "
             f"{backbone.latent_format.name}. Give the VAE of the same model."
+        )
+    images = sorted(set(getattr(backbone, "needs", ())) & {"image_latents", "image_embeds"})
+    if images:
+        raise VideoAlignError(
+            f"{config.model.transformer} is an image-to-video network: it needs {' and '.join(images)}, which preference files "
+            "do not hold yet. Train on a text-to-video network; its LoRA also loads on the image-to-video one."
         )
     add_adapter(backbone, config.lora, config.seed)
     return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
@@ -120,8 +130,16 @@ def lora_file(config: FlowConfig) -> Path:
     return expert_path(config.output / f"{config.lora.name}.safetensors", config.model.expert)
 
 
-def export(task: FlowTask, file: Path, step: int, metrics: dict[str, float]) -> Path:
-    """Write the LoRA with what is known about the run, and copy it into ComfyUI where that is asked for."""
+def export(
+    task: FlowTask, file: Path, step: int, metrics: dict[str, float],
+    scores: tuple[dict[str, float], dict[str, float]] | None = None,
+) -> Path:  # fmt: skip
+    """Write the LoRA with what is known about the run, and copy it into ComfyUI where that is asked for.
+
+    Args:
+        metrics: the last evaluation's.
+        scores: of the previews before and after.
+    """
     config = task.config
     plain = {name: round(value, 6) for name, value in metrics.items() if "/" not in name}
     described = {key: value for key, value in task.method.description.items() if key != "extra"}
@@ -134,6 +152,8 @@ def export(task: FlowTask, file: Path, step: int, metrics: dict[str, float]) -> 
         steps=step,
         learning_rate=config.optimizer.learning_rate,
         seed=config.seed,
+        scores_before=scores[0] if scores else None,
+        scores_after=scores[1] if scores else None,
         extra={"held_out": plain, **task.method.description.get("extra", {})},
         **described,
     )
@@ -142,16 +162,3 @@ def export(task: FlowTask, file: Path, step: int, metrics: dict[str, float]) -> 
     print(f"{place} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
     return file
 
-
-def _callbacks(task: FlowTask) -> list:
-    from .curves import CurvesPage, TensorBoardCurves
-
-    config = task.config
-    callbacks: list = [CurvesPage(config.output)]
-    if config.tensorboard:
-        callbacks.append(TensorBoardCurves(config.output))
-    if config.preview.prompts:
-        from .previews import Previews
-
-        callbacks.append(Previews(task))
-    return callbacks

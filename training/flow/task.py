@@ -16,7 +16,7 @@ from .data import FlowData
 from .flow_module import FlowModule
 from .held_out import SIDES, HeldOut
 from .methods.method import Method, NoisedClips
-from .rows import preference_rows, split_pairs
+from .rows import FlowRow, preference_rows, split_pairs
 
 if TYPE_CHECKING:
     from ..latent_cache import LatentCache
@@ -37,24 +37,16 @@ class FlowRows:
         self.held_out, _ = preference_rows(held_out, config.data)
         self.held_out = [row for row in self.held_out if row.target == 1]
         self.real = list(method.real_clips)
+        self.further_prompts = [*config.preview.prompts, ""] if config.preview.prompts else []
         if not self.train:
             raise VideoAlignError(
                 f"There is nothing to train on: {self.summary}. Use another data.prefer, a smaller data.margin, or data.ties = use."
             )
 
     @property
-    def clips(self) -> dict:
-        """Every clip once -> the name of the first row that has it."""
-        found: dict = {}
-        for row in [*self.train, *self.held_out, *self.real]:
-            for path in row.clips.values():
-                found.setdefault(path, row.name)
-        return found
-
-    @property
-    def prompts(self) -> list[str]:
-        """Every prompt once."""
-        return list(dict.fromkeys(row.prompt for row in [*self.train, *self.held_out, *self.real]))
+    def all(self) -> list[FlowRow]:
+        """Training, held-out and real rows."""
+        return [*self.train, *self.held_out, *self.real]
 
 
 class FlowTask:
@@ -86,7 +78,7 @@ class FlowTask:
         sections = self.config.model_dump(mode="json", exclude_none=True)
         kept = {"model", "noise", "optimizer", "precision", "schedule", "warmup", "max_grad_norm", *self._method_sections(sections)}
         adapter = {key: sections["lora"].get(key) for key in ("rank", "alpha", "dropout", "targets", "start")}
-        size = {key: sections["data"][key] for key in ("width", "height", "frames", "fps")}
+        size = {key: sections["data"][key] for key in ("width", "height", "frames", "fps", "buckets")}
         own = {key: sections[key] for key in sorted(kept)}
         return {"data": self.data_hash(), **own, "lora": adapter, "size": size, "base_dtype": self.config.memory.base_dtype}
 

@@ -1,0 +1,98 @@
+"""Who is chosen, what is dropped, and how much a row counts."""
+
+from pathlib import Path
+
+import pytest
+
+from videoalign.reward.errors import VideoAlignError
+from videoalign.training.data.preferences import PreferencePair
+from videoalign.training.flow.config import DataConfig
+from videoalign.training.flow.methods.rwr import FlowRwr, RwrOptions, discrete_weight, exponential_weights
+from videoalign.training.flow.methods.sft import FlowSft, SftOptions
+from videoalign.training.flow.rows import SourcePair, preference_rows, verdict
+
+
+def config(**options):
+    return DataConfig(train=[Path("pairs.jsonl")], **options)
+
+
+def pair(labels=None, chosen=None, rejected=None, **fields):
+    return PreferencePair(
+        prompt="p", chosen="a.mp4", rejected="b.mp4", labels=labels or {}, scores_chosen=chosen or {}, scores_rejected=rejected or {}, **fields
+    )  # fmt: skip
+
+
+def source(number=1, **values):
+    return SourcePair(pair(**values), Path(f"{number}a.mp4"), Path(f"{number}b.mp4"), f"row {number}")
+
+
+MIXED = {"VQ": "A", "MQ": "B", "TA": "same"}
+
+
+@pytest.mark.parametrize(
+    ("options", "values", "expected"),
+    [
+        ({}, {}, "chosen"),
+        ({}, {"labels": {"Overall": "same"}}, "tie"),
+        ({}, {"labels": {"Overall": "invalid"}}, "invalid"),
+        ({"prefer": "VQ"}, {"labels": MIXED}, "chosen"),
+        ({"prefer": "MQ"}, {"labels": MIXED}, "rejected"),
+        ({"prefer": "TA"}, {"labels": MIXED}, "tie"),
+        ({"prefer": "Overall"}, {"labels": MIXED}, "invalid"),
+        ({"prefer": "weighted"}, {"labels": MIXED}, "tie"),
+        ({"prefer": "weighted", "weights": {"VQ": 2}}, {"labels": MIXED}, "chosen"),
+        ({"prefer": "weighted", "weights": {"MQ": 2}}, {"labels": MIXED}, "rejected"),
+        ({"prefer": "weighted"}, {"chosen": {"VQ": 1, "MQ": 0, "TA": 0}, "rejected": {"VQ": 0, "MQ": 2, "TA": 0}}, "rejected"),
+        ({"prefer": "VQ", "margin": 0.5}, {"labels": {"VQ": "A"}, "chosen": {"VQ": 1.2}, "rejected": {"VQ": 1.0}}, "tie"),
+        ({"prefer": "VQ", "margin": 0.5}, {"labels": {"VQ": "A"}, "chosen": {"VQ": 0.0}, "rejected": {"VQ": 1.0}}, "rejected"),
+        ({"prefer": "VQ"}, {"chosen": {"VQ": 0.0}, "rejected": {"VQ": 1.0}}, "rejected"),
+    ],
+)
+def test_the_better_clip_is_found_as_asked(options, values, expected):
+    assert verdict(pair(**values), config(**options)) == expected
+
+
+def test_a_pair_whose_other_clip_wins_is_turned_around_and_ties_and_invalid_ones_are_dropped_or_used():
+    sources = [source(1, labels={"VQ": "B"}), source(2, labels={"VQ": "same"}), source(3), source(4, labels={"VQ": "A"}, weight=2.5)]
+    rows, counts = preference_rows(sources, config(prefer="VQ"))
+    assert [row.name for row in rows] == ["row 1", "row 4"]
+    assert rows[0].clips == {"chosen": Path("1b.mp4"), "rejected": Path("1a.mp4")}
+    assert rows[1].weight == 2.5
+    assert dict(counts) == {"rejected": 1, "tie": 1, "invalid": 1, "chosen": 1}
+    rows, _ = preference_rows(sources, config(prefer="VQ", ties="use", invalid="use"))
+    assert [row.target for row in rows] == [1.0, 0.5, 1.0, 1.0]
+
+
+def test_sft_trains_on_the_chosen_clip_alone():
+    rows, said = FlowSft(SftOptions()).rows([source(1, labels={"VQ": "B"}), source(2)], config(prefer="VQ"))
+    assert [row.clips for row in rows] == [{"chosen": Path("1b.mp4")}]
+    assert "1 chosen clips of 2 pairs" in said
+
+
+def test_rewards_weigh_exponentially_with_a_mean_of_one_over_the_data():
+    weights = exponential_weights([1000.0, 1000.5, 999.0], temperature=0.5)
+    assert sum(weights) / 3 == pytest.approx(1)
+    assert weights[1] / weights[0] == pytest.approx(2.718281828, rel=1e-9)
+
+
+def test_rwr_takes_every_clip_once_and_scalarises_its_scores_by_the_weights():
+    scores = {"VQ": 1.0, "MQ": 0.0, "TA": 4.0}
+    sources = [source(1, chosen=scores, rejected={**scores, "VQ": 3.0})] * 2
+    data = config(prefer="weighted", weights={"VQ": 3.0, "MQ": 1.0, "TA": 0.0})
+    rows, _ = FlowRwr(RwrOptions(temperature=2.0)).rows(sources, data)
+    assert [row.clips["clip"].name for row in rows] == ["1a.mp4", "1b.mp4"]
+    assert rows[1].weight / rows[0].weight == pytest.approx(2.718281828 ** ((3 * 2 / 4) / 2), rel=1e-6)
+
+
+def test_lifts_discrete_weights_are_the_mean_over_the_dimensions():
+    assert discrete_weight([0.0, 1.0, 2.0], (0.5, 1.5), (0.05, 0.2, 0.9)) == pytest.approx((0.05 + 0.2 + 0.9) / 3)
+
+
+def test_a_clip_without_a_score_is_refused_with_its_row():
+    with pytest.raises(VideoAlignError, match=r"row 7: 7a\.mp4 has no Overall score"):
+        FlowRwr(RwrOptions()).rows([source(7)], config())
+
+
+def test_weights_that_are_all_zero_are_refused():
+    with pytest.raises(VideoAlignError, match="no dimension counts"):
+        verdict(pair(labels=MIXED), config(prefer="weighted", weights={"VQ": 0, "MQ": 0, "TA": 0}))

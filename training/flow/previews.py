@@ -1,0 +1,123 @@
+"""Clips from fixed prompts and seeds while training: MP4 files, and their scores where a reward is given."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ...backbones.backbone import collate
+from ...backbones.sampling import sample, seeded_noise, sigmas
+from ...backbones.sampling_defaults import SamplingDefaults
+from ..loop.callback import Callback, Say
+from .log_file import read_log
+from .task import FlowTask
+
+if TYPE_CHECKING:
+    from ..loop.train_loop import TrainLoop
+
+
+class Previews(Callback):
+    """Samples the preview prompts before the first step, every so many steps and after the last.
+
+    Clip number n has the seed of the run plus n, at every time. Files: ``previews/step-00000100/0.mp4``; scores:
+    ``previews/scores.jsonl``. Only the main process samples; others wait.
+
+    Attributes:
+        scores: step -> mean score by name, where a reward is given.
+    """
+
+    def __init__(self, task: FlowTask) -> None:
+        self.task, self.options = task, task.config.preview
+        self.folder = task.config.output / "previews"
+        self.scores: dict[int, dict[str, float]] = {}
+
+    def began(self, loop: TrainLoop, say: Say) -> None:
+        for line in read_log(self.folder / "scores.jsonl"):
+            self.scores.setdefault(line["step"], {name: line[name] for name in line if name != "step"})
+        if loop.step == 0:
+            self._make(0, say)
+
+    def stepped(self, loop: TrainLoop, say: Say) -> None:
+        if loop.step % self.options.every == 0 or loop.step == loop.steps:
+            if loop.accelerator.is_main_process:
+                self._make(loop.step, say)
+            loop.accelerator.wait_for_everyone()
+
+    def before_and_after(self) -> tuple[dict[str, float], dict[str, float]] | None:
+        """Mean scores of the first and of the last previews, for the LoRA's metadata."""
+        if len(self.scores) < 2:
+            return None
+        return self.scores[min(self.scores)], self.scores[max(self.scores)]
+
+    def settings(self) -> SamplingDefaults:
+        """How previews are sampled: the model's defaults, at the size of the training clips."""
+        data, options = self.task.config.data, self.options
+        own = {"width": data.width, "height": data.height, "frames": data.frames, "fps": data.fps}
+        own |= {} if options.steps is None else {"steps": options.steps}
+        own |= {} if options.guidance is None else {"guidance_scale": options.guidance}
+        return replace(self.task.backbone.sampling, **own)
+
+    def _make(self, step: int, say: Say) -> None:
+        from ..micro_world.video_file import write_video
+
+        target = self.folder / f"step-{step:08d}"
+        target.mkdir(parents=True, exist_ok=True)
+        files = []
+        for number, video in enumerate(self._videos()):
+            files.append(target / f"{number}.mp4")
+            write_video(files[-1], video, self.task.config.data.fps)
+        text = f"step {step}: previews in {target}"
+        if self.options.reward is not None:
+            self.scores[step] = self._score(files)
+            with (self.folder / "scores.jsonl").open("a", encoding="utf-8") as file:
+                file.write(json.dumps({"step": step, **self.scores[step]}) + "\n")
+            text += ": " + ", ".join(f"{name} {score:+.2f}" for name, score in self.scores[step].items())
+        say(text)
+
+    @torch.no_grad()
+    def _videos(self) -> list[np.ndarray]:
+        """[T, H, W, 3] uint8 of each prompt. The VAE is loaded for this and let go again."""
+        from ...backbones.vae import load_vae
+
+        module, settings, cache = self.task.module, self.settings(), self.task.train.cache
+        training = module.training
+        module.eval()
+        device = next(module.parameters()).device
+        levels = sigmas(settings.steps, settings.shift)
+        shape = self.task.backbone.latent_format.shape(settings.frames, settings.height, settings.width)
+        latents = []
+        for number, prompt in enumerate(self.options.prompts):
+            positive, negative = ({k: v.to(device) for k, v in collate([cache.conditioning(text)]).items()} for text in (prompt, ""))
+
+            def velocity(x_t: Tensor, sigma: Tensor, positive=positive, negative=negative) -> Tensor:
+                v = module.velocity(x_t, sigma, positive)
+                if settings.guidance_scale == 1:
+                    return v
+                v_negative = module.velocity(x_t, sigma, negative)
+                return v_negative + settings.guidance_scale * (v - v_negative)
+
+            noise = seeded_noise([self.task.config.seed + number], shape).to(device)
+            with torch.autocast(device.type, torch.bfloat16, enabled=self.task.config.precision == "bfloat16"):
+                latents.append(sample(velocity, noise, levels).float())
+        module.train(training)
+        vae = load_vae(self.task.config.model.vae, device=device)
+        return [_pixels(vae.decode(own)[0]) for own in latents]
+
+    def _score(self, files: list[Path]) -> dict[str, float]:
+        from ...reward.loading import load_video_reward
+
+        reward = load_video_reward(self.options.reward, device=str(next(self.task.module.parameters()).device))
+        found = reward.score(files, self.options.prompts)
+        return {name: float(np.mean([getattr(own, name) for own in found])) for name in ("VQ", "MQ", "TA", "Overall")}
+
+
+def _pixels(video: Tensor) -> np.ndarray:
+    """[3, T, H, W] in -1..1 -> [T, H, W, 3] uint8."""
+    return ((video.cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
+
