@@ -23,6 +23,7 @@ COMMANDS = {
     "train rwr": ("train_rwr_command", "Train a LoRA by reward-weighted regression."),
     "train sft": ("train_sft_command", "Train a LoRA on the chosen clips alone."),
     "lora inspect": ("lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
+    "lora convert": ("lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),
     "demo": ("demo_command", "Score a few shipped clips offline, to see that everything works."),
 }
 
