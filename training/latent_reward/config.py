@@ -96,8 +96,9 @@ class OptimizerConfig(CommandConfig):
 class LossConfig(CommandConfig):
     """What the pairs ask for."""
 
-    type: Literal["bt", "btt"] = Field(
-        "bt", description="Bradley-Terry on pairs with a winner, or with ties counted too."
+    type: Literal["bt", "btt", "reg", "margin", "constant_margin", "scaled"] = Field(
+        "bt",
+        description="Bradley-Terry on pairs with a winner (bt) or with ties counted too (btt); where both clips have Likert scores: regression on them, or a margin variant.",
     )
     tie_factor: float = Field(
         5.0, gt=1, description="theta of Bradley-Terry with ties: a lead of its logarithm wins half of the time."

@@ -43,6 +43,7 @@ class LatentPairBatch:
         conditioning: of the S clips' prompts.
         a, b: for each pair, the place of its sides among the S.
         labels: [P, 3] codes for VQ, MQ, TA: 1 A better, -1 B better, 0 tie, 22 invalid.
+        scores_a, scores_b: [P, 3] scores of the sides, 0 where there is none.
         weights: [P].
     """
 
@@ -53,6 +54,8 @@ class LatentPairBatch:
     a: list[int]
     b: list[int]
     labels: Tensor
+    scores_a: Tensor
+    scores_b: Tensor
     weights: Tensor
 
 
@@ -117,6 +120,8 @@ class LatentPairData:
             sides["a"],
             sides["b"],
             torch.tensor([pair.label_codes(DIMENSIONS) for pair in own]),
+            torch.tensor([[pair.scores_chosen.get(name, 0.0) for name in DIMENSIONS] for pair in own]),
+            torch.tensor([[pair.scores_rejected.get(name, 0.0) for name in DIMENSIONS] for pair in own]),
             torch.tensor([pair.weight for pair in own]),
         )
 

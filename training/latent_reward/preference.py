@@ -29,10 +29,9 @@ class PreferenceStep(nn.Module):
         rewards_a, rewards_b = self.rewards(batch, self.clean_latents)
         labels = batch.labels.to(rewards_a.device)
         options = {"k": self.loss.tie_factor} if self.loss.type == "btt" else {}
-        weights = batch.weights.to(rewards_a.device)
-        loss = preference_loss(
-            self.loss.type, rewards_a, rewards_b, labels, reduction=self.loss.reduction, weights=weights, **options
-        )
+        options |= {"reduction": self.loss.reduction, "weights": batch.weights.to(rewards_a.device)}
+        scores = [side.to(rewards_a.device) for side in (batch.scores_a, batch.scores_b)]
+        loss = preference_loss(self.loss.type, rewards_a, rewards_b, labels, *scores, **options)
         return loss, accuracy((rewards_a - rewards_b).detach(), labels)
 
     def rewards(self, batch: LatentPairBatch, clean_latents: bool = False) -> tuple[Tensor, Tensor]:

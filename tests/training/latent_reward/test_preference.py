@@ -92,6 +92,19 @@ def test_the_loss_is_bradley_terry_on_the_labels_that_there_are(bright_pairs):
     assert tied(batch)[0].item() == pytest.approx(expected.item(), rel=1e-5)
 
 
+def test_regression_pulls_each_clip_to_its_score(bright_pairs):
+    from dataclasses import replace
+
+    batch = bright_pairs(3).training_batch(range(3), 0, 1, NoiseConfig())
+    scores = torch.tensor([[1.0, 5.0, 0.0]] * 3), torch.tensor([[2.0, 4.0, 3.0]] * 3)
+    module = step(type="reg")
+    loss, _ = module(replace(batch, scores_a=scores[0], scores_b=scores[1]))
+    a, b = module.rewards(batch)
+    errors = (a - torch.tensor([-2.0, 2.0, 0.0])).square() * torch.tensor([1, 1, 0])
+    errors = errors + (b - torch.tensor([-1.0, 1.0, 0.0])).square()
+    assert loss.item() == pytest.approx(0.5 * errors.mean().item(), rel=1e-5)
+
+
 def test_invalid_labels_and_weights_of_zero_give_no_gradient(bright_pairs):
     from dataclasses import replace
 
