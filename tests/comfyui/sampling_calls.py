@@ -288,6 +288,7 @@ def main() -> None:
             answer = False, (type(error).__name__, str(error), traceback.format_exc())
             print(answer[1][2], file=sys.stderr, flush=True)
         send(PROTOCOL, answer)
+    os._exit(0)  # ComfyUI leaves threads behind
 
 
 if __name__ == "__main__":
