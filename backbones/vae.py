@@ -98,8 +98,7 @@ class VAE:
     @property
     def identity(self) -> str:
         """Names everything that the latents of a clip depend on, for cache keys."""
-        tiles = "-tiled" if self.tiling else ""
-        return f"{self.latent_format.name}-{self.weights}-{str(self.dtype).removeprefix('torch.')}{tiles}"
+        return _identity(self.weights, self.dtype, self.tiling)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -184,6 +183,22 @@ def load_vae(
         vae = _load_folder(path, dtype) if path.is_dir() else _load_single_file(path, dtype)
     vae.set_tiling(tiling)
     return vae.to(device)
+
+
+def vae_identity(path: Path | str, dtype: torch.dtype = torch.float32, tiling: bool = False) -> str:
+    """What ``load_vae(...).identity`` would be, without reading the tensors.
+
+    Raises:
+        WeightsError: nothing there, or damaged.
+    """
+    path = Path(path)
+    if path.is_dir() and not (path / "config.json").is_file():
+        path = path / "vae"
+    return _identity(open_weights(path).identity(), dtype, tiling)
+
+
+def _identity(weights: str, dtype: torch.dtype, tiling: bool) -> str:
+    return f"{weights}-{str(dtype).removeprefix('torch.')}{'-tiled' if tiling else ''}"
 
 
 def build_vae(diffusers_class: str, config: dict) -> VAE:

@@ -39,6 +39,8 @@ def build(family, config, path):
             AutoencoderKL(ddconfig=config, embed_dim=config["z_channels"]),
             comfy.latent_formats.HunyuanVideo(),
         )
+        # ComfyUI 0.30 cuts clips in time to save memory, and normalises each piece by itself: not what was trained.
+        module.encoder.carried = module.decoder.carried = False
     else:
         from comfy.ldm.lightricks.vae.causal_video_autoencoder import VideoVAE
 

@@ -1,0 +1,203 @@
+"""umt5-xxl (Wan) and T5-XXL (LTX-Video): encoders of T5's kind, from ComfyUI files and diffusers folders."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from .errors import WeightsError
+from .text import TextEncoder, encoder_folder, folder_config
+from .weight_files import WeightFiles, fill_module, open_weights
+
+MAX_TOKENS = 512
+_CLASSES = {"umt5": "UMT5EncoderModel", "t5": "T5EncoderModel"}
+_EMBEDDED = "spiece_model"  # ComfyUI's name for a tokenizer inside a file
+_FOLDERS = ("tokenizer", "t5_tokenizer", "umt5_tokenizer")
+_IN_COMFYUI = Path("comfy") / "text_encoders" / "t5_tokenizer"
+
+
+class T5TextEncoder(TextEncoder):
+    """An encoder of T5's kind and its tokenizer.
+
+    Args:
+        module: transformers' encoder.
+        tokenize: prompt -> ids, ended by the end-of-sentence token.
+        padded: append zeros up to 512 tokens, as Wan wants it.
+        identity: for cache keys.
+    """
+
+    model_types = ("umt5", "t5")
+
+    def __init__(self, module: nn.Module, tokenize: Callable[[str], list[int]], padded: bool, identity: str) -> None:
+        self.module = module.eval().requires_grad_(False)
+        self.tokenize, self.padded, self.identity = tokenize, padded, identity
+
+    @torch.no_grad()
+    def encode(self, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
+        """{"text": [L, D]} a prompt, on the CPU. L is 512 with zeros at the end for umt5, the number of tokens for T5.
+
+        White space is reduced to single blanks; what goes beyond 512 tokens is cut off.
+        """
+        ids = [self._ids(prompt) for prompt in prompts]
+        longest = max(map(len, ids))
+        tokens = torch.tensor([own + [0] * (longest - len(own)) for own in ids], device=self.module.device)
+        mask = torch.tensor([[1] * len(own) + [0] * (longest - len(own)) for own in ids], device=self.module.device)
+        states = self.module(input_ids=tokens, attention_mask=mask).last_hidden_state.cpu()
+        texts = [state[: len(own)] for state, own in zip(states, ids, strict=True)]
+        if self.padded:
+            texts = [nn.functional.pad(text, (0, 0, 0, MAX_TOKENS - len(text))) for text in texts]
+        return [{"text": text.contiguous()} for text in texts]
+
+    def _ids(self, prompt: str) -> list[int]:
+        ids = self.tokenize(" ".join(prompt.split()))
+        return ids if len(ids) <= MAX_TOKENS else [*ids[: MAX_TOKENS - 1], ids[-1]]
+
+    # -- loading ---------------------------------------------------------------------------------------------------------
+    @classmethod
+    def from_folder(cls, path: Path, dtype: torch.dtype, device: torch.device | str) -> T5TextEncoder:
+        import transformers
+
+        folder = encoder_folder(path)
+        kind = folder_config(folder)["model_type"]
+        module = getattr(transformers, _CLASSES[kind]).from_pretrained(folder, dtype=dtype, local_files_only=True)
+        tokenize, _ = _folder_tokenizer(_tokenizer_beside(folder))
+        return cls(module.to(device), tokenize, kind == "umt5", cls.identity_of_folder(path, dtype))
+
+    @classmethod
+    def identity_of_folder(cls, path: Path, dtype: torch.dtype) -> str:
+        folder = encoder_folder(path)
+        _, tokens = _folder_tokenizer(_tokenizer_beside(folder))
+        return _identity(open_weights(folder, "model"), tokens, dtype)
+
+    @classmethod
+    def from_file(
+        cls, path: Path | str, dtype: torch.dtype, device: torch.device | str, tokenizer: Path | str | None = None
+    ) -> T5TextEncoder:
+        """From a ComfyUI file; its configuration is derived from the tensors' shapes.
+
+        Raises:
+            WeightsError: not such a file, or there is no tokenizer for it.
+        """
+        import transformers
+
+        files = open_weights(path)
+        kind, config = _described(files)
+        with torch.device("meta"):
+            module = getattr(transformers, _CLASSES[kind])(getattr(transformers, f"{kind.upper()}Config")(**config))
+        state = {
+            name: files.read("shared.weight" if name == "encoder.embed_tokens.weight" else name, dtype)
+            for name in module.state_dict()
+        }
+        fill_module(module, state, files.name)
+        tokenize, tokens = _file_tokenizer(files, kind, tokenizer)
+        return cls(module.to(device), tokenize, kind == "umt5", _identity(files, tokens, dtype))
+
+    @classmethod
+    def identity_of_file(cls, path: Path | str, dtype: torch.dtype, tokenizer: Path | str | None = None) -> str:
+        files = open_weights(path)
+        kind, _ = _described(files)
+        return _identity(files, _file_tokenizer(files, kind, tokenizer)[1], dtype)
+
+
+def _described(files: WeightFiles) -> tuple[str, dict]:
+    """(``umt5`` or ``t5``, transformers' configuration) of a file."""
+    shapes, first = files.shapes, "encoder.block.0.layer.0.SelfAttention"
+    if f"{first}.relative_attention_bias.weight" not in shapes or "shared.weight" not in shapes:
+        raise WeightsError(
+            f"{files.name} is not an encoder of T5's kind ({_what_it_is(shapes)}). As single files umt5 (Wan) and T5 "
+            "(LTX-Video) can be read; for HunyuanVideo give a diffusers folder with text_encoder, text_encoder_2, tokenizer "
+            "and tokenizer_2."
+        )
+    gated = "encoder.block.0.layer.1.DenseReluDense.wi_0.weight" in shapes
+    feed = "wi_0" if gated else "wi"
+    buckets, heads = shapes[f"{first}.relative_attention_bias.weight"]
+    layers = 0
+    while f"encoder.block.{layers}.layer.0.SelfAttention.q.weight" in shapes:
+        layers += 1
+    vocabulary, width = shapes["shared.weight"]
+    config = {
+        "vocab_size": vocabulary, "d_model": width, "num_layers": layers, "num_heads": heads,
+        "d_kv": shapes[f"{first}.q.weight"][0] // heads,
+        "d_ff": shapes[f"encoder.block.0.layer.1.DenseReluDense.{feed}.weight"][0],
+        "feed_forward_proj": "gated-gelu" if gated else "relu",
+        "relative_attention_num_buckets": buckets, "layer_norm_epsilon": 1e-6, "dropout_rate": 0.0,
+    }  # fmt: skip
+    # umt5 has a position bias in every layer, T5 shares the first layer's.
+    every = layers > 1 and "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight" in shapes
+    return "umt5" if every else "t5", config
+
+
+def _what_it_is(shapes: dict[str, tuple[int, ...]]) -> str:
+    if any(name.startswith(("model.layers.", "layers.")) for name in shapes):
+        return "it looks like a LLaMA"
+    if any(name.startswith(("text_model.", "transformer.text_model.")) for name in shapes):
+        return "it looks like CLIP"
+    return f"its first tensors are {', '.join(list(shapes)[:3]) or 'none'}"
+
+
+def _file_tokenizer(
+    files: WeightFiles, kind: str, folder: Path | str | None
+) -> tuple[Callable[[str], list[int]], bytes]:
+    """(tokenizer, the bytes that determine it) of a file: its own, the given folder's, or one found near it."""
+    if folder is None and _EMBEDDED in files.shapes:
+        from .sentencepiece_model import sentencepiece_tokenizer
+
+        content = bytes(files.read(_EMBEDDED).to(torch.uint8).numpy())
+        return _ids_of(sentencepiece_tokenizer(content, files.name)), content
+    places = [Path(folder)] if folder else _places_near(files.paths[0], kind)
+    for place in places:
+        if (place / "tokenizer.json").is_file() or (place / "spiece.model").is_file():
+            return _folder_tokenizer(place)
+    raise WeightsError(
+        f"{files.name} carries no tokenizer, and there is none in {', '.join(map(str, places))}. Put tokenizer.json or "
+        f"spiece.model of this encoder into {places[0]} (for T5-XXL ComfyUI has it in {_IN_COMFYUI})."
+    )
+
+
+def _places_near(file: Path, kind: str) -> list[Path]:
+    near = [file.with_suffix(""), *(file.parent / name for name in _FOLDERS)]
+    if kind == "t5":
+        near += [parent / _IN_COMFYUI for parent in file.absolute().parents if (parent / _IN_COMFYUI).is_dir()]
+    return near
+
+
+def _tokenizer_beside(folder: Path) -> Path:
+    """The tokenizer folder of a pipeline's text encoder."""
+    for place in (folder.parent / "tokenizer", folder):
+        if (place / "tokenizer.json").is_file() or (place / "spiece.model").is_file():
+            return place
+    raise WeightsError(
+        f"{folder.parent} has no tokenizer: neither tokenizer.json nor spiece.model is in {folder.parent / 'tokenizer'}."
+    )
+
+
+def _folder_tokenizer(folder: Path) -> tuple[Callable[[str], list[int]], bytes]:
+    from tokenizers import Tokenizer
+
+    from .sentencepiece_model import sentencepiece_tokenizer
+
+    if (folder / "tokenizer.json").is_file():
+        content = (folder / "tokenizer.json").read_bytes()
+        try:
+            tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+        except Exception as error:  # tokenizers raises nothing more specific
+            raise WeightsError(f"{folder / 'tokenizer.json'} cannot be read ({error}).") from error
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+    else:
+        content = (folder / "spiece.model").read_bytes()
+        tokenizer = sentencepiece_tokenizer(content, str(folder / "spiece.model"))
+    return _ids_of(tokenizer), content
+
+
+def _ids_of(tokenizer) -> Callable[[str], list[int]]:
+    return lambda prompt: tokenizer.encode(prompt).ids
+
+
+def _identity(files: WeightFiles, tokenizer: bytes, dtype: torch.dtype) -> str:
+    tokens = hashlib.sha256(tokenizer).hexdigest()[:8]
+    return f"t5-{files.identity()}-{tokens}-{MAX_TOKENS}-{str(dtype).removeprefix('torch.')}"

@@ -1,0 +1,15 @@
+"""Small clips of coarse noise."""
+
+import numpy as np
+
+from videoalign.training.latent_cache import Bucket
+from videoalign.training.micro_world.video_file import write_video
+
+BUCKET = Bucket(32, 32, 5, 8)
+PROMPTS = ("one red circle moves up over a plain grey ground", "two blue squares move left over a plain black ground")
+
+
+def write_clip(path, seed=0, width=32, height=32, frames=6, fps=8):
+    coarse = np.random.default_rng(seed).integers(0, 256, (frames, height // 8, width // 8, 3), dtype=np.uint8)
+    write_video(path, coarse.repeat(8, axis=1).repeat(8, axis=2), fps)
+    return path

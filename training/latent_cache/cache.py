@@ -1,0 +1,134 @@
+"""Reading a latent cache, and the files that it consists of.
+
+    FOLDER/latents/KEY.safetensors    "latents" [C, T, H, W] float16; metadata: latent_format, bucket, clip
+    FOLDER/captions/KEY.safetensors   the tensors of a conditioning; zeros at a text's end are left out (metadata: length)
+
+KEY is a digest of everything that an entry depends on, so that an entry for other clips, sizes or weights is never found.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...backbones.errors import WeightsError
+from ...backbones.weight_files import WeightFiles
+from ...reward.atomic_file import replacing
+from ...reward.errors import VideoAlignError
+
+VERSION = "1"  # changes when clips or captions are prepared in another way
+
+
+class LatentCache:
+    """Latents and conditionings of the clips and prompts that it was built for; cheap to hold, to copy and to pickle.
+
+    Attributes:
+        folder: where the entries are.
+        latent_format: name of the latent space.
+    """
+
+    def __init__(
+        self, folder: Path, clips: Mapping[Path, str], captions: Mapping[str, str], latent_format: str
+    ) -> None:
+        self.folder, self.latent_format = folder, latent_format
+        self._clips, self._captions = dict(clips), dict(captions)
+
+    def latents(self, clip: Path | str) -> Tensor:
+        """[C, T, H, W] float32 normalised latents of a clip, by its path.
+
+        Raises:
+            VideoAlignError: the cache was not built for this clip, or the entry is gone.
+        """
+        key = self._clips.get(Path(clip).absolute())
+        if key is None:
+            raise VideoAlignError(f"{clip} is not in the latent cache {self.folder}; build the cache with it.")
+        return read_entry(latents_file(self.folder, key))[0]["latents"].float()
+
+    def conditioning(self, prompt: str) -> dict[str, Tensor]:
+        """The unbatched conditioning of a prompt, as its text encoder gave it.
+
+        Raises:
+            VideoAlignError: the cache was not built for this prompt, or the entry is gone.
+        """
+        key = self._captions.get(prompt)
+        if key is None:
+            raise VideoAlignError(
+                f"The prompt {prompt!r} is not in the latent cache {self.folder}; build the cache with it."
+            )
+        tensors, metadata = read_entry(caption_file(self.folder, key))
+        missing = int(metadata["length"]) - len(tensors["text"])
+        tensors["text"] = torch.nn.functional.pad(tensors["text"], (0, 0, 0, missing))
+        return tensors
+
+    def __contains__(self, clip: Path | str) -> bool:
+        return Path(clip).absolute() in self._clips
+
+
+def latents_file(folder: Path, key: str) -> Path:
+    return folder / "latents" / f"{key}.safetensors"
+
+
+def caption_file(folder: Path, key: str) -> Path:
+    return folder / "captions" / f"{key}.safetensors"
+
+
+def entry_key(*parts: object) -> str:
+    """32 hexadecimal digits of everything that an entry depends on."""
+    return hashlib.sha256("\n".join([VERSION, *map(str, parts)]).encode()).hexdigest()[:32]
+
+
+def is_whole(path: Path) -> bool:
+    """Whether an entry is there and as long as its header says; its tensors are not read."""
+    try:
+        WeightFiles([path])
+    except WeightsError:
+        return False
+    return True
+
+
+def read_entry(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """Tensors and metadata of an entry.
+
+    Raises:
+        VideoAlignError: it is gone or damaged.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="pt") as entry:
+            return {name: entry.get_tensor(name) for name in entry.keys()}, entry.metadata()  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise VideoAlignError(
+            f"The cache entry {path} cannot be read ({error}). Run the same command again: what is missing is encoded anew."
+        ) from error
+
+
+def write_latents(folder: Path, key: str, latents: Tensor, latent_format: str, bucket: object, clip: Path) -> None:
+    """Write an entry whole or not at all."""
+    metadata = {"latent_format": latent_format, "bucket": str(bucket), "clip": str(clip)}
+    _write(latents_file(folder, key), {"latents": latents.half()}, metadata)
+
+
+def write_caption(folder: Path, key: str, conditioning: Mapping[str, Tensor], prompt: str) -> None:
+    """Write an entry whole or not at all. Values are kept exactly."""
+    text = conditioning["text"]
+    used = text.abs().amax(1).nonzero()
+    kept = text[: int(used[-1]) + 1 if len(used) else 0]
+    _write(caption_file(folder, key), {**conditioning, "text": kept}, {"length": str(len(text)), "prompt": prompt})
+
+
+def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
+    from safetensors.torch import save_file
+
+    try:
+        with replacing(path) as temporary:
+            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
+    except OSError as error:
+        raise VideoAlignError(
+            f"The cache entry {path} cannot be written ({error}). Free some space and run the same command again; "
+            "what is encoded is kept."
+        ) from error

@@ -1,0 +1,98 @@
+"""Clips as the VAE takes them, and what they are before that."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from ...reward.atomic_file import replacing
+from ...reward.errors import ClipError
+from ...reward.frame_pixels import resize_frames
+from ...reward.video_decoding import decode_frames
+from .buckets import Bucket, ClipShape
+
+
+@dataclass(frozen=True)
+class ClipFacts:
+    """A clip's content digest and shape."""
+
+    digest: str
+    shape: ClipShape
+
+
+class KnownClips:
+    """Facts about clips, kept in a file so that an unchanged clip (same size and time of change) is not read again."""
+
+    def __init__(self, path: Path):
+        self.path, self._changed = path, False
+        try:
+            self._known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # none yet, or cut off by a power failure: only time is lost
+            self._known = {}
+
+    def facts(self, clip: Path) -> ClipFacts:
+        """Read a clip's first frame and all its bytes, unless it is known.
+
+        Raises:
+            ClipError: it cannot be read.
+        """
+        clip = clip.absolute()
+        try:
+            state = clip.stat()
+        except OSError as error:
+            raise ClipError(f"{clip} cannot be read ({error.strerror}). Check the path.") from None
+        stamp, entry = [state.st_size, state.st_mtime_ns], self._known.get(str(clip))
+        if not entry or entry["stamp"] != stamp:
+            first = decode_frames(clip, lambda _total, _rate: [0])
+            height, width = first.frames.shape[1:3]
+            with open(clip, "rb") as file:
+                digest = _digest(file)
+            shape = ClipShape(width, height, first.total_frames, first.fps)
+            entry = {"stamp": stamp, "digest": digest, "shape": asdict(shape)}
+            self._known[str(clip)], self._changed = entry, True
+        return ClipFacts(entry["digest"], ClipShape(**entry["shape"]))
+
+    def save(self) -> None:
+        """Write what was learnt."""
+        if self._changed:
+            with replacing(self.path) as temporary:
+                temporary.write_text(json.dumps(self._known), encoding="utf-8")
+            self._changed = False
+
+
+def _digest(file) -> str:
+    digest = hashlib.sha256()
+    while piece := file.read(1 << 20):
+        digest.update(piece)
+    return digest.hexdigest()
+
+
+def read_clip(path: Path, bucket: Bucket, fps: float | None = None) -> Tensor:
+    """[3, T, H, W] float32 RGB in -1..1: frames at the bucket's rate, scaled to cover its size, the middle cut out.
+
+    Args:
+        fps: the clip's frame rate, where its container is wrong.
+
+    Raises:
+        ClipError: it cannot be decoded, or is too short.
+    """
+
+    def choose(total: int, rate: float) -> list[int]:
+        indices = bucket.indices(rate)
+        if indices[-1] >= total:
+            raise ClipError(f"{path} has {total} frames; {bucket} needs {indices[-1] + 1} at {rate:g} frames a second.")
+        return indices
+
+    frames = torch.from_numpy(decode_frames(path, choose, fps).frames).permute(0, 3, 1, 2)
+    height, width = frames.shape[2:]
+    scale = max(bucket.height / height, bucket.width / width)
+    size = max(bucket.height, round(height * scale)), max(bucket.width, round(width * scale))
+    resized = frames.float() if size == (height, width) else resize_frames(frames, size)
+    top, left = (size[0] - bucket.height) // 2, (size[1] - bucket.width) // 2
+    cut = resized[:, :, top : top + bucket.height, left : left + bucket.width]
+    return cut.permute(1, 0, 2, 3) / 127.5 - 1

@@ -1,0 +1,74 @@
+"""The VAE and the text encoder of a cache: loaded when something has to be encoded, dropped afterwards."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ...backbones.text import load_text_encoder, text_identity
+from ...backbones.vae import VAE, load_vae, vae_identity
+
+
+class Encoders:
+    """What encodes clips and captions, or the files it is loaded from.
+
+    Args:
+        vae: a ComfyUI file, a diffusers folder, or a loaded VAE.
+        text_encoder: likewise, or "micro".
+        device: where files are loaded to.
+        dtype: of their arithmetic; the VAE's is float32 unless ``vae_dtype`` says otherwise.
+        tiling: the VAE cuts big clips into tiles.
+    """
+
+    def __init__(
+        self,
+        vae: VAE | Path | str,
+        text_encoder: Any,
+        device: torch.device | str = "cpu",
+        dtype: torch.dtype | None = None,
+        vae_dtype: torch.dtype = torch.float32,
+        tiling: bool = False,
+    ) -> None:
+        self._vae, self._text_encoder = vae, text_encoder
+        self._loaded_vae = vae if isinstance(vae, VAE) else None
+        self._loaded_text_encoder = text_encoder if hasattr(text_encoder, "encode") else None
+        self.device, self.dtype, self.vae_dtype, self.tiling = device, dtype, vae_dtype, tiling
+
+    @property
+    def vae_identity(self) -> str:
+        """For keys; does not load the weights."""
+        if self._loaded_vae is not None:
+            return self._loaded_vae.identity
+        return vae_identity(self._vae, self.vae_dtype, self.tiling)
+
+    @property
+    def text_identity(self) -> str:
+        """For keys; does not load the weights."""
+        if self._loaded_text_encoder is not None:
+            return self._loaded_text_encoder.identity
+        return text_identity(self._text_encoder, self.dtype)
+
+    @property
+    def vae(self) -> VAE:
+        """The VAE, loaded on first use."""
+        if self._loaded_vae is None:
+            self._loaded_vae = load_vae(self._vae, self.vae_dtype, self.device, self.tiling)
+        return self._loaded_vae
+
+    @property
+    def text_encoder(self) -> Any:
+        """The text encoder, loaded on first use."""
+        if self._loaded_text_encoder is None:
+            self._loaded_text_encoder = load_text_encoder(self._text_encoder, self.dtype, self.device)
+        return self._loaded_text_encoder
+
+    def release(self) -> None:
+        """Forget what was loaded from files; the next use loads it again."""
+        self._loaded_vae = self._vae if isinstance(self._vae, VAE) else None
+        self._loaded_text_encoder = self._text_encoder if hasattr(self._text_encoder, "encode") else None
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
