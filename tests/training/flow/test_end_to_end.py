@@ -1,0 +1,166 @@
+"""From MP4 files and a preference file to a LoRA: real clips, VAE, text encoder, network files and command line; tiny."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from tiny_vaes import tiny_wan21
+from tiny_wan import CONFIG
+
+from videoalign.backbones.loading import build_backbone
+from videoalign.training.cli import main
+from videoalign.training.loop.state_files import newest_state
+from videoalign.training.micro_world import write_dataset
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with data/ (six pairs of micro clips), vae.safetensors in ComfyUI's names and model/ (a diffusers folder)."""
+    folder = tmp_path_factory.mktemp("world")
+    write_dataset(folder / "data", 6, seed=5)
+    save_file({name: value.contiguous() for name, value in tiny_wan21().original_state_dict().items()}, folder / "vae.safetensors")
+    torch.manual_seed(0)
+    build_backbone("wan", CONFIG | {"text_dim": 4096}).module.save_pretrained(folder / "model")
+    return folder
+
+
+@pytest.fixture
+def arguments(world, tmp_path):
+    """The command line of a run of four steps; further options are appended."""
+
+    def build(*more, method="dpo", output="run", cache=None):
+        return [
+            "train", method, "--output", str(tmp_path / output), "--max-steps", "4", "--batch-size", "2", "--save-every", "1",
+            "--eval-every", "2", "--log-every", "1", "--precision", "float32", "--no-tensorboard",
+            "--data.train", str(world / "data" / "pairs.jsonl"), "--data.eval-share", "0.34", "--data.cache", str(cache or world / "cache"),
+            "--data.width", "64", "--data.height", "64", "--data.frames", "17", "--data.fps", "8",
+            "--model.transformer", str(world / "model"), "--model.vae", str(world / "vae.safetensors"), "--model.text-encoder", "micro",
+            "--lora.rank", "4", "--lora.alpha", "8", "--lora.dtype", "float32", "--optimizer.learning-rate", "1e-3",
+            "--memory.base-dtype", "float32", "--evaluation.levels", "2", *more,
+        ]  # fmt: skip
+
+    return build
+
+
+def call(arguments):
+    try:
+        return main(arguments)
+    except SystemExit as stopped:
+        return stopped.code
+
+
+def test_the_command_makes_a_lora_with_comfyuis_keys_and_what_is_known_about_the_run(arguments, tmp_path, capsys):
+    assert call(arguments()) == 0, capsys.readouterr().err
+    file = tmp_path / "run" / "lora.safetensors"
+    tensors = load_file(file)
+    assert {name.split(".")[0] for name in tensors} == {"diffusion_model"}
+    assert len(tensors) == 2 * 8 * 3  # two blocks, q k v o of two attentions; A, B, alpha
+    assert all(value == 8 for name, value in tensors.items() if name.endswith("alpha"))
+    assert any(value.any() for name, value in tensors.items() if "lora_B" in name)
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    assert metadata["videoalign.method"] == "dpo"
+    assert json.loads(metadata["videoalign.beta"]) == 500
+    assert metadata["videoalign.reduction"] == "mean"
+    assert metadata["videoalign.data_hash"]
+    assert "<svg" in (tmp_path / "run" / "curves.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(("method", "more"), [("sft", ()), ("rwr", ("--data.prefer", "weighted", "--rwr.temperature", "0.5"))])
+def test_the_other_methods_do_too(method, more, arguments, tmp_path, capsys):
+    assert call(arguments(*more, method=method)) == 0, capsys.readouterr().err
+    with safe_open(tmp_path / "run" / "lora.safetensors", framework="pt") as opened:
+        assert opened.metadata()["videoalign.method"] == method
+
+
+def test_an_expert_trains_on_its_own_noise_levels_and_names_its_lora(arguments, tmp_path, capsys):
+    assert call(arguments("--model.expert", "high_noise", "--max-steps", "2")) == 0, capsys.readouterr().err
+    with safe_open(tmp_path / "run" / "lora_high_noise.safetensors", framework="pt") as opened:
+        assert json.loads(opened.metadata()["videoalign.sigma_range"]) == [0.875, 1.0]
+    lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
+    levels = {name.partition("/")[2] for line in lines for name in line if name.startswith("margin/")}
+    assert levels == {"0.8-1"}
+
+
+def test_a_lora_can_be_gone_on_from(arguments, tmp_path, capsys):
+    assert call(arguments("--max-steps", "2")) == 0, capsys.readouterr().err
+    first = load_file(tmp_path / "run" / "lora.safetensors")
+    more = ["--lora.start", str(tmp_path / "run" / "lora.safetensors"), "--max-steps", "1", "--optimizer.learning-rate", "1e-9"]
+    assert call(arguments(*more, output="second")) == 0, capsys.readouterr().err
+    second = load_file(tmp_path / "second" / "lora.safetensors")
+    assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
+
+
+def test_previews_are_made_at_the_start_and_at_the_end(arguments, tmp_path, capsys):
+    prompt = "one red circle moves left over a plain grey ground"
+    more = ["--preview.prompts", prompt, "--preview.steps", "2", "--preview.guidance", "2", "--max-steps", "2"]
+    assert call(arguments(*more)) == 0, capsys.readouterr().err
+    from videoalign.training.micro_world import read_video
+
+    clips = sorted((tmp_path / "run" / "previews").glob("step-*/0.mp4"))
+    assert [clip.parent.name for clip in clips] == ["step-00000000", "step-00000002"]
+    frames, fps = read_video(clips[0])
+    assert (frames.shape, fps) == ((17, 64, 64, 3), 8.0)
+
+
+def test_a_truncated_video_is_named_by_its_row(arguments, world, tmp_path, capsys):
+    import shutil
+
+    shutil.copytree(world / "data", tmp_path / "broken")
+    row = json.loads((tmp_path / "broken" / "pairs.jsonl").read_text().splitlines()[2])
+    victim = tmp_path / "broken" / row["rejected"]
+    victim.write_bytes(victim.read_bytes()[:300])
+    broken = [word.replace(str(world / "data"), str(tmp_path / "broken")) for word in arguments()]
+    assert call(broken) == 1
+    assert "row 3" in capsys.readouterr().err
+
+
+def killed_run(arguments, tmp_path, kills, seed):
+    """A run that is killed at random moments and started again until it is done; returns its last state."""
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "videoalign.training.cli", *arguments(output="killed")]
+    chance, done = random.Random(seed), 0
+    while done < kills:
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
+        folder, start = tmp_path / "killed" / "checkpoints", time.time()
+        while process.poll() is None and time.time() - start < 300 and not folder.exists():
+            time.sleep(0.05)
+        time.sleep(chance.uniform(0, 1.5))
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        done += 1
+    subprocess.run(command, check=True, env=environment, capture_output=True)
+    return newest_state(tmp_path / "killed" / "checkpoints")["weights"]
+
+
+@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones_bit_for_bit(kills, arguments, tmp_path):
+    assert call(arguments(output="whole")) == 0
+    expected = newest_state(tmp_path / "whole" / "checkpoints")["weights"]
+    found = killed_run(arguments, tmp_path, kills, seed=kills)
+    assert set(found) == set(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    files = [load_file(tmp_path / name / "lora.safetensors") for name in ("whole", "killed")]
+    assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
+
+
+def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arguments, tmp_path):
+    from videoalign.training.flow.log_file import read_log
+
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(random.randint(20000, 40000))]
+    launch += ["-m", "videoalign.training.cli", *arguments(output="two")]
+    subprocess.run(launch, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}, capture_output=True)
+    assert call(arguments(output="one")) == 0
+    one, two = (read_log(tmp_path / name / "log.jsonl") for name in ("one", "two"))
+    assert [line["step"] for line in one] == [line["step"] for line in two]
+    for ours, theirs in zip(one, two, strict=True):
+        for name in ("loss", "margin", "winner_error", "accuracy"):
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-5), (ours["step"], name)
