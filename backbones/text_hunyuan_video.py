@@ -30,15 +30,17 @@ INSTRUCTION = TEMPLATE[: TEMPLATE.index("{}")]
 
 
 class HunyuanVideoTextEncoder(TextEncoder):
-    """LLaMA and CLIP with their tokenizers (transformers')."""
+    """LLaMA and CLIP with their tokenizers (transformers').
+
+    Attributes:
+        crop: tokens of the instruction, 95 with the released tokenizer.
+    """
 
     model_types = ("llama", "llava")
 
     def __init__(self, llama: nn.Module, clip: nn.Module, tokenizer, clip_tokenizer, identity: str) -> None:
         self.llama, self.clip = (module.eval().requires_grad_(False) for module in (llama, clip))
         self.tokenizer, self.clip_tokenizer, self.identity = tokenizer, clip_tokenizer, identity
-        # 95 tokens with the released tokenizer. Its last line break may merge with what follows, so the prompt's own
-        # tokens are counted from a tokenized instruction, as diffusers does.
         self.crop = len(tokenizer(INSTRUCTION)["input_ids"])
 
     @torch.no_grad()
@@ -47,6 +49,7 @@ class HunyuanVideoTextEncoder(TextEncoder):
         return [self._encode(prompt) for prompt in prompts]
 
     def _encode(self, prompt: str) -> dict[str, Tensor]:
+        prompt = prompt.strip()  # a leading line break would merge with the instruction's last token
         # One by one and unpadded: what an attention mask gives in a padded batch, without depending on the batch.
         ids = self.tokenizer(TEMPLATE.format(prompt), truncation=True, max_length=MAX_TOKENS + self.crop)["input_ids"]
         tokens = torch.tensor([ids], device=self.llama.device)

@@ -1,0 +1,169 @@
+"""Text encoders: files and folders, tokenizers, templates, errors."""
+
+import json
+
+import pytest
+import torch
+from safetensors.torch import save_file
+from tiny_text import comfyui_state, sentencepiece_file, tiny_t5
+
+from videoalign.backbones.errors import WeightsError
+from videoalign.backbones.micro_text import MicroTextEncoder
+from videoalign.backbones.sentencepiece_model import sentencepiece_tokenizer
+from videoalign.backbones.text import load_text_encoder, text_identity
+
+PROMPTS = ["a cat walks over the red hill.", "", "two dogs"]
+
+
+@pytest.fixture(params=["umt5", "t5"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def file(kind, tmp_path):
+    path = tmp_path / f"{kind}.safetensors"
+    save_file(comfyui_state(tiny_t5(kind), sentencepiece_file()), path)
+    return path
+
+
+def expected_states(kind, prompt):
+    """transformers' own encoder on the ids of one prompt, without padding."""
+    ids = sentencepiece_tokenizer(sentencepiece_file(), "test").encode(prompt).ids
+    with torch.no_grad():
+        return tiny_t5(kind)(input_ids=torch.tensor([ids])).last_hidden_state[0]
+
+
+def test_a_comfyui_file_gives_transformers_states_whatever_the_batch(kind, file):
+    encoder = load_text_encoder(file, torch.float32)
+    for prompt, conditioning in zip(PROMPTS, encoder.encode(PROMPTS), strict=True):
+        expected = expected_states(kind, prompt)
+        text = conditioning["text"]
+        assert text.shape == ((512, 32) if kind == "umt5" else expected.shape)
+        assert torch.allclose(text[: len(expected)], expected, atol=1e-5)
+        assert not text[len(expected) :].any()
+        assert "text_mask" not in conditioning
+
+
+def test_a_diffusers_folder_gives_the_same(kind, file, tmp_path):
+    pipeline = tmp_path / "pipeline"
+    tiny_t5(kind).save_pretrained(pipeline / "text_encoder")
+    (pipeline / "tokenizer").mkdir()
+    (pipeline / "tokenizer" / "spiece.model").write_bytes(sentencepiece_file())
+    expected = load_text_encoder(file, torch.float32).encode(PROMPTS)
+    for path in (pipeline, pipeline / "text_encoder"):
+        for ours, theirs in zip(load_text_encoder(path, torch.float32).encode(PROMPTS), expected, strict=True):
+            assert torch.allclose(ours["text"], theirs["text"], atol=1e-6)
+
+
+def test_a_tokenizer_json_gives_the_same_ids_as_the_embedded_model(kind, file, tmp_path):
+    tokenizer = sentencepiece_tokenizer(sentencepiece_file(), "test")
+    tokenizer.enable_truncation(3)  # as saved by others; ours decides itself
+    (tmp_path / "tokens").mkdir()
+    tokenizer.save(str(tmp_path / "tokens" / "tokenizer.json"))
+    ours, theirs = load_text_encoder(file), load_text_encoder(file, tokenizer=tmp_path / "tokens")
+    for prompt in PROMPTS:
+        assert ours.tokenize(prompt) == theirs.tokenize(prompt)
+
+
+def test_white_space_does_not_matter_and_long_prompts_keep_their_end_token(file):
+    encoder = load_text_encoder(file, torch.float32)
+    assert torch.equal(encoder.encode([" a \n cat "])[0]["text"], encoder.encode(["a cat"])[0]["text"])
+    ids = encoder._ids("cat " * 600)
+    assert len(ids) == 512 and ids[-1] == 1 and ids[-2] != 1
+    assert encoder.encode(["cat " * 600])[0]["text"].shape == (512, 32)
+
+
+@pytest.mark.parametrize("form", ["legacy", "comfy_quant", "plain"])
+def test_fp8_files_are_read(form, kind, file, tmp_path):
+    state = comfyui_state(tiny_t5(kind), sentencepiece_file())
+    note = torch.tensor(list(json.dumps({"format": "float8_e4m3fn"}).encode()), dtype=torch.uint8)
+    fp8 = {"scaled_fp8": torch.zeros(0, dtype=torch.float8_e4m3fn)} if form == "legacy" else {}
+    for name, tensor in state.items():
+        if tensor.ndim != 2 or "bias" in name or "shared" in name:
+            fp8[name] = tensor
+            continue
+        scale = tensor.abs().max() / 448 if form != "plain" else torch.tensor(1.0)
+        fp8[name] = (tensor / scale).to(torch.float8_e4m3fn)
+        module = name.removesuffix(".weight")
+        if form == "legacy":
+            fp8[f"{module}.scale_weight"] = scale
+        elif form == "comfy_quant":
+            fp8[f"{module}.weight_scale"], fp8[f"{module}.comfy_quant"] = scale, note.clone()
+    save_file(fp8, tmp_path / "fp8.safetensors")
+    exact = load_text_encoder(file, torch.float32).encode(PROMPTS)
+    for ours, theirs in zip(
+        load_text_encoder(tmp_path / "fp8.safetensors", torch.float32).encode(PROMPTS), exact, strict=True
+    ):
+        error = (ours["text"] - theirs["text"]).norm() / theirs["text"].norm()
+        assert 0 < error < 0.1
+
+
+def test_the_identity_follows_weights_tokenizer_and_precision(kind, file, tmp_path):
+    identity = text_identity(file, torch.float32)
+    assert load_text_encoder(file, torch.float32).identity == identity
+    state = comfyui_state(tiny_t5(kind), sentencepiece_file())
+    state["shared.weight"][0, 0] += 1
+    save_file(state, tmp_path / "changed.safetensors")
+    save_file(comfyui_state(tiny_t5(kind), sentencepiece_file(byte_fallback=True)), tmp_path / "tokens.safetensors")
+    others = [
+        text_identity(tmp_path / "changed.safetensors", torch.float32),
+        text_identity(tmp_path / "tokens.safetensors", torch.float32),
+        text_identity(file, torch.bfloat16),
+    ]
+    assert len({identity, *others}) == 4
+    assert text_identity("micro") == load_text_encoder("micro").identity == MicroTextEncoder.identity
+
+
+def test_unknown_characters_become_bytes_where_the_model_has_them():
+    plain = sentencepiece_tokenizer(sentencepiece_file(), "test")
+    assert plain.encode("ö").ids == [plain.token_to_id("▁"), 2, 1]
+    bytewise = sentencepiece_tokenizer(sentencepiece_file(byte_fallback=True), "test")
+    expected = [bytewise.token_to_id(f"<0x{value:02X}>") for value in "ö".encode()]
+    assert bytewise.encode("ö").ids == [bytewise.token_to_id("▁"), *expected, 1]
+
+
+def test_a_file_without_tokenizer_finds_one_beside_it_or_says_where_to_put_it(tmp_path):
+    path = tmp_path / "t5xxl.safetensors"
+    save_file(comfyui_state(tiny_t5("t5")), path)
+    with pytest.raises(WeightsError, match=r"carries no tokenizer.*tokenizer\.json or spiece\.model.*t5xxl"):
+        load_text_encoder(path)
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "spiece.model").write_bytes(sentencepiece_file())
+    assert load_text_encoder(path, torch.float32).encode(["a cat"])[0]["text"].shape == (3, 32)
+
+
+def test_comfyuis_own_t5_tokenizer_is_found_from_its_models_folder(tmp_path):
+    models, tokens = tmp_path / "models" / "text_encoders", tmp_path / "comfy" / "text_encoders" / "t5_tokenizer"
+    models.mkdir(parents=True)
+    tokens.mkdir(parents=True)
+    save_file(comfyui_state(tiny_t5("t5")), models / "t5xxl_fp16.safetensors")
+    sentencepiece_tokenizer(sentencepiece_file(), "test").save(str(tokens / "tokenizer.json"))
+    assert load_text_encoder(models / "t5xxl_fp16.safetensors").encode([""])[0]["text"].dtype == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("tensors", "reason"),
+    [
+        (["model.layers.0.self_attn.q_proj.weight"], "looks like a LLaMA.*text_encoder_2"),
+        (["text_model.encoder.layers.0.mlp.fc1.weight"], "looks like CLIP"),
+        (["blocks.0.weight"], "its first tensors are blocks"),
+    ],
+)
+def test_single_files_that_cannot_be_supported_say_what_to_give(tmp_path, tensors, reason):
+    save_file({name: torch.zeros(2, 2) for name in tensors}, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match=reason):
+        load_text_encoder(tmp_path / "other.safetensors")
+
+
+def test_damaged_tokenizers_and_folders_are_named(tmp_path):
+    state = comfyui_state(tiny_t5("umt5"), sentencepiece_file()[:-10])
+    save_file(state, tmp_path / "damaged.safetensors")
+    with pytest.raises(WeightsError, match=r"damaged\.safetensors: its tokenizer is damaged"):
+        load_text_encoder(tmp_path / "damaged.safetensors")
+    with pytest.raises(WeightsError, match=r"has no text_encoder/config\.json"):
+        load_text_encoder(tmp_path)
+    (tmp_path / "text_encoder").mkdir()
+    (tmp_path / "text_encoder" / "config.json").write_text('{"model_type": "bert"}')
+    with pytest.raises(WeightsError, match="of type 'bert'; supported are umt5"):
+        load_text_encoder(tmp_path)

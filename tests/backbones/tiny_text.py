@@ -1,0 +1,66 @@
+"""Tiny text encoders and tokenizers with random weights, for tests."""
+
+import struct
+
+import torch
+
+WORDS = ("a", "cat", "walks", "over", "the", "red", "hill", "and", "sees", "two", "dogs", ".")
+
+
+def sentencepiece_file(byte_fallback: bool = False) -> bytes:
+    """A unigram SentencePiece model: <pad>, </s>, <unk>, words, letters, and the 256 bytes if asked for."""
+    pieces = [("<pad>", 0.0, 3), ("</s>", 0.0, 3), ("<unk>", 0.0, 2)]
+    pieces += [("▁" + word, -2.0 - 0.1 * number, 1) for number, word in enumerate(WORDS)]
+    pieces += [(letter, -6.0 - 0.01 * number, 1) for number, letter in enumerate("▁abcdefghijklmnopqrstuvwxyz.,'")]
+    if byte_fallback:
+        pieces += [(f"<0x{value:02X}>", -9.0, 6) for value in range(256)]
+    message = b"".join(
+        field(1, field(1, piece.encode()) + field(2, score) + field(3, kind)) for piece, score, kind in pieces
+    )
+    trainer = field(3, 1) + field(40, 2) + field(41, 0) + field(42, 1) + field(43, 0)
+    if byte_fallback:
+        trainer += field(35, 1)
+    return message + field(2, trainer) + field(3, field(1, b"identity") + field(3, 1) + field(4, 1) + field(5, 1))
+
+
+def field(number: int, value: int | float | bytes) -> bytes:
+    """One field of a protocol buffer."""
+    if isinstance(value, float):
+        return varint(number << 3 | 5) + struct.pack("<f", value)
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    return varint(number << 3 | 2) + varint(len(value)) + value
+
+
+def varint(value: int) -> bytes:
+    result = b""
+    while value > 127:
+        result, value = result + bytes([value & 127 | 128]), value >> 7
+    return result + bytes([value])
+
+
+SIZES = {
+    "vocab_size": 320, "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "dropout_rate": 0.0,
+    "feed_forward_proj": "gated-gelu", "relative_attention_num_buckets": 32,
+}  # fmt: skip
+
+
+def tiny_t5(kind: str):
+    """transformers' UMT5EncoderModel ("umt5") or T5EncoderModel ("t5")."""
+    import transformers
+
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind.upper()}Config")(**SIZES)
+    module = getattr(transformers, f"{kind.upper()}EncoderModel")(config).eval()
+    with torch.no_grad():
+        for name, parameter in module.named_parameters():
+            parameter.copy_(torch.randn(parameter.shape) * (0.1 if parameter.ndim == 2 else 0.3) + ("norm" in name))
+    return module
+
+
+def comfyui_state(module, spiece: bytes | None = None) -> dict[str, torch.Tensor]:
+    """The tensors of a ComfyUI file of this encoder."""
+    state = {name: tensor.clone() for name, tensor in module.state_dict().items() if "embed_tokens" not in name}
+    if spiece is not None:
+        state["spiece_model"] = torch.tensor(list(spiece), dtype=torch.uint8)
+    return state
