@@ -83,6 +83,6 @@ async def _clip(request):
         return _session(asked).clip(asked.get("pair", ""), asked.get("side", ""))
 
     try:
-        return web.FileResponse(await asyncio.to_thread(find), headers={"Cache-Control": "no-store"})
+        return web.FileResponse(await asyncio.to_thread(find), headers={"Cache-Control": "private, max-age=600"})
     except (ValueError, OSError) as error:
         return web.json_response({"error": str(error)}, status=400)

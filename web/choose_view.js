@@ -31,7 +31,7 @@ const AGAIN = 2000; // ms between attempts to reach a server that does not answe
  *   refresh: ask what there is to choose, when it may have changed.
  */
 export function chooseView(server) {
-  const clips = twoClips();
+  const screen = element("div", "");
   const prompt = element("div", "videoalign-prompt");
   const progress = element("div", "videoalign-progress");
   const bar = element("div", "videoalign-meter", element("span", ""));
@@ -40,7 +40,7 @@ export function chooseView(server) {
   const rows = QUESTIONS.map(([name, title, meaning]) => questionRow(name, title, meaning));
   const questions = element("div", "videoalign-questions", ...rows.map((row) => row.element));
   const keys = element("div", "videoalign-keys", ...keyHelp());
-  const body = element("div", "videoalign-choosing", clips.element, questions);
+  const body = element("div", "videoalign-choosing", screen, questions);
   const root = element("div", "videoalign-choose", element("div", "videoalign-head", progress, bar), prompt, body, saying, keys);
   root.tabIndex = 0;
   root.setAttribute("aria-label", "Choose the better of two clips");
@@ -57,7 +57,7 @@ export function chooseView(server) {
   let sending = false;
   let closed = false;
   let showing = null; // id of the pair on the screen
-  const fetched = new Map(); // "pair/side" -> Promise of an address in memory
+  const players = new Map(); // id of a pair -> its two clips, fetched before they are shown
 
   function questionRow(name, title, meaning) {
     const buttons = ANSWERS.map(([answer, text, key]) => {
@@ -113,45 +113,49 @@ export function chooseView(server) {
     const pair = waiting[0];
     draw();
     if (!pair) {
-      showing = null;
+      forget();
       return;
     }
-    for (const next of waiting.slice(0, AT_HAND)) ["A", "B"].forEach((side) => fetchClip(next.pair, side));
-    forget();
-    if (showing === pair.pair) return;
-    showing = pair.pair;
+    const player = playerOf(pair.pair);
+    if (showing !== pair.pair) {
+      showing = pair.pair;
+      screen.replaceChildren(player.element);
+      play(pair.pair, player);
+    }
+    await player.ready.catch(() => {}); // what is on the screen comes first
+    if (closed) return;
+    const next = waiting.slice(0, AT_HAND).map((one) => one.pair);
+    next.forEach(playerOf);
+    for (const [name, old] of players) {
+      if (next.includes(name) || name === showing) continue;
+      players.delete(name);
+      old.close();
+    }
+  }
+
+  async function play(pair, player) {
     try {
-      const [a, b] = await Promise.all(["A", "B"].map((side) => fetchClip(pair.pair, side)));
-      if (showing !== pair.pair || closed) return;
-      await clips.show(a, b);
-      if (showing === pair.pair && !unsaved.length) say("");
+      await player.ready;
+      if (showing === pair && !closed) await player.play();
     } catch (error) {
-      if (showing === pair.pair) say(`${error.message} Key N passes to the next pair.`, true);
+      // The player does not know why; the server may.
+      const answer = await fetch(server.clip(pair, "A")).catch(() => null);
+      const other = answer?.ok ? await fetch(server.clip(pair, "B")).catch(() => null) : answer;
+      const told = other && !other.ok ? (await other.json().catch(() => ({}))).error : null;
+      players.delete(pair);
+      if (showing === pair) say(`${told ?? error.message} Key N passes to the next pair.`, true);
     }
   }
 
-  function fetchClip(pair, side) {
-    const name = `${pair}/${side}`;
-    if (!fetched.has(name)) {
-      const address = (async () => {
-        const response = await fetch(server.clip(pair, side));
-        if (!response.ok) throw new Error((await response.json().catch(() => ({}))).error ?? `The server answered ${response.status}.`);
-        return URL.createObjectURL(await response.blob());
-      })();
-      address.catch(() => fetched.delete(name)); // asked for again when it is needed
-      fetched.set(name, address);
-    }
-    return fetched.get(name);
+  function playerOf(pair) {
+    if (!players.has(pair)) players.set(pair, twoClips(server.clip(pair, "A"), server.clip(pair, "B")));
+    return players.get(pair);
   }
 
-  /** Give the memory of clips back that are not shown next. */
-  function forget(everything = false) {
-    const kept = everything ? new Set() : new Set(waiting.slice(0, AT_HAND + 1).map((one) => one.pair));
-    for (const [name, address] of fetched) {
-      if (kept.has(name.split("/")[0])) continue;
-      fetched.delete(name);
-      address.then((url) => URL.revokeObjectURL(url), () => {});
-    }
+  function forget() {
+    for (const player of players.values()) player.close();
+    players.clear();
+    showing = null;
   }
 
   // ---- answers
@@ -201,7 +205,8 @@ export function chooseView(server) {
       draw();
       return;
     }
-    if (unsaved.length) return; // on its way
+    for (let waited = 0; unsaved.length && waited < AGAIN; waited += 50) await new Promise((later) => setTimeout(later, 50));
+    if (unsaved.length || Object.keys(answers).length) return; // the server does not answer, or the person went on
     try {
       const state = await server.ask("back", { skipped });
       if (state.again) {
@@ -263,8 +268,7 @@ export function chooseView(server) {
       row = 0;
       skipped = [];
       settled.clear();
-      showing = null;
-      forget(true);
+      forget();
     }
     try {
       say("");
@@ -285,7 +289,7 @@ export function chooseView(server) {
     const digit = /^Digit([1-4])$/.exec(event.code)?.[1]; // with Shift the key is another character
     const answer = ANSWER_KEYS[digit ?? key];
     const act = {
-      " ": clips.toggle, r: clips.restart, ".": () => clips.step(1), ",": () => clips.step(-1),
+      " ": () => onScreen()?.toggle(), r: () => onScreen()?.play(), ".": () => onScreen()?.step(1), ",": () => onScreen()?.step(-1),
       enter: keep, backspace: back, n: skip, f: fullScreen,
     }[key];
     if (!answer && !act) return;
@@ -299,7 +303,7 @@ export function chooseView(server) {
     event.stopPropagation(); // do not move the node
     if (!event.target.closest("button")) root.focus({ preventScroll: true });
   });
-  clips.element.addEventListener("click", clips.toggle);
+  const onScreen = () => players.get(showing);
 
   function fullScreen() {
     if (document.fullscreenElement) document.exitFullscreen();
@@ -312,7 +316,7 @@ export function chooseView(server) {
     refresh,
     close() {
       closed = true;
-      forget(true);
+      forget();
     },
   };
 }

@@ -4,21 +4,23 @@ import { element } from "./element.js";
 const DRIFT = 0.05; // seconds apart that nobody sees
 
 /**
- * The two clips side by side.
- * @returns {{element: HTMLElement, show: function(string, string): Promise, playing: boolean, toggle: function(): void,
- *   restart: function(): void, step: function(number): void}}
- *   show: take two addresses and play; toggle: stop or go on; step: one frame on or back, stopped.
+ * The two clips side by side. They are fetched at once, whether the page shows them already or not.
+ * @param {string} addressA, addressB of the clip on the left and of the one on the right.
+ * @returns {{element: HTMLElement, ready: Promise<void>, play: function(): Promise<void>, toggle: function(): void,
+ *   step: function(number): void, close: function(): void}}
+ *   ready: the clips can be played; rejects when one cannot. play: from the beginning, again and again. toggle: stop or go
+ *   on. step: one frame on or back, stopped. close: give the memory back.
  */
-export function twoClips() {
-  const videos = ["A", "B"].map((side) => {
+export function twoClips(addressA, addressB) {
+  const videos = [["A", addressA], ["B", addressB]].map(([side, address]) => {
     const video = element("video", "videoalign-video");
     Object.assign(video, { muted: true, playsInline: true, preload: "auto", disablePictureInPicture: true });
     video.setAttribute("aria-label", `clip ${side}`);
+    video.src = address; // an address of the server: ComfyUI forbids media from memory
     return video;
   });
   const [left, right] = videos;
-  let playing = true;
-  let shown = 0; // counts what was shown: an answer for clips that are gone does nothing
+  let playing = false;
 
   const both = (act) => Promise.all(videos.map(act));
   const at = (video, seconds) =>
@@ -27,16 +29,24 @@ export function twoClips() {
       video.addEventListener("seeked", done, { once: true });
       video.currentTime = seconds;
     });
+  const ready = both(
+    (video) =>
+      new Promise((done, failed) => {
+        video.addEventListener("canplaythrough", done, { once: true });
+        video.addEventListener("error", () => failed(new Error("The browser cannot play this clip.")), { once: true });
+      }),
+  );
+  ready.catch(() => {}); // told to whoever waits for it
 
-  async function restart() {
-    const mine = shown;
+  async function play() {
+    playing = true;
     await both((video) => at(video, 0));
-    if (mine === shown && playing) await both((video) => video.play().catch(() => {}));
+    if (playing) await both((video) => video.play().catch(() => {}));
   }
 
   // The shorter clip waits at its end for the longer one.
   const ended = () => {
-    if (videos.every((video) => video.ended)) restart();
+    if (playing && videos.every((video) => video.ended)) play();
   };
   // The right one follows the left one.
   const follow = () => {
@@ -47,26 +57,10 @@ export function twoClips() {
   for (const video of videos) video.addEventListener("ended", ended);
   left.addEventListener("timeupdate", follow);
 
-  async function show(addressA, addressB) {
-    const mine = (shown += 1);
-    playing = true;
-    const ready = both(
-      (video) =>
-        new Promise((done, failed) => {
-          video.oncanplay = done;
-          video.onerror = () => failed(new Error("The browser cannot play this clip."));
-        }),
-    );
-    left.src = addressA;
-    right.src = addressB;
-    await ready;
-    if (mine === shown) await restart();
-  }
-
   function toggle() {
     playing = !playing;
     if (!playing) videos.forEach((video) => video.pause());
-    else if (videos.every((video) => video.ended)) restart();
+    else if (videos.every((video) => video.ended)) play();
     else both((video) => (video.ended ? null : video.play().catch(() => {})));
   }
 
@@ -76,16 +70,17 @@ export function twoClips() {
     both((video) => at(video, Math.min(time, video.duration || 0)));
   }
 
+  function close() {
+    playing = false;
+    for (const video of videos) {
+      video.pause();
+      video.removeAttribute("src");
+      video.load();
+    }
+  }
+
   const frame = (video, side) => element("figure", "videoalign-side", video, element("figcaption", "", side));
   const holder = element("div", "videoalign-two", frame(left, "A"), frame(right, "B"));
-  return {
-    element: holder,
-    show,
-    toggle,
-    restart,
-    step,
-    get playing() {
-      return playing;
-    },
-  };
+  holder.addEventListener("click", toggle);
+  return { element: holder, ready, play, toggle, step, close };
 }

@@ -27,6 +27,7 @@ class ComfyPage:
     def __init__(self, page, server, vue: bool, screenshots: Path, name: str):
         self.page, self.server, self.screenshots, self.name = page, server, screenshots, name
         self.complaints: list[str] = []
+        page.set_default_timeout(240_000)  # of a page that shares its machine
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self._set("Comfy.TutorialCompleted", True)
@@ -51,7 +52,7 @@ class ComfyPage:
     def open(self) -> None:
         """Load the page and wait for an empty graph."""
         self.page.goto(self.server.url)
-        self.page.wait_for_function(READY, timeout=120_000)
+        self.page.wait_for_function(READY, timeout=300_000)
         self.page.wait_for_timeout(500)
         self.clear()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 import urllib.parse
 from http import HTTPStatus
@@ -90,15 +91,31 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(json.dumps({"error": str(error)}).encode(), "application/json", HTTPStatus.BAD_REQUEST)
             return
         if isinstance(found, Path):
-            self._send(found.read_bytes(), content_type(found))
+            self._send_part(found.read_bytes(), content_type(found))
         else:
             self._send(json.dumps(found).encode(), "application/json")
 
-    def _send(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+    def _send_part(self, content: bytes, kind: str) -> None:
+        """A clip, or the part of it that the browser asks for: without parts it could not go back to the beginning."""
+        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        first = int(asked[1]) if asked else 0
+        if not asked or first >= len(content):
+            self._send(content, kind)
+            return
+        part = content[first : int(asked[2]) + 1 if asked[2] else None]
+        where = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
+        self._send(part, kind, HTTPStatus.PARTIAL_CONTENT, {"Content-Range": where})
+
+    def _send(
+        self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
+    ) -> None:
         self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
         self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(content)))
-        self.send_header("Cache-Control", "no-store")
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("Cache-Control", "private, max-age=600" if kind.startswith("video/") else "no-store")
         self.send_header("Referrer-Policy", "no-referrer")
         self.send_header("X-Content-Type-Options", "nosniff")
         self.end_headers()

@@ -68,6 +68,15 @@ def test_clips_are_handed_out_by_pair_and_side(page):
     assert contents[0][1] != contents[1][1]
 
 
+def test_a_browser_gets_the_part_of_a_clip_that_it_asks_for(page):
+    _, state = post(page.url + "state", {})
+    address = f"{page.url}clip?pair={state['waiting'][0]['pair']}&side=A"
+    whole = get(address)[1]
+    for asked, part in (("bytes=10-19", whole[10:20]), ("bytes=100-", whole[100:]), (f"bytes=5-{10**9}", whole[5:])):
+        with urllib.request.urlopen(urllib.request.Request(address, headers={"Range": asked}), timeout=30) as answer:
+            assert (answer.status, answer.read()) == (206, part)
+
+
 def test_without_the_secret_word_there_is_nothing(page):
     base = page.url.replace(page.word, "guessed")
     assert get(base)[0] == get(base + "choose_view.js")[0] == 404
