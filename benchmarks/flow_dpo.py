@@ -42,10 +42,25 @@ def main() -> None:
     for name in ("plain", "joint", "split"):
         # every tensor gets its own pages, so that freed ones leave the process and the peak is what is in use
         environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-        own = [sys.executable, __file__, "--one", name, "--device", options.device, "--size", options.size, "--steps", str(options.steps)]
-        rows[name] = json.loads(subprocess.run(own, check=True, capture_output=True, text=True, env=environment).stdout.splitlines()[-1])
+        own = [
+            sys.executable,
+            __file__,
+            "--one",
+            name,
+            "--device",
+            options.device,
+            "--size",
+            options.size,
+            "--steps",
+            str(options.steps),
+        ]
+        rows[name] = json.loads(
+            subprocess.run(own, check=True, capture_output=True, text=True, env=environment).stdout.splitlines()[-1]
+        )
     width, _, _, blocks, *latent, _ = SIZES[options.size]
-    print(f"Wan, width {width}, {blocks} blocks, {latent[0] * latent[1] * latent[2] // 4} tokens a clip, {options.device}; fastest of {options.steps} pairs")
+    print(
+        f"Wan, width {width}, {blocks} blocks, {latent[0] * latent[1] * latent[2] // 4} tokens a clip, {options.device}; fastest of {options.steps} pairs"
+    )
     print(f"{'':8}{'s a pair':>10}{'of plain':>10}{'activations':>14}{'of plain':>10}{'at rest':>12}")
     plain = rows["plain"]
     for name, row in rows.items():
@@ -90,7 +105,9 @@ def measure(name: str, options: argparse.Namespace) -> dict:
     chosen = torch.randn(shape)
     clips = {"chosen": chosen, "rejected": chosen + 0.3 * torch.randn(shape)}
     one = torch.ones(1)
-    batch = NoisedClips(clips, torch.randn(shape), torch.tensor([0.6]), {"text": torch.randn(1, 64, 512)}, one, one).to(options.device)
+    batch = NoisedClips(clips, torch.randn(shape), torch.tensor([0.6]), {"text": torch.randn(1, 64, 512)}, one, one).to(
+        options.device
+    )
     step = plain_step(backbone, reference) if name == "plain" else our_step(backbone, name)
     parameters = [parameter for parameter in backbone.module.parameters() if parameter.requires_grad]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .flow.config import FlowConfig
-from .flow.methods.dpo import FlowDpo, DpoOptions
+from .flow.methods.dpo import DpoOptions, FlowDpo
 
 __all__ = ["Config", "run"]
 

@@ -123,7 +123,9 @@ class MemoryConfig(CommandConfig):
 class EvaluationConfig(CommandConfig):
     """How learning is watched on held-out pairs."""
 
-    levels: int = Field(4, ge=1, le=100, description="Noise levels at which each held-out pair is judged, always the same.")
+    levels: int = Field(
+        4, ge=1, le=100, description="Noise levels at which each held-out pair is judged, always the same."
+    )
     pairs: int | None = Field(64, ge=1, description="Held-out pairs that are used; all of them if empty.")
     bins: int = Field(5, ge=1, le=100, description="Bins of noise level in which everything is reported.")
 
@@ -132,7 +134,9 @@ class PreviewConfig(CommandConfig):
     """Clips from fixed prompts and seeds, to look at while training."""
 
     prompts: list[str] = Field([], description="Prompts; repeat for several. None: no previews.")
-    every: int = Field(100, ge=1, description="Steps between previews; there is one at the start and one at the end too.")
+    every: int = Field(
+        100, ge=1, description="Steps between previews; there is one at the start and one at the end too."
+    )
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
     reward: str | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
@@ -169,7 +173,9 @@ class FlowConfig(LoopConfig):
     @model_validator(mode="after")
     def _fits_together(self) -> FlowConfig:
         if self.lora.dropout and getattr(getattr(self, "dpo", None), "backward", None) == "split":
-            raise ValueError("lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values")
+            raise ValueError(
+                "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
+            )
         return self
 
 
@@ -177,5 +183,7 @@ def _merged(below: dict, above: dict) -> dict:
     """``above`` over ``below``, section by section."""
     merged = dict(below)
     for key, value in above.items():
-        merged[key] = _merged(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        merged[key] = (
+            _merged(merged[key], value) if isinstance(value, dict) and isinstance(merged.get(key), dict) else value
+        )
     return merged

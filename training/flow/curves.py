@@ -83,7 +83,9 @@ def page(lines: Sequence[Mapping], title: str) -> str:
     for name in names:
         series = {kind: _points(lines, kind, name) for kind in ("train", "eval")}
         plain = [(f"{kind}", points) for kind, points in series.items() if points]
-        details = list(dict.fromkeys(key for line in lines if line["kind"] == "eval" for key in line if key.startswith(f"{name}/")))
+        details = list(
+            dict.fromkeys(key for line in lines if line["kind"] == "eval" for key in line if key.startswith(f"{name}/"))
+        )
         levels = [(key.partition("/")[2], _points(lines, "eval", key)) for key in details]
         charts = _chart(plain, "all noise levels") + (_chart(levels, "held out, by noise level") if levels else "")
         parts.append(f"<h2>{html.escape(name)}</h2><p>{html.escape(MEANINGS.get(name, ''))}</p>{charts}")
@@ -95,7 +97,11 @@ def page(lines: Sequence[Mapping], title: str) -> str:
 
 
 def _points(lines: Sequence[Mapping], kind: str, name: str) -> list[tuple[int, float]]:
-    return [(line["step"], line[name]) for line in lines if line["kind"] == kind and name in line and math.isfinite(line[name])]
+    return [
+        (line["step"], line[name])
+        for line in lines
+        if line["kind"] == kind and name in line and math.isfinite(line[name])
+    ]
 
 
 def _chart(lines: Sequence[Line], caption: str) -> str:

@@ -57,7 +57,9 @@ class FlowData:
     def held_out_batch(self, rows: Sequence[int], level: int, levels: int) -> list[NoisedClips]:
         """Rows at the ``level``-th of ``levels`` fixed noise levels, each row with its own fixed noise."""
         sigma = sigma_of(self.noise, (level + 0.5) / levels)
-        return grouped([self.sample(self.rows[row], self.sides, "held out", self.seed, row, level, sigma=sigma) for row in rows])
+        return grouped(
+            [self.sample(self.rows[row], self.sides, "held out", self.seed, row, level, sigma=sigma) for row in rows]
+        )
 
     def sample(self, row: FlowRow, sides: Sequence[str], *key: object, sigma: float | None = None) -> NoisedClips:
         """One row as a batch of one; ``key`` makes its noise and, unless ``sigma`` is given, its level."""
@@ -85,7 +87,9 @@ class FlowData:
         except VideoAlignError as error:
             raise type(error)(f"{row.name}: {error}") from None
         if not latents.isfinite().all():
-            raise ClipError(f"{row.name}: the latents of {row.clips[side]} are not finite. Encode it again, or remove the row.")
+            raise ClipError(
+                f"{row.name}: the latents of {row.clips[side]} are not finite. Encode it again, or remove the row."
+            )
         return latents.float()
 
     def _conditioning(self, row: FlowRow) -> dict[str, Tensor]:

@@ -48,20 +48,28 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
             "and start again with a learning rate at least 10 times lower.",
         )
     best = max(entry["accuracy"] for entry in history)
-    if rise > RISING and (len(history) < 2 or rise >= 0.9 * history[-2]["winner_error"] / max(history[-2]["reference_error"], 1e-12)):
+    if rise > RISING and (
+        len(history) < 2 or rise >= 0.9 * history[-2]["winner_error"] / max(history[-2]["reference_error"], 1e-12)
+    ):
         return Diagnosis(
             "winner error rising",
             f"winner error is rising ({100 * rise:+.1f} % against the base model; {said}): lower the learning rate or switch on the safeguard.",
         )
     if now.get("drift", 0.0) > FAR * now["reference_error"]:
         far = f"the network is far from the base model (its velocities differ by {100 * now['drift'] / now['reference_error']:.0f} % of the error; {said})"
-        return Diagnosis("far", f"{far}: the learning rate is too high, or the run too long. Lower it, and start again.")
+        return Diagnosis(
+            "far", f"{far}: the learning rate is too high, or the run too long. Lower it, and start again."
+        )
     if accuracy < 0.5 - chance:
         return Diagnosis(
-            "wrong way", f"{said} is below chance: chosen and rejected may be swapped, or held-out pairs judge something else."
+            "wrong way",
+            f"{said} is below chance: chosen and rejected may be swapped, or held-out pairs judge something else.",
         )
     if best - accuracy > chance and len(history) >= ENOUGH_EVALUATIONS:
-        return Diagnosis("overfitting", f"{said} has fallen from {best:.2f}: it learns the training pairs by heart. Stop earlier, or give more pairs.")
+        return Diagnosis(
+            "overfitting",
+            f"{said} has fallen from {best:.2f}: it learns the training pairs by heart. Stop earlier, or give more pairs.",
+        )
     if now.get("push", 0.5) < WON and accuracy > 0.5 + chance:
         return Diagnosis("won", f"{said}: the pairs are won already; more steps only move away from the base model.")
     if accuracy > 0.5 + chance:
@@ -102,7 +110,9 @@ class Diagnostics(Callback):
         for line in read_log(loop.log_file):
             self._take(line["kind"], line)
         if not self.pairs:
-            say("No held-out pairs: nothing will tell whether it is learning. Give data.eval, or a larger data.eval_share.")
+            say(
+                "No held-out pairs: nothing will tell whether it is learning. Give data.eval, or a larger data.eval_share."
+            )
 
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
         self._take(kind, numbers)

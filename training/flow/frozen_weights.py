@@ -27,7 +27,11 @@ class FrozenLinear(nn.Linear):
 
     def __init__(self, layer: nn.Linear, float8: bool, offload: bool) -> None:
         nn.Module.__init__(self)
-        self.in_features, self.out_features, self.compute_dtype = layer.in_features, layer.out_features, layer.weight.dtype
+        self.in_features, self.out_features, self.compute_dtype = (
+            layer.in_features,
+            layer.out_features,
+            layer.weight.dtype,
+        )
         weight, scale = quantised(layer.weight.detach()) if float8 else (layer.weight.detach(), None)
         if offload:
             weight = weight.cpu()

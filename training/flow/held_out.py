@@ -25,7 +25,9 @@ class HeldOut:
         beta: of the logit, with the mean over latent elements; accuracy does not depend on it.
     """
 
-    def __init__(self, data: FlowData, levels: int, pairs: int | None, beta: float, bins: int, micro_batch_size: int) -> None:
+    def __init__(
+        self, data: FlowData, levels: int, pairs: int | None, beta: float, bins: int, micro_batch_size: int
+    ) -> None:
         self.data, self.levels, self.beta, self.bins, self.size = data, levels, beta, bins, micro_batch_size
         self.rows = list(range(len(data)))[:pairs]
         self._reference: dict[tuple[int, int, int], list[torch.Tensor]] = {}

@@ -18,7 +18,8 @@ class NoiseConfig(CommandConfig):
     """Which noise levels are trained on (sigma: 0 clean, 1 noise)."""
 
     timesteps: Literal["uniform", "logit_normal"] = Field(
-        "uniform", description="uniform: every level alike; logit_normal: sigmoid of a normal number, fewer at the ends."
+        "uniform",
+        description="uniform: every level alike; logit_normal: sigmoid of a normal number, fewer at the ends.",
     )
     logit_mean: float = Field(0.0, description="Mean of the normal number of logit_normal; above 0 means more noise.")
     logit_std: float = Field(1.0, gt=0, description="Standard deviation of the normal number of logit_normal.")

@@ -93,7 +93,9 @@ class Previews(Callback):
         shape = self.task.backbone.latent_format.shape(settings.frames, settings.height, settings.width)
         latents = []
         for number, prompt in enumerate(self.options.prompts):
-            positive, negative = ({k: v.to(device) for k, v in collate([cache.conditioning(text)]).items()} for text in (prompt, ""))
+            positive, negative = (
+                {k: v.to(device) for k, v in collate([cache.conditioning(text)]).items()} for text in (prompt, "")
+            )
 
             def velocity(x_t: Tensor, sigma: Tensor, positive=positive, negative=negative) -> Tensor:
                 v = module.velocity(x_t, sigma, positive)
@@ -120,4 +122,3 @@ class Previews(Callback):
 def _pixels(video: Tensor) -> np.ndarray:
     """[3, T, H, W] in -1..1 -> [T, H, W, 3] uint8."""
     return ((video.cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
-

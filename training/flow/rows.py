@@ -72,7 +72,9 @@ def verdict(pair: PreferencePair, config: DataConfig) -> Verdict:
     weights = dimension_weights(config)
     if config.prefer == "file":
         label = pair.labels.get("Overall", "A")
-        return _by_lead(pair, {"Overall": 1.0}, config, {"A": "chosen", "B": "rejected", "same": "tie"}.get(label, "invalid"))
+        return _by_lead(
+            pair, {"Overall": 1.0}, config, {"A": "chosen", "B": "rejected", "same": "tie"}.get(label, "invalid")
+        )
     names = {"A": "chosen", "B": "rejected", "same": "tie", "invalid": "invalid"}
     if config.prefer != "weighted":
         return _by_lead(pair, weights, config, names[pair.labels.get(config.prefer, "invalid")])

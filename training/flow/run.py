@@ -10,10 +10,10 @@ import torch
 
 from ...backbones.backbone import Backbone
 from ...reward.errors import VideoAlignError
+from ..loop.train_loop import TrainLoop
 from ..lora_files.comfyui_folder import copy_into_loras, expert_path
 from ..lora_files.metadata import LoraMetadata
 from ..lora_files.writing import save_lora
-from ..loop.train_loop import TrainLoop
 from .config import FlowConfig, OptimizerConfig
 from .methods.method import Method
 from .task import FlowRows, FlowTask
@@ -121,7 +121,9 @@ def optimizer_of(config: OptimizerConfig) -> Callable[[list[dict]], torch.optim.
     try:
         import bitsandbytes
     except ImportError:
-        raise VideoAlignError("optimizer.kind = adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw.") from None
+        raise VideoAlignError(
+            "optimizer.kind = adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw."
+        ) from None
     return lambda groups: bitsandbytes.optim.AdamW8bit(groups, betas=betas)
 
 
@@ -161,4 +163,3 @@ def export(
     place = file if config.lora.comfyui is None else copy_into_loras(file, config.lora.comfyui)
     print(f"{place} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
     return file
-

@@ -57,7 +57,9 @@ class FlowTask:
         cache: has the latents of every clip and the conditioning of every prompt.
     """
 
-    def __init__(self, config: FlowConfig, method: Method, rows: FlowRows, backbone: Backbone, cache: LatentCache) -> None:
+    def __init__(
+        self, config: FlowConfig, method: Method, rows: FlowRows, backbone: Backbone, cache: LatentCache
+    ) -> None:
         self.config, self.method, self.rows, self.backbone = config, method, rows, backbone
         self.train = FlowData(rows.train, method.sides, cache, config.noise, config.seed, rows.real)
         held_out = FlowData(rows.held_out, SIDES, cache, config.noise, config.seed)
@@ -70,17 +72,35 @@ class FlowTask:
 
     def data_hash(self) -> str:
         """Names the rows that are trained on: paths, prompts, weights and who is chosen."""
-        rows = [[row.prompt, {side: str(path) for side, path in row.clips.items()}, row.weight, row.target] for row in [*self.rows.train, *self.rows.real]]
+        rows = [
+            [row.prompt, {side: str(path) for side, path in row.clips.items()}, row.weight, row.target]
+            for row in [*self.rows.train, *self.rows.real]
+        ]
         return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
 
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, model, loss, noise and rates."""
         sections = self.config.model_dump(mode="json", exclude_none=True)
-        kept = {"model", "noise", "optimizer", "precision", "schedule", "warmup", "max_grad_norm", *self._method_sections(sections)}
+        kept = {
+            "model",
+            "noise",
+            "optimizer",
+            "precision",
+            "schedule",
+            "warmup",
+            "max_grad_norm",
+            *self._method_sections(sections),
+        }
         adapter = {key: sections["lora"].get(key) for key in ("rank", "alpha", "dropout", "targets", "start")}
         size = {key: sections["data"][key] for key in ("width", "height", "frames", "fps", "buckets")}
         own = {key: sections[key] for key in sorted(kept)}
-        return {"data": self.data_hash(), **own, "lora": adapter, "size": size, "base_dtype": self.config.memory.base_dtype}
+        return {
+            "data": self.data_hash(),
+            **own,
+            "lora": adapter,
+            "size": size,
+            "base_dtype": self.config.memory.base_dtype,
+        }
 
     def parameter_groups(self) -> list[dict]:
         trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]

@@ -33,7 +33,9 @@ def test_there_is_a_preset_for_every_model_and_size_of_gpu():
 
 
 def test_own_options_win_over_a_preset_and_an_unknown_preset_names_the_nearest():
-    config = parse_command(Config, "train dpo", [*NEEDED, "--preset", "wan2.1-14b-24gb", "--data.width", "320", "--lora.rank", "8"])
+    config = parse_command(
+        Config, "train dpo", [*NEEDED, "--preset", "wan2.1-14b-24gb", "--data.width", "320", "--lora.rank", "8"]
+    )
     assert (config.data.width, config.lora.rank) == (320, 8)
     assert config.memory.offload_blocks
     with pytest.raises(ConfigError, match=r"did you mean 'wan2\.1-14b-24gb'"):
@@ -47,5 +49,5 @@ def test_dropout_is_refused_where_a_clip_is_run_twice():
 
 
 def test_a_misspelt_key_is_named():
-    with pytest.raises(ConfigError, match="--dpo.beta-schedule"):
+    with pytest.raises(ConfigError, match=r"--dpo\.beta-schedule"):
         parse_command(Config, "train dpo", [*NEEDED, "--dpo.beta-schedul", "squared"])

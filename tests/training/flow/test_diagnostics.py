@@ -17,7 +17,11 @@ def history(*accuracies, winner=0.0, push=0.4, drift=0.001, **details):
     [
         (history(0.5, 0.58, 0.66), "learning", "learning: held-out accuracy 0.66"),
         (history(0.5, 0.51, 0.52), "not learning", "raise the learning rate"),
-        (history(0.5, 0.52, 0.7, winner=0.03), "winner error rising", "lower the learning rate or switch on the safeguard"),
+        (
+            history(0.5, 0.52, 0.7, winner=0.03),
+            "winner error rising",
+            "lower the learning rate or switch on the safeguard",
+        ),
         (history(0.6, winner=0.4), "diverged", "10 times lower"),
         (history(0.6, winner=float("nan")), "diverged", "10 times lower"),
         (history(0.7, 0.7, drift=0.3), "far", "learning rate is too high"),

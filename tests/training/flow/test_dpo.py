@@ -78,7 +78,9 @@ def test_swapping_chosen_and_rejected_negates_the_logit():
     _, one = module(backbone)([batch])
     from dataclasses import replace
 
-    _, other = module(backbone)([replace(batch, clips={"chosen": batch.clips["rejected"], "rejected": batch.clips["chosen"]})])
+    _, other = module(backbone)(
+        [replace(batch, clips={"chosen": batch.clips["rejected"], "rejected": batch.clips["chosen"]})]
+    )
     assert one["margin"][0] == pytest.approx(-other["margin"][0], rel=1e-5)
     assert abs(one["margin"][0]) > 1e-3
     assert one["accuracy"][0] == 1 - other["accuracy"][0]
@@ -87,7 +89,9 @@ def test_swapping_chosen_and_rejected_negates_the_logit():
 @pytest.mark.parametrize("name", OPTIONS)
 def test_the_split_gradient_is_the_joint_gradient(name, double):
     batch = noised(2, dtype=torch.float64)
-    losses, gradients = zip(*(gradient(double, batch, backward=how, **OPTIONS[name]) for how in ("joint", "split")), strict=True)
+    losses, gradients = zip(
+        *(gradient(double, batch, backward=how, **OPTIONS[name]) for how in ("joint", "split")), strict=True
+    )
     assert losses[0].item() == pytest.approx(losses[1].item(), rel=1e-9)
     for key, joint in gradients[0].items():
         assert (gradients[1][key] - joint).norm() <= 1e-9 * joint.norm(), key
@@ -98,7 +102,11 @@ def test_on_a_video_network_with_gradient_checkpointing_the_split_gradient_is_th
     backbone, batch = tiny_wan(moved=True), noised(2)
     gradients = []
     for backward, checkpointing in itertools.product(("joint", "split"), (False, True)):
-        (backbone.module.enable_gradient_checkpointing if checkpointing else backbone.module.disable_gradient_checkpointing)()
+        (
+            backbone.module.enable_gradient_checkpointing
+            if checkpointing
+            else backbone.module.disable_gradient_checkpointing
+        )()
         run = module(backbone, backward=backward, safeguard=True, beta=50.0)
         loss, _ = run([batch])
         gradients.append(torch.autograd.grad(loss, list(trained(run).values())))

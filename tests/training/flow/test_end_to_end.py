@@ -26,7 +26,10 @@ def world(tmp_path_factory):
     """A folder with data/ (six pairs of micro clips), vae.safetensors in ComfyUI's names and model/ (a diffusers folder)."""
     folder = tmp_path_factory.mktemp("world")
     write_dataset(folder / "data", 6, seed=5)
-    save_file({name: value.contiguous() for name, value in tiny_wan21().original_state_dict().items()}, folder / "vae.safetensors")
+    save_file(
+        {name: value.contiguous() for name, value in tiny_wan21().original_state_dict().items()},
+        folder / "vae.safetensors",
+    )
     torch.manual_seed(0)
     build_backbone("wan", CONFIG | {"text_dim": 4096}).module.save_pretrained(folder / "model")
     return folder
@@ -74,7 +77,9 @@ def test_the_command_makes_a_lora_with_comfyuis_keys_and_what_is_known_about_the
     assert "<svg" in (tmp_path / "run" / "curves.html").read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize(("method", "more"), [("sft", ()), ("rwr", ("--data.prefer", "weighted", "--rwr.temperature", "0.5"))])
+@pytest.mark.parametrize(
+    ("method", "more"), [("sft", ()), ("rwr", ("--data.prefer", "weighted", "--rwr.temperature", "0.5"))]
+)
 def test_the_other_methods_do_too(method, more, arguments, tmp_path, capsys):
     assert call(arguments(*more, method=method)) == 0, capsys.readouterr().err
     with safe_open(tmp_path / "run" / "lora.safetensors", framework="pt") as opened:
@@ -93,7 +98,14 @@ def test_an_expert_trains_on_its_own_noise_levels_and_names_its_lora(arguments, 
 def test_a_lora_can_be_gone_on_from(arguments, tmp_path, capsys):
     assert call(arguments("--max-steps", "2")) == 0, capsys.readouterr().err
     first = load_file(tmp_path / "run" / "lora.safetensors")
-    more = ["--lora.start", str(tmp_path / "run" / "lora.safetensors"), "--max-steps", "1", "--optimizer.learning-rate", "1e-9"]
+    more = [
+        "--lora.start",
+        str(tmp_path / "run" / "lora.safetensors"),
+        "--max-steps",
+        "1",
+        "--optimizer.learning-rate",
+        "1e-9",
+    ]
     assert call(arguments(*more, output="second")) == 0, capsys.readouterr().err
     second = load_file(tmp_path / "second" / "lora.safetensors")
     assert all(torch.allclose(first[name], second[name], atol=1e-6) for name in first)
@@ -142,7 +154,9 @@ def killed_run(arguments, tmp_path, kills, seed):
 
 
 @pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
-def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones_bit_for_bit(kills, arguments, tmp_path):
+def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones_bit_for_bit(
+    kills, arguments, tmp_path
+):
     assert call(arguments(output="whole")) == 0
     expected = newest_state(tmp_path / "whole" / "checkpoints")["weights"]
     found = killed_run(arguments, tmp_path, kills, seed=kills)
@@ -155,9 +169,22 @@ def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones
 def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arguments, tmp_path):
     from videoalign.training.flow.log_file import read_log
 
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", str(random.randint(20000, 40000))]
+    launch = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--nproc_per_node",
+        "2",
+        "--master_port",
+        str(random.randint(20000, 40000)),
+    ]
     launch += ["-m", "videoalign.training.cli", *arguments(output="two")]
-    subprocess.run(launch, check=True, env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}, capture_output=True)
+    subprocess.run(
+        launch,
+        check=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"},
+        capture_output=True,
+    )
     assert call(arguments(output="one")) == 0
     one, two = (read_log(tmp_path / name / "log.jsonl") for name in ("one", "two"))
     assert [line["step"] for line in one] == [line["step"] for line in two]

@@ -41,7 +41,9 @@ def test_output_and_gradient_are_those_of_a_linear_layer_with_that_weight(float8
     assert (frozen.stored.element_size() == 1) == float8
 
 
-@pytest.mark.parametrize(("options", "tolerance"), [({"float8": False, "offload": True}, 1e-5), ({"float8": True, "offload": False}, 0.35)])
+@pytest.mark.parametrize(
+    ("options", "tolerance"), [({"float8": False, "offload": True}, 1e-5), ({"float8": True, "offload": False}, 0.35)]
+)
 def test_the_adapters_gradient_on_a_video_network_stays_the_same(options, tolerance):
     gradients = []
     for stored in (False, True):

@@ -43,7 +43,9 @@ def test_a_range_cuts_the_distribution_off(kind):
 
 def test_a_key_always_gives_the_same_numbers_and_another_key_others():
     config = NoiseConfig()
-    (sigma, noise), (again, same), (other, different) = (draw(config, torch.Size((2, 3)), "flow", 1, key) for key in (7, 7, 8))
+    (sigma, noise), (again, same), (other, different) = (
+        draw(config, torch.Size((2, 3)), "flow", 1, key) for key in (7, 7, 8)
+    )
     assert sigma == again != other
     assert torch.equal(noise, same)
     assert not torch.equal(noise, different)

@@ -42,9 +42,21 @@ MIXED = {"VQ": "A", "MQ": "B", "TA": "same"}
         ({"prefer": "weighted"}, {"labels": MIXED}, "tie"),
         ({"prefer": "weighted", "weights": {"VQ": 2}}, {"labels": MIXED}, "chosen"),
         ({"prefer": "weighted", "weights": {"MQ": 2}}, {"labels": MIXED}, "rejected"),
-        ({"prefer": "weighted"}, {"chosen": {"VQ": 1, "MQ": 0, "TA": 0}, "rejected": {"VQ": 0, "MQ": 2, "TA": 0}}, "rejected"),
-        ({"prefer": "VQ", "margin": 0.5}, {"labels": {"VQ": "A"}, "chosen": {"VQ": 1.2}, "rejected": {"VQ": 1.0}}, "tie"),
-        ({"prefer": "VQ", "margin": 0.5}, {"labels": {"VQ": "A"}, "chosen": {"VQ": 0.0}, "rejected": {"VQ": 1.0}}, "rejected"),
+        (
+            {"prefer": "weighted"},
+            {"chosen": {"VQ": 1, "MQ": 0, "TA": 0}, "rejected": {"VQ": 0, "MQ": 2, "TA": 0}},
+            "rejected",
+        ),
+        (
+            {"prefer": "VQ", "margin": 0.5},
+            {"labels": {"VQ": "A"}, "chosen": {"VQ": 1.2}, "rejected": {"VQ": 1.0}},
+            "tie",
+        ),
+        (
+            {"prefer": "VQ", "margin": 0.5},
+            {"labels": {"VQ": "A"}, "chosen": {"VQ": 0.0}, "rejected": {"VQ": 1.0}},
+            "rejected",
+        ),
         ({"prefer": "VQ"}, {"chosen": {"VQ": 0.0}, "rejected": {"VQ": 1.0}}, "rejected"),
     ],
 )
@@ -53,7 +65,12 @@ def test_the_better_clip_is_found_as_asked(options, values, expected):
 
 
 def test_a_pair_whose_other_clip_wins_is_turned_around_and_ties_and_invalid_ones_are_dropped_or_used():
-    sources = [source(1, labels={"VQ": "B"}), source(2, labels={"VQ": "same"}), source(3), source(4, labels={"VQ": "A"}, weight=2.5)]
+    sources = [
+        source(1, labels={"VQ": "B"}),
+        source(2, labels={"VQ": "same"}),
+        source(3),
+        source(4, labels={"VQ": "A"}, weight=2.5),
+    ]
     rows, counts = preference_rows(sources, config(prefer="VQ"))
     assert [row.name for row in rows] == ["row 1", "row 4"]
     assert rows[0].clips == {"chosen": Path("1b.mp4"), "rejected": Path("1a.mp4")}

@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 from tiny_wan import SHAPE
 
-from videoalign.reward.errors import VideoAlignError
+from videoalign.reward.errors import CheckpointError, VideoAlignError
 from videoalign.training.flow.diagnostics import Diagnostics
 from videoalign.training.flow.log_file import read_log
 from videoalign.training.flow.methods.rwr import FlowRwr
@@ -57,7 +57,10 @@ def test_a_run_stopped_after_a_step_and_resumed_equals_the_uninterrupted_one_bit
 
 
 def test_micro_batches_and_gradient_checkpointing_do_not_change_what_is_learnt(options, train):
-    runs = [options("one", micro_batch_size=1), options("four", micro_batch_size=4, memory={"gradient_checkpointing": True})]
+    runs = [
+        options("one", micro_batch_size=1),
+        options("four", micro_batch_size=4, memory={"gradient_checkpointing": True}),
+    ]
     for config in runs:
         train(config)
     ours, expected = (final_weights(config) for config in runs)
@@ -74,8 +77,12 @@ def test_evaluating_more_often_does_not_change_the_training(options, train):
 @pytest.mark.parametrize("method", ["sft", "rwr"])
 def test_the_other_methods_train_too_and_are_judged_by_the_same_held_out_pairs(method, options, pairs, train):
     scores = {"scores_chosen": {"Overall": 2.0}, "scores_rejected": {"Overall": -2.0}}
-    config_class, build = {"sft": (SftConfig, lambda c: FlowSft(c.sft)), "rwr": (RwrConfig, lambda c: FlowRwr(c.rwr))}[method]
-    config = options(config_class=config_class, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3})
+    config_class, build = {"sft": (SftConfig, lambda c: FlowSft(c.sft)), "rwr": (RwrConfig, lambda c: FlowRwr(c.rwr))}[
+        method
+    ]
+    config = options(
+        config_class=config_class, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3}
+    )
     train(config, build(config))
     log = read_log(config.output / "log.jsonl")
     errors = [line["error"] for line in log if line["kind"] == "train"]
@@ -124,6 +131,25 @@ def test_a_pair_that_cannot_be_used_is_named_by_its_row(damage, options, train, 
         train(config)
 
 
+def test_a_full_disk_stops_the_run_and_keeps_the_last_state(options, train):
+    import resource
+
+    config = options(save_every=1)
+    train(config, steps=2)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # no file may grow beyond this
+    try:
+        with pytest.raises(CheckpointError, match=r"step 3 could not be written .* free some space"):
+            train(config)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert newest_state(config.output / "checkpoints")["step"] == 2
+    train(config)
+    whole = options("whole", save_every=1)
+    train(whole)
+    assert_same(final_weights(config), final_weights(whole))
+
+
 def test_an_empty_data_set_is_refused_with_what_was_dropped(options, pairs, train):
     config = options(data={"train": [pairs(labels={"Overall": "same"})]})
     with pytest.raises(VideoAlignError, match=r"nothing to train on: 0 pairs of \d+ \(\d+ ties, 0 invalid\)"):
@@ -152,7 +178,13 @@ def test_a_run_with_a_learning_rate_a_hundred_times_too_high_is_called_out(optio
     """And a good one is told that it learns."""
     found = {}
     for name, rate in (("good", 3e-3), ("bad", 0.3)):
-        config = options(name, data={"train": [pairs(24, gap=0.15)], "eval_share": 0.5}, max_steps=12, optimizer={"learning_rate": rate}, dpo={"beta": 50.0})
+        config = options(
+            name,
+            data={"train": [pairs(24, gap=0.15)], "eval_share": 0.5},
+            max_steps=12,
+            optimizer={"learning_rate": rate},
+            dpo={"beta": 50.0},
+        )
         diagnostics = Diagnostics(12)
         train(config, callbacks=[diagnostics])
         found[name] = diagnostics.last

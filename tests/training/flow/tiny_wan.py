@@ -69,7 +69,9 @@ def noised(count=2, sides=("chosen", "rejected"), seed=1, dtype=torch.float32, s
     """Random samples: the rejected clip is the chosen one with something added, as real pairs resemble each other."""
     generator = torch.Generator().manual_seed(seed)
     first = torch.randn(count, *shape, generator=generator)
-    clips = {side: first + 0.5 * place * torch.randn(count, *shape, generator=generator) for place, side in enumerate(sides)}
+    clips = {
+        side: first + 0.5 * place * torch.randn(count, *shape, generator=generator) for place, side in enumerate(sides)
+    }
     return NoisedClips(
         clips,
         torch.randn(count, *shape, generator=generator),

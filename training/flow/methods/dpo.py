@@ -25,12 +25,14 @@ class DpoOptions(CommandConfig):
         "constant", description="squared: beta (1 - t)^2, which the paper shows to hack the reward; to compare with."
     )
     reduction: Literal["mean", "sum"] = Field(
-        "mean", description="Of the squared error over a clip's latent elements; sum needs a beta as many times smaller."
+        "mean",
+        description="Of the squared error over a clip's latent elements; sum needs a beta as many times smaller.",
     )
     sft_weight: float = Field(0.0, ge=0, description="Adds this times the chosen clip's own flow error.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Probability that a label is wrong.")
     safeguard: bool = Field(
-        False, description="Scale the rejected clip's gradient so that the chosen one's error cannot rise (Diffusion-SDPO)."
+        False,
+        description="Scale the rejected clip's gradient so that the chosen one's error cannot rise (Diffusion-SDPO).",
     )
     safeguard_mu: float = Field(
         0.9, ge=0, le=1, description="Share of its own progress that the chosen clip keeps at least, with safeguard."
@@ -69,7 +71,10 @@ class FlowDpo:
         reference = self._reference(network, batch)
         velocities, errors = self._split(network, batch) if options.backward == "split" else self._joint(network, batch)
         winner, loser = errors
-        winner_ref, loser_ref = (flow_error(v, batch.velocity(side), options.reduction) for side, v in zip(self.sides, reference, strict=True))
+        winner_ref, loser_ref = (
+            flow_error(v, batch.velocity(side), options.reduction)
+            for side, v in zip(self.sides, reference, strict=True)
+        )
         drift = sum(flow_error(v.detach(), ref, "mean") for v, ref in zip(velocities, reference, strict=True)) / 2
         measures = {"drift": drift}
         pushed = loser
@@ -100,7 +105,10 @@ class FlowDpo:
 
     def _joint(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
         velocities = list(network.velocity(*self._together(batch)).chunk(2))
-        errors = [flow_error(v, batch.velocity(side), self.options.reduction) for side, v in zip(self.sides, velocities, strict=True)]
+        errors = [
+            flow_error(v, batch.velocity(side), self.options.reduction)
+            for side, v in zip(self.sides, velocities, strict=True)
+        ]
         return [v.detach() for v in velocities], errors
 
     def _split(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
@@ -114,7 +122,9 @@ class FlowDpo:
             velocity = network.velocity(x_t, batch.sigma, batch.conditioning)
             return flow_error(velocity, batch.velocity(side), self.options.reduction), velocity.detach()
 
-        loser, v_loser = checkpoint(run, "rejected", batch.noisy("rejected"), use_reentrant=False, preserve_rng_state=False)
+        loser, v_loser = checkpoint(
+            run, "rejected", batch.noisy("rejected"), use_reentrant=False, preserve_rng_state=False
+        )
         winner, v_winner = run("chosen", batch.noisy("chosen"))
         return [v_winner, v_loser], [winner, loser]
 

@@ -31,7 +31,8 @@ class RwrOptions(CommandConfig):
         (0.05, 0.2, 0.9), description="Weights of a dimension that is Bad, Normal, Good; a clip's is their mean (LiFT)."
     )
     discrete_levels: tuple[float, float] = Field(
-        (0.5, 1.5), description="A score below the first is Bad, from the second on Good. Imported LiFT ratings are 0, 1, 2."
+        (0.5, 1.5),
+        description="A score below the first is Bad, from the second on Good. Imported LiFT ratings are 0, 1, 2.",
     )
     real_clips: Path | None = Field(
         None, description="JSONL file of real clips, {path, prompt} a line, for LiFT's additional term."
@@ -47,7 +48,10 @@ class FlowRwr:
     def __init__(self, options: RwrOptions) -> None:
         self.options = options
         self.real_clips = [] if options.real_clips is None else read_real_clips(options.real_clips)
-        self.description = {"method": "rwr", "extra": {"weighting": options.weighting, "temperature": options.temperature}}
+        self.description = {
+            "method": "rwr",
+            "extra": {"weighting": options.weighting, "temperature": options.temperature},
+        }
 
     def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Every clip of the pairs once, weighted by its reward."""

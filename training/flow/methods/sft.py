@@ -32,7 +32,10 @@ class FlowSft:
         """The chosen clip of every pair."""
         rows, counts = preference_rows(sources, data)
         chosen = [replace(row, clips={"chosen": row.clips["chosen"]}, target=1.0) for row in rows]
-        return chosen, f"{len(rows)} chosen clips of {len(sources)} pairs ({counts['tie']} ties, {counts['invalid']} invalid)"
+        return (
+            chosen,
+            f"{len(rows)} chosen clips of {len(sources)} pairs ({counts['tie']} ties, {counts['invalid']} invalid)",
+        )
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of each clip [B], and its measures."""
