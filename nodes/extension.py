@@ -8,6 +8,7 @@ from .comfy_compat import ComfyExtension, register_model_folder
 from .latent_reward_models import FOLDER as LATENT_FOLDER
 from .load_latent_reward_node import LoadLatentReward
 from .load_video_reward_node import LoadVideoReward
+from .micro_caption_node import MicroCaptionEncode, register_micro_model
 from .pick_best_node import PickBest
 from .reward_guidance_node import RewardGuidance
 from .reward_models import FOLDER
@@ -24,6 +25,7 @@ class VideoAlignExtension(ComfyExtension):
         # Not in on_load, which ComfyUI 0.3.64 does not call.
         register_model_folder(FOLDER)
         register_model_folder(LATENT_FOLDER)
+        register_micro_model()
         register_choice_routes()
 
     async def get_node_list(self) -> list:
@@ -39,4 +41,5 @@ class VideoAlignExtension(ComfyExtension):
             LoadLatentReward,
             RewardGuidance,
             RewardTraceNode,
+            MicroCaptionEncode,
         ]
