@@ -1,0 +1,111 @@
+"""HunyuanVideo's two text encoders, against diffusers' pipeline."""
+
+import json
+
+import pytest
+import torch
+
+from videoalign.backbones.errors import WeightsError
+from videoalign.backbones.text import load_text_encoder, text_identity
+from videoalign.backbones.text_hunyuan_video import INSTRUCTION, TEMPLATE
+
+PROMPTS = ["a cat walks over the red hill", "two dogs"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A pipeline folder with tiny encoders and tokenizers."""
+    import transformers
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
+
+    root = tmp_path_factory.mktemp("hunyuan")
+    special = ["<|begin|>", "<|pad|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
+    bpe = Tokenizer(models.BPE())
+    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
+    bpe.train_from_iterator([TEMPLATE, *PROMPTS], trainer)
+    bpe.post_processor = processors.TemplateProcessing(single=["<|begin|>", "$A"], special_tokens=[("<|begin|>", 0)])
+    transformers.PreTrainedTokenizerFast(
+        tokenizer_object=bpe, bos_token="<|begin|>", pad_token="<|pad|>", padding_side="right"
+    ).save_pretrained(root / "tokenizer")
+
+    clip_words = root / "clip_words"
+    clip_words.mkdir()
+    letters = [*alphabet, *(letter + "</w>" for letter in alphabet), "<|startoftext|>", "<|endoftext|>"]
+    (clip_words / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
+    (clip_words / "merges.txt").write_text("#version: 0.2\n")
+    transformers.CLIPTokenizer.from_pretrained(clip_words).save_pretrained(root / "tokenizer_2")
+
+    torch.manual_seed(0)
+    llama = transformers.LlamaConfig(
+        vocab_size=400, hidden_size=32, intermediate_size=48, num_hidden_layers=5, num_attention_heads=2,
+        num_key_value_heads=2, max_position_embeddings=512, pad_token_id=1,
+    )  # fmt: skip
+    transformers.LlamaModel(llama).save_pretrained(root / "text_encoder")
+    clip = transformers.CLIPTextConfig(
+        vocab_size=len(letters), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
+        eos_token_id=len(letters) - 1, bos_token_id=len(letters) - 2, pad_token_id=len(letters) - 1,
+    )  # fmt: skip
+    transformers.CLIPTextModel(clip).save_pretrained(root / "text_encoder_2")
+    return root
+
+
+@pytest.fixture(scope="module")
+def encoder(folder):
+    return load_text_encoder(folder, torch.float32)
+
+
+def test_states_are_those_of_diffusers_pipeline(encoder):
+    from diffusers import HunyuanVideoPipeline
+
+    pipeline = HunyuanVideoPipeline(
+        text_encoder=encoder.llama, tokenizer=encoder.tokenizer, text_encoder_2=encoder.clip,
+        tokenizer_2=encoder.clip_tokenizer, transformer=None, vae=None, scheduler=None,
+    )  # fmt: skip
+    template = {"template": TEMPLATE, "crop_start": encoder.crop}  # 95 with the released tokenizer
+    with torch.no_grad():
+        text, pooled, mask = pipeline.encode_prompt(PROMPTS, prompt_template=template, device="cpu")
+    for number, conditioning in enumerate(encoder.encode(PROMPTS)):
+        expected = text[number][mask[number].bool()]
+        assert conditioning["text"].shape == expected.shape and len(expected) > 1
+        assert torch.allclose(conditioning["text"], expected, atol=1e-5)
+        assert torch.allclose(conditioning["pooled"], pooled[number], atol=1e-5)
+
+
+def test_the_instruction_is_cut_off_and_the_prompt_is_not(encoder):
+    ids = encoder.tokenizer(TEMPLATE.format("two dogs"))["input_ids"]
+    assert encoder.tokenizer.decode(ids[: encoder.crop]).endswith(INSTRUCTION[-20:])
+    assert encoder.tokenizer.decode(ids[encoder.crop :]) == "two dogs<|eot_id|>"
+    assert len(encoder.encode(["two dogs"])[0]["text"]) == len(ids) - encoder.crop
+    assert torch.equal(encoder.encode(["\n two dogs "])[0]["text"], encoder.encode(["two dogs"])[0]["text"])
+
+
+def test_long_prompts_are_cut_at_256_tokens_and_empty_ones_have_one(encoder):
+    assert len(encoder.encode(["hill " * 400])[0]["text"]) == 256
+    assert len(encoder.encode([""])[0]["text"]) == 1
+
+
+def test_the_identity_is_known_without_loading_and_follows_the_tokenizer(folder, encoder, tmp_path):
+    import shutil
+
+    assert text_identity(folder, torch.float32) == encoder.identity
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert text_identity(copy, torch.float32) == encoder.identity
+    config = copy / "tokenizer" / "tokenizer_config.json"
+    config.write_text(config.read_text() + " ")
+    assert text_identity(copy, torch.float32) != encoder.identity
+
+
+def test_a_missing_second_encoder_is_named(folder, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    shutil.rmtree(copy / "text_encoder_2")
+    with pytest.raises(WeightsError, match=r"text_encoder_2/config\.json"):
+        load_text_encoder(copy)
+    copy = shutil.copytree(folder, tmp_path / "copy2")
+    shutil.rmtree(copy / "tokenizer_2")
+    with pytest.raises(WeightsError, match="tokenizer_2"):
+        load_text_encoder(copy)
