@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,20 +59,21 @@ def register_model_folder(name: str) -> None:
     folder_paths.add_model_folder_path(name, str(Path(folder_paths.models_dir) / name))
 
 
+def _server():
+    """ComfyUI's running server, or None. One that runs has been imported: importing it takes seconds where none does."""
+    return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+
+
 def add_route(method: str, path: str, handler) -> None:
     """Let ComfyUI's server answer ``path`` (and ``/api`` + path) by an aiohttp handler; nothing happens where no server runs."""
-    from server import PromptServer
-
-    running = getattr(PromptServer, "instance", None)
+    running = _server()
     if running is not None:
         running.routes.route(method, path)(handler)
 
 
 def send_to_page(event: str, content: dict) -> None:
     """Send a message to the page that queued the running prompt; nothing happens where no server runs."""
-    from server import PromptServer
-
-    running = getattr(PromptServer, "instance", None)
+    running = _server()
     if running is not None:
         running.send_sync(event, content, running.client_id)
 
