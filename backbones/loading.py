@@ -93,6 +93,7 @@ class _Source:
     ) -> dict[str, torch.Tensor]:
         """The module's tensors. Whatever the file has for the built blocks must be used."""
         state, used = {}, set()
+        self._fused: dict[str, torch.Tensor] = {}
         fp32 = set(getattr(module, "_keep_in_fp32_modules", None) or ())
         for key in module.state_dict():
             pieces = []
@@ -100,13 +101,13 @@ class _Source:
                 if name not in self.names:
                     break  # fill_module says what is missing
                 used.add(name)
-                tensor = self.files.read(self.names[name])
-                pieces.append(tensor if rows is None else tensor[slice(*rows)])
+                pieces.append(self._read(name, rows))
             else:
                 tensor = pieces[0] if len(pieces) == 1 else torch.cat(pieces)
                 kept = torch.float32 if fp32.intersection(key.split(".")) else dtype
                 # A copy of its own: no view of a fused tensor, whatever the types are.
                 state[key] = tensor.to(device, kept, copy=tensor.untyped_storage().nbytes() != tensor.nbytes)
+        self._fused.clear()
         left = [name for name in self.names if name not in used and not self._may_be_left(name, config)]
         if left:
             raise WeightsError(
@@ -114,6 +115,15 @@ class _Source:
                 f"({', '.join(sorted(left)[:3])}{', ...' if len(left) > 3 else ''}); it is of a variant that is not supported."
             )
         return state
+
+    def _read(self, name: str, rows: tuple[int, int] | None) -> torch.Tensor:
+        if rows is None:
+            return self.files.read(self.names[name])
+        if name not in self._fused:  # its parts follow one another: a few are enough
+            if len(self._fused) == 3:
+                del self._fused[next(iter(self._fused))]
+            self._fused[name] = self.files.read(self.names[name])
+        return self._fused[name][slice(*rows)]
 
     def _places(self, key: str, config: Mapping[str, Any]):
         if not self.original:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import struct
 from collections.abc import Iterable
@@ -20,6 +21,11 @@ from .errors import WeightsError
 _SCALES = (".scale_weight", ".weight_scale")
 _NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale")
 _FLOAT8 = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
+_TYPES = {
+    "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool,
+    "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "U8": torch.uint8,
+    "I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64,
+}  # fmt: skip
 _WHOLE_BYTES = 64 << 20  # files up to this size are hashed whole
 _SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 
@@ -41,19 +47,17 @@ class WeightFiles:
         self.paths = [Path(path) for path in paths]
         self.name = name or str(self.paths[0])
         self.metadata: dict[str, str] = {}
-        self.shapes: dict[str, tuple[int, ...]] = {}
         self.types: dict[str, str] = {}
-        self._place: dict[str, Path] = {}
-        self._open: dict[Path, object] = {}
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._place: dict[str, tuple[Path, int, int]] = {}  # the file, and the bytes [start, stop) in it
         for path in self.paths:
-            header, metadata = _read_header(path)
+            header, metadata, start = _read_header(path)
             self.metadata = self.metadata or metadata
-            self._place.update(dict.fromkeys(header, path))
-            self.shapes.update({key: tuple(entry["shape"]) for key, entry in header.items()})
+            for key, entry in header.items():
+                self._place[key] = (path, *(start + offset for offset in entry["data_offsets"]))
+            self._shapes.update({key: tuple(entry["shape"]) for key, entry in header.items()})
             self.types.update({key: entry["dtype"] for key, entry in header.items()})
-        for key in list(self.shapes):
-            if key.endswith(_SCALES) or key.endswith(_NOTES):
-                del self.shapes[key]
+        self.shapes = {key: own for key, own in self._shapes.items() if not key.endswith((*_SCALES, *_NOTES))}
 
     def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
         """One tensor, multiplied by its fp8 scale where it has one, in ``dtype`` (as stored if None; fp8 as float32).
@@ -96,14 +100,19 @@ class WeightFiles:
         return layers.get(module, {}).get("format")
 
     def _stored(self, name: str) -> torch.Tensor:
-        from safetensors import safe_open
-
-        path = self._place[name]
-        if path not in self._open:
-            self._open[path] = safe_open(path, framework="pt")
+        # Read, not mapped: a map of a whole 28 GB file is refused where memory is short, and dies with a file that changes.
+        path, start, stop = self._place[name]
+        kind = self.types[name]
+        if kind not in _TYPES:
+            raise WeightsError(f"{self.name}: '{name}' is stored as {kind}; known are {', '.join(_TYPES)}.")
         with torch.inference_mode(False):
-            # Cloned: what safetensors hands out may be a view of the mapped file, which a new version may replace.
-            return self._open[path].get_tensor(name).clone()
+            stored = torch.empty(stop - start, dtype=torch.uint8)
+            with open(path, "rb") as file:
+                file.seek(start)
+                read = file.readinto(memoryview(stored.numpy())) if stop > start else 0
+            if read != stop - start:
+                raise WeightsError(f"{path} ended in the middle of '{name}'; did it change meanwhile? Load it again.")
+            return stored.view(_TYPES[kind]).reshape(self._shapes[name])
 
     def identity(self) -> str:
         """``content_identity`` of the files: for cache keys."""
@@ -176,8 +185,8 @@ def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], name: s
     module.requires_grad_(False)
 
 
-def _read_header(path: Path) -> tuple[dict[str, dict], dict[str, str]]:
-    """Entries and metadata of a safetensors file, without its tensors."""
+def _read_header(path: Path) -> tuple[dict[str, dict], dict[str, str], int]:
+    """Entries and metadata of a safetensors file, and where its tensors begin."""
     try:
         size = os.path.getsize(path)
         with open(path, "rb") as file:
@@ -185,6 +194,8 @@ def _read_header(path: Path) -> tuple[dict[str, dict], dict[str, str]]:
             if length > size - 8:
                 raise ValueError("header longer than the file")
             header = json.loads(file.read(length))
+        if not isinstance(header, dict):
+            raise ValueError("its header is not a table of tensors")
     except FileNotFoundError:
         raise WeightsError(f"{path} does not exist. Check the path.") from None
     except (OSError, ValueError, struct.error) as error:
@@ -197,4 +208,9 @@ def _read_header(path: Path) -> tuple[dict[str, dict], dict[str, str]]:
         raise WeightsError(
             f"{path} is truncated: its header promises {8 + length + end} bytes, it has {size}. Copy or download it again."
         )
-    return header, metadata
+    for key, entry in header.items():
+        start, stop = entry["data_offsets"]
+        kind = _TYPES.get(entry["dtype"])
+        if kind is not None and math.prod(entry["shape"]) * kind.itemsize != stop - start:
+            raise WeightsError(f"{path}: the header's shape of '{key}' does not fit its bytes; the file is damaged.")
+    return header, metadata, 8 + length

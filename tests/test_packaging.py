@@ -54,8 +54,8 @@ def test_importing_the_package_and_the_command_line_loads_nothing_heavy():
 
 def test_only_nodes_import_comfyui_and_imports_inside_the_package_are_relative():
     comfy = re.compile(r"^\s*(?:import|from) (comfy|comfy_api|folder_paths|server|nodes|execution)\b", re.M)
-    absolute = re.compile(r"^\s*(?:import|from) (videoalign|reward|training|guidance)\b", re.M)
-    for folder in ("reward", "guidance", "training", "nodes"):
+    absolute = re.compile(r"^\s*(?:import|from) (videoalign|backbones|reward|training|guidance)\b", re.M)
+    for folder in ("backbones", "reward", "guidance", "training", "nodes"):
         for file in (ROOT / folder).rglob("*.py"):
             text = file.read_text(encoding="utf-8")
             assert not absolute.search(text), file

@@ -6,7 +6,7 @@ import struct
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_backbones import CONFIGS, inputs, original_state, save_scaled_fp8, save_single, tiny
+from tiny_backbones import CONFIGS, inputs, original_state, save_scaled_fp8, save_single, tencent_name, tiny
 
 from videoalign.backbones.errors import VideoAlignError, WeightsError
 from videoalign.backbones.loading import build_backbone, load_backbone
@@ -61,6 +61,15 @@ def test_the_first_blocks_are_read_without_the_others(network, tmp_path):
     assert all(tensor.isfinite().all() for tensor in own.module.state_dict().values())
     with pytest.raises(VideoAlignError, match="Only 2 of the"):
         own.velocity(*inputs(own))
+
+
+def test_hunyuan_video_files_with_tencents_own_names_load(tmp_path):
+    network = tiny("hunyuan-video")
+    state = {tencent_name(key): tensor for key, tensor in original_state(network).items()}
+    assert "double_blocks.0.img_attn_qkv.weight" in state and "single_blocks.0.q_norm.weight" in state
+    save_file(state, tmp_path / "model.safetensors")
+    own = load_backbone(tmp_path / "model.safetensors")
+    assert torch.equal(own.velocity(*inputs(own)), network.velocity(*inputs(network)))
 
 
 def test_prefixes_and_the_other_parts_of_a_checkpoint_are_passed_over(tmp_path):

@@ -9,32 +9,13 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny_backbones import CONFIGS, inputs, original_state, save_scaled_fp8, save_single, tiny
+from tiny_backbones import CONFIGS, inputs, original_state, save_scaled_fp8, save_single, tencent_name, tiny
 
 from videoalign.backbones.loading import load_backbone
 
 pytestmark = pytest.mark.comfyui
 
 HERE = Path(__file__).parent
-
-
-def tencent_name(name: str) -> str:
-    """A name of ComfyUI's HunyuanVideo as Tencent's files have it."""
-    for own, other in (
-        ("txt_in.t_embedder.in_layer", "txt_in.t_embedder.mlp.0"), ("txt_in.t_embedder.out_layer", "txt_in.t_embedder.mlp.2"),
-        ("txt_in.c_embedder.in_layer", "txt_in.c_embedder.linear_1"), ("txt_in.c_embedder.out_layer", "txt_in.c_embedder.linear_2"),
-        ("time_in.in_layer", "time_in.mlp.0"), ("time_in.out_layer", "time_in.mlp.2"),
-        ("guidance_in.in_layer", "guidance_in.mlp.0"), ("guidance_in.out_layer", "guidance_in.mlp.2"),
-        ("_mod.lin.", "_mod.linear."), (".modulation.lin.", ".modulation.linear."), ("self_attn.qkv", "self_attn_qkv"),
-        ("self_attn.proj", "self_attn_proj"), ("_attn.qkv", "_attn_qkv"), ("_attn.proj", "_attn_proj"),
-        ("_attn.norm.query_norm", "_attn_q_norm"), ("_attn.norm.key_norm", "_attn_k_norm"), (".norm.query_norm", ".q_norm"),
-        (".norm.key_norm", ".k_norm"), ("img_mlp.0", "img_mlp.fc1"), ("img_mlp.2", "img_mlp.fc2"), ("txt_mlp.0", "txt_mlp.fc1"),
-        ("txt_mlp.2", "txt_mlp.fc2"),
-    ):  # fmt: skip
-        name = name.replace(own, other)
-    if "individual_token_refiner" in name:
-        name = name.replace("mlp.0", "mlp.fc1").replace("mlp.2", "mlp.fc2")
-    return name
 
 
 CASES = [
