@@ -104,7 +104,8 @@ class HeldOut:
     def _batches(self, rows: Sequence[int]) -> Iterator[tuple[int, LatentPairBatch]]:
         for place, (low, high) in enumerate(zip(self.edges, self.edges[1:], strict=False)):
             for start in range(0, len(rows), self.size):
-                yield place, self.data.bin_batch(rows[start : start + self.size], low, high, self.seed)
+                for batch in self.data.bin_batch(rows[start : start + self.size], low, high, self.seed):
+                    yield place, batch
 
 
 @torch.enable_grad()

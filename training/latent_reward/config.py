@@ -37,6 +37,10 @@ class DataConfig(CommandConfig):
     height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
     frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
     fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
+    buckets: list[str] = Field(
+        [],
+        description="Further sizes for clips that this one does not suit: WIDTHxHEIGHTxFRAMES@FPS, such as 480x832x81@16; repeat for several.",
+    )
     cache: Path | None = Field(
         None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
     )

@@ -28,15 +28,16 @@ def encoded(
     from accelerate import PartialState
 
     state, data = PartialState(), config.data
-    bucket = Bucket(data.width, data.height, data.frames, data.fps)
-    latent_format.shape(bucket.frames, bucket.height, bucket.width)  # a size that does not fit is an error at once
+    buckets = [Bucket(data.width, data.height, data.frames, data.fps), *map(Bucket.parse, data.buckets)]
+    for bucket in buckets:
+        latent_format.shape(bucket.frames, bucket.height, bucket.width)  # a size that does not fit is an error at once
     text_dtype = torch.bfloat16 if state.device.type == "cuda" else None
     encoders = Encoders(config.model.vae, config.model.text_encoder, state.device, text_dtype)
     identities = {"vae": encoders.vae_identity, "text_encoder": encoders.text_identity}
     cache = build_cache(
         data.cache or config.output / "cache",
         [CacheRow(own.pair.prompt, (own.path_a, own.path_b), own.name, own.pair.fps) for own in pairs],
-        [bucket],
+        buckets,
         encoders,
         share=(state.process_index, state.num_processes),
         wait=state.wait_for_everyone,

@@ -88,35 +88,38 @@ class LatentPairData:
     def __len__(self) -> int:
         return len(self.pairs)
 
-    def batch(self, rows: Sequence[int], noises: Sequence[Noise]) -> LatentPairBatch:
-        """The pairs at ``rows``, each with its noise. A clip that is in several pairs with the same noise is there once.
+    def batches(self, rows: Sequence[int], noises: Sequence[Noise]) -> list[LatentPairBatch]:
+        """The pairs at ``rows``, each with its noise, in batches of one latent shape (one batch where all are alike).
 
         Raises:
-            VideoAlignError: the clips of the rows differ in size or length; the message names the row.
+            VideoAlignError: the clips of a pair differ in size or length; the message names the row.
         """
-        places: dict[tuple, int] = {}
-        latents: list[Tensor] = []
-        chosen: list[tuple[ClipPair, Noise]] = []
-        sides: dict[str, list[int]] = {"a": [], "b": []}
+        groups: dict[torch.Size, list[tuple[ClipPair, Noise]]] = {}
         for row, noise in zip(rows, noises, strict=True):
             pair = self.pairs[row]
+            shape, other = self._latents(pair.path_a).shape, self._latents(pair.path_b).shape
+            if shape != other:
+                raise VideoAlignError(
+                    f"{pair.name}: the latents of its clips are {tuple(shape)} and {tuple(other)}; they must have one size and length."
+                )
+            groups.setdefault(shape, []).append((pair, noise))
+        return [self._batch(shape, group) for shape, group in groups.items()]
+
+    def _batch(self, shape: torch.Size, group: Sequence[tuple[ClipPair, Noise]]) -> LatentPairBatch:
+        """A clip that is in several pairs with the same noise is there once."""
+        places: dict[tuple, int] = {}
+        sides: dict[str, list[int]] = {"a": [], "b": []}
+        for pair, noise in group:
             for side, path in (("a", pair.path_a), ("b", pair.path_b)):
                 key = (path, pair.pair.prompt, noise)
-                if key not in places:
-                    places[key] = len(latents)
-                    latents.append(self._latents(path))
-                    chosen.append((pair, noise))
-                    _check_shape(latents, pair)
-                sides[side].append(places[key])
-        drawn = {
-            noise: torch.randn(latents[0].shape, generator=generator_of(*noise.key)) for noise in dict.fromkeys(noises)
-        }
-        own = [self.pairs[row].pair for row in rows]
+                sides[side].append(places.setdefault(key, len(places)))
+        drawn = {noise: torch.randn(shape, generator=generator_of(*noise.key)) for _, noise in group}
+        own = [pair.pair for pair, _ in group]
         return LatentPairBatch(
-            torch.stack(latents),
-            torch.stack([drawn[noise] for _, noise in chosen]),
-            torch.tensor([noise.t for _, noise in chosen], dtype=torch.float32),
-            collate([{**self.cache.conditioning(pair.pair.prompt), **self.constants} for pair, _ in chosen]),
+            torch.stack([self._latents(path) for path, _, _ in places]),
+            torch.stack([drawn[noise] for _, _, noise in places]),
+            torch.tensor([noise.t for _, _, noise in places], dtype=torch.float32),
+            collate([{**self.cache.conditioning(prompt), **self.constants} for _, prompt, _ in places]),
             sides["a"],
             sides["b"],
             torch.tensor([pair.label_codes(DIMENSIONS) for pair in own]),
@@ -134,7 +137,7 @@ class LatentPairData:
 
     def training_batch(
         self, rows: Sequence[int], first: int, seed: int, config: NoiseConfig, by_prompt: bool = False
-    ) -> LatentPairBatch:
+    ) -> list[LatentPairBatch]:
         """The pairs at ``rows`` as samples number ``first``, ``first + 1``, ... of the training.
 
         Args:
@@ -146,24 +149,16 @@ class LatentPairData:
             own = (first + place) // len(self), self.pairs[row].pair.prompt
             key = ("latent reward", seed, *(own if by_prompt else (first + place,)))
             noises.append(Noise(key, noise_level(config, generator_of(*key, "t"))))
-        return self.batch(rows, noises)
+        return self.batches(rows, noises)
 
-    def bin_batch(self, rows: Sequence[int], low: float, high: float, seed: int) -> LatentPairBatch:
+    def bin_batch(self, rows: Sequence[int], low: float, high: float, seed: int) -> list[LatentPairBatch]:
         """The pairs at ``rows``, each at its own fixed t in [low, high) and with its own fixed noise."""
         noises = []
         for row in rows:
             key = ("held out", seed, row, low)
             place = torch.rand((), generator=generator_of(*key, "t"), dtype=torch.float64).item()
             noises.append(Noise(key, low + (high - low) * place))
-        return self.batch(rows, noises)
-
-
-def _check_shape(latents: Sequence[Tensor], pair: ClipPair) -> None:
-    found, expected = tuple(latents[-1].shape), tuple(latents[0].shape)
-    if found != expected:
-        raise VideoAlignError(
-            f"{pair.name}: its latents are {found}, others of the batch {expected}; the clips of a batch must have one size and length."
-        )
+        return self.batches(rows, noises)
 
 
 def load_pairs(config: Config) -> tuple[list[ClipPair], list[ClipPair]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -24,15 +26,27 @@ class PreferenceStep(nn.Module):
         super().__init__()
         self.reward, self.loss, self.clean_latents = reward, loss, clean_latents
 
-    def forward(self, batch: LatentPairBatch) -> tuple[Tensor, dict]:
-        """Loss of a batch, and per dimension the share of untied pairs that it ranks right with their number."""
-        rewards_a, rewards_b = self.rewards(batch, self.clean_latents)
-        labels = batch.labels.to(rewards_a.device)
+    def forward(self, batches: Sequence[LatentPairBatch]) -> tuple[Tensor, dict]:
+        """Mean loss of a micro batch, and per dimension the share of untied pairs ranked right with their number.
+
+        Args:
+            batches: the micro batch, grouped by latent shape.
+        """
+        losses, leads = [], []
+        for batch in batches:
+            rewards_a, rewards_b = self.rewards(batch, self.clean_latents)
+            losses.append(self._loss(batch, rewards_a, rewards_b) * len(batch.labels))
+            leads.append((rewards_a - rewards_b).detach())
+        labels = torch.cat([batch.labels for batch in batches])
+        lead = torch.cat(leads)
+        return sum(losses) / len(labels), accuracy(lead, labels.to(lead.device))
+
+    def _loss(self, batch: LatentPairBatch, rewards_a: Tensor, rewards_b: Tensor) -> Tensor:
+        device = rewards_a.device
         options = {"k": self.loss.tie_factor} if self.loss.type == "btt" else {}
-        options |= {"reduction": self.loss.reduction, "weights": batch.weights.to(rewards_a.device)}
-        scores = [side.to(rewards_a.device) for side in (batch.scores_a, batch.scores_b)]
-        loss = preference_loss(self.loss.type, rewards_a, rewards_b, labels, *scores, **options)
-        return loss, accuracy((rewards_a - rewards_b).detach(), labels)
+        options |= {"reduction": self.loss.reduction, "weights": batch.weights.to(device)}
+        scores = [side.to(device) for side in (batch.scores_a, batch.scores_b)]
+        return preference_loss(self.loss.type, rewards_a, rewards_b, batch.labels.to(device), *scores, **options)
 
     def rewards(self, batch: LatentPairBatch, clean_latents: bool = False) -> tuple[Tensor, Tensor]:
         """Raw rewards of the sides A and B: two [pairs, 3], float32."""

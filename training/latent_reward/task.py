@@ -44,7 +44,7 @@ class LatentRewardTask:
         encoders: Mapping[str, str],
     ) -> None:
         self.config, self.train, self.held_out, self.encoders = config, train, held_out, dict(encoders)
-        example = train.training_batch([0], 0, config.seed, config.noise)
+        example = train.training_batch([0], 0, config.seed, config.noise)[0]
         self.reward = build_trainable(config, trunk, example)
         self.module = PreferenceStep(self.reward, config.loss, config.clean_latents)
         self.judge = HeldOut(held_out, config.evaluation.bins, config.seed, config.micro_batch_size)
@@ -74,7 +74,7 @@ class LatentRewardTask:
     def row_names(self, rows: Sequence[int]) -> str:
         return ", ".join(self.train.pairs[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
 
-    def prepare(self, rows: Sequence[int], first: int) -> LatentPairBatch:
+    def prepare(self, rows: Sequence[int], first: int) -> list[LatentPairBatch]:
         own = self.config
         return self.train.training_batch(rows, first, own.seed, own.noise, own.data.group_by_prompt)
 

@@ -94,7 +94,7 @@ def test_a_lora_is_merged_when_saved_and_leaves_the_base_as_it_was(options, star
     assert all(torch.equal(now[name], value) for name, value in base.items())
     task.calibrate()
     merged = load_latent_reward(task.export(loop.step))
-    batch = task.held_out.bin_batch(range(4), 0.2, 0.4, 0)
+    batch = task.held_out.bin_batch(range(4), 0.2, 0.4, 0)[0]
     given = batch.latents, batch.t, batch.conditioning
     with torch.no_grad():
         assert torch.allclose(merged.rewards(*given), task.reward.rewards(*given), atol=1e-5)
@@ -111,7 +111,7 @@ def test_the_table_by_noise_level_is_that_of_an_independent_computation(options,
     for place in range(2):
         right, norms = {0: 0.0, 1: 0.0}, []
         for row in range(len(data)):
-            batch = data.bin_batch([row], place / 2, (place + 1) / 2, task.config.seed)
+            batch = data.bin_batch([row], place / 2, (place + 1) / 2, task.config.seed)[0]
             t = batch.t[0]
             assert place / 2 <= t.item() < (place + 1) / 2
             rewards = []
