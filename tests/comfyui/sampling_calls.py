@@ -21,7 +21,6 @@ import asyncio
 import itertools
 import traceback
 
-import utils.extra_config  # as main.py does: later, comfy's own utils would be found
 import comfy.model_management
 import comfy.sample
 import comfy.samplers
