@@ -54,6 +54,7 @@ def load_backbone(
         dtype = dtype or _stored_type(source)
         state = source.state(module, config, dtype, device)
         fill_module(module, state, source.files.name)
+        module.to(device)  # what is computed, not read: the positions' tables
         sampling = family.sampling_of(config).overridden(source.files.metadata, source.files.name)
         return family(module, config, sampling, total)
 
@@ -160,6 +161,8 @@ def _open_file(path: Path) -> _Source:
         family.latent_format_of(config)
     except WeightsError as error:
         raise WeightsError(f"{files.name}: {error}") from None
+    except ValueError as error:
+        raise WeightsError(f"{files.name}: its metadata cannot be understood ({error}).") from None
     except KeyError as error:
         raise WeightsError(
             f"{files.name}: it looks like a {family.name} network, but tensor {error} is missing; the file is incomplete."

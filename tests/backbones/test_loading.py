@@ -129,6 +129,11 @@ def test_weights_loaded_under_inference_mode_are_ordinary_tensors_and_allow_grad
     assert x_t.grad.abs().max() > 0
 
 
+def test_everything_goes_to_the_device_that_was_asked_for(network, tmp_path):
+    own = load_backbone(save_single(network, tmp_path / "model.safetensors"), device="meta")
+    assert {str(tensor.device) for tensor in (*own.module.parameters(), *own.module.buffers())} == {"meta"}
+
+
 def test_metadata_may_hold_other_sampling_defaults(tmp_path):
     metadata = {"videoalign.sampling": json.dumps({"frames": 17, "height": 64, "width": 64, "steps": 20})}
     path = save_single(tiny("wan-t2v"), tmp_path / "micro.safetensors", metadata=metadata)
@@ -172,6 +177,17 @@ class TestRefused:
 
     def test_latents_that_no_wan_has(self, state, tmp_path):
         self.refused(state | {"head.head.weight": torch.zeros(128, 128)}, tmp_path, "latents of 32 channels")
+
+    def test_metadata_that_is_no_json(self, tmp_path):
+        save_single(tiny("ltx-video"), tmp_path / "model.safetensors", metadata={"config": "{"})
+        with pytest.raises(WeightsError, match=r"model\.safetensors: its metadata cannot be understood"):
+            load_backbone(tmp_path / "model.safetensors")
+
+    def test_a_setting_of_ltx_video_that_diffusers_has_not(self, tmp_path):
+        metadata = {"config": json.dumps({"transformer": {"positional_embedding_max_pos": [40, 2048, 2048]}})}
+        save_single(tiny("ltx-video"), tmp_path / "model.safetensors", metadata=metadata)
+        with pytest.raises(WeightsError, match=r"positional_embedding_max_pos = \[40, 2048, 2048\]"):
+            load_backbone(tmp_path / "model.safetensors")
 
     def test_another_network(self, tmp_path):
         self.refused({"unet.conv.weight": torch.zeros(1)}, tmp_path, "no known network.*Supported are wan")
