@@ -6,6 +6,7 @@ configuration is derived from the tensors' shapes, or read from the folder, neve
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import json
 from pathlib import Path
@@ -28,12 +29,12 @@ class VAE:
         module: the diffusers autoencoder, frozen, in evaluation mode.
         latent_format: the latent space.
         mean, std: [C] of the raw latents; normalised = (raw - mean) / std.
-        weights: names the weights, for cache keys.
+        weights: names the weights, for cache keys; None where they come from no file (their bytes are hashed then).
     """
 
     diffusers_class: str
 
-    def __init__(self, module: nn.Module, weights: str = "random"):
+    def __init__(self, module: nn.Module, weights: str | None = None):
         self.module = module.eval().requires_grad_(False)
         self.weights = weights
         self.latent_format = self.format_of(dict(module.config))
@@ -98,7 +99,7 @@ class VAE:
     @property
     def identity(self) -> str:
         """Names everything that the latents of a clip depend on, for cache keys."""
-        return _identity(self.weights, self.dtype, self.tiling)
+        return _identity(self.weights or _digest(self.module), self.dtype, self.tiling)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -195,6 +196,14 @@ def vae_identity(path: Path | str, dtype: torch.dtype = torch.float32, tiling: b
     if path.is_dir() and not (path / "config.json").is_file():
         path = path / "vae"
     return _identity(open_weights(path).identity(), dtype, tiling)
+
+
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
 def _identity(weights: str, dtype: torch.dtype, tiling: bool) -> str:

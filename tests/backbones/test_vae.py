@@ -1,14 +1,19 @@
 """VAEs: sizes, determinism, both file layouts, errors."""
 
+import json
+
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_vaes import clip, tiny_wan21, tiny_wan22
+from tiny_vaes import LTX_BLOCKS, clip, tiny_hunyuan_video, tiny_ltx_video, tiny_wan21, tiny_wan22
 
 from videoalign.backbones.errors import ClipSizeError, WeightsError
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae import load_vae, vae_identity
 
-TINY = {"wan2.1": tiny_wan21, "wan2.2": tiny_wan22}
+TINY = {
+    "wan2.1": tiny_wan21, "wan2.2": tiny_wan22, "hunyuan-video": tiny_hunyuan_video, "ltxv 0.9.0": tiny_ltx_video,
+    "ltxv 0.9.5": lambda: tiny_ltx_video("0.9.5"),
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module", params=TINY)
@@ -17,10 +22,24 @@ def vae(request):
 
 
 @pytest.fixture
-def single_file(vae, tmp_path):
+def metadata(request):
+    """What an LTX-Video file says about its VAE; with zeros as padding, as diffusers has it."""
+    name = request.node.callspec.params["vae"]
+    if not name.startswith("ltxv"):
+        return None
+    blocks = LTX_BLOCKS[name.removeprefix("ltxv ")]
+    return {"config": json.dumps({"vae": {**blocks, "spatial_padding_mode": "zeros"}})}
+
+
+@pytest.fixture
+def single_file(vae, metadata, tmp_path):
     path = tmp_path / "vae.safetensors"
-    save_file({name: tensor.contiguous() for name, tensor in vae.original_state_dict().items()}, path)
+    save_file(tensors(vae), path, metadata)
     return path
+
+
+def tensors(vae):
+    return {name: tensor.contiguous().clone() for name, tensor in vae.original_state_dict().items()}
 
 
 def fitting_clip(vae, batch=1):
@@ -43,6 +62,7 @@ def test_encoding_is_deterministic_and_takes_the_mode_of_the_posterior(vae):
     assert torch.equal(latents, vae.encode(video))
     mean = vae.module.encode(video).latent_dist.mean
     assert torch.allclose(latents * vae.std.view(1, -1, 1, 1, 1) + vae.mean.view(1, -1, 1, 1, 1), mean, atol=1e-5)
+    assert torch.equal(vae.decode(latents), vae.decode(latents))
 
 
 def test_a_single_file_in_comfyuis_naming_gives_the_same_latents(vae, single_file):
@@ -52,10 +72,10 @@ def test_a_single_file_in_comfyuis_naming_gives_the_same_latents(vae, single_fil
     assert torch.equal(loaded.decode(vae.encode(video)), vae.decode(vae.encode(video)))
 
 
-def test_a_vae_inside_a_checkpoint_is_found(vae, single_file, tmp_path):
-    checkpoint = {"vae." + name: tensor.contiguous() for name, tensor in vae.original_state_dict().items()}
+def test_a_vae_inside_a_checkpoint_is_found(vae, metadata, tmp_path):
+    checkpoint = {"vae." + name: tensor for name, tensor in tensors(vae).items()}
     checkpoint["model.diffusion_model.blocks.0.weight"] = torch.zeros(2)
-    save_file(checkpoint, tmp_path / "checkpoint.safetensors")
+    save_file(checkpoint, tmp_path / "checkpoint.safetensors", metadata)
     video = fitting_clip(vae)
     assert torch.equal(load_vae(tmp_path / "checkpoint.safetensors").encode(video), vae.encode(video))
 
@@ -67,18 +87,27 @@ def test_a_diffusers_folder_gives_the_same_latents(vae, tmp_path):
         assert torch.equal(load_vae(path).encode(video), vae.encode(video))
 
 
-def test_the_identity_follows_weights_precision_and_tiling(vae, single_file, tmp_path):
-    identity = load_vae(single_file).identity
-    assert identity == load_vae(single_file).identity
-    changed = {name: tensor.contiguous().clone() for name, tensor in vae.original_state_dict().items()}
-    next(iter(changed.values())).view(-1)[0] += 1e-3
-    save_file(changed, tmp_path / "changed.safetensors")
-    others = [
-        load_vae(tmp_path / "changed.safetensors").identity,
-        load_vae(single_file, dtype=torch.bfloat16).identity,
-        load_vae(single_file, tiling=True).identity,
+def test_the_identity_follows_weights_precision_and_tiling(tmp_path):
+    state = tensors(tiny_wan21())
+    save_file(state, tmp_path / "vae.safetensors")
+    next(iter(state.values())).view(-1)[0] += 1e-3
+    save_file(state, tmp_path / "changed.safetensors")
+    loaded = [
+        (tmp_path / "vae.safetensors", torch.float32, False),
+        (tmp_path / "changed.safetensors", torch.float32, False),
+        (tmp_path / "vae.safetensors", torch.bfloat16, False),
+        (tmp_path / "vae.safetensors", torch.float32, True),
     ]
-    assert len({identity, *others}) == 4
+    identities = [load_vae(path, dtype, tiling=tiling).identity for path, dtype, tiling in loaded]
+    assert len(set(identities)) == 4
+    assert identities == [vae_identity(path, dtype, tiling) for path, dtype, tiling in loaded]
+
+
+def test_weights_that_come_from_no_file_have_an_identity_of_their_own():
+    first, second = tiny_wan21(), tiny_wan21()
+    assert first.identity == second.identity
+    second.module.quant_conv.bias[0] += 1
+    assert first.identity != second.identity
 
 
 def test_tiles_of_a_big_clip_change_the_latents_little_and_keep_their_shape(vae):
@@ -89,7 +118,7 @@ def test_tiles_of_a_big_clip_change_the_latents_little_and_keep_their_shape(vae)
     tiled = vae.encode(video)
     vae.set_tiling(False)
     assert tiled.shape == whole.shape and not torch.equal(tiled, whole)
-    assert (tiled - whole).abs().mean() < 0.1 * whole.std()
+    assert (tiled - whole).abs().mean() < 0.2 * whole.std()
 
 
 def test_gradients_flow_through_the_decoder_to_the_latents(vae):
@@ -129,7 +158,7 @@ def test_what_is_not_a_vae_is_named(tmp_path):
 
 
 def test_an_incomplete_file_is_named_with_the_missing_tensor(tmp_path):
-    state = {name: tensor.contiguous() for name, tensor in tiny_wan21().original_state_dict().items()}
+    state = tensors(tiny_wan21())
     del state["decoder.upsamples.3.time_conv.bias"]
     save_file(state, tmp_path / "incomplete.safetensors")
     with pytest.raises(WeightsError, match=r"decoder\.upsamples\.3\.time_conv\.bias"):

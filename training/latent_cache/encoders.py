@@ -34,7 +34,7 @@ class Encoders:
     ) -> None:
         self._vae, self._text_encoder = vae, text_encoder
         self._loaded_vae = vae if isinstance(vae, VAE) else None
-        self._loaded_text_encoder = text_encoder if hasattr(text_encoder, "encode") else None
+        self._loaded_text_encoder = None if isinstance(text_encoder, (str, Path)) else text_encoder
         self.device, self.dtype, self.vae_dtype, self.tiling = device, dtype, vae_dtype, tiling
 
     @property
@@ -68,7 +68,7 @@ class Encoders:
     def release(self) -> None:
         """Forget what was loaded from files; the next use loads it again."""
         self._loaded_vae = self._vae if isinstance(self._vae, VAE) else None
-        self._loaded_text_encoder = self._text_encoder if hasattr(self._text_encoder, "encode") else None
+        self._loaded_text_encoder = None if isinstance(self._text_encoder, (str, Path)) else self._text_encoder
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import save_file
 from small_clips import BUCKET, PROMPTS, write_clip
 
 from videoalign.backbones.micro_text import MicroTextEncoder, encode_caption
@@ -44,6 +45,42 @@ def test_a_second_build_encodes_nothing_and_loads_nothing(tmp_path, rows, encode
 
     cache = build_cache(tmp_path / "cache", rows, [BUCKET], Unloadable(encoders.vae, MicroTextEncoder()))
     assert cache.latents(rows[0].clips[0]).shape == (16, 2, 4, 4)
+
+
+def test_encoders_come_from_files_are_loaded_only_when_needed_and_dropped_afterwards(
+    tmp_path, rows, tiny_vae, encoders
+):
+    state = {name: tensor.contiguous() for name, tensor in tiny_vae.original_state_dict().items()}
+    save_file(state, tmp_path / "vae.safetensors")
+    loads = []
+
+    class Watched(Encoders):
+        @property
+        def vae(self):
+            loads.append("vae")
+            return super().vae
+
+    from_files = Watched(tmp_path / "vae.safetensors", "micro")
+    cache = build_cache(tmp_path / "cache", rows, [BUCKET], from_files)
+    assert loads == ["vae"] * 4 and from_files._loaded_vae is None and from_files._loaded_text_encoder is None
+    expected = build_cache(tmp_path / "other", rows, [BUCKET], encoders)
+    for row in rows:
+        assert torch.equal(cache.latents(row.clips[0]), expected.latents(row.clips[0]))
+        assert torch.equal(cache.conditioning(row.prompt)["text"], expected.conditioning(row.prompt)["text"])
+    build_cache(tmp_path / "cache", rows, [BUCKET], from_files)
+    assert len(loads) == 4
+
+
+def test_padding_of_a_text_is_not_stored_and_comes_back(tmp_path, rows, tiny_vae):
+    class Padded(MicroTextEncoder):
+        def encode(self, captions):
+            found = super().encode(captions)
+            return [{"text": torch.nn.functional.pad(own["text"], (0, 0, 0, 512 - len(own["text"])))} for own in found]
+
+    cache = build_cache(tmp_path / "cache", rows, [BUCKET], Encoders(tiny_vae, Padded()), prompts=[""])
+    assert torch.equal(cache.conditioning(PROMPTS[0])["text"], Padded().encode([PROMPTS[0]])[0]["text"])
+    assert torch.equal(cache.conditioning("")["text"], torch.zeros(512, 4096))
+    assert sum(path.stat().st_size for path in (tmp_path / "cache" / "captions").iterdir()) < 1_000_000
 
 
 def test_a_changed_clip_bucket_or_encoder_is_encoded_anew(
