@@ -7,6 +7,7 @@ import sys
 import torch
 
 from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, build_cache
+from ..loop.processes import process_state
 from .config import FlowConfig
 from .task import FlowRows
 
@@ -17,9 +18,7 @@ def encoded(config: FlowConfig, rows: FlowRows) -> LatentCache:
     Raises:
         VideoAlignError: a clip cannot be read, or the clips of a pair cannot be brought to one size; it names the row.
     """
-    from accelerate import PartialState
-
-    state = PartialState()
+    state = process_state()
     text_dtype = torch.bfloat16 if state.device.type == "cuda" else None
     return build_cache(
         config.data.cache or config.output / "cache",

@@ -2,8 +2,7 @@
 
 A frozen weight is needed in the forward pass and once more in the backward pass, for the gradient of the layer's input. Each
 time it is fetched and brought back to full precision for that one multiplication, and autograd keeps the stored form only.
-(diffusers' layerwise casting and group offloading put the weights away after a layer's forward pass, and so before its
-backward pass: they are for inference.)
+(With diffusers' layerwise casting the graph keeps every upcast weight until its backward pass, and there are no scales.)
 """
 
 from __future__ import annotations

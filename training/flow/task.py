@@ -11,6 +11,7 @@ from torch import nn
 
 from ...backbones.backbone import Backbone
 from ...reward.errors import VideoAlignError
+from ..loop.processes import process_state
 from .config import FlowConfig
 from .data import FlowData
 from .flow_module import FlowModule
@@ -115,9 +116,7 @@ class FlowTask:
 
     def evaluate(self, module: nn.Module) -> Mapping[str, float]:
         """Held-out preferences; every process takes a share of the pairs."""
-        from accelerate import PartialState
-
-        state = PartialState()
+        state = process_state()
         return self.held_out.measure(module, state.process_index, state.num_processes)
 
     def _method_sections(self, sections: dict) -> list[str]:

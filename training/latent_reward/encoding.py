@@ -10,6 +10,7 @@ import torch
 from ...backbones.latent_format import LatentFormat
 from ...reward.errors import VideoAlignError
 from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, build_cache
+from ..loop.processes import process_state
 from .config import Config
 from .pairs import ClipPair
 
@@ -25,9 +26,7 @@ def encoded(
     Raises:
         VideoAlignError: a clip cannot be encoded (the message names its row), or the VAE is of another latent space.
     """
-    from accelerate import PartialState
-
-    state, data = PartialState(), config.data
+    state, data = process_state(), config.data
     buckets = [Bucket(data.width, data.height, data.frames, data.fps), *map(Bucket.parse, data.buckets)]
     for bucket in buckets:
         latent_format.shape(bucket.frames, bucket.height, bucket.width)  # a size that does not fit is an error at once

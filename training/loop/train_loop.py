@@ -24,6 +24,7 @@ from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig
 from .order import BatchOrder
+from .processes import process_state
 from .state_files import newest_state, save_state
 
 PREFETCHED_STEPS = 2
@@ -87,6 +88,7 @@ class TrainLoop:
         bf16 = "bf16" if config.precision == "bfloat16" else "no"
         # rows that a process holds may lack a dimension's label, which leaves a head unused in that step
         handlers = [DistributedDataParallelKwargs(find_unused_parameters=False)]
+        process_state()
         self.accelerator = Accelerator(mixed_precision=bf16, kwargs_handlers=handlers)
         world = self.accelerator.num_processes
         if config.batch_size % world:

@@ -9,7 +9,14 @@ from videoalign.training.flow.curves import TensorBoardCurves, page
 LOG = [
     {"step": 1, "kind": "train", "loss": 0.69, "margin": 0.0, "margin/0.2-0.4": 0.0},
     {"step": 2, "kind": "train", "loss": 0.6, "margin": 0.2, "margin/0.6-0.8": 0.3},
-    {"step": 2, "kind": "eval", "loss": 0.65, "accuracy": 0.6, "accuracy/0.2-0.4": 0.7, "accuracy/0.6-0.8": float("nan")},
+    {
+        "step": 2,
+        "kind": "eval",
+        "loss": 0.65,
+        "accuracy": 0.6,
+        "accuracy/0.2-0.4": 0.7,
+        "accuracy/0.6-0.8": float("nan"),
+    },
 ]
 
 

@@ -35,7 +35,9 @@ def config(pairs, output, rate, steps):
     )  # fmt: skip
 
 
-def test_held_out_accuracy_rises_above_0_7_and_a_learning_rate_100_times_too_high_is_called_out(pairs, tmp_path, capsys):
+def test_held_out_accuracy_rises_above_0_7_and_a_learning_rate_100_times_too_high_is_called_out(
+    pairs, tmp_path, capsys
+):
     assert train_dpo_command.run(config(pairs, tmp_path / "good", GOOD, steps=120)) == 0
     said = capsys.readouterr().err
     evaluations = [line for line in read_log(tmp_path / "good" / "log.jsonl") if line["kind"] == "eval"]
