@@ -30,13 +30,16 @@ export function attachChoices(node, panel) {
   // A saved graph's values come after the node; a name that is being typed is not looked up letter by letter.
   let asked = JSON.stringify(place());
   let later = null;
+  let wanted = false;
   const look = (anew) => {
+    wanted ||= anew;
     clearTimeout(later);
     later = setTimeout(() => {
       const now = JSON.stringify(place());
       const other = now !== asked;
+      if (wanted || other) view.refresh(other);
       asked = now;
-      if (anew || other) view.refresh(other);
+      wanted = false;
     }, 300);
   };
   for (const name of ["folder", "chooser"]) {

@@ -20,6 +20,7 @@ const ANSWER_KEYS = {
   1: "A", a: "A", arrowleft: "A", 2: "same", s: "same", arrowdown: "same", 3: "B", b: "B", arrowright: "B", 4: "both_bad", x: "both_bad", arrowup: "both_bad",
 };
 const AT_HAND = 3; // pairs whose clips are fetched before they are shown
+const FETCHING = "The clips are on their way.";
 const AGAIN = 2000; // ms between attempts to reach a server that does not answer
 
 /**
@@ -119,6 +120,7 @@ export function chooseView(server) {
     const player = playerOf(pair.pair);
     if (showing !== pair.pair) {
       showing = pair.pair;
+      root.dataset.ready = "0";
       screen.replaceChildren(player.element);
       play(pair.pair, player);
     }
@@ -136,7 +138,10 @@ export function chooseView(server) {
   async function play(pair, player) {
     try {
       await player.ready;
-      if (showing === pair && !closed) await player.play();
+      if (showing !== pair || closed) return;
+      root.dataset.ready = "1";
+      if (saying.textContent === FETCHING) say("");
+      await player.play();
     } catch (error) {
       // The player does not know why; the server may.
       const answer = await fetch(server.clip(pair, "A")).catch(() => null);
@@ -162,6 +167,10 @@ export function chooseView(server) {
 
   function give(answer, rest = false) {
     if (!waiting[0]) return;
+    if (root.dataset.ready !== "1") {
+      if (!saying.textContent) say(FETCHING); // nobody can judge what is not on the screen
+      return;
+    }
     const asked = rest ? QUESTIONS.slice(row) : [QUESTIONS[row]];
     for (const [name] of asked) answers[name] = answer;
     const open = QUESTIONS.findIndex(([name]) => !(name in answers));

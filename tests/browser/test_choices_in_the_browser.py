@@ -26,7 +26,13 @@ def add_node(page, folder: str, chooser: str = "") -> int:
     page.page.wait_for_selector(f"{VIEW} .videoalign-question", state="visible", timeout=30_000)
     page.fit()
     page.page.locator(VIEW).focus()
+    wait_until_shown(page)
     return node
+
+
+def wait_until_shown(page) -> None:
+    """Until both clips of a pair are on the screen."""
+    page.page.wait_for_selector(f"{VIEW}[data-ready='1']", timeout=60_000)
 
 
 def prompt(page) -> str:
@@ -67,13 +73,18 @@ def test_twenty_pairs_by_keyboard_are_all_in_the_file_when_the_server_is_killed_
     answers = (("1", "2", "3", "4"), ("a", "s", "b", "x"), ("ArrowLeft", "ArrowDown", "ArrowRight", "ArrowUp"))
     expected = {}
     for number in range(20):
+        wait_until_shown(page)
         text = prompt(page)
         keys = answers[number % 3]
         turn = [keys[(number + place) % 4] for place in range(4)]
         expected.setdefault(text.removeprefix("Prompt"), []).append(
             [("A", "same", "B", "both bad")[keys.index(key)] for key in turn]
         )
-        for key in turn:
+        for key in turn[:2]:
+            page.page.keyboard.press(key)
+        if number == 4:
+            page.shoot("choose")
+        for key in turn[2:]:
             page.page.keyboard.press(key)
         if number == 4:
             page.shoot("choose")
@@ -140,6 +151,7 @@ def test_a_choice_can_be_taken_back_and_made_anew(page, folder):
     page.page.keyboard.press("Backspace")
     wait_until_kept(page, 0)
     assert prompt(page) == first
+    wait_until_shown(page)
     assert page.texts(".videoalign-answer.before") == ["A", "B", "A", "A"]
     page.page.keyboard.press("Shift+S")
     wait_until_kept(page, 1)
@@ -151,11 +163,13 @@ def test_enter_keeps_what_is_answered_and_n_leaves_a_pair_for_later(page, folder
     later = prompt(page)
     page.page.keyboard.press("n")
     assert prompt(page) != later
+    wait_until_shown(page)
     page.page.keyboard.press("1")
     page.page.keyboard.press("Enter")
     wait_until_kept(page, 1)
     assert list(choices(page, folder)[0].labels) == ["VQ"]
     for done in (2, 3):
+        wait_until_shown(page)
         page.page.keyboard.press("Shift+A")
         wait_until_kept(page, done)
     assert prompt(page) == later
@@ -164,7 +178,7 @@ def test_enter_keeps_what_is_answered_and_n_leaves_a_pair_for_later(page, folder
 def test_the_next_pair_is_there_at_once(page, folder):
     add_node(page, folder)
     page.page.wait_for_function("document.querySelectorAll('.videoalign-video')[0].currentTime > 0")
-    page.page.wait_for_timeout(1500)  # clips of the next pairs are being fetched
+    page.page.wait_for_timeout(3000)  # clips of the next pairs are being fetched
     waited = page.page.evaluate(
         """async () => {
             const view = document.querySelector('.videoalign-choose'), before = view.querySelector('video').src, start = performance.now();
@@ -191,7 +205,7 @@ def test_two_people_have_files_of_their_own_and_the_graph_keeps_folder_and_name(
     page.set_widget(node, "chooser", "Ben")
     page.page.wait_for_function(f"document.querySelector('{VIEW}').dataset.done === '0'", timeout=30_000)
     page.page.locator(VIEW).focus()
-    page.page.wait_for_timeout(500)
+    wait_until_shown(page)
     page.page.keyboard.press("Shift+B")
     wait_until_kept(page, 1)
     assert [len(choices(page, folder, name)) for name in ("Anna", "Ben")] == [1, 1]
@@ -219,6 +233,7 @@ def test_running_the_graph_adds_the_clips_and_shows_them_without_another_run(pag
     page.page.wait_for_selector(f"{VIEW} .videoalign-question", state="visible", timeout=30_000)
     page.fit()
     page.page.locator(VIEW).focus()
+    wait_until_shown(page)
     page.page.keyboard.press("Shift+A")
     wait_until_kept(page, 1)
     (pair,) = choices(page, f"run/{page.name}")

@@ -12,7 +12,7 @@ from .choice_file import BOTH_BAD, ChoiceFile, preference_of
 from .pairs import ChoicePair, choice_pairs
 from .preview import playable
 
-AHEAD = 4  # pairs that a page is told of, to have their clips at hand before they are shown
+AHEAD = 8  # pairs that a page is told of; it fetches the clips of the first few before they are shown
 _NAME = re.compile(r"[\w][\w .-]{0,60}")
 
 

@@ -1,0 +1,127 @@
+"""The curve of a guided run, while it samples and afterwards."""
+
+import json
+
+import pytest
+from graphs import build
+from guidance_prompts import MODEL, REWARD, make_guidance_files
+
+pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
+
+WATCH = """() => {
+    window.seenPoints = [...document.querySelectorAll('.videoalign-trace')].map(view => {
+        const seen = [];
+        new MutationObserver(() => seen.push(Number(view.dataset.points))).observe(view, { attributes: true });
+        return seen;
+    });
+}"""
+STEPS = 8
+GUIDED = STEPS - 1  # the first step is pure noise
+
+
+@pytest.fixture
+def guided(page) -> dict:
+    """A guided tiny Wan with its trace; ids of the nodes by name."""
+    make_guidance_files(page.server.base)
+    sampling = {"seed": 1, "control_after_generate": "fixed", "steps": STEPS, "cfg": 1, "sampler_name": "euler"}
+    nodes = {
+        "unet": {"type": "UNETLoader", "at": [20, 60], "widgets": {"unet_name": MODEL}},
+        "reward": {
+            "type": "VideoAlignLoadLatentReward",
+            "at": [20, 220],
+            "widgets": {"model": REWARD, "dtype": "float32"},
+        },
+        "text": {"type": "VideoAlignTestText", "at": [20, 420]},
+        "latent": {
+            "type": "EmptyHunyuanLatentVideo",
+            "at": [20, 540],
+            "widgets": {"width": 64, "height": 64, "length": 9, "batch_size": 1},
+        },
+        "guide": {"type": "VideoAlignRewardGuidance", "at": [400, 60], "widgets": {"strength": 1.0}},
+        "sampler": {"type": "KSampler", "at": [900, 60], "widgets": {**sampling, "scheduler": "simple"}},
+        "trace": {"type": "VideoAlignRewardTrace", "at": [1260, 60]},
+    }
+    wires = [
+        ("unet", 0, "guide", "model"),
+        ("reward", 0, "guide", "latent_reward"),
+        ("guide", 0, "sampler", "model"),
+        ("text", 0, "sampler", "positive"),
+        ("text", 0, "sampler", "negative"),
+        ("latent", 0, "sampler", "latent_image"),
+        ("guide", 2, "trace", "trace"),
+        ("sampler", 0, "trace", "samples"),
+    ]
+    ids = build(page, nodes, wires)
+    page.fit()
+    return ids
+
+
+def lengths(page) -> list[int]:
+    """Points of each drawn curve."""
+    return page.page.eval_on_selector_all(
+        "polyline.curve", "lines => lines.map(one => one.getAttribute('points').split(' ').length)"
+    )
+
+
+def test_the_curve_grows_point_by_point_in_both_nodes_while_the_sampler_works(page, guided):
+    page.page.evaluate(WATCH)
+    page.run()
+    seen = page.page.evaluate("window.seenPoints")
+    assert len(seen) == 2
+    for node in seen:
+        assert node[: GUIDED + 1] == list(range(GUIDED + 1))  # cleared, then one more with every step
+    assert lengths(page) == [GUIDED] * 6  # three curves in each node
+    page.fit()
+    page.shoot("curve")
+
+
+def test_the_drawn_points_are_the_recorded_rewards(page, guided):
+    page.run()
+    outputs = list(page.server.get("/history").values())[-1]["outputs"]
+    (trace,) = outputs[str(guided["trace"])]["videoalign_trace"]
+    shown = page.texts(".videoalign-legend b")
+    last = trace["points"][-1]
+    expected = [f"{'+' if last[name] >= 0 else chr(0x2212)}{abs(last[name]):.2f}" for name in ("VQ", "MQ", "TA")]
+    assert shown == expected * 2
+    across = page.page.eval_on_selector("polyline.curve.VQ", "line => line.getAttribute('points')")
+    places = [float(point.split(",")[0]) for point in across.split()]
+    ends = [34 + (1 - point["sigma"]) * (420 - 8 - 34) for point in trace["points"]]
+    assert places == pytest.approx(ends, abs=0.06)
+
+
+def test_a_new_run_begins_a_new_curve(page, guided):
+    page.run()
+    page.set_widget(guided["sampler"], "seed", 2)
+    page.set_widget(guided["sampler"], "steps", 5)
+    page.page.evaluate(WATCH)
+    page.run()
+    assert [seen[:5] for seen in page.page.evaluate("window.seenPoints")] == [[0, 1, 2, 3, 4]] * 2
+    assert lengths(page) == [4] * 6
+
+
+def test_only_the_trace_that_is_wired_to_the_guidance_shows_it(page, guided):
+    build(page, {"other": {"type": "VideoAlignRewardTrace", "at": [1260, 700]}}, [])
+    page.page.evaluate(
+        "id => window.app.graph.getNodeById(id).mode = 2", page.page.evaluate("window.app.graph.nodes.at(-1).id")
+    )
+    page.run()
+    points = page.page.eval_on_selector_all(
+        ".videoalign-trace", "views => views.map(view => Number(view.dataset.points))"
+    )
+    assert sorted(points) == [0, GUIDED, GUIDED]
+
+
+def test_a_saved_guided_graph_keeps_its_values(page, guided):
+    page.set_widget(guided["guide"], "strength", 0.7)
+    page.page.locator(".videoalign-point:not(.head)").nth(2).click()
+    before = page.prompt()
+    assert [before[str(guided["guide"])]["inputs"][name] for name in ("VQ", "MQ", "TA", "strength")] == [
+        0.1,
+        0.1,
+        0.6,
+        0.7,
+    ]
+    saved = json.loads(json.dumps(page.saved()))
+    page.clear()
+    page.load(saved)
+    assert page.prompt() == before
