@@ -51,7 +51,8 @@ def main() -> None:
     for mode, strength in (("raw", options.raw), ("unit-free", options.unit_free)):
         print(f"\n{mode}, strength {strength:g}; {options.clips} clips a row")
         for weights in (*WEIGHTS, (0, 1, 0)):
-            settings = GuidanceSettings(dict(zip(("VQ", "MQ", "TA"), weights, strict=True)), strength, mode)
+            cap = None if mode == "raw" else 0.5  # the paper's form has none
+            settings = GuidanceSettings(dict(zip(("VQ", "MQ", "TA"), weights, strict=True)), strength, mode, cap=cap)
             name = f"{mode}-{strength:g}-" + "-".join(f"{weight:g}" for weight in weights)
             found = win_rates(base, row(name, MICRO, settings), prompts)
             print(f"{':'.join(f'{weight:g}' for weight in weights):<12} {found}", flush=True)
