@@ -23,6 +23,7 @@ GUIDED = STEPS - 1  # the first step is pure noise
 def guided(page) -> dict:
     """A guided tiny Wan with its trace; ids of the nodes by name."""
     make_guidance_files(page.server.base)
+    page.page.evaluate("window.app.refreshComboInNodes()")  # the page had listed the models before
     sampling = {"seed": 1, "control_after_generate": "fixed", "steps": STEPS, "cfg": 1, "sampler_name": "euler"}
     nodes = {
         "unet": {"type": "UNETLoader", "at": [20, 60], "widgets": {"unet_name": MODEL}},
@@ -31,7 +32,7 @@ def guided(page) -> dict:
             "at": [20, 220],
             "widgets": {"model": REWARD, "dtype": "float32"},
         },
-        "text": {"type": "VideoAlignTestText", "at": [20, 420]},
+        "text": {"type": "VideoAlignTestText", "at": [20, 420], "widgets": {"control_after_generate": "fixed"}},
         "latent": {
             "type": "EmptyHunyuanLatentVideo",
             "at": [20, 540],

@@ -153,7 +153,7 @@ def test_sliders_and_points_convert_into_each_other_without_loss(page):
                 const shares = sharesOf([Math.random(), Math.random() ** 4, Math.random()]), sum = 0.03 + 2.97 * Math.random();
                 const weights = weightsOf(shares, sum, 0.01, 1), found = weights.reduce((x, y) => x + y);
                 if (Math.max(...weights) > 1 || Math.min(...weights) < 0) beyond += 1;
-                const fits = Math.max(...shares) * sum <= 1;
+                const fits = Math.max(...shares) * sum <= 0.99; // away from a slider's end, where rounding decides
                 if (fits && Math.abs(found - sum) > 0.00501) sums += 1;
             }
             return { wrong, sums, beyond, seen };
