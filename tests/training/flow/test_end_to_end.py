@@ -137,30 +137,32 @@ def test_a_truncated_video_is_named_by_its_row(arguments, world, tmp_path, capsy
 
 
 def killed_run(arguments, tmp_path, kills, seed):
-    """A run that is killed at random moments and started again until it is done; returns its last state."""
+    """A run that is killed at random moments of its training, and at last left alone; its last state and what was killed."""
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "videoalign.training.cli", *arguments(output="killed")]
-    chance, done = random.Random(seed), 0
-    while done < kills:
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)
-        folder, start = tmp_path / "killed" / "checkpoints", time.time()
-        while process.poll() is None and time.time() - start < 300 and not folder.exists():
-            time.sleep(0.05)
-        time.sleep(chance.uniform(0, 1.5))
+    command = [sys.executable, "-m", "videoalign.training.cli", *arguments]
+    chance, codes = random.Random(seed), []
+    while len(codes) < kills:
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        for line in process.stderr:
+            if "steps." in line:  # what comes now is training
+                break
+        time.sleep(chance.uniform(0, 1.0))
         process.send_signal(signal.SIGKILL)
-        process.wait()
-        done += 1
+        process.communicate()
+        codes.append(process.returncode)
     subprocess.run(command, check=True, env=environment, capture_output=True)
-    return newest_state(tmp_path / "killed" / "checkpoints")["weights"]
+    return newest_state(tmp_path / "killed" / "checkpoints")["weights"], codes
 
 
-@pytest.mark.parametrize("kills", [1, pytest.param(10, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("kills", "steps"), [(1, 4), pytest.param(10, 24, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones_bit_for_bit(
-    kills, arguments, tmp_path
+    kills, steps, arguments, tmp_path
 ):
-    assert call(arguments(output="whole")) == 0
+    more = ("--max-steps", str(steps))
+    assert call(arguments(*more, output="whole")) == 0
     expected = newest_state(tmp_path / "whole" / "checkpoints")["weights"]
-    found = killed_run(arguments, tmp_path, kills, seed=kills)
+    found, codes = killed_run(arguments(*more, output="killed"), tmp_path, kills, seed=kills)
+    assert codes.count(-signal.SIGKILL) >= kills / 2
     assert set(found) == set(expected)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
     files = [load_file(tmp_path / name / "lora.safetensors") for name in ("whole", "killed")]
