@@ -15,6 +15,7 @@ from .. import train_latent_reward_command
 from ..latent_reward.config import Config
 from ..latent_reward.task import RESULT
 from ..micro_world import ClipFormat, write_prompt_groups
+from .clip_encoding import fill_cache
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "backbones" / "embedded"
 DIT, VAE = EMBEDDED / "micro_wan.safetensors", EMBEDDED / "micro_wan_vae.safetensors"
@@ -108,6 +109,8 @@ def training_config(folder: Path, recipe: Recipe, clean: bool = False, **changes
 def make_latent_rewards(folder: Path, recipe: Recipe) -> Iterator[Path]:
     """Run all steps into ``folder``; yields the embedded file, then the ablation. What is there already is not made again."""
     make_data(folder, recipe)
+    if not (folder / ABLATION).exists():
+        fill_cache(training_config(folder, recipe))
     for clean, name in ((False, FINISHED), (True, ABLATION)):
         finished = folder / name
         if not finished.exists():

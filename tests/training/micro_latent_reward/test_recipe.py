@@ -10,6 +10,7 @@ from tiny_vaes import tiny_wan21
 
 from videoalign.backbones.micro_text import encode_caption
 from videoalign.reward.latent.reward_file import load_latent_reward
+from videoalign.training.micro_latent_reward.clip_encoding import WholeClipVAE
 from videoalign.training.micro_latent_reward.recipe import Recipe, make_latent_rewards
 
 
@@ -52,3 +53,12 @@ def test_pairs_of_a_prompt_were_trained_together(made):
     folder, _, _ = made
     lines = [json.loads(line) for line in (folder / "noisy" / "log.jsonl").read_text().splitlines()]
     assert {line["kind"] for line in lines} == {"train", "eval"}
+
+
+def test_the_cache_is_filled_with_the_latents_that_the_training_command_would_make():
+    vae = tiny_wan21()
+    video = torch.rand(1, 3, 17, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    fast = WholeClipVAE(vae.module, vae.weights)
+    assert fast.identity == vae.identity
+    with torch.no_grad():
+        assert torch.allclose(fast.encode(video), vae.encode(video), atol=1e-4)
