@@ -55,9 +55,12 @@ def frontend(request) -> str:
     return request.param
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def pages(chromium, comfyui, screenshots):
-    """A page for each frontend, opened when first asked for."""
+    """A page for each frontend, opened when first asked for.
+
+    Each file of tests has its own: a page that has opened several workflows may draw no nodes after its graph was emptied.
+    """
     opened = {}
 
     def get(frontend: str) -> ComfyPage:
@@ -66,7 +69,9 @@ def pages(chromium, comfyui, screenshots):
             opened[frontend] = ComfyPage(context.new_page(), comfyui, frontend == "nodes2", screenshots, frontend)
         return opened[frontend]
 
-    return get
+    yield get
+    for page in opened.values():
+        page.page.context.close()
 
 
 @pytest.fixture
