@@ -59,7 +59,14 @@ def test_a_served_page_keeps_the_choice_even_when_it_is_killed_at_once(clips, ma
 def test_ctrl_c_ends_it_and_says_where_the_choices_are(clips, manifest):
     manifest(*((f"{name}.mp4", "a square moves") for name in "ab"), name="clips.jsonl")
     command = [sys.executable, "-m", "videoalign.training.cli", "choose", str(clips), "--no-browser"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    # A test run in the background has Ctrl-C switched off, and hands that on.
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    ) as process:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         assert "0 of 1 pairs are chosen" in process.communicate(timeout=60)[1]
