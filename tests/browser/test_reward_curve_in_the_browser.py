@@ -64,9 +64,15 @@ def lengths(page) -> list[int]:
     )
 
 
+def wait_for_points(page, count: int) -> None:
+    """The server may have finished before the page has drawn the last of what it was told."""
+    page.page.wait_for_function(f"window.seenPoints.every(seen => seen.at(-1) === {count})", timeout=20_000)
+
+
 def test_the_curve_grows_point_by_point_in_both_nodes_while_the_sampler_works(page, guided):
     page.page.evaluate(WATCH)
     page.run()
+    wait_for_points(page, GUIDED)
     seen = page.page.evaluate("window.seenPoints")
     assert len(seen) == 2
     for node in seen:
@@ -96,6 +102,7 @@ def test_a_new_run_begins_a_new_curve(page, guided):
     page.set_widget(guided["sampler"], "steps", 5)
     page.page.evaluate(WATCH)
     page.run()
+    wait_for_points(page, 4)
     assert [seen[:5] for seen in page.page.evaluate("window.seenPoints")] == [[0, 1, 2, 3, 4]] * 2
     assert lengths(page) == [4] * 6
 

@@ -91,7 +91,7 @@ def test_scored_clips_of_one_prompt_become_pairs_with_a_margin_for_each_dimensio
 
 def test_a_clip_that_cannot_be_encoded_is_named_by_its_row(videoalign, arguments):
     outcome = videoalign("train", "latent-reward", *arguments(), "--data.frames=33")
-    assert outcome.status == 1 and "pairs.csv, row 1" in outcome.err and "needs 33" in outcome.err
+    assert outcome.status == 1 and "pairs.csv, row 2" in outcome.err and "needs 33" in outcome.err
 
 
 def test_more_blocks_than_there_are_and_a_model_that_is_none_are_refused(videoalign, arguments, world):

@@ -30,10 +30,10 @@ def test_it_finds_a_matrix_that_is_badly_scaled():
     inputs = torch.randn(256, 6, generator=generator) * torch.tensor([10.0, 3.0, 1.0, 0.3, 0.1, 0.03])
     truth = torch.randn(4, 6, generator=generator)
     weight = torch.nn.Parameter(torch.zeros(4, 6))
-    optimizer = OrthogonalMomentum([weight], lr=0.1)
+    optimizer = OrthogonalMomentum([weight], lr=0.5)
     for step in range(300):
         for group in optimizer.param_groups:
-            group["lr"] = 0.1 * (1 - step / 300)
+            group["lr"] = 0.5 * (1 - step / 300)
         weight.grad = None
         ((inputs @ weight.T - inputs @ truth.T) ** 2).mean().backward()
         optimizer.step()
