@@ -39,12 +39,13 @@ class FlowTraining:
         average_steps: length of the moving average of the weights, which is what is kept; shorter at the beginning.
         first_clips, clips_per_step: how many clips are drawn from, and by how many that grows each step, so that training
             can begin while clips are still being encoded.
+        compiled: let torch compile the blocks, a fifth faster; needs a C++ compiler.
     """
 
     heads: int = 1
     ffn: int = 512
     blocks: int = 6
-    steps: int = 2600
+    steps: int = 4000
     batch: int = 32
     rate: float = 2.5e-3
     weight_decay: float = 0.01
@@ -52,7 +53,8 @@ class FlowTraining:
     caption_dropout: float = 0.1
     average_steps: int = 300
     first_clips: int = 500
-    clips_per_step: float = 2.0
+    clips_per_step: float = 1.6
+    compiled: bool = False
 
 
 def new_dit(training: FlowTraining, seed: int) -> WanTransformer3DModel:
@@ -132,6 +134,9 @@ def train_flow(
         step = state["step"]
         if step == training.steps:
             yield step, average
+    if training.compiled:
+        for block in dit.blocks:
+            block.compile(dynamic=False)
     total = 0.0
     while step < training.steps:
         factor = warmup_cosine(step, training.steps, floor=0.02)

@@ -19,12 +19,15 @@ from .vae_training import ClipPool, VaePhase, as_video, new_vae, train_vae
 from .whole_clip import encode_whole
 
 VAE_FILE, DIT_FILE = "micro_wan_vae.safetensors", "micro_wan.safetensors"
+EMBEDDED = Path(__file__).parents[2] / "backbones" / "embedded"
+EMBEDDED_VAE, EMBEDDED_DIT = EMBEDDED / VAE_FILE, EMBEDDED / DIT_FILE
 
 VAE_PHASES = (
     VaePhase(frames=1, side=32, batch=32, steps=450, rate=4e-3, square_weight=10.0),
     VaePhase(frames=9, side=32, batch=6, steps=400, rate=3e-3, square_weight=3.0),
     VaePhase(frames=9, side=32, batch=6, steps=300, rate=1.5e-3, square_weight=0.3),
-    VaePhase(frames=17, side=64, batch=2, steps=400, rate=1e-3, square_weight=0.3, decoder_only=True),
+    VaePhase(frames=9, side=32, batch=6, steps=500, rate=3e-3, square_weight=0.5),
+    VaePhase(frames=17, side=64, batch=2, steps=400, rate=2e-3, square_weight=0.3, decoder_only=True),
 )
 
 
