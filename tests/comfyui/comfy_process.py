@@ -33,7 +33,7 @@ class ComfyProcess:
         self.log = log
         python = os.environ.get("COMFYUI_PYTHON", sys.executable)
         path = os.pathsep.join([str(tree), str(_HERE), str(REPOSITORY / "tests" / "backbones")])
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONPATH": path}
         with log.open("w") as errors:
             self.process = subprocess.Popen(
                 [python, str(_HERE / "sampling_calls.py"), str(REPOSITORY)],

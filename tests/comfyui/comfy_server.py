@@ -78,7 +78,7 @@ class ComfyServer:
             "--base-directory", str(base), "--temp-directory", str(base), "--disable-api-nodes",
             "--database-url", f"sqlite:///{base}/user/comfyui.db", *arguments,
         ]  # fmt: skip
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
         environment.pop("COMFYUI_PATH", None)  # the reward library would look for models there
         with self.log.open("w") as log:
             self.process = subprocess.Popen(command, cwd=tree, env=environment, stdout=log, stderr=subprocess.STDOUT)

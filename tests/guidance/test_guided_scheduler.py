@@ -113,7 +113,9 @@ def test_a_multistep_scheduler_with_flow_sigmas_is_guided_at_its_own_sigmas(pipe
     try:
         steered = guidance(50.0)
         assert run(pipeline, prompt, steered).isfinite().all()
-        visited = [sigma for sigma in pipeline.scheduler.sigmas.tolist() if 0 < sigma < 1 - 1e-5]  # its first is nearly 1, and skipped
+        visited = [
+            sigma for sigma in pipeline.scheduler.sigmas.tolist() if 0 < sigma < 1 - 1e-5
+        ]  # its first is nearly 1, and skipped
     finally:
         pipeline.scheduler = kept
     assert [point.sigma for point in steered.trace.points] == pytest.approx(visited)

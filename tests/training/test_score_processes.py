@@ -42,7 +42,6 @@ def start(checkpoint, rows, tmp_path):
         command += ["--model", str(checkpoint), "--dtype", "float32", "--device", "cpu", "--batch-size", "2"]
         command += ["--output", str(tmp_path / "x.csv")]
         environment = {name: value for name, value in os.environ.items() if name not in ("RANK", "WORLD_SIZE")}
-        environment["OMP_NUM_THREADS"] = "1"
         log = (tmp_path / f"log{len(started)}.txt").open("w")
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log, start_new_session=True)
         started.append((process, log))

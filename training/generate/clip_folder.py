@@ -79,7 +79,14 @@ class ClipFolder:
         try:
             write_video(self.folder / relative, frames, made.fps)
             size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": made.fps}
-            row = {"id": wanted.id, "path": relative, "prompt": wanted.prompt, "seed": wanted.seed, **size, "model": model}
+            row = {
+                "id": wanted.id,
+                "path": relative,
+                "prompt": wanted.prompt,
+                "seed": wanted.seed,
+                **size,
+                "model": model,
+            }
             with open(self.manifest, "a", encoding="utf-8") as file:
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
         except OSError as error:

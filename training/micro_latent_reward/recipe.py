@@ -1,21 +1,29 @@
-"""How the embedded latent reward is made, with ``videoalign train latent-reward`` on clips of the micro world.
+"""How the embedded latent reward is made: a trunk that has learnt to see, then ``videoalign train latent-reward``.
 
-The same is trained a second time on clean latents: the ablation that shows why a latent reward must see noise.
+The same is done a second time with clean latents alone: the ablation that shows why a latent reward must see noise.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
+from ...backbones.loading import load_backbone
 from ...reward.atomic_file import replacing
 from .. import train_latent_reward_command
+from ..latent_cache import LatentCache
 from ..latent_reward.config import Config
 from ..latent_reward.task import RESULT
-from ..micro_world import ClipFormat, write_prompt_groups
-from .clip_encoding import fill_cache
+from ..micro_video.finished_files import save_dit
+from ..micro_world import ClipFormat, iterate_prompt_groups, write_prompt_groups
+from .cache_filling import fill_cache
+from .pretraining import pretrain, truth_of
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "backbones" / "embedded"
 DIT, VAE = EMBEDDED / "micro_wan.safetensors", EMBEDDED / "micro_wan_vae.safetensors"
@@ -30,6 +38,7 @@ class Recipe:
         dit, vae: the micro video model.
         blocks: of it, that make the trunk.
         head_width: hidden channels of the heads.
+        see_steps, see_batch, see_rate: the trunk's learning to see, in optimizer steps and clips.
         prompts, clips_per_prompt: training data; every two clips of a prompt make a pair.
         held_out_prompts, held_out_clips: of other prompts and clips, for the evaluation.
         steps, batch_size, rate, head_rate: optimizer steps, pairs a step, highest learning rates of trunk and heads.
@@ -40,13 +49,16 @@ class Recipe:
     vae: Path = VAE
     blocks: int = 3
     head_width: int = 48
-    prompts: int = 1500
+    see_steps: int = 2500
+    see_batch: int = 32
+    see_rate: float = 1.5e-3
+    prompts: int = 1100
     clips_per_prompt: int = 4
     held_out_prompts: int = 100
     held_out_clips: int = 3
-    steps: int = 700
+    steps: int = 250
     batch_size: int = 96
-    rate: float = 5e-4
+    rate: float = 3e-4
     head_rate: float = 1e-3
     seed: int = 7
     data_seed: int = 21
@@ -66,6 +78,32 @@ def make_data(folder: Path, recipe: Recipe) -> tuple[Path, Path]:
             shutil.rmtree(folder / name, ignore_errors=True)
             write_prompt_groups(folder / name, prompts, clips, seed=seed)
     return files[0], files[1]
+
+
+def make_trunk(folder: Path, recipe: Recipe, cache: LatentCache, clean: bool) -> Path:
+    """The first blocks of the micro video model, taught to see on the training clips; made once."""
+    file = trunk_file(folder, clean)
+    if not file.exists():
+        trunk = load_backbone(recipe.dit, dtype=torch.float32, num_blocks=recipe.blocks)
+        latents, truths = [], []
+        groups = itertools.islice(iterate_prompt_groups(recipe.data_seed, recipe.clips_per_prompt), recipe.prompts)
+        for group, (described, clips) in enumerate(groups):
+            for number, clip in enumerate(clips):
+                latents.append(cache.latents(folder / "train" / "videos" / f"{group:06d}_{number}.mp4").half())
+                truths.append(truth_of(clip, described))
+        seeing = pretrain(
+            trunk, torch.stack(latents), truths, recipe.see_steps, recipe.see_batch, recipe.see_rate, recipe.seed, clean
+        )
+        for step, parts in enumerate(seeing, 1):
+            if step % 50 == 0:
+                text = ", ".join(f"{part} {value:.3f}" for part, value in parts.items())
+                print(f"seeing step {step}: {text}", file=sys.stderr)
+        save_dit(file, trunk.module.state_dict())
+    return file
+
+
+def trunk_file(folder: Path, clean: bool) -> Path:
+    return folder / ("trunk_clean.safetensors" if clean else "trunk.safetensors")
 
 
 def training_config(folder: Path, recipe: Recipe, clean: bool = False, **changes: object) -> Config:
@@ -91,7 +129,7 @@ def training_config(folder: Path, recipe: Recipe, clean: bool = False, **changes
             "group_by_prompt": True,
         },
         "model": {
-            "trunk": recipe.dit,
+            "trunk": trunk_file(folder, clean),
             "vae": recipe.vae,
             "text_encoder": "micro",
             "blocks": recipe.blocks,
@@ -109,11 +147,10 @@ def training_config(folder: Path, recipe: Recipe, clean: bool = False, **changes
 def make_latent_rewards(folder: Path, recipe: Recipe) -> Iterator[Path]:
     """Run all steps into ``folder``; yields the embedded file, then the ablation. What is there already is not made again."""
     make_data(folder, recipe)
-    if not (folder / ABLATION).exists():
-        fill_cache(training_config(folder, recipe))
     for clean, name in ((False, FINISHED), (True, ABLATION)):
         finished = folder / name
         if not finished.exists():
+            make_trunk(folder, recipe, fill_cache(training_config(folder, recipe)), clean)
             config = training_config(folder, recipe, clean)
             if train_latent_reward_command.run(config) != 0:
                 raise SystemExit(130)

@@ -38,7 +38,7 @@ class Recipe:
         steps, batch_size: preference training, in optimizer steps and pairs.
     """
 
-    vision_steps: int = 1500
+    vision_steps: int = 3000
     vision_batch: int = 32
     vision_rate: float = 1.5e-3
     pretrain_steps: int = 350

@@ -24,6 +24,8 @@ from ..micro_world.scene import FRAME, SHAPES, ClipFormat, sample_scene
 
 MAP = 8  # cells along a side of the coverage map that is asked for
 COUNTS = 3
+CENTRE = 4  # middle (x, y) of the shapes in the first frame of the pair, half the frame being 1; then how far it moves
+STEP = 2.0  # world units that count as 1 in that movement: about a frame of normal motion
 
 
 def pretrain_vision(
@@ -38,7 +40,7 @@ def pretrain_vision(
     torch.manual_seed(seed)
     hidden = network.rm_head.weight.shape[1]
     tokens = sampling_tokens(sampling)
-    readout = nn.Linear(tokens * hidden, 2 * MAP * MAP + len(SHAPES) + COUNTS + 1 + len(VISUAL_FAULTS))
+    readout = nn.Linear(tokens * hidden, sum(_SIZES.values()))
     parameters = [*network.visual.parameters(), *readout.parameters()]
     optimizer = torch.optim.AdamW(parameters, lr=rate, weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
@@ -90,17 +92,31 @@ def _example(rng: np.random.Generator, sampling: FrameSampling) -> tuple[Prepare
     shared[len(SHAPES) + scene.count - 1] = 1
     shared[len(SHAPES) + COUNTS] = scene.ground_kind == "textured"
     shared[len(SHAPES) + COUNTS + 1 :] = [degree.get(kind, 0.0) for kind in VISUAL_FAULTS]
-    answer = np.concatenate([cells, np.repeat(shared[None], clip.grid[0], axis=0)], axis=1)
+    middle = path.mean(axis=1)[clip.indices].reshape(clip.grid[0], 2, 2)  # pair, frame, xy
+    moved = (middle[:, 1] - middle[:, 0]) / STEP
+    shared = np.repeat(shared[None], clip.grid[0], axis=0)
+    answer = np.concatenate([cells, middle[:, 0] / (FRAME / 2) - 1, moved, shared], axis=1)
     return clip, answer.astype(np.float32)
 
 
+_SIZES = {
+    "place": 2 * MAP * MAP,
+    "centre": CENTRE,
+    "shape": len(SHAPES),
+    "count": COUNTS,
+    "ground": 1,
+    "faults": len(VISUAL_FAULTS),
+}
+
+
 def _losses(found: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
-    sizes = [2 * MAP * MAP, len(SHAPES), COUNTS, 1, len(VISUAL_FAULTS)]
-    (place, shape, count, ground, faults), right = found.split(sizes, 1), wanted.split(sizes, 1)
+    sizes = list(_SIZES.values())
+    parts = dict(zip(_SIZES, zip(found.split(sizes, 1), wanted.split(sizes, 1), strict=True), strict=True))
     return {
-        "place": 10 * F.mse_loss(place, right[0]),
-        "shape": F.cross_entropy(shape, right[1]),
-        "count": F.cross_entropy(count, right[2]),
-        "ground": F.binary_cross_entropy_with_logits(ground, right[3]),
-        "faults": 10 * F.mse_loss(faults, right[4]),
+        "place": 10 * F.mse_loss(*parts["place"]),
+        "centre": 5 * F.mse_loss(*parts["centre"]),
+        "shape": F.cross_entropy(*parts["shape"]),
+        "count": F.cross_entropy(*parts["count"]),
+        "ground": F.binary_cross_entropy_with_logits(*parts["ground"]),
+        "faults": 30 * F.mse_loss(*parts["faults"]),
     }

@@ -123,7 +123,7 @@ def train_flow(
     Yields (step, averaged weights) after every saving of the state; the last ones are the result.
     """
     average = {name: tensor.clone() for name, tensor in dit.state_dict().items()}
-    optimizers = _optimizers(dit, training)
+    optimizers = optimizers_of(dit, training.rate, training.weight_decay)
     step = 0
     if state_file.exists():
         state = torch.load(state_file, weights_only=True)
@@ -162,14 +162,14 @@ def train_flow(
             yield step, average
 
 
-def _optimizers(dit: WanTransformer3DModel, training: FlowTraining) -> list[torch.optim.Optimizer]:
+def optimizers_of(dit: WanTransformer3DModel, rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
     """One for all matrices but the output's, Adam for all else."""
     inner = {name for name, value in dit.named_parameters() if value.ndim == 2 and not name.startswith("proj_out.")}
     matrices = [value for name, value in dit.named_parameters() if name in inner]
     others = [value for name, value in dit.named_parameters() if name not in inner]
     return [
-        OrthogonalMomentum(matrices, lr=training.rate, weight_decay=training.weight_decay),
-        torch.optim.AdamW(others, lr=training.rate, betas=(0.9, 0.98), weight_decay=0.0),
+        OrthogonalMomentum(matrices, lr=rate, weight_decay=weight_decay),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 

@@ -16,7 +16,15 @@ quality (MQ) and text alignment (TA) by known degrees. Rewards and aligned model
 from .clip import DIMENSIONS, Clip, iterate_clips, make_clip, sample_clip, sample_faults, text_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
 from .measure import Measurement, measure
-from .pairs import Pair, iterate_pairs, label_pair, sample_pair, write_dataset, write_prompt_groups
+from .pairs import (
+    Pair,
+    iterate_pairs,
+    iterate_prompt_groups,
+    label_pair,
+    sample_pair,
+    write_dataset,
+    write_prompt_groups,
+)
 from .render import render
 from .scene import (
     VOCABULARY,
@@ -47,6 +55,7 @@ __all__ = [
     "change_attributes",
     "iterate_clips",
     "iterate_pairs",
+    "iterate_prompt_groups",
     "label_pair",
     "make_clip",
     "measure",

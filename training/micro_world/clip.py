@@ -38,6 +38,7 @@ class Clip:
         caption: the prompt; it may contradict the scene.
         scene: what is truly shown.
         faults: what spoils it.
+        path: [T, count, 2] where the shapes' centres are in each frame, in world units.
         quality: VQ, MQ and TA, each minus the total degree: 0 is faultless, -1 as bad as it gets. TA is minus the
             share of colour, shape, direction and count, each weighing a quarter, that differ from the caption.
     """
@@ -47,6 +48,7 @@ class Clip:
     caption: str
     scene: Scene
     faults: tuple[Fault, ...]
+    path: np.ndarray
     quality: dict[str, float]
 
     @property
@@ -78,7 +80,8 @@ def make_clip(
     kinds = [fault.kind for fault in faults]
     if len(set(kinds)) < len(kinds):
         raise ValueError(f"faults {kinds} name a kind twice; give each kind one degree.")
-    frames = draw_frames(scene, faulty_path(rng, scene, faults, clip_format), clip_format.size)
+    path = faulty_path(rng, scene, faults, clip_format)
+    frames = draw_frames(scene, path, clip_format.size)
     frames = flicker(rng, frames, total_degree(faults, ("flicker",)))
     frames = spoil_frames(rng, frames, faults)
     quality = {
@@ -86,7 +89,7 @@ def make_clip(
         "MQ": 0.0 - total_degree(faults, MOTION_FAULTS),
         "TA": 0.0 - text_mismatch(scene, described),
     }
-    return Clip(to_uint8(frames), clip_format.fps, caption(described), scene, faults, quality)
+    return Clip(to_uint8(frames), clip_format.fps, caption(described), scene, faults, path, quality)
 
 
 def sample_faults(rng: np.random.Generator, kinds: tuple[str, ...]) -> tuple[Fault, ...]:

@@ -145,6 +145,16 @@ def write_dataset(
     return _write_records(Path(folder), records, pixel_format)
 
 
+def iterate_prompt_groups(
+    seed: int, clips_per_prompt: int, clip_format: ClipFormat | None = None
+) -> Iterator[tuple[Attributes, list[Clip]]]:
+    """Endless captions, each with several clips made for it. Equal seeds give equal groups."""
+    for group in itertools.count():
+        rng = np.random.default_rng([seed, group, 3])
+        described = sample_attributes(rng)
+        yield described, [sample_clip(rng, described, clip_format) for _ in range(clips_per_prompt)]
+
+
 def write_prompt_groups(
     folder: str | Path,
     n_prompts: int,
@@ -165,10 +175,8 @@ def write_prompt_groups(
         raise ValueError(f"{n_prompts} prompts with {clips_per_prompt} clips; expected at least 1 prompt and 2 clips.")
 
     def records() -> Iterator[tuple[str, Pair, str, str]]:
-        for group in range(n_prompts):
-            rng = np.random.default_rng([seed, group, 3])
-            described = sample_attributes(rng)
-            clips = [sample_clip(rng, described, clip_format) for _ in range(clips_per_prompt)]
+        groups = itertools.islice(iterate_prompt_groups(seed, clips_per_prompt, clip_format), n_prompts)
+        for group, (described, clips) in enumerate(groups):
             for (i, a), (j, b) in itertools.combinations(enumerate(clips), 2):
                 pair = Pair(caption(described), a, b, label_pair(a, b, margin))
                 yield f"micro-{seed}-{group:06d}-{i}{j}", pair, f"{group:06d}_{i}", f"{group:06d}_{j}"

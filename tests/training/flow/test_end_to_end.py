@@ -1,7 +1,6 @@
 """From MP4 files and a preference file to a LoRA: real clips, VAE, text encoder, network files and command line; tiny."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -138,11 +137,10 @@ def test_a_truncated_video_is_named_by_its_row(arguments, world, tmp_path, capsy
 
 def killed_run(arguments, tmp_path, kills, seed):
     """A run that is killed at random moments of its training, and at last left alone; its last state and what was killed."""
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "videoalign.training.cli", *arguments]
     chance, codes = random.Random(seed), []
     while len(codes) < kills:
-        process = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         for line in process.stderr:
             if "steps." in line:  # what comes now is training
                 break
@@ -150,7 +148,7 @@ def killed_run(arguments, tmp_path, kills, seed):
         process.send_signal(signal.SIGKILL)
         process.communicate()
         codes.append(process.returncode)
-    subprocess.run(command, check=True, env=environment, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True)
     return newest_state(tmp_path / "killed" / "checkpoints")["weights"], codes
 
 
@@ -182,15 +180,15 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arg
         str(random.randint(20000, 40000)),
     ]
     launch += ["-m", "videoalign.training.cli", *arguments(output="two")]
-    subprocess.run(
-        launch,
-        check=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        capture_output=True,
-    )
+    subprocess.run(launch, check=True, capture_output=True)
     assert call(arguments(output="one")) == 0
     one, two = (read_log(tmp_path / name / "log.jsonl") for name in ("one", "two"))
     assert [line["step"] for line in one] == [line["step"] for line in two]
     for ours, theirs in zip(one, two, strict=True):
-        for name in ("loss", "margin", "winner_error", "accuracy"):
-            assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=1e-5), (ours["step"], name)
+        for name, rounding in {
+            "loss": 1e-5,
+            "margin": 1e-4,
+            "winner_error": 1e-5,
+            "accuracy": 0,
+        }.items():  # margin: times beta
+            assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=rounding), (ours["step"], name)

@@ -10,8 +10,8 @@ from tiny_vaes import tiny_wan21
 
 from videoalign.backbones.micro_text import encode_caption
 from videoalign.reward.latent.reward_file import load_latent_reward
-from videoalign.training.micro_latent_reward.clip_encoding import WholeClipVAE
 from videoalign.training.micro_latent_reward.recipe import Recipe, make_latent_rewards
+from videoalign.training.micro_video.whole_clip_vae import WholeClipVAE
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +22,7 @@ def made(tmp_path_factory):
     recipe = Recipe(
         dit=save_single(tiny("wan-t2v"), folder / "dit.safetensors"),
         vae=folder / "vae",
-        blocks=1, head_width=8, prompts=3, clips_per_prompt=3, held_out_prompts=2, held_out_clips=2, steps=2, batch_size=4,
+        blocks=1, head_width=8, see_steps=2, see_batch=4, prompts=3, clips_per_prompt=3, held_out_prompts=2, held_out_clips=2, steps=2, batch_size=4,
     )  # fmt: skip
     return folder, recipe, list(make_latent_rewards(folder, recipe))
 
@@ -55,10 +55,12 @@ def test_pairs_of_a_prompt_were_trained_together(made):
     assert {line["kind"] for line in lines} == {"train", "eval"}
 
 
-def test_the_cache_is_filled_with_the_latents_that_the_training_command_would_make():
+def test_the_whole_clip_vae_gives_the_latents_and_the_clips_of_the_usual_one():
     vae = tiny_wan21()
     video = torch.rand(1, 3, 17, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
     fast = WholeClipVAE(vae.module, vae.weights)
     assert fast.identity == vae.identity
     with torch.no_grad():
-        assert torch.allclose(fast.encode(video), vae.encode(video), atol=1e-4)
+        latents = vae.encode(video)
+        assert torch.allclose(fast.encode(video), latents, atol=1e-4)
+        assert torch.allclose(fast.decode(latents), vae.decode(latents), atol=1e-4)

@@ -19,7 +19,9 @@ from videoalign.training.micro_world.video_file import read_video
 
 
 def clip_of(vq, mq, ta):
-    return Clip(np.zeros((0, 0, 0, 3), np.uint8), 8.0, "", None, (), {"VQ": vq, "MQ": mq, "TA": ta})
+    return Clip(
+        np.zeros((0, 0, 0, 3), np.uint8), 8.0, "", None, (), np.zeros((0, 0, 2)), {"VQ": vq, "MQ": mq, "TA": ta}
+    )
 
 
 @pytest.fixture(scope="module")
