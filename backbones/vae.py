@@ -85,6 +85,10 @@ class VAE:
         self.module.enable_tiling() if tiling else self.module.disable_tiling()
         self.module.use_slicing = tiling
 
+    def encode_raw(self, video: Tensor) -> Tensor:
+        """Mode of the posterior in the VAE's own units."""
+        return self.module.encode(video).latent_dist.mode()
+
     def decode_raw(self, latents: Tensor) -> Tensor:
         """diffusers' decoder on raw latents."""
         return self.module.decode(latents).sample
@@ -128,7 +132,7 @@ class VAE:
             ClipSizeError: the size does not fit; the message names the nearest sizes that do.
         """
         check_clip(video, self.latent_format)
-        raw = self.module.encode(video.to(self.device, self.dtype)).latent_dist.mode()
+        raw = self.encode_raw(video.to(self.device, self.dtype))
         return self._scaled(raw.float(), into=True).to(video.device)
 
     def decode(self, latents: Tensor) -> Tensor:

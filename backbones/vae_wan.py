@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from .latent_format import WAN21, WAN22, LatentFormat
 from .vae import VAE
+from .wan_whole_clip import decode_whole, encode_whole
 
 # Statistics of the raw latents, published with the models.
 WAN21_MEAN = (
@@ -35,6 +36,9 @@ WAN22_STD = (
     0.5709, 0.6065, 0.6415, 0.4944, 0.5726, 1.2042, 0.5458, 1.6887,
     0.3971, 1.0600, 0.3943, 0.5537, 0.5444, 0.4089, 0.7468, 0.7744,
 )  # fmt: skip
+
+WHOLE_CLIP_BYTES = 2**24
+"""Clips whose full-size activations (a layer's) are smaller than this are run at once, not four frames at a time."""
 
 _LAYERS = {
     "norm1": "residual.0", "conv1": "residual.2", "norm2": "residual.3", "conv2": "residual.6",
@@ -88,6 +92,23 @@ class WanVAE(VAE):
     def statistics(self) -> tuple[Tensor, Tensor]:
         config = self.module.config
         return torch.tensor(config.latents_mean), torch.tensor(config.latents_std)
+
+    def encode_raw(self, video: Tensor) -> Tensor:
+        batch, _, frames, height, width = video.shape
+        if self._runs_at_once(batch * frames * height * width):
+            return encode_whole(self.module, video)[0]
+        return super().encode_raw(video)
+
+    def decode_raw(self, latents: Tensor) -> Tensor:
+        batch, _, frames, height, width = latents.shape
+        if self._runs_at_once(batch * (4 * frames - 3) * height * width * 64):
+            return decode_whole(self.module, latents)
+        return super().decode_raw(latents)
+
+    def _runs_at_once(self, pixels: int) -> bool:
+        config = self.module.config
+        simple = not config.is_residual and not self.tiling and self.dtype == torch.float32
+        return simple and pixels * config.base_dim * self.dtype.itemsize < WHOLE_CLIP_BYTES
 
     @classmethod
     def original_names(cls, module: nn.Module) -> dict[str, str]:

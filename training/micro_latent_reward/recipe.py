@@ -17,12 +17,12 @@ import torch
 from ...backbones.loading import load_backbone
 from ...reward.atomic_file import replacing
 from .. import train_latent_reward_command
-from ..latent_cache import LatentCache
 from ..latent_reward.config import Config
+from ..latent_reward.encoding import encoded
+from ..latent_reward.pairs import load_pairs
 from ..latent_reward.task import RESULT
 from ..micro_video.finished_files import save_dit
 from ..micro_world import ClipFormat, iterate_prompt_groups, write_prompt_groups
-from .cache_filling import fill_cache
 from .pretraining import pretrain, truth_of
 
 EMBEDDED = Path(__file__).resolve().parents[2] / "backbones" / "embedded"
@@ -80,11 +80,13 @@ def make_data(folder: Path, recipe: Recipe) -> tuple[Path, Path]:
     return files[0], files[1]
 
 
-def make_trunk(folder: Path, recipe: Recipe, cache: LatentCache, clean: bool) -> Path:
+def make_trunk(folder: Path, recipe: Recipe, clean: bool) -> Path:
     """The first blocks of the micro video model, taught to see on the training clips; made once."""
     file = trunk_file(folder, clean)
     if not file.exists():
         trunk = load_backbone(recipe.dit, dtype=torch.float32, num_blocks=recipe.blocks)
+        config = training_config(folder, recipe)
+        cache, _ = encoded(config, [pair for split in load_pairs(config) for pair in split], trunk.latent_format)
         latents, truths = [], []
         groups = itertools.islice(iterate_prompt_groups(recipe.data_seed, recipe.clips_per_prompt), recipe.prompts)
         for group, (described, clips) in enumerate(groups):
@@ -150,7 +152,7 @@ def make_latent_rewards(folder: Path, recipe: Recipe) -> Iterator[Path]:
     for clean, name in ((False, FINISHED), (True, ABLATION)):
         finished = folder / name
         if not finished.exists():
-            make_trunk(folder, recipe, fill_cache(training_config(folder, recipe)), clean)
+            make_trunk(folder, recipe, clean)
             config = training_config(folder, recipe, clean)
             if train_latent_reward_command.run(config) != 0:
                 raise SystemExit(130)

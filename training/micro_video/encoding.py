@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ...backbones.vae import VAE
+from ...backbones.wan_whole_clip import encode_whole
 from ...reward.atomic_file import replacing
 from .clips import read_captions
 from .vae_training import as_video
-from .whole_clip import encode_whole
 
 
 @torch.no_grad()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
 SAMPLING = {
-    "shift": 3.0, "steps": 25, "guidance_scale": 4.0, "fps": 8.0, "frames": 17, "height": 64, "width": 64,
+    "shift": 3.0, "steps": 12, "guidance_scale": 4.0, "fps": 8.0, "frames": 17, "height": 64, "width": 64,
 }  # fmt: skip
 _WORLD = "the procedural micro world of ComfyUI-VideoAlign: 64x64 pixels, 17 frames, 8 fps"
 

@@ -11,12 +11,12 @@ import numpy as np
 import torch
 
 from ...backbones.vae import load_vae
+from ...backbones.wan_whole_clip import encode_whole
 from .clips import write_shard
 from .encoding import captions_of, write_latents
 from .finished_files import fold_statistics, save_dit, save_vae
 from .flow_training import FlowTraining, LatentPool, new_dit, train_flow
 from .vae_training import ClipPool, VaePhase, as_video, new_vae, train_vae
-from .whole_clip import encode_whole
 
 VAE_FILE, DIT_FILE = "micro_wan_vae.safetensors", "micro_wan.safetensors"
 EMBEDDED = Path(__file__).parents[2] / "backbones" / "embedded"

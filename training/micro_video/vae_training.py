@@ -18,9 +18,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
+from ...backbones.wan_whole_clip import decode_whole, encode_whole
 from ...reward.atomic_file import replacing
 from .orthogonal_momentum import OrthogonalMomentum
-from .whole_clip import decode_whole, encode_whole
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan

@@ -11,7 +11,6 @@ from tiny_vaes import tiny_wan21
 from videoalign.backbones.micro_text import encode_caption
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.training.micro_latent_reward.recipe import Recipe, make_latent_rewards
-from videoalign.training.micro_video.whole_clip_vae import WholeClipVAE
 
 
 @pytest.fixture(scope="module")
@@ -53,14 +52,3 @@ def test_pairs_of_a_prompt_were_trained_together(made):
     folder, _, _ = made
     lines = [json.loads(line) for line in (folder / "noisy" / "log.jsonl").read_text().splitlines()]
     assert {line["kind"] for line in lines} == {"train", "eval"}
-
-
-def test_the_whole_clip_vae_gives_the_latents_and_the_clips_of_the_usual_one():
-    vae = tiny_wan21()
-    video = torch.rand(1, 3, 17, 64, 64, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    fast = WholeClipVAE(vae.module, vae.weights)
-    assert fast.identity == vae.identity
-    with torch.no_grad():
-        latents = vae.encode(video)
-        assert torch.allclose(fast.encode(video), latents, atol=1e-4)
-        assert torch.allclose(fast.decode(latents), vae.decode(latents), atol=1e-4)

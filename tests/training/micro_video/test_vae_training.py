@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from videoalign.backbones.wan_whole_clip import decode_whole, encode_whole
 from videoalign.training.micro_video.clips import write_shard
 from videoalign.training.micro_video.vae_training import (
     ClipPool,
@@ -14,7 +15,6 @@ from videoalign.training.micro_video.vae_training import (
     reconstruction_loss,
     train_vae,
 )
-from videoalign.training.micro_video.whole_clip import decode_whole, encode_whole
 
 PHASES = (VaePhase(1, 16, 2, 3, 1e-3, 4.0), VaePhase(5, 16, 1, 3, 1e-3))
 

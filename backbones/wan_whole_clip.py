@@ -1,4 +1,4 @@
-"""The Wan VAE on whole clips at once, for training: the same result as its frame-by-frame form, many times faster.
+"""The Wan 2.1 VAE on small clips at once: the same result as its frame-by-frame form, several times faster.
 
 diffusers and ComfyUI run the VAE four frames at a time and remember what its causal convolutions need. That suits long
 clips; here it is mostly overhead. Causal convolutions over the whole clip give the same numbers; the only special case

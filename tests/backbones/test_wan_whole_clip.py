@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from videoalign.backbones.vae_wan import WanVAE
+from videoalign.backbones.wan_whole_clip import decode_whole, encode_whole
 from videoalign.training.micro_video.vae_training import new_vae
-from videoalign.training.micro_video.whole_clip import decode_whole, encode_whole
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +30,18 @@ def test_it_equals_the_frame_by_frame_form(vae, frames):
     decoded = decode_whole(vae, latents)
     assert decoded.std() > 0.05
     torch.testing.assert_close(decoded.clamp(-1, 1), vae.decode(latents).sample, rtol=1e-4, atol=1e-5)
+
+
+def test_the_vae_runs_small_clips_at_once_and_gives_the_usual_numbers(vae, monkeypatch):
+    own = WanVAE(vae)
+    video = torch.rand(1, 3, 9, 16, 24, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    at_once, in_pieces = [], []
+    for results, limit in ((at_once, 2**24), (in_pieces, 0)):
+        monkeypatch.setattr("videoalign.backbones.vae_wan.WHOLE_CLIP_BYTES", limit)
+        results += [own.encode(video), own.decode(torch.ones(1, 16, 3, 2, 3))]
+    for quick, usual in zip(at_once, in_pieces, strict=True):
+        assert not torch.equal(quick, usual)  # another order of sums: the two ways are two ways
+        torch.testing.assert_close(quick, usual, rtol=1e-4, atol=1e-5)
 
 
 def test_gradients_reach_every_weight(vae):
