@@ -1,9 +1,8 @@
 """HunyuanVideo's two text encoders, against diffusers' pipeline."""
 
-import json
-
 import pytest
 import torch
+from tiny_text import save_llama_and_clip
 
 from videoalign.backbones.errors import WeightsError
 from videoalign.backbones.text import load_text_encoder, text_identity
@@ -15,41 +14,7 @@ PROMPTS = ["a cat walks over the red hill", "two dogs"]
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """A pipeline folder with tiny encoders and tokenizers."""
-    import transformers
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
-
-    root = tmp_path_factory.mktemp("hunyuan")
-    special = ["<|begin|>", "<|pad|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"]
-    bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    bpe.decoder = decoders.ByteLevel()
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=400, special_tokens=special, initial_alphabet=alphabet)
-    bpe.train_from_iterator([TEMPLATE, *PROMPTS], trainer)
-    bpe.post_processor = processors.TemplateProcessing(single=["<|begin|>", "$A"], special_tokens=[("<|begin|>", 0)])
-    transformers.PreTrainedTokenizerFast(
-        tokenizer_object=bpe, bos_token="<|begin|>", pad_token="<|pad|>", padding_side="right"
-    ).save_pretrained(root / "tokenizer")
-
-    clip_words = root / "clip_words"
-    clip_words.mkdir()
-    letters = [*alphabet, *(letter + "</w>" for letter in alphabet), "<|startoftext|>", "<|endoftext|>"]
-    (clip_words / "vocab.json").write_text(json.dumps({letter: number for number, letter in enumerate(letters)}))
-    (clip_words / "merges.txt").write_text("#version: 0.2\n")
-    transformers.CLIPTokenizer.from_pretrained(clip_words).save_pretrained(root / "tokenizer_2")
-
-    torch.manual_seed(0)
-    llama = transformers.LlamaConfig(
-        vocab_size=400, hidden_size=32, intermediate_size=48, num_hidden_layers=5, num_attention_heads=2,
-        num_key_value_heads=2, max_position_embeddings=512, pad_token_id=1,
-    )  # fmt: skip
-    transformers.LlamaModel(llama).save_pretrained(root / "text_encoder")
-    clip = transformers.CLIPTextConfig(
-        vocab_size=len(letters), hidden_size=16, intermediate_size=32, num_hidden_layers=2, num_attention_heads=2,
-        eos_token_id=len(letters) - 1, bos_token_id=len(letters) - 2, pad_token_id=len(letters) - 1,
-    )  # fmt: skip
-    transformers.CLIPTextModel(clip).save_pretrained(root / "text_encoder_2")
-    return root
+    return save_llama_and_clip(tmp_path_factory.mktemp("hunyuan"), [TEMPLATE, *PROMPTS])
 
 
 @pytest.fixture(scope="module")

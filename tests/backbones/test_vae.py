@@ -1,11 +1,18 @@
 """VAEs: sizes, determinism, both file layouts, errors."""
 
-import json
-
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_vaes import LTX_BLOCKS, clip, tiny_hunyuan_video, tiny_ltx_video, tiny_wan21, tiny_wan22
+from tiny_vaes import (
+    clip,
+    ltx_metadata,
+    original_tensors,
+    save_vae,
+    tiny_hunyuan_video,
+    tiny_ltx_video,
+    tiny_wan21,
+    tiny_wan22,
+)
 
 from videoalign.backbones.errors import ClipSizeError, WeightsError
 from videoalign.backbones.vae import load_vae, vae_identity
@@ -23,23 +30,14 @@ def vae(request):
 
 @pytest.fixture
 def metadata(request):
-    """What an LTX-Video file says about its VAE; with zeros as padding, as diffusers has it."""
+    """What a single file says about its VAE."""
     name = request.node.callspec.params["vae"]
-    if not name.startswith("ltxv"):
-        return None
-    blocks = LTX_BLOCKS[name.removeprefix("ltxv ")]
-    return {"config": json.dumps({"vae": {**blocks, "spatial_padding_mode": "zeros"}})}
+    return ltx_metadata(name.removeprefix("ltxv ")) if name.startswith("ltxv") else None
 
 
 @pytest.fixture
 def single_file(vae, metadata, tmp_path):
-    path = tmp_path / "vae.safetensors"
-    save_file(tensors(vae), path, metadata)
-    return path
-
-
-def tensors(vae):
-    return {name: tensor.contiguous().clone() for name, tensor in vae.original_state_dict().items()}
+    return save_vae(vae, tmp_path / "vae.safetensors", metadata)
 
 
 def fitting_clip(vae, batch=1):
@@ -73,7 +71,7 @@ def test_a_single_file_in_comfyuis_naming_gives_the_same_latents(vae, single_fil
 
 
 def test_a_vae_inside_a_checkpoint_is_found(vae, metadata, tmp_path):
-    checkpoint = {"vae." + name: tensor for name, tensor in tensors(vae).items()}
+    checkpoint = {"vae." + name: tensor for name, tensor in original_tensors(vae).items()}
     checkpoint["model.diffusion_model.blocks.0.weight"] = torch.zeros(2)
     save_file(checkpoint, tmp_path / "checkpoint.safetensors", metadata)
     video = fitting_clip(vae)
@@ -88,7 +86,7 @@ def test_a_diffusers_folder_gives_the_same_latents(vae, tmp_path):
 
 
 def test_the_identity_follows_weights_precision_and_tiling(tmp_path):
-    state = tensors(tiny_wan21())
+    state = original_tensors(tiny_wan21())
     save_file(state, tmp_path / "vae.safetensors")
     next(iter(state.values())).view(-1)[0] += 1e-3
     save_file(state, tmp_path / "changed.safetensors")
@@ -158,7 +156,7 @@ def test_what_is_not_a_vae_is_named(tmp_path):
 
 
 def test_an_incomplete_file_is_named_with_the_missing_tensor(tmp_path):
-    state = tensors(tiny_wan21())
+    state = original_tensors(tiny_wan21())
     del state["decoder.upsamples.3.time_conv.bias"]
     save_file(state, tmp_path / "incomplete.safetensors")
     with pytest.raises(WeightsError, match=r"decoder\.upsamples\.3\.time_conv\.bias"):

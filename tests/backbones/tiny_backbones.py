@@ -38,10 +38,10 @@ CONFIGS: dict[str, tuple[str, dict]] = {
 }
 
 
-def tiny(name: str, seed: int = 0) -> Backbone:
-    """A network of one of CONFIGS whose outputs are of order one."""
+def tiny(name: str, seed: int = 0, **changes) -> Backbone:
+    """A network of one of CONFIGS, with ``changes`` to it, whose outputs are of order one."""
     family, config = CONFIGS[name]
-    backbone = build_backbone(family, config)
+    backbone = build_backbone(family, config | changes)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for key, parameter in backbone.module.named_parameters():

@@ -1,6 +1,10 @@
 """Tiny VAEs with random weights that do not lose the signal, for tests."""
 
+import json
+from pathlib import Path
+
 import torch
+from safetensors.torch import save_file
 
 from videoalign.backbones.vae import VAE, build_vae
 from videoalign.backbones.vae_ltx_video import blocks_of as described
@@ -75,6 +79,22 @@ def tiny_ltx_video(version: str = "0.9.0") -> VAE:
     vae.module.latents_std.copy_(1 + torch.rand(128, generator=generator))
     vae.mean, vae.std = vae.statistics()
     return vae
+
+
+def ltx_metadata(version: str = "0.9.0") -> dict[str, str]:
+    """What an LTX-Video file says about its VAE; with zeros as padding, as diffusers has it."""
+    return {"config": json.dumps({"vae": {**LTX_BLOCKS[version], "spatial_padding_mode": "zeros"}})}
+
+
+def original_tensors(vae: VAE) -> dict[str, torch.Tensor]:
+    """The weights under ComfyUI's names, each with memory of its own."""
+    return {name: tensor.contiguous().clone() for name, tensor in vae.original_state_dict().items()}
+
+
+def save_vae(vae: VAE, path: Path, metadata: dict[str, str] | None = None) -> Path:
+    """One file as ComfyUI has it."""
+    save_file(original_tensors(vae), path, metadata)
+    return path
 
 
 def filled(vae: VAE, seed: int = 0) -> VAE:
