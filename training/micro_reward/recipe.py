@@ -44,7 +44,7 @@ class Recipe:
     pretrain_steps: int = 350
     pretrain_batch: int = 48
     pretrain_rate: float = 1e-3
-    watch_steps: int = 3600
+    watch_steps: int = 3000
     watch_batch: int = 16
     watch_rate: float = 8e-4
     prompts: int = 2500

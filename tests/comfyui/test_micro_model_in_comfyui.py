@@ -1,0 +1,63 @@
+"""The micro video model that comes with the pack, run by ComfyUI's own loaders, sampler and VAE nodes."""
+
+import numpy as np
+import pytest
+import torch
+from comfy_server import RefusedError
+from PIL import Image
+from prompts import node
+
+from videoalign.backbones.loading import load_backbone
+from videoalign.backbones.micro_text import MicroTextEncoder
+from videoalign.backbones.sampling import generate
+from videoalign.backbones.vae import load_vae
+from videoalign.training.micro_video.recipe import EMBEDDED_DIT, EMBEDDED_VAE
+from videoalign.training.micro_video.vae_training import as_frames
+
+pytestmark = pytest.mark.comfyui
+
+CAPTION = "one red circle moves left over a plain grey ground"
+SEED, STEPS = 3, 6
+
+
+def core(kind: str, **inputs) -> dict:
+    return {"class_type": kind, "inputs": inputs}
+
+
+def prompt(caption: str = CAPTION) -> dict:
+    return {
+        "model": core("UNETLoader", unet_name=EMBEDDED_DIT.name, weight_dtype="default"),
+        "shifted": core("ModelSamplingSD3", model=["model", 0], shift=3.0),
+        "positive": node("MicroCaption", caption=caption),
+        "negative": node("MicroCaption", caption=""),
+        "empty": core("EmptyHunyuanLatentVideo", width=64, height=64, length=17, batch_size=1),
+        "sampler": core(
+            "KSampler", model=["shifted", 0], positive=["positive", 0], negative=["negative", 0],
+            latent_image=["empty", 0], seed=SEED, steps=STEPS, cfg=4.0, sampler_name="euler", scheduler="simple", denoise=1.0,
+        ),
+        "vae": core("VAELoader", vae_name=EMBEDDED_VAE.name),
+        "decoded": core("VAEDecode", samples=["sampler", 0], vae=["vae", 0]),
+        "saved": core("SaveImage", images=["decoded", 0], filename_prefix="micro"),
+    }  # fmt: skip
+
+
+def test_comfyui_samples_the_clip_that_the_package_samples(comfyui):
+    if comfyui.version.startswith("0.3."):
+        pytest.skip("ComfyUI before 0.30 knows one width of the Wan 2.1 VAE only")
+    run = comfyui.run(prompt())
+    assert not run.errors, run.error
+    pictures = sorted((comfyui.base / "output").glob("micro_*.png"))
+    theirs = np.stack([np.asarray(Image.open(picture).convert("RGB")) for picture in pictures])
+    backbone, vae = load_backbone(EMBEDDED_DIT, dtype=torch.float32), load_vae(EMBEDDED_VAE)
+    settings = {**vars(backbone.sampling), "steps": STEPS}
+    (clip,) = generate(backbone, vae, MicroTextEncoder(), [CAPTION], [SEED], type(backbone.sampling)(**settings))
+    ours = as_frames(clip.video)
+    assert theirs.shape == ours.shape == (17, 64, 64, 3)
+    assert ours.std() > 5
+    assert np.abs(theirs.astype(float) - ours).mean() < 2.0  # levels of 255; ComfyUI may compute in half precision
+
+
+def test_a_word_that_the_model_does_not_know_is_refused_before_anything_runs(comfyui):
+    with pytest.raises(RefusedError) as refused:
+        comfyui.run(prompt("one golden circle moves left over a plain grey ground"))
+    assert "golden" in str(refused.value)
