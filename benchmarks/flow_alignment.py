@@ -16,9 +16,10 @@ from pathlib import Path
 import torch
 from micro_clips import judged_row, prompts_of, win_rates
 
+from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from videoalign.reward.loading import load_video_reward
 from videoalign.training.cli import main as videoalign
-from videoalign.training.generate.pipeline import MICRO, MICRO_NETWORK, MICRO_VAE, load_pipeline
+from videoalign.training.generate.pipeline import MICRO, load_pipeline
 
 METHODS = {
     "SFT": ["sft"],

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from ..backbones.micro_files import MICRO_LORA, MICRO_NETWORK, MICRO_VAE
 from .comfy_compat import CATEGORY, folder_paths, io
 
-MODEL_FOLDER = Path(__file__).parents[1] / "backbones" / "embedded"
 _EXAMPLE = "two red circles move left over a plain grey ground"
 
 
 def register_micro_model() -> None:
-    """Let ComfyUI's own loaders find ``micro_wan.safetensors`` and ``micro_wan_vae.safetensors``."""
-    for kind in ("diffusion_models", "vae"):
-        folder_paths.add_model_folder_path(kind, str(MODEL_FOLDER))
+    """Let ComfyUI's own loaders find the micro model's network, VAE and LoRA."""
+    for file in (MICRO_NETWORK, MICRO_VAE, MICRO_LORA):
+        folder_paths.add_model_folder_path(file.parent.name, str(file.parent))
 
 
 class MicroCaptionEncode(io.ComfyNode):

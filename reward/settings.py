@@ -17,6 +17,8 @@ from .errors import CheckpointError
 DIMENSIONS = ("VQ", "MQ", "TA")
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"
 """The small reward that comes with the package."""
+EMBEDDED_LATENT_FILE = EMBEDDED_FILE.with_name("micro_latent_reward.safetensors")
+"""Its latent counterpart, for the micro video model."""
 REWARD_TOKENS, OUTPUT_DIMS = ("special", "last"), (1, 3)
 
 

@@ -8,10 +8,10 @@ from PIL import Image
 from prompts import node
 
 from videoalign.backbones.loading import load_backbone
+from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.backbones.sampling import generate
 from videoalign.backbones.vae import load_vae
-from videoalign.training.micro_video.recipe import EMBEDDED_DIT, EMBEDDED_VAE
 from videoalign.training.micro_video.vae_training import as_frames
 
 pytestmark = pytest.mark.comfyui
@@ -26,7 +26,7 @@ def core(kind: str, **inputs) -> dict:
 
 def prompt(caption: str = CAPTION) -> dict:
     return {
-        "model": core("UNETLoader", unet_name=EMBEDDED_DIT.name, weight_dtype="default"),
+        "model": core("UNETLoader", unet_name=MICRO_NETWORK.name, weight_dtype="default"),
         "shifted": core("ModelSamplingSD3", model=["model", 0], shift=3.0),
         "positive": node("MicroCaption", caption=caption),
         "negative": node("MicroCaption", caption=""),
@@ -35,7 +35,7 @@ def prompt(caption: str = CAPTION) -> dict:
             "KSampler", model=["shifted", 0], positive=["positive", 0], negative=["negative", 0],
             latent_image=["empty", 0], seed=SEED, steps=STEPS, cfg=4.0, sampler_name="euler", scheduler="simple", denoise=1.0,
         ),
-        "vae": core("VAELoader", vae_name=EMBEDDED_VAE.name),
+        "vae": core("VAELoader", vae_name=MICRO_VAE.name),
         "decoded": core("VAEDecode", samples=["sampler", 0], vae=["vae", 0]),
         "saved": core("SaveImage", images=["decoded", 0], filename_prefix="micro"),
     }  # fmt: skip
@@ -48,7 +48,7 @@ def test_comfyui_samples_the_clip_that_the_package_samples(comfyui):
     assert not run.errors, run.error
     pictures = sorted((comfyui.base / "output").glob("micro_*.png"))
     theirs = np.stack([np.asarray(Image.open(picture).convert("RGB")) for picture in pictures])
-    backbone, vae = load_backbone(EMBEDDED_DIT, dtype=torch.float32), load_vae(EMBEDDED_VAE)
+    backbone, vae = load_backbone(MICRO_NETWORK, dtype=torch.float32), load_vae(MICRO_VAE)
     settings = {**vars(backbone.sampling), "steps": STEPS}
     (clip,) = generate(backbone, vae, MicroTextEncoder(), [CAPTION], [SEED], type(backbone.sampling)(**settings))
     ours = as_frames(clip.video)

@@ -19,7 +19,7 @@ def folder(tmp_path):
 def embedded(tmp_path, monkeypatch):
     """Whether the embedded file is there is up to the test."""
     path = tmp_path / "elsewhere" / "micro_latent_reward.safetensors"
-    monkeypatch.setattr(latent_reward_models, "EMBEDDED_FILE", path)
+    monkeypatch.setattr(latent_reward_models, "EMBEDDED_LATENT_FILE", path)
     return path
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...reward.errors import VideoAlignError
 from ..lora_files.reading import load_lora
 
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
     from ...backbones.vae import VAE
 
 MICRO = "micro"
-EMBEDDED = Path(__file__).parents[2] / "backbones" / "embedded"
-MICRO_NETWORK = EMBEDDED / "micro_wan.safetensors"
-MICRO_VAE = EMBEDDED / "micro_wan_vae.safetensors"
 
 
 @dataclass(frozen=True)
@@ -135,9 +133,9 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
     """
     from ...guidance.flow_nrg import FlowNRG
     from ...reward.latent.reward_file import load_latent_reward
-    from ...reward.settings import EMBEDDED_FILE
+    from ...reward.settings import EMBEDDED_LATENT_FILE
 
-    path = EMBEDDED_FILE.with_name("micro_latent_reward.safetensors") if file == MICRO else Path(file)
+    path = EMBEDDED_LATENT_FILE if file == MICRO else Path(file)
     latent_reward = load_latent_reward(path, device=device)
     own, needed = latent_reward.trunk.latent_format, backbone.latent_format
     if own != needed:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 from ...backbones.loading import load_backbone
+from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...reward.atomic_file import replacing
 from .. import train_latent_reward_command
 from ..latent_reward.config import Config
@@ -25,8 +26,6 @@ from ..micro_video.finished_files import save_dit
 from ..micro_world import ClipFormat, iterate_prompt_groups, write_prompt_groups
 from .pretraining import pretrain, truth_of
 
-EMBEDDED = Path(__file__).resolve().parents[2] / "backbones" / "embedded"
-DIT, VAE = EMBEDDED / "micro_wan.safetensors", EMBEDDED / "micro_wan_vae.safetensors"
 FINISHED, ABLATION = "micro_latent_reward.safetensors", "micro_latent_reward_clean.safetensors"
 
 
@@ -45,8 +44,8 @@ class Recipe:
         data_seed, held_out_seed: of the clips.
     """
 
-    dit: Path = DIT
-    vae: Path = VAE
+    dit: Path = MICRO_NETWORK
+    vae: Path = MICRO_VAE
     blocks: int = 3
     head_width: int = 48
     see_steps: int = 2500

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...backbones.vae import load_vae
 from ...backbones.wan_whole_clip import encode_whole
 from .clips import write_shard
@@ -18,9 +19,7 @@ from .finished_files import fold_statistics, save_dit, save_vae
 from .flow_training import FlowTraining, LatentPool, new_dit, train_flow
 from .vae_training import ClipPool, VaePhase, as_video, new_vae, train_vae
 
-VAE_FILE, DIT_FILE = "micro_wan_vae.safetensors", "micro_wan.safetensors"
-EMBEDDED = Path(__file__).parents[2] / "backbones" / "embedded"
-EMBEDDED_VAE, EMBEDDED_DIT = EMBEDDED / VAE_FILE, EMBEDDED / DIT_FILE
+VAE_FILE, DIT_FILE = MICRO_VAE.name, MICRO_NETWORK.name
 
 VAE_PHASES = (
     VaePhase(frames=1, side=32, batch=32, steps=450, rate=4e-3, square_weight=10.0),

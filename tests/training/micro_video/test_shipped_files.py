@@ -6,11 +6,11 @@ import torch
 from safetensors import safe_open
 
 from videoalign.backbones.loading import load_backbone
+from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from videoalign.backbones.vae import load_vae
 from videoalign.training.micro_video.clips import sample_video_clip
 from videoalign.training.micro_video.encoding import encode_clips
 from videoalign.training.micro_video.judging import judge, judged_captions, sample_clips
-from videoalign.training.micro_video.recipe import EMBEDDED_DIT, EMBEDDED_VAE
 from videoalign.training.micro_video.vae_training import as_frames, as_video
 from videoalign.training.micro_world import measure
 
@@ -24,7 +24,7 @@ def clips():
 
 @pytest.fixture(scope="module")
 def decoded(clips):
-    vae = load_vae(EMBEDDED_VAE)
+    vae = load_vae(MICRO_VAE)
     return [as_frames(vae.decode(vae.encode(as_video(clip.frames)[None]))[0]) for clip in clips]
 
 
@@ -33,7 +33,7 @@ def contents(path):
         return {name: file.get_tensor(name) for name in file.keys()}, file.metadata()  # noqa: SIM118
 
 
-@pytest.mark.parametrize("path", [EMBEDDED_VAE, EMBEDDED_DIT], ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [MICRO_VAE, MICRO_NETWORK], ids=lambda path: path.name)
 def test_they_are_small_and_in_half_precision(path):
     tensors, metadata = contents(path)
     assert {tensor.dtype for tensor in tensors.values()} == {torch.float16}
@@ -43,23 +43,23 @@ def test_they_are_small_and_in_half_precision(path):
 
 
 def test_they_have_what_comfyui_s_detection_looks_for():
-    dit, _ = contents(EMBEDDED_DIT)
+    dit, _ = contents(MICRO_NETWORK)
     assert dit["head.modulation"].shape == (1, 2, 128)  # one head of 128
     assert dit["text_embedding.0.weight"].shape[1] == 4096 and dit["patch_embedding.weight"].shape[1:] == (16, 1, 2, 2)
-    vae, _ = contents(EMBEDDED_VAE)
+    vae, _ = contents(MICRO_VAE)
     assert "decoder.middle.0.residual.0.gamma" in vae and vae["conv2.weight"].shape == (16, 16, 1, 1, 1)
     assert vae["decoder.head.0.gamma"].shape[0] == vae["encoder.conv1.weight"].shape[0]  # the base width
 
 
 def test_the_dit_says_how_to_sample_from_it():
-    backbone = load_backbone(EMBEDDED_DIT)
+    backbone = load_backbone(MICRO_NETWORK)
     assert backbone.name == "wan" and backbone.latent_format.name == "wan2.1"
     chosen = backbone.sampling
     assert (chosen.width, chosen.height, chosen.frames, chosen.fps) == (64, 64, 17, 8)
 
 
 def test_latents_have_the_scale_that_the_sampler_expects(clips):
-    latents = encode_clips(load_vae(EMBEDDED_VAE), np.stack([clip.frames for clip in clips]))
+    latents = encode_clips(load_vae(MICRO_VAE), np.stack([clip.frames for clip in clips]))
     assert latents.shape == (16, 16, 5, 8, 8)
     assert latents.mean(dim=(0, 2, 3, 4)).abs().max() < 0.6  # of 16 clips: their grounds differ
     assert 0.8 < latents.std() < 1.2
@@ -82,6 +82,6 @@ def test_what_is_shown_and_how_it_moves_survives_the_vae(clips, decoded):
 
 def test_samples_show_the_captions_colour_and_direction():
     captions = judged_captions(8)
-    row = judge(sample_clips(EMBEDDED_DIT, EMBEDDED_VAE, captions), captions)
+    row = judge(sample_clips(MICRO_NETWORK, MICRO_VAE, captions), captions)
     assert row["found"] >= 0.85
     assert row["colour"] >= 0.6 and row["direction"] >= 0.6
