@@ -1,0 +1,280 @@
+"""Reward guidance: time a step and peak memory, guided against unguided, in one run.
+
+    python benchmarks/guidance_cost.py                     # the micro model as it is shipped: some seconds on a CPU
+    python benchmarks/guidance_cost.py --size 14b --reward-size 1.3b --device cuda --dtype bfloat16
+    python benchmarks/guidance_cost.py --size 14b --reward-size 1.3b --layers 1 --frames 17 --width 256 --height 256
+
+Wan 1.3b and 14b have random weights, as the micro model has where its embedded file is missing. All rows are measured in
+turn, --repeats times, after one round that is not counted: the fastest and the median by the clock, and the fastest in CPU
+seconds of all threads (for a machine that is busy with something else). "overhead" is what guidance takes within the guided
+steps. "plain" is what it can be compared with: forward and backward of the trunk's blocks alone, to their tokens, with
+frozen weights, written out.
+
+With --layers below the model's own number the trunk has fewer blocks in proportion (or --blocks). What a layer and a block
+take beyond the same without any is then added for the missing ones: "scaled". In a longer clip attention has a larger
+share: for that the operations are counted, which is not a measurement.
+
+Aims: overhead at most 1.25 of plain; a 1.3b reward on a 14b generator below 15 % of a CFG step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ctypes
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from peak_memory import Measured
+from wan_sizes import CLIP, CLIP_TOKENS, SIZES, depth, network
+
+from videoalign.backbones.backbone import Backbone
+from videoalign.backbones.micro_files import MICRO_NETWORK
+from videoalign.backbones.sampling import guided_velocity, sample
+from videoalign.guidance.flow_nrg import FlowNRG
+from videoalign.guidance.settings import RAW, GuidanceSettings
+from videoalign.reward.latent.heads import HeadConfig
+from videoalign.reward.latent.latent_reward import LatentReward
+
+SIGMA, CFG_SCALE = 0.6, 5.0
+ONCE, CFG, GUIDED = "unguided step without CFG", "unguided step with CFG", "guided step with CFG"
+OVERHEAD, OVERHEAD_0 = "overhead", "  the same without trunk blocks"
+PLAIN, ONCE_0 = "plain forward + backward of the trunk blocks", "unguided step without CFG, without layers"
+
+
+def main() -> None:
+    """Measure everything and print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", choices=SIZES, default="micro", help="the generator")
+    parser.add_argument("--reward-size", choices=SIZES, help="whose first blocks the latent reward has; as --size")
+    parser.add_argument("--layers", type=int, help="of the generator; its own 6, 30 or 40 by default")
+    parser.add_argument("--blocks", type=int, help="of the trunk; 3 of 6, 8 of 30, 11 of 40 by default")
+    parser.add_argument("--frames", type=int, help="17 for the micro model, else 81")
+    parser.add_argument("--width", type=int, help="64 for the micro model, else 832")
+    parser.add_argument("--height", type=int, help="64 for the micro model, else 480")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
+    parser.add_argument("--repeats", type=int, default=10)
+    options = parser.parse_args()
+    options.reward_size = options.reward_size or options.size
+    size, reward_size = SIZES[options.size], SIZES[options.reward_size]
+    layers = size.layers if options.layers is None else options.layers
+    if not 1 <= layers <= size.layers:
+        parser.error(f"--layers {layers}: Wan {options.size} has 1 to {size.layers}.")
+    blocks = options.blocks
+    if blocks is None:
+        blocks = max(1, round(reward_size.trunk * layers / size.layers))
+    if not 1 <= blocks <= reward_size.layers:
+        parser.error(f"--blocks {blocks}: Wan {options.reward_size} has 1 to {reward_size.layers}.")
+    clip = tuple(
+        given or own for given, own in zip((options.frames, options.width, options.height), size.clip, strict=True)
+    )
+
+    torch.manual_seed(0)
+    run = Run(options, layers, blocks, clip)
+    print(
+        f"Wan {options.size}, {layers} of {size.layers} layers; reward on Wan {options.reward_size}, {blocks} trunk blocks; "
+        f"{clip[0]} frames of {clip[1]}x{clip[2]}, {run.tokens} tokens, {size.text} of text; {options.device}, {options.dtype}, "
+        f"{torch.get_num_threads()} threads, torch {torch.__version__}; weights {run.weights}; {options.repeats} repeats\n",
+        flush=True,
+    )
+    times = run.times(options.repeats)
+    print(f"{'ms':<52}{'fastest':>12}{'median':>12}{'CPU':>12}")
+    for name, row in times.items():
+        print(f"{name:<52}" + "".join(f"{value:12.2f}" for value in row))
+    print(f"{'guided - unguided (to check the overhead)':<52}", end="")
+    print("".join(f"{value:12.2f}" for value in times[GUIDED] - times[CFG]), flush=True)
+
+    print(f"\nmeasured with {layers} layers and {blocks} trunk blocks:")
+    print_shares(times[OVERHEAD], times[PLAIN], times[CFG], times[ONCE])
+    trunk = blocks
+    if layers < size.layers:
+        trunk = max(blocks, reward_size.trunk)
+        a_layer, a_block = (times[ONCE] - times[ONCE_0]) / layers, (times[OVERHEAD] - times[OVERHEAD_0]) / blocks
+        more = size.layers - layers
+        print(f"scaled to {size.layers} layers and {trunk} trunk blocks:")
+        print_shares(
+            times[OVERHEAD] + (trunk - blocks) * a_block,
+            times[PLAIN] * trunk / blocks,
+            times[CFG] + 2 * more * a_layer,
+            times[ONCE] + more * a_layer,
+        )
+    if options.size != "micro":
+        print(
+            f"operations of {trunk} trunk blocks there and back, of those of a CFG step's {size.layers} layers, by count:"
+        )
+        for name, count in (("this clip", run.tokens), (f"{CLIP[0]} frames of {CLIP[1]}x{CLIP[2]}", CLIP_TOKENS)):
+            share = trunk * reward_size.operations(count, backward=True) / (2 * size.layers * size.operations(count))
+            print(f"    {f'{name}, {count} tokens':<40}{share:10.1%}")
+    run.print_memory(trunk)
+
+
+class Run:
+    """One configuration: the models, a latent, and what is measured of them."""
+
+    def __init__(self, options: argparse.Namespace, layers: int, blocks: int, clip: tuple[int, int, int]) -> None:
+        self.device, self.blocks, self.reward_size = torch.device(options.device), blocks, options.reward_size
+        dtype = getattr(torch, options.dtype)
+        self.generator = network(options.size, layers, dtype, self.device)
+        trunk = network(options.reward_size, blocks, dtype, self.device)
+        head = HeadConfig(width=SIZES[options.reward_size].head_width)
+        self.reward = LatentReward(trunk, head).to(self.device)
+        self.reward.requires_grad_(False).eval()
+        self.weights = "embedded" if options.size == "micro" and MICRO_NETWORK.exists() else "random"
+        shape = self.generator.latent_format.shape(clip[0], clip[2], clip[1])
+        self.tokens = shape[1] * -(-shape[2] // 2) * -(-shape[3] // 2)
+        self.x_t = torch.randn(1, *shape, device=self.device)
+        length = SIZES[options.size].text
+        self.text, empty = ({"text": 0.5 * torch.randn(1, length, 4096, device=self.device)} for _ in range(2))
+        self.once = guided_velocity(self.generator, self.text)
+        self.cfg = guided_velocity(self.generator, self.text, empty, CFG_SCALE)
+        self.guidance = FlowNRG(self.reward.rewards, GuidanceSettings(strength=100.0, mode=RAW))
+        self.guidance.start_run()
+        self.plain = plain_trunk(trunk, self.x_t, self.text["text"].to(dtype))
+
+    def step(self, velocity: Callable, hook: Callable | None = None) -> None:
+        """One step of the product's own sampling loop."""
+        sample(velocity, self.x_t, torch.tensor([SIGMA, SIGMA - 0.02]), hook)
+
+    @torch.no_grad()
+    def guide(self) -> None:
+        """Guidance alone, for a velocity that is there."""
+        self.guidance.hook(self.text)(self.x_t, torch.tensor([SIGMA], device=self.device), self.x_t)
+
+    def times(self, repeats: int) -> dict[str, np.ndarray]:
+        """Milliseconds [fastest, median, fastest in CPU time] of each row."""
+        seconds: dict[str, list[tuple[float, float]]] = defaultdict(list)
+        hook = self.guidance.hook(self.text)
+
+        def timed(name: str, work: Callable, *arguments: object):
+            self.wait()
+            start = time.perf_counter(), time.process_time()
+            result = work(*arguments)
+            self.wait()
+            seconds[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
+            return result
+
+        for number in range(repeats + 1):
+            timed(ONCE, self.step, self.once)
+            timed(CFG, self.step, self.cfg)
+            timed(GUIDED, self.step, self.cfg, lambda *arguments: timed(OVERHEAD, hook, *arguments))
+            timed(PLAIN, self.plain)
+            with depth(self.generator, 0), depth(self.reward.trunk, 0):
+                timed(ONCE_0, self.step, self.once)
+                timed(OVERHEAD_0, self.guide)
+            if number == 0:  # it has loaded code and set up buffers
+                seconds.clear()
+        return {
+            name: 1e3 * np.array([min(clock), statistics.median(clock), min(cpu)])
+            for name in (ONCE, CFG, GUIDED, OVERHEAD, OVERHEAD_0, PLAIN, ONCE_0)
+            for clock, cpu in [tuple(zip(*seconds[name], strict=True))]
+        }
+
+    def wait(self) -> None:
+        """Until the device has done what it was told."""
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+
+    def print_memory(self, trunk: int) -> None:
+        """Weights, and peaks above what is in use between the steps."""
+        generator, reward = (
+            sum(own.numel() * own.itemsize for own in module.parameters()) / 1e6
+            for module in (self.generator.module, self.reward)
+        )
+        unguided = peak(lambda: self.step(self.cfg), self.device) / 1e6
+        guided = peak(lambda: self.step(self.cfg, self.guidance.hook(self.text)), self.device) / 1e6
+        alone = peak(self.guide, self.device) / 1e6
+        print(f"\n{'peak memory as measured, MB':<52}{'weights':>12}{'above them':>12}{'in all':>12}")
+        for name, weights, above in (
+            (CFG, generator, unguided),
+            (GUIDED, generator + reward, guided),
+            ("guidance alone", reward, alone),
+        ):
+            print(f"{name:<52}{weights:12.1f}{above:12.1f}{weights + above:12.1f}")
+        if self.reward_size == "micro":
+            return
+        size, own = SIZES[self.reward_size], self.reward.trunk
+        of_text = 2 * size.text * size.width * own.dtype.itemsize  # keys and values, whatever the clip's length
+        a_token = (kept_bytes(self.plain, own) / self.blocks - of_text) / self.tokens
+        longer = trunk * (a_token * CLIP_TOKENS + of_text) / 1e9
+        print(
+            f"a trunk block keeps {a_token / 1e3:.1f} KB a token for its backward pass: {longer:.1f} GB for {trunk} blocks and "
+            f"{CLIP_TOKENS} tokens, by count"
+        )
+
+
+def plain_trunk(trunk: Backbone, x_t: torch.Tensor, text: torch.Tensor) -> Callable[[], None]:
+    """Forward and backward of the trunk's blocks alone, to the tokens that enter the first one."""
+    module = trunk.module
+    with torch.no_grad():
+        tokens = module.patch_embedding(x_t.to(trunk.dtype)).flatten(2).transpose(1, 2).contiguous()
+        time_step = torch.full((len(x_t),), 1000 * SIGMA, device=x_t.device)
+        _, modulation, text, _ = module.condition_embedder(time_step, text, None)
+        modulation, positions = modulation.unflatten(1, (6, -1)), module.rope(x_t)
+        upstream = torch.randn_like(tokens)
+
+    def there_and_back() -> None:
+        leaf = tokens.clone().requires_grad_()
+        hidden = leaf
+        for block in module.blocks:
+            hidden = block(hidden, text, modulation, positions)
+        torch.autograd.grad(hidden, leaf, upstream)
+
+    return there_and_back
+
+
+def peak(work: Callable[[], None], device: torch.device) -> float:
+    """Most bytes in use while ``work`` runs, above what is in use before it. It has run before: buffers are set up."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        rest = torch.cuda.memory_allocated()
+        work()
+        return torch.cuda.max_memory_allocated() - rest
+    if sys.platform == "linux":  # freed tensors leave the process, so that the peak is what is in use
+        c_library = ctypes.CDLL(None)
+        for parameter in (-1, -3):  # thresholds of trimming and of mapping
+            c_library.mallopt(parameter, 1 << 16)
+        c_library.malloc_trim(0)
+    with Measured() as rest:
+        time.sleep(0.01)
+    with Measured(0.0005) as busy:
+        until = time.perf_counter() + 0.2
+        while time.perf_counter() < until:
+            work()
+    return 1e9 * (busy.private - rest.private)
+
+
+def kept_bytes(work: Callable[[], None], backbone: Backbone) -> int:
+    """What autograd keeps of ``work`` for its backward pass, without the backbone's weights."""
+    weights = {own.untyped_storage().data_ptr() for own in backbone.module.parameters()}
+    kept: dict[int, int] = {}
+
+    def keep(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            kept[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        work()
+    return sum(kept.values())
+
+
+def print_shares(overhead: np.ndarray, plain: np.ndarray, cfg: np.ndarray, once: np.ndarray) -> None:
+    """Ratios in all three measures of time."""
+    for name, share, form in (
+        ("overhead / plain (aim: at most 1.25)", overhead / plain, "10.2f"),
+        ("overhead, of a CFG step", overhead / cfg, "10.1%"),
+        ("overhead, of a step without CFG", overhead / once, "10.1%"),
+    ):
+        values = zip(("fastest", "median", "CPU"), share, strict=True)
+        print(f"    {name:<40}" + "".join(f"  {kind}{value:{form}}" for kind, value in values))
+
+
+if __name__ == "__main__":
+    main()
