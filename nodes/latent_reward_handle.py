@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..reward.latent.gradient_memory import fit_gradient, gradient_bytes
 from .comfy_compat import model_management
 from .whole_model_patcher import WholeModelPatcher
 
@@ -14,9 +15,8 @@ if TYPE_CHECKING:
     from ..reward.latent.calibration import Calibration
     from ..reward.latent.latent_reward import LatentReward
 
-# Numbers that a block keeps for its backward pass, by token and channel: q, k, v, the attention's output, the wide layer
-# twice, norms in float32.
-_KEPT_BY_A_BLOCK = 24
+_SHARE_FOR_THE_GRADIENT = 0.2
+"""Of the device's memory: what a guided step may take beside both models without running blocks twice."""
 
 
 class LatentRewardHandle:
@@ -69,32 +69,23 @@ class LatentRewardHandle:
         return space.name, space.channels
 
     def make_room(self, model, shape) -> None:
-        """Load it beside a diffusion model, with memory for its gradient.
+        """Load it beside a diffusion model, with memory for its gradient; a large gradient is made in pieces.
 
         Args:
             model: the ModelPatcher that samples, just loaded.
             shape: of the latents, [B, C, T, H, W].
         """
+        total = model_management.get_total_memory(self.patcher.load_device)
+        fit_gradient(self.reward, shape, int(_SHARE_FOR_THE_GRADIENT * total))
         beside = [model] if model.load_device == self.patcher.load_device else []
         sampling = model.model.memory_required([2 * shape[0], *shape[1:]]) if beside else 0
-        needed = max(sampling, self._working_memory(shape))  # one runs after the other
+        needed = max(sampling, gradient_bytes(self.reward, shape))  # one runs after the other
         model_management.load_models_gpu([*beside, self.patcher], memory_required=needed)
 
     def rewards(self, x_t: torch.Tensor, sigma: torch.Tensor, conditioning) -> torch.Tensor:
         """``LatentReward.rewards`` where its weights are; the result is on x_t's device."""
         device = self.patcher.load_device
         if self.reward.trunk.device.type != device.type:  # unloaded while the sampler runs
-            model_management.load_models_gpu([self.patcher], memory_required=self._working_memory(x_t.shape))
+            model_management.load_models_gpu([self.patcher], memory_required=gradient_bytes(self.reward, x_t.shape))
         told = {name: value.to(device) for name, value in conditioning.items()}
         return self.reward.rewards(x_t.to(device), sigma.to(device), told).to(x_t.device)
-
-    def _working_memory(self, shape) -> int:
-        """Bytes that the gradient takes beside the weights."""
-        trunk = self.reward.trunk
-        tokens = shape[0]
-        for size in shape[2:]:
-            tokens *= size
-        if trunk.name != "ltx-video":  # patches of 2 x 2
-            tokens //= 4
-        width = self.reward.heads["VQ"].inwards.in_features
-        return tokens * width * len(trunk.blocks) * _KEPT_BY_A_BLOCK * trunk.dtype.itemsize

@@ -73,6 +73,15 @@ class LatentReward(nn.Module):
         width = trunk.module.proj_out.in_features
         self.heads = nn.ModuleDict({name: RewardHead(width, self.head_config) for name in DIMENSIONS})
 
+    @property
+    def recomputes(self) -> bool:
+        """Whether blocks are run again for the gradient instead of keeping what they made."""
+        return self.network.is_gradient_checkpointing
+
+    def recompute(self, on: bool) -> None:
+        """Run each block again for the gradient, or keep what it made: a third more time, a fraction of the memory."""
+        self.network.enable_gradient_checkpointing() if on else self.network.disable_gradient_checkpointing()
+
     def rewards(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         """Raw rewards, differentiable with respect to ``x_t``.
 

@@ -132,6 +132,7 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
         VideoAlignError: the latent reward cannot be read, or is for other latents.
     """
     from ...guidance.flow_nrg import FlowNRG
+    from ...reward.latent.gradient_memory import fit_gradient
     from ...reward.latent.reward_file import load_latent_reward
     from ...reward.settings import EMBEDDED_LATENT_FILE
 
@@ -143,7 +144,13 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
             f"latent reward {path.name} was trained on {own.name} latents ({own.channels} channels); this model samples "
             f"{needed.name} latents ({needed.channels} channels). Choose a latent reward of the model's family."
         )
-    nrg = FlowNRG(latent_reward.rewards, settings, latent_reward.calibration)
+
+    def rewards(x_t, sigma, told):
+        if x_t.is_cuda:
+            fit_gradient(latent_reward, x_t.shape, torch.cuda.mem_get_info(x_t.device)[0])
+        return latent_reward.rewards(x_t, sigma, told)
+
+    nrg = FlowNRG(rewards, settings, latent_reward.calibration)
 
     def hook(conditioning):
         nrg.start_run()

@@ -38,6 +38,7 @@ class Recipe:
         blocks: of it, that make the trunk.
         head_width: hidden channels of the heads.
         see_steps, see_batch, see_rate: the trunk's learning to see, in optimizer steps and clips.
+        clean_see_steps: of the ablation, which has less to learn.
         prompts, clips_per_prompt: training data; every two clips of a prompt make a pair.
         held_out_prompts, held_out_clips: of other prompts and clips, for the evaluation.
         steps, batch_size, rate, head_rate: optimizer steps, pairs a step, highest learning rates of trunk and heads.
@@ -49,6 +50,7 @@ class Recipe:
     blocks: int = 3
     head_width: int = 48
     see_steps: int = 2500
+    clean_see_steps: int = 1000
     see_batch: int = 32
     see_rate: float = 1.5e-3
     prompts: int = 1100
@@ -92,8 +94,9 @@ def make_trunk(folder: Path, recipe: Recipe, clean: bool) -> Path:
             for number, clip in enumerate(clips):
                 latents.append(cache.latents(folder / "train" / "videos" / f"{group:06d}_{number}.mp4").half())
                 truths.append(truth_of(clip, described))
+        steps = recipe.clean_see_steps if clean else recipe.see_steps
         seeing = pretrain(
-            trunk, torch.stack(latents), truths, recipe.see_steps, recipe.see_batch, recipe.see_rate, recipe.seed, clean
+            trunk, torch.stack(latents), truths, steps, recipe.see_batch, recipe.see_rate, recipe.seed, clean
         )
         for step, parts in enumerate(seeing, 1):
             if step % 50 == 0:

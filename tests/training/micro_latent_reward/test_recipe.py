@@ -21,7 +21,7 @@ def made(tmp_path_factory):
     recipe = Recipe(
         dit=save_single(tiny("wan-t2v"), folder / "dit.safetensors"),
         vae=folder / "vae",
-        blocks=1, head_width=8, see_steps=2, see_batch=4, prompts=3, clips_per_prompt=3, held_out_prompts=2, held_out_clips=2, steps=2, batch_size=4,
+        blocks=1, head_width=8, see_steps=2, clean_see_steps=2, see_batch=4, prompts=3, clips_per_prompt=3, held_out_prompts=2, held_out_clips=2, steps=2, batch_size=4,
     )  # fmt: skip
     return folder, recipe, list(make_latent_rewards(folder, recipe))
 
