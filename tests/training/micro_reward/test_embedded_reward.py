@@ -25,9 +25,9 @@ def judged():
     return truth[0::2] - truth[1::2], values[0::2] - values[1::2]
 
 
-@pytest.mark.parametrize(("dimension", "least"), [("VQ", 0.9), ("MQ", 0.65), ("TA", 0.9)])
+@pytest.mark.parametrize(("dimension", "least"), [("VQ", 0.9), ("MQ", 0.85), ("TA", 0.9)])
 def test_it_ranks_clear_pairs_as_the_truth_does(judged, dimension, least):
-    """Nine of ten in VQ and TA. MQ is its weak side: jitter, surging and short freezes escape it."""
+    """Nine of ten over many pairs (benchmarks/micro_reward_accuracy.py); these are about fifty of each dimension."""
     truth, judgement = (values[:, DIMENSIONS.index(dimension)] for values in judged)
     clear = np.abs(truth) >= CLEAR
     assert clear.sum() >= 40
