@@ -43,9 +43,11 @@ def judged_row(
         made = generate(
             own.backbone, own.vae, own.text_encoder, prompts, seeds, settings, batch_size=BATCH, guidance=guidance
         )
-        clips = [Frames(frames_of(clip.video), clip.fps) for clip in made]
-        scores = [reward.score([clip], [prompt])[0] for clip, prompt in zip(clips, prompts, strict=True)]
-        found = [measure(clip.frames, prompt, clip.fps) for clip, prompt in zip(clips, prompts, strict=True)]
+        scores, found = [], []
+        for clip, prompt in zip(made, prompts, strict=True):
+            frames = frames_of(clip.video)
+            scores += reward.score([Frames(frames, clip.fps)], [prompt])
+            found.append(measure(frames, prompt, clip.fps))
         row = {
             judge: {name: [getattr(one, name) for one in results] for name in DIMENSIONS}
             for judge, results in zip(JUDGES, (scores, found), strict=True)
