@@ -22,10 +22,10 @@ from videoalign.training.cli import main as videoalign
 from videoalign.training.generate.pipeline import MICRO, load_pipeline
 
 METHODS = {
+    "DPO, constant beta": ["dpo"],
     "SFT": ["sft"],
     "RWR": ["rwr"],
     "DPO, beta (1-t)^2": ["dpo", "--dpo.beta-schedule", "squared"],
-    "DPO, constant beta": ["dpo"],
     "DPO, constant beta, TA alone": ["dpo"],
 }
 TRAINING_SEED, TESTING_SEED = 51_000, 52_000
@@ -38,8 +38,9 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=500, help="of each row")
     parser.add_argument("--prompts", type=int, default=250, help="that pairs are made of")
     parser.add_argument("--clips-per-prompt", type=int, default=6)
+    parser.add_argument("--pairs-per-prompt", type=int, default=6)
     parser.add_argument("--steps", type=int, default=200)
-    parser.add_argument("--batch", type=int, default=32)
+    parser.add_argument("--batch", type=int, default=24, help="pairs a step")
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--sampling-steps", type=int, help="Euler steps; the model's own number by default")
@@ -77,14 +78,15 @@ def make_pairs(folder: Path, options: argparse.Namespace) -> dict[str, Path]:
     run("generate", prompts, "--output", clips, *count, *steps)
     if not scores.exists():
         run("score", "--manifest", clips / "clips.jsonl", "--model", MICRO, "--output", scores, "--device", "cpu")
+    most = ["--pairs-per-prompt", options.pairs_per_prompt]
     files = {"all": folder / "pairs.jsonl", "TA": folder / "pairs_ta.jsonl"}
     if not files["all"].exists():
         # A lead in every dimension, or the easiest one (VQ) would decide alone.
         gaps = ["--gaps.VQ", 0, "--gaps.MQ", 0, "--gaps.TA", 0]
-        run("pairs", scores, "--output", files["all"], "--pairing", "margin", "--pairs-per-prompt", 3, *gaps)
+        run("pairs", scores, "--output", files["all"], "--pairing", "margin", *most, *gaps)
     if not files["TA"].exists():
         weights = ["--weights.VQ", 0, "--weights.MQ", 0, "--weights.TA", 1]
-        run("pairs", scores, "--output", files["TA"], "--pairing", "margin", "--pairs-per-prompt", 3, *weights)
+        run("pairs", scores, "--output", files["TA"], "--pairing", "margin", *most, *weights)
     return files
 
 

@@ -31,14 +31,18 @@ def judged_row(
     reward: VideoReward,
     prompts: Sequence[str],
     guidance: Callable | None = None,
-    steps: int | None = None,
+    **changes: float | None,
 ) -> dict:
-    """Scores of one clip a prompt (seed: its number), [clips] by judge and dimension; kept in ``file`` and taken from there."""
+    """Scores of one clip a prompt (seed: its number), [clips] by judge and dimension; kept in ``file`` and taken from there.
+
+    ``changes`` replace the model's own sampling defaults where they are not None.
+    """
     if not file.exists():
         from dataclasses import replace
 
         own = pipeline()
-        settings = own.backbone.sampling if steps is None else replace(own.backbone.sampling, steps=steps)
+        chosen = {name: value for name, value in changes.items() if value is not None}
+        settings = replace(own.backbone.sampling, **chosen)
         seeds = list(range(len(prompts)))
         made = generate(
             own.backbone, own.vae, own.text_encoder, prompts, seeds, settings, batch_size=BATCH, guidance=guidance
