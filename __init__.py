@@ -4,7 +4,7 @@ The repository root is this package (``videoalign``) and at the same time a Comf
 only relative imports are used. Importing it loads nothing heavy: torch and transformers come in where they are used.
 """
 
-__version__ = "0.0.1"
+__version__ = "0.1.0"
 
 WEB_DIRECTORY = "./web"
 
