@@ -1,5 +1,7 @@
 """The micro video model that comes with the pack, run by ComfyUI's own loaders, sampler and VAE nodes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,11 +9,9 @@ from comfy_server import RefusedError
 from PIL import Image
 from prompts import node
 
-from videoalign.backbones.loading import load_backbone
-from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from videoalign.backbones.micro_text import MicroTextEncoder
+from videoalign.backbones.micro_files import MICRO_LORA, MICRO_NETWORK, MICRO_VAE
 from videoalign.backbones.sampling import generate
-from videoalign.backbones.vae import load_vae
+from videoalign.training.generate.pipeline import MICRO, load_pipeline
 from videoalign.training.micro_video.vae_training import as_frames
 
 pytestmark = pytest.mark.comfyui
@@ -24,10 +24,14 @@ def core(kind: str, **inputs) -> dict:
     return {"class_type": kind, "inputs": inputs}
 
 
-def prompt(caption: str = CAPTION) -> dict:
+def prompt(caption: str = CAPTION, lora: str = "") -> dict:
+    loader = (
+        {"lora": core("LoraLoaderModelOnly", model=["model", 0], lora_name=lora, strength_model=1.0)} if lora else {}
+    )
     return {
+        **loader,
         "model": core("UNETLoader", unet_name=MICRO_NETWORK.name, weight_dtype="default"),
-        "shifted": core("ModelSamplingSD3", model=["model", 0], shift=3.0),
+        "shifted": core("ModelSamplingSD3", model=["lora" if lora else "model", 0], shift=3.0),
         "positive": node("MicroCaption", caption=caption),
         "negative": node("MicroCaption", caption=""),
         "empty": core("EmptyHunyuanLatentVideo", width=64, height=64, length=17, batch_size=1),
@@ -41,16 +45,20 @@ def prompt(caption: str = CAPTION) -> dict:
     }  # fmt: skip
 
 
-def test_comfyui_samples_the_clip_that_the_package_samples(comfyui):
+@pytest.mark.parametrize("lora", ["", MICRO_LORA.name], ids=["base", "LoRA"])
+def test_comfyui_samples_the_clip_that_the_package_samples(comfyui, lora):
     if comfyui.version.startswith("0.3."):
         pytest.skip("ComfyUI before 0.30 knows one width of the Wan 2.1 VAE only")
-    run = comfyui.run(prompt())
+    prefix = f"micro_{len(lora)}"
+    graph = prompt(lora=lora)
+    graph["saved"]["inputs"]["filename_prefix"] = prefix
+    run = comfyui.run(graph)
     assert not run.errors, run.error
-    pictures = sorted((comfyui.base / "output").glob("micro_*.png"))
+    pictures = sorted((comfyui.base / "output").glob(f"{prefix}_*.png"))
     theirs = np.stack([np.asarray(Image.open(picture).convert("RGB")) for picture in pictures])
-    backbone, vae = load_backbone(MICRO_NETWORK, dtype=torch.float32), load_vae(MICRO_VAE)
-    settings = {**vars(backbone.sampling), "steps": STEPS}
-    (clip,) = generate(backbone, vae, MicroTextEncoder(), [CAPTION], [SEED], type(backbone.sampling)(**settings))
+    own = load_pipeline(MICRO, loras=[str(MICRO_LORA)] if lora else [], dtype=torch.float32)
+    settings = replace(own.backbone.sampling, steps=STEPS)
+    (clip,) = generate(own.backbone, own.vae, own.text_encoder, [CAPTION], [SEED], settings)
     ours = as_frames(clip.video)
     assert theirs.shape == ours.shape == (17, 64, 64, 3)
     assert ours.std() > 5
