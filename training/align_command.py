@@ -163,12 +163,12 @@ def _score(config: Config, clips: Path, scores: Path) -> int:
 
 
 def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora: Path | None) -> Any:
-    """Options of ``videoalign train dpo`` for one round: the file's, then what this run knows better.
+    """Options of ``videoalign train dpo`` for one round: the file's (the micro model has a preset), then what this run knows better.
 
     Raises:
         ConfigError: the file has unknown options or wrong values.
     """
-    values = read_toml(config.train) if config.train else {}
+    values = read_toml(config.train) if config.train else {"preset": MICRO} if config.model == MICRO else {}
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     first = json.loads((clips / MANIFEST).read_text(encoding="utf-8").split("\n", 1)[0])
     known = {

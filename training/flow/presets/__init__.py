@@ -1,4 +1,4 @@
-"""Settings for a model and a size of GPU; a TOML file each, named ``<model>-<gigabytes>gb``."""
+"""Settings for a model and a size of GPU; a TOML file each, named ``<model>-<gigabytes>gb``, or ``micro``."""
 
 from __future__ import annotations
 
