@@ -17,7 +17,7 @@ pytestmark = [
 
 
 def test_prompts_become_a_lora_and_a_comparison(tmp_path):
-    """About ten minutes on two CPU cores (benchmarks/RESULTS.md)."""
+    """Ten minutes on a core of a busy machine with twice the steps (benchmarks/RESULTS.md)."""
     prompts = tmp_path / "prompts.txt"
     lines = [caption(sample_attributes(np.random.default_rng([9, number]))) for number in range(24)]
     prompts.write_text("\n".join(lines), encoding="utf-8")
@@ -28,5 +28,5 @@ def test_prompts_become_a_lora_and_a_comparison(tmp_path):
     report = json.loads((output / "round_1" / "comparison" / "report.json").read_text())
     held_out = (output / "held_out_prompts.jsonl").read_text().splitlines()
     assert report["pairs"] == 4 * len(held_out) == 20
-    assert "micro-world" in json.dumps(report)
+    assert len(report["judges"]) == 2  # the reward, and the world's own measurement
     assert (output / "round_1" / "comparison" / "index.html").exists()
