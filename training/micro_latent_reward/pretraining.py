@@ -18,11 +18,10 @@ from torch import Tensor, nn
 from ...backbones.backbone import Backbone
 from ..micro_video.flow_training import MAX_GRADIENT_NORM, optimizers_of, text_batch
 from ..micro_video.vae_training import warmup_cosine
-from ..micro_world import MOTION_FAULTS, VISUAL_FAULTS, Clip, caption
-from ..micro_world.scene import COLOURS, COUNTS, DIRECTIONS, FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
+from ..micro_world import Clip, caption
+from ..micro_world.answers import CHOICES, FAULTS, contradictions, fault_degrees, shown_values
+from ..micro_world.scene import FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
 
-FAULTS = (*VISUAL_FAULTS, *MOTION_FAULTS)
-CHOICES = {"colour": tuple(COLOURS), "shape": tuple(SHAPES), "direction": tuple(DIRECTIONS), "count": tuple(COUNTS)}
 STRIDE = 4  # frames in a latent frame; the first one holds a single frame
 STEP = 2.0  # world units that count as 1 in a movement: about a frame of normal motion
 
@@ -55,17 +54,12 @@ def truth_of(clip: Clip, described: Attributes) -> Truth:
     motion = np.zeros((len(groups), 2 + 2 * STRIDE), np.float32)
     motion[:, :2] = [group.mean(axis=0) / (FRAME / 2) - 1 for group in groups]
     motion[1:, 2:] = [step.reshape(-1) for step in steps]
-    degree = {fault.kind: fault.degree for fault in clip.faults}
-    counts = list(COUNTS.values())
     return Truth(
         caption=caption(described),
         motion=motion,
-        faults=np.array([degree.get(kind, 0.0) for kind in FAULTS], np.float32),
-        shown=[
-            counts.index(clip.scene.count) if name == "count" else CHOICES[name].index(getattr(clip.scene, name))
-            for name in TEXT_ATTRIBUTES
-        ],
-        wrong=[float(getattr(clip.scene, name) != getattr(described, name)) for name in TEXT_ATTRIBUTES],
+        faults=fault_degrees(clip.faults),
+        shown=shown_values(clip.scene),
+        wrong=contradictions(clip.scene, described),
     )
 
 

@@ -20,13 +20,11 @@ from ...reward.clip import Frames, PreparedClip, prepare_clip
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 from ...reward.reward_tokenizer import RewardTokenizer
 from ...reward.settings import FrameSampling
+from ..micro_world.answers import CHOICES, FAULTS, contradictions, fault_degrees, shown_values
 from ..micro_world.clip import sample_faults, sample_mismatch
 from ..micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS, faulty_path, flicker, spoil_frames
 from ..micro_world.render import draw_frames, to_uint8
 from ..micro_world.scene import (
-    COLOURS,
-    COUNTS,
-    DIRECTIONS,
     FRAME,
     SHAPES,
     TEXT_ATTRIBUTES,
@@ -37,8 +35,6 @@ from ..micro_world.scene import (
 )
 from .vision_pretraining import sampling_tokens
 
-FAULTS = (*VISUAL_FAULTS, *MOTION_FAULTS)
-CHOICES = {"colour": tuple(COLOURS), "shape": tuple(SHAPES), "direction": tuple(DIRECTIONS), "count": tuple(COUNTS)}
 STEP = 4.0  # world units that count as 1 where a displacement is asked for: about two frames of normal motion
 MOTION = 6  # numbers asked for after each pair of frames: position, step since the last pair, step within this pair
 
@@ -131,17 +127,13 @@ def _example(rng: np.random.Generator, sampling: FrameSampling) -> Example:
     middle = centre.mean(axis=1)
     motion = [middle / (FRAME / 2) - 1, np.diff(middle, axis=0, prepend=middle[:1]) / STEP]
     motion.append((centre[:, 1] - centre[:, 0]) / STEP)
-    count = {number: index for index, number in enumerate(COUNTS.values())}
     return Example(
         clip=clip,
         text=caption(described),
         motion=np.concatenate(motion, axis=1).astype(np.float32),
-        faults=np.array([degree.get(kind, 0.0) for kind in FAULTS], np.float32),
-        shown=[
-            count[scene.count] if name == "count" else CHOICES[name].index(getattr(scene, name))
-            for name in TEXT_ATTRIBUTES
-        ],
-        wrong=[float(getattr(scene, name) != getattr(described, name)) for name in TEXT_ATTRIBUTES],
+        faults=fault_degrees(faults),
+        shown=shown_values(scene),
+        wrong=contradictions(scene, described),
     )
 
 
