@@ -184,7 +184,7 @@ def test_each_stage_takes_what_the_stage_before_wrote(family, run, tmp_path):
 
     frames, height, width = family.size
     run(
-        "train", "dpo", "--data.train", pairs, "--output", trained, "--data.eval-share", "0.5", "--data.frames", frames,
+        "train", "dpo", "--precision", "float32", "--data.train", pairs, "--output", trained, "--data.eval-share", "0.5", "--data.frames", frames,
         "--data.height", height, "--data.width", width, "--data.fps", family.fps, "--model.transformer", family.network,
         "--model.vae", family.vae, "--model.text-encoder", family.text_encoder, "--max-steps", 3, "--batch-size", 1,
         "--lora.rank", 2, "--lora.alpha", 4, "--optimizer.learning-rate", "1e-2", "--no-tensorboard",
