@@ -15,9 +15,6 @@ if TYPE_CHECKING:
     from ..reward.latent.calibration import Calibration
     from ..reward.latent.latent_reward import LatentReward
 
-_SHARE_FOR_THE_GRADIENT = 0.2
-"""Of the device's memory: what a guided step may take beside both models without running blocks twice."""
-
 
 class LatentRewardHandle:
     """A latent reward model that ComfyUI's memory manager moves to the GPU for sampling, and away when others need the room.
@@ -75,8 +72,7 @@ class LatentRewardHandle:
             model: the ModelPatcher that samples, just loaded.
             shape: of the latents, [B, C, T, H, W].
         """
-        total = model_management.get_total_memory(self.patcher.load_device)
-        fit_gradient(self.reward, shape, int(_SHARE_FOR_THE_GRADIENT * total))
+        fit_gradient(self.reward, shape, model_management.get_total_memory(self.patcher.load_device))
         beside = [model] if model.load_device == self.patcher.load_device else []
         sampling = model.model.memory_required([2 * shape[0], *shape[1:]]) if beside else 0
         needed = max(sampling, gradient_bytes(self.reward, shape))  # one runs after the other

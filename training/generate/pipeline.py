@@ -147,7 +147,7 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
 
     def rewards(x_t, sigma, told):
         if x_t.is_cuda:
-            fit_gradient(latent_reward, x_t.shape, torch.cuda.mem_get_info(x_t.device)[0])
+            fit_gradient(latent_reward, x_t.shape, torch.cuda.get_device_properties(x_t.device).total_memory)
         return latent_reward.rewards(x_t, sigma, told)
 
     nrg = FlowNRG(rewards, settings, latent_reward.calibration)

@@ -124,7 +124,8 @@ def pretrain(
 
 def _losses(readouts: ReadOuts, grid: Tensor, asked: Sequence[Truth]) -> dict[str, Tensor]:
     """``grid``: [B, T, tokens, channels]."""
-    each, whole = F.layer_norm(grid, grid.shape[-1:]).flatten(2), F.layer_norm(grid, grid.shape[-1:]).mean((1, 2))
+    grid = F.layer_norm(grid, grid.shape[-1:])
+    each, whole = grid.flatten(2), grid.mean((1, 2))
     motion = torch.from_numpy(np.stack([truth.motion for truth in asked]))
     faults = torch.from_numpy(np.stack([truth.faults for truth in asked]))
     shown = torch.tensor([truth.shown for truth in asked])
