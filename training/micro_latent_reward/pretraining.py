@@ -19,7 +19,8 @@ from ...backbones.backbone import Backbone
 from ..micro_video.flow_training import MAX_GRADIENT_NORM, optimizers_of, text_batch
 from ..micro_video.vae_training import warmup_cosine
 from ..micro_world import Clip, caption
-from ..micro_world.answers import CHOICES, FAULTS, contradictions, fault_degrees, shown_values
+from ..micro_world.answers import contradictions, fault_degrees, shown_values
+from ..micro_world.read_outs import ClipReadOuts
 from ..micro_world.scene import FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
 
 STRIDE = 4  # frames in a latent frame; the first one holds a single frame
@@ -34,7 +35,7 @@ class Truth:
         caption: what it is said to show.
         motion: [latent frames, 2 + 2 STRIDE] float32: middle of the shapes, half the frame being 1; their movement from
             frame to frame within the latent frame, zeros in the first one.
-        faults: [len(FAULTS)] degrees.
+        faults: degrees of all faults.
         shown: index of the value shown for each of TEXT_ATTRIBUTES.
         wrong: [len(TEXT_ATTRIBUTES)] 1 where the caption contradicts the clip.
     """
@@ -70,9 +71,7 @@ class ReadOuts(nn.Module):
         super().__init__()
         self.motion = nn.Linear(tokens * channels, 2 + 2 * STRIDE)
         self.shape = nn.Linear(tokens * channels, len(SHAPES))
-        self.faults = nn.Linear(channels, len(FAULTS))
-        self.shown = nn.ModuleList(nn.Linear(channels, len(CHOICES[name])) for name in TEXT_ATTRIBUTES)
-        self.wrong = nn.Linear(channels, len(TEXT_ATTRIBUTES))
+        self.clip = ClipReadOuts(channels)
 
 
 def pretrain(
@@ -127,21 +126,12 @@ def _losses(readouts: ReadOuts, grid: Tensor, asked: Sequence[Truth]) -> dict[st
     grid = F.layer_norm(grid, grid.shape[-1:])
     each, whole = grid.flatten(2), grid.mean((1, 2))
     motion = torch.from_numpy(np.stack([truth.motion for truth in asked]))
-    faults = torch.from_numpy(np.stack([truth.faults for truth in asked]))
-    shown = torch.tensor([truth.shown for truth in asked])
-    shape = shown[:, TEXT_ATTRIBUTES.index("shape")]
+    shape = torch.tensor([truth.shown[TEXT_ATTRIBUTES.index("shape")] for truth in asked])
     told = readouts.motion(each)
     return {
         "place": 5 * F.smooth_l1_loss(told[..., :2], motion[..., :2]),
         # A teleport is worth no more than a few steps: without a bound it would drown all others.
         "movement": 5 * F.smooth_l1_loss(told[:, 1:, 2:], motion[:, 1:, 2:].clamp(-3, 3)),
         "shape in a frame": 0.5 * F.cross_entropy(readouts.shape(each).flatten(0, 1), shape.repeat_interleave(grid.shape[1])),
-        "faults": 30 * F.mse_loss(readouts.faults(whole), faults),
-        **{
-            name: 0.5 * F.cross_entropy(readout(whole), shown[:, index])
-            for index, (name, readout) in enumerate(zip(TEXT_ATTRIBUTES, readouts.shown, strict=True))
-        },
-        "wrong": 2 * F.binary_cross_entropy_with_logits(
-            readouts.wrong(whole), torch.tensor([truth.wrong for truth in asked])
-        ),
+        **readouts.clip.losses(whole, whole, asked),
     }  # fmt: skip

@@ -20,9 +20,10 @@ from ...reward.clip import Frames, PreparedClip, prepare_clip
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 from ...reward.reward_tokenizer import RewardTokenizer
 from ...reward.settings import FrameSampling
-from ..micro_world.answers import CHOICES, FAULTS, contradictions, fault_degrees, shown_values
+from ..micro_world.answers import contradictions, fault_degrees, shown_values
 from ..micro_world.clip import sample_faults, sample_mismatch
 from ..micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS, faulty_path, flicker, spoil_frames
+from ..micro_world.read_outs import ClipReadOuts
 from ..micro_world.render import draw_frames, to_uint8
 from ..micro_world.scene import (
     FRAME,
@@ -45,7 +46,7 @@ class Example:
 
     Attributes:
         motion: [pairs of frames, MOTION] float32.
-        faults: [len(FAULTS)] degrees.
+        faults: degrees of all faults.
         shown: index of the value shown for each of TEXT_ATTRIBUTES.
         wrong: [len(TEXT_ATTRIBUTES)] 1 where the caption contradicts the clip.
     """
@@ -68,9 +69,7 @@ class ReadOuts(nn.Module):
         super().__init__()
         self.shape = nn.Linear(tokens * hidden, len(SHAPES))
         self.motion = nn.Linear(hidden, MOTION)
-        self.faults = nn.Linear(hidden, len(FAULTS))
-        self.shown = nn.ModuleList(nn.Linear(hidden, len(CHOICES[name])) for name in TEXT_ATTRIBUTES)
-        self.wrong = nn.Linear(hidden, len(TEXT_ATTRIBUTES))
+        self.clip = ClipReadOuts(hidden)
 
 
 def pretrain_watching(
@@ -154,18 +153,10 @@ def _losses(
     seen = followed[:, -1]
     read = hidden[rows, torch.tensor([len(row) - 1 for row in ids])]
     motion = torch.from_numpy(np.stack([example.motion for example in batch]))
-    faults = torch.from_numpy(np.stack([example.faults for example in batch]))
-    shown = torch.tensor([example.shown for example in batch])
-    wrong = torch.tensor([example.wrong for example in batch])
     pairs = features.reshape(len(batch) * clips[0].grid[0], -1)
-    shape = shown[:, TEXT_ATTRIBUTES.index("shape")].repeat_interleave(clips[0].grid[0])
+    shape = torch.tensor([example.shown[TEXT_ATTRIBUTES.index("shape")] for example in batch])
     return {
-        "shape in a pair": F.cross_entropy(readouts.shape(pairs), shape),
+        "shape in a pair": F.cross_entropy(readouts.shape(pairs), shape.repeat_interleave(clips[0].grid[0])),
         "motion": 5 * F.mse_loss(readouts.motion(followed), motion),
-        "faults": 30 * F.mse_loss(readouts.faults(seen), faults),
-        **{
-            name: 0.5 * F.cross_entropy(readout(seen), shown[:, index])
-            for index, (name, readout) in enumerate(zip(TEXT_ATTRIBUTES, readouts.shown, strict=True))
-        },
-        "wrong": 2 * F.binary_cross_entropy_with_logits(readouts.wrong(read), wrong),
+        **readouts.clip.losses(seen, read, batch),
     }

@@ -6,6 +6,7 @@ quality (MQ) and text alignment (TA) by known degrees. Rewards and aligned model
     scene.py       what a clip shows, and its caption
     render.py      drawing
     answers.py     what is true of a scene, as numbers
+    read_outs.py   linear questions that a network is asked about it while it learns to see
     faults.py      the ways in which a clip is spoilt
     clip.py        clips with caption and true quality
     pairs.py       preference pairs, in memory and on disk
