@@ -24,6 +24,7 @@ from ..micro_world.read_outs import ClipReadOuts
 from ..micro_world.scene import FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
 
 STRIDE = 4  # frames in a latent frame; the first one holds a single frame
+NOISE_POWER = 1.5  # t = u^this: most can be learnt at low noise, and what is learnt there helps to see through more of it
 STEP = 2.0  # world units that count as 1 in a movement: about a frame of normal motion
 
 
@@ -89,7 +90,7 @@ def pretrain(
     Args:
         latents: [N, C, T, H, W] of the clips, in the space that the sampler sees.
         truths: of the clips.
-        batch_size: clips a step; each has its own t, uniform in [0, 1], and noise.
+        batch_size: clips a step; each has its own t and noise.
         rate: highest learning rate, after a linear warm-up and before a cosine decay.
         clean: show clean latents whatever t is told, for the ablation.
     """
@@ -104,7 +105,8 @@ def pretrain(
             group["lr"] = rate * warmup_cosine(step, steps, floor=0.02)
         rng = np.random.default_rng([seed, step])
         chosen = rng.integers(len(truths), size=batch_size)
-        t = torch.from_numpy((rng.permutation(batch_size) + rng.random(batch_size)) / batch_size).float()
+        u = (rng.permutation(batch_size) + rng.random(batch_size)) / batch_size
+        t = torch.from_numpy(u**NOISE_POWER).float()
         x_t = latents[torch.from_numpy(chosen)].float()
         if not clean:
             at = t.view(-1, 1, 1, 1, 1)

@@ -49,11 +49,11 @@ class Recipe:
     vae: Path = MICRO_VAE
     blocks: int = 3
     head_width: int = 48
-    see_steps: int = 2500
+    see_steps: int = 6000
     clean_see_steps: int = 1000
     see_batch: int = 32
     see_rate: float = 1.5e-3
-    prompts: int = 1100
+    prompts: int = 2000
     clips_per_prompt: int = 4
     held_out_prompts: int = 100
     held_out_clips: int = 3
