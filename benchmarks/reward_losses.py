@@ -46,13 +46,13 @@ def main() -> None:
     options = parser.parse_args()
     recipe = replace(Recipe(), steps=options.steps, batch_size=options.batch)
     base = make_base(options.folder, recipe)
-    train, held_out = make_data(options.folder, recipe)
+    (drawn, _), held_out = make_data(options.folder, recipe)
     print(f"{options.steps} steps of {options.batch} pairs; accuracy without ties, 95 % interval over prompts\n")
     for name, (loss, template, token) in VARIANTS.items():
         folder = options.folder / "losses" / f"{loss}-{token}-{abs(hash_text(template)) % 10_000}-{options.steps}"
         model = {"reward_token": token, "output_dim": 3 if token == "last" else 1}
         changes = {"loss": {"type": loss}, "model": model, "data": {"template": template}, "eval_every": 10**9}
-        config = training_config(folder, base, train, held_out, recipe, **changes)
+        config = training_config(folder, base, [drawn], held_out, recipe, **changes)
         if not (folder / "videoreward.safetensors").exists():
             train_video_reward_command.run(config)
         print(row(name, folder / "videoreward.safetensors", held_out), flush=True)

@@ -24,7 +24,7 @@ from ..micro_world.read_outs import ClipReadOuts
 from ..micro_world.scene import FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
 
 STRIDE = 4  # frames in a latent frame; the first one holds a single frame
-NOISE_POWER = 1.5  # t = u^this: most can be learnt at low noise, and what is learnt there helps to see through more of it
+NOISE_POWER = 1.5  # t = u^this: most can be learnt at low noise, and it helps to see through more of it
 STEP = 2.0  # world units that count as 1 in a movement: about a frame of normal motion
 
 

@@ -23,6 +23,7 @@ from ..latent_reward.encoding import encoded
 from ..latent_reward.pairs import load_pairs
 from ..latent_reward.task import RESULT
 from ..micro_video.finished_files import save_dit
+from ..micro_video.generated_pairs import write_generated
 from ..micro_world import ClipFormat, iterate_prompt_groups, write_prompt_groups
 from .pretraining import pretrain, truth_of
 
@@ -41,6 +42,8 @@ class Recipe:
         clean_see_steps: of the ablation, which has less to learn.
         prompts, clips_per_prompt: training data; every two clips of a prompt make a pair.
         held_out_prompts, held_out_clips: of other prompts and clips, for the evaluation.
+        generated_prompts, held_out_generated: further prompts with clips of the micro video model, which is what guidance
+            will see; their truth is the world's measurement.
         steps, batch_size, rate, head_rate: optimizer steps, pairs a step, highest learning rates of trunk and heads.
         data_seed, held_out_seed: of the clips.
     """
@@ -57,28 +60,37 @@ class Recipe:
     clips_per_prompt: int = 4
     held_out_prompts: int = 100
     held_out_clips: int = 3
-    steps: int = 250
+    generated_prompts: int = 600
+    held_out_generated: int = 50
+    steps: int = 400
     batch_size: int = 96
     rate: float = 3e-4
     head_rate: float = 1e-3
     seed: int = 7
     data_seed: int = 21
     held_out_seed: int = 910_001
+    generated_seed: int = 12
+    held_out_generated_seed: int = 910_002
 
 
-def make_data(folder: Path, recipe: Recipe) -> tuple[Path, Path]:
-    """Training and held-out pairs as MP4 files; each is made once."""
-    sizes = {
+def make_data(folder: Path, recipe: Recipe) -> None:
+    """Training and held-out pairs as MP4 files; each set is made once."""
+    drawn = {
         "train": (recipe.prompts, recipe.clips_per_prompt, recipe.data_seed),
         "held_out": (recipe.held_out_prompts, recipe.held_out_clips, recipe.held_out_seed),
     }
-    files = []
-    for name, (prompts, clips, seed) in sizes.items():
-        files.append(folder / name / "pairs.jsonl")
-        if not files[-1].exists():
+    generated = {
+        "generated": (recipe.generated_prompts, recipe.generated_seed),
+        "held_out_generated": (recipe.held_out_generated, recipe.held_out_generated_seed),
+    }
+    for name in (*drawn, *generated):
+        if not (folder / name / "pairs.jsonl").exists():
             shutil.rmtree(folder / name, ignore_errors=True)
-            write_prompt_groups(folder / name, prompts, clips, seed=seed)
-    return files[0], files[1]
+            if name in drawn:
+                prompts, clips, seed = drawn[name]
+                write_prompt_groups(folder / name, prompts, clips, seed=seed)
+            else:
+                write_generated(folder / name, *generated[name], recipe.dit, recipe.vae)
 
 
 def make_trunk(folder: Path, recipe: Recipe, clean: bool) -> Path:
@@ -122,8 +134,8 @@ def training_config(folder: Path, recipe: Recipe, clean: bool = False, **changes
         "schedule": "cosine",
         "seed": recipe.seed,
         "data": {
-            "train": [folder / "train" / "pairs.jsonl"],
-            "eval": [folder / "held_out" / "pairs.jsonl"],
+            "train": [folder / name / "pairs.jsonl" for name in ("train", "generated")],
+            "eval": [folder / name / "pairs.jsonl" for name in ("held_out", "held_out_generated")],
             "width": form.size,
             "height": form.size,
             "frames": form.frames,

@@ -13,6 +13,7 @@ from ...reward.converted_file import load_converted, save_converted
 from ...reward.reward_tokenizer import RewardTokenizer
 from ...reward.settings import FrameSampling
 from .. import train_video_reward_command
+from ..micro_video.generated_pairs import write_generated
 from ..micro_world import write_dataset, write_prompt_groups
 from ..video_reward.config import Config
 from .base_model import load_base, micro_tokenizer, new_network, save_base
@@ -34,7 +35,9 @@ class Recipe:
         pretrain_steps, pretrain_batch, pretrain_rate: describing clips.
         watch_steps, watch_batch, watch_rate: following clips over time and checking captions.
         prompts, clips_per_prompt: training data; every two clips of a prompt make a pair.
-        held_out_pairs: pairs of other prompts and clips for the evaluation.
+        generated_prompts: further training data, clips of the micro video model: a reward that has seen drawn clips alone
+            takes blurred shapes for good ones.
+        held_out_pairs: pairs of other prompts and drawn clips for the evaluation.
         steps, batch_size: preference training, in optimizer steps and pairs.
     """
 
@@ -49,12 +52,14 @@ class Recipe:
     watch_rate: float = 8e-4
     prompts: int = 2500
     clips_per_prompt: int = 4
+    generated_prompts: int = 600
     held_out_pairs: int = 600
     steps: int = 400
     batch_size: int = 72
     rate: float = 3e-4
     seed: int = 123
     data_seed: int = 11
+    generated_seed: int = 12
     held_out_seed: int = 900_001
 
 
@@ -87,19 +92,24 @@ def make_base(folder: Path, recipe: Recipe) -> Path:
     return folder / name
 
 
-def make_data(folder: Path, recipe: Recipe) -> tuple[Path, Path]:
+def make_data(folder: Path, recipe: Recipe) -> tuple[list[Path], Path]:
     """Training and held-out pairs as MP4 files; each is made once."""
-    train, held_out = folder / "train", folder / "held_out"
+    train, held_out, generated = folder / "train", folder / "held_out", folder / "generated"
     if not (train / "pairs.csv").exists():
         shutil.rmtree(train, ignore_errors=True)
         write_prompt_groups(train, recipe.prompts, recipe.clips_per_prompt, seed=recipe.data_seed)
     if not (held_out / "pairs.csv").exists():
         shutil.rmtree(held_out, ignore_errors=True)
         write_dataset(held_out, recipe.held_out_pairs, seed=recipe.held_out_seed)
-    return train / "pairs.csv", held_out / "pairs.csv"
+    if not (generated / "pairs.csv").exists():
+        shutil.rmtree(generated, ignore_errors=True)
+        write_generated(generated, recipe.generated_prompts, recipe.generated_seed)
+    return [train / "pairs.csv", generated / "pairs.csv"], held_out / "pairs.csv"
 
 
-def training_config(output: Path, base: Path, train: Path, held_out: Path, recipe: Recipe, **changes: object) -> Config:
+def training_config(
+    output: Path, base: Path, train: list[Path], held_out: Path, recipe: Recipe, **changes: object
+) -> Config:
     """The configuration of ``videoalign train video-reward``; ``changes`` replace values of its sections."""
     values: dict = {
         "output": output,
@@ -110,7 +120,7 @@ def training_config(output: Path, base: Path, train: Path, held_out: Path, recip
         "schedule": "cosine",
         "seed": recipe.seed,
         "data": {
-            "train": [train],
+            "train": train,
             "eval": [held_out],
             "fps": FPS,
             "min_frame_pixels": PIXELS,

@@ -15,7 +15,7 @@ quality (MQ) and text alignment (TA) by known degrees. Rewards and aligned model
                    the world's own judge: measures any decoded clip against a caption
 """
 
-from .clip import DIMENSIONS, Clip, iterate_clips, make_clip, sample_clip, sample_faults, text_mismatch
+from .clip import DIMENSIONS, Clip, JudgedClip, iterate_clips, make_clip, sample_clip, sample_faults, text_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
 from .measure import Measurement, measure
 from .pairs import (
@@ -25,6 +25,7 @@ from .pairs import (
     label_pair,
     sample_pair,
     write_dataset,
+    write_groups,
     write_prompt_groups,
 )
 from .render import render
@@ -50,6 +51,7 @@ __all__ = [
     "Clip",
     "ClipFormat",
     "Fault",
+    "JudgedClip",
     "Measurement",
     "Pair",
     "Scene",
@@ -71,6 +73,7 @@ __all__ = [
     "sample_scene",
     "text_mismatch",
     "write_dataset",
+    "write_groups",
     "write_prompt_groups",
     "write_video",
 ]

@@ -29,32 +29,41 @@ MISMATCH_SHARES = (0.4, 0.25, 0.15, 0.1, 0.1)  # chance that 0, 1, 2, 3, 4 attri
 
 
 @dataclass(frozen=True)
-class Clip:
-    """A short video whose quality is known because it was put there.
+class JudgedClip:
+    """A short video whose quality is known: put there, or measured.
 
     Attributes:
         frames: [T, H, W, 3] uint8 RGB.
         fps: frames a second.
-        caption: the prompt; it may contradict the scene.
-        scene: what is truly shown.
-        faults: what spoils it.
-        path: [T, count, 2] where the shapes' centres are in each frame, in world units.
-        quality: VQ, MQ and TA, each minus the total degree: 0 is faultless, -1 as bad as it gets. TA is minus the
-            share of colour, shape, direction and count, each weighing a quarter, that differ from the caption.
+        caption: the prompt; the clip may contradict it.
+        quality: VQ, MQ and TA, 0 (faultless) to -1 (as bad as it gets).
     """
 
     frames: np.ndarray
     fps: float
     caption: str
-    scene: Scene
-    faults: tuple[Fault, ...]
-    path: np.ndarray
     quality: dict[str, float]
 
     @property
     def overall(self) -> float:
         """Mean of the three qualities, 0 to -1."""
         return sum(self.quality.values()) / len(self.quality)
+
+
+@dataclass(frozen=True)
+class Clip(JudgedClip):
+    """A drawn clip. Its VQ and MQ are minus the total degree of their faults; its TA is minus the share of colour, shape,
+    direction and count, each weighing a quarter, that differ from the caption.
+
+    Attributes:
+        scene: what is truly shown.
+        faults: what spoils it.
+        path: [T, count, 2] where the shapes' centres are in each frame, in world units.
+    """
+
+    scene: Scene
+    faults: tuple[Fault, ...]
+    path: np.ndarray
 
 
 def text_mismatch(shown: Attributes, described: Attributes) -> float:
@@ -89,7 +98,7 @@ def make_clip(
         "MQ": 0.0 - total_degree(faults, MOTION_FAULTS),
         "TA": 0.0 - text_mismatch(scene, described),
     }
-    return Clip(to_uint8(frames), clip_format.fps, caption(described), scene, faults, path, quality)
+    return Clip(to_uint8(frames), clip_format.fps, caption(described), quality, scene, faults, path)
 
 
 def sample_faults(rng: np.random.Generator, kinds: tuple[str, ...]) -> tuple[Fault, ...]:

@@ -11,13 +11,13 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from .clip import DIMENSIONS, Clip, make_clip, sample_clip, sample_faults, sample_mismatch
+from .clip import DIMENSIONS, Clip, JudgedClip, make_clip, sample_clip, sample_faults, sample_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS
 from .scene import Attributes, ClipFormat, caption, sample_attributes, sample_scene
 from .video_file import write_video
@@ -42,11 +42,11 @@ class Pair:
     """
 
     prompt: str
-    a: Clip
-    b: Clip
+    a: JudgedClip
+    b: JudgedClip
     labels: dict[str, str]
 
-    def ordered(self) -> tuple[Clip, Clip, dict[str, str]]:
+    def ordered(self) -> tuple[JudgedClip, JudgedClip, dict[str, str]]:
         """Chosen and rejected clip by true overall quality, and the labels with A meaning chosen."""
         if self.a.overall >= self.b.overall:
             return self.a, self.b, self.labels
@@ -54,8 +54,8 @@ class Pair:
         return self.b, self.a, {name: mirrored.get(label, label) for name, label in self.labels.items()}
 
 
-def label_pair(a: Clip, b: Clip, margin: float = TIE_MARGIN) -> dict[str, str]:
-    """Compare true qualities: "A", "B", or "same" where they differ by less than the margin (and always if equal).
+def label_pair(a: JudgedClip, b: JudgedClip, margin: float = TIE_MARGIN) -> dict[str, str]:
+    """Compare qualities: "A", "B", or "same" where they differ by less than the margin (and always if equal).
 
     Raises:
         ValueError: a negative margin.
@@ -173,18 +173,40 @@ def write_prompt_groups(
     """
     if n_prompts < 1 or clips_per_prompt < 2:
         raise ValueError(f"{n_prompts} prompts with {clips_per_prompt} clips; expected at least 1 prompt and 2 clips.")
+    groups = itertools.islice(iterate_prompt_groups(seed, clips_per_prompt, clip_format), n_prompts)
+    return write_groups(folder, (clips for _, clips in groups), f"micro-{seed}", margin, pixel_format=pixel_format)
+
+
+def write_groups(
+    folder: str | Path,
+    groups: Iterable[Sequence[JudgedClip]],
+    name: str,
+    margin: float = TIE_MARGIN,
+    made_by: str = "micro-world",
+    pixel_format: str = "yuv444p",
+) -> Path:
+    """Write a data set, see ``write_dataset``, of every two clips of each group; the clips of a group have one caption.
+
+    Args:
+        name: of the data set, at the start of each pair's id.
+        made_by: what the table calls the clips' model.
+
+    Raises:
+        ValueError: a folder that already holds a data set.
+    """
 
     def records() -> Iterator[tuple[str, Pair, str, str]]:
-        groups = itertools.islice(iterate_prompt_groups(seed, clips_per_prompt, clip_format), n_prompts)
-        for group, (described, clips) in enumerate(groups):
+        for group, clips in enumerate(groups):
             for (i, a), (j, b) in itertools.combinations(enumerate(clips), 2):
-                pair = Pair(caption(described), a, b, label_pair(a, b, margin))
-                yield f"micro-{seed}-{group:06d}-{i}{j}", pair, f"{group:06d}_{i}", f"{group:06d}_{j}"
+                pair = Pair(a.caption, a, b, label_pair(a, b, margin))
+                yield f"{name}-{group:06d}-{i}{j}", pair, f"{group:06d}_{i}", f"{group:06d}_{j}"
 
-    return _write_records(Path(folder), records(), pixel_format)
+    return _write_records(Path(folder), records(), pixel_format, made_by)
 
 
-def _write_records(folder: Path, records: Iterable[tuple[str, Pair, str, str]], pixel_format: str) -> Path:
+def _write_records(
+    folder: Path, records: Iterable[tuple[str, Pair, str, str]], pixel_format: str, made_by: str = "micro-world"
+) -> Path:
     """Write (name, pair, file name of A, of B); a file that several pairs name is written once."""
     native, table = folder / "pairs.jsonl", folder / "pairs.csv"
     if native.exists() or table.exists():
@@ -200,7 +222,7 @@ def _write_records(folder: Path, records: Iterable[tuple[str, Pair, str, str]], 
                 write_video(folder / path[side], clip.frames, clip.fps, pixel_format)
                 written.add(path[side])
         lines.append(json.dumps(_native_record(name, pair, path)) + "\n")
-        writer.writerow(_table_row(pair, path))
+        writer.writerow(_table_row(pair, path, made_by))
     _write_whole(table, rows.getvalue())
     _write_whole(native, "".join(lines))
     return native
@@ -221,16 +243,16 @@ def _native_record(name: str, pair: Pair, path: dict[str, str]) -> dict:
     }
 
 
-def _scores(clip: Clip) -> dict[str, float]:
+def _scores(clip: JudgedClip) -> dict[str, float]:
     return {name: round(value, 6) for name, value in (*clip.quality.items(), ("Overall", clip.overall))}
 
 
-def _table_row(pair: Pair, path: dict[str, str]) -> dict:
+def _table_row(pair: Pair, path: dict[str, str], made_by: str) -> dict:
     row = {"prompt": pair.prompt, **pair.labels}
     for side, clip in (("A", pair.a), ("B", pair.b)):
         row |= {
             f"path_{side}": path[side],
-            f"{side}_model": "micro-world",
+            f"{side}_model": made_by,
             f"fps_{side}": clip.fps,
             f"num_frames_{side}": float(len(clip.frames)),
         }

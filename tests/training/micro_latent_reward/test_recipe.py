@@ -21,7 +21,8 @@ def made(tmp_path_factory):
     recipe = Recipe(
         dit=save_single(tiny("wan-t2v"), folder / "dit.safetensors"),
         vae=folder / "vae",
-        blocks=1, head_width=8, see_steps=2, clean_see_steps=2, see_batch=4, prompts=3, clips_per_prompt=3, held_out_prompts=2, held_out_clips=2, steps=2, batch_size=4,
+        blocks=1, head_width=8, see_steps=2, clean_see_steps=2, see_batch=4, prompts=3, clips_per_prompt=3, held_out_prompts=2, held_out_clips=2,
+        generated_prompts=1, held_out_generated=1, steps=2, batch_size=4,
     )  # fmt: skip
     return folder, recipe, list(make_latent_rewards(folder, recipe))
 
@@ -32,7 +33,7 @@ def test_it_makes_a_latent_reward_that_saw_noise_and_one_that_did_not(made):
     assert [reward.record.clean_latents for reward in rewards] == [False, True]
     for reward in rewards:
         assert len(reward.trunk.blocks) == 1 and reward.record.text_encoder == "micro-text-1"
-        assert reward.record.pairs == 9 and reward.record.held_out == 2 and reward.record.steps == 2
+        assert reward.record.pairs == 15 and reward.record.held_out == 8 and reward.record.steps == 2
         text = encode_caption("one red circle moves left over a plain grey ground")[None]
         assert reward.rewards(torch.randn(1, 16, 5, 8, 8), torch.tensor([0.5]), {"text": text}).isfinite().all()
 

@@ -18,6 +18,7 @@ TINY = Recipe(
     watch_batch=2,
     prompts=2,
     clips_per_prompt=2,
+    generated_prompts=1,
     held_out_pairs=2,
     steps=2,
     batch_size=2,

@@ -20,7 +20,7 @@ from videoalign.training.micro_world.video_file import read_video
 
 def clip_of(vq, mq, ta):
     return Clip(
-        np.zeros((0, 0, 0, 3), np.uint8), 8.0, "", None, (), np.zeros((0, 0, 2)), {"VQ": vq, "MQ": mq, "TA": ta}
+        np.zeros((0, 0, 0, 3), np.uint8), 8.0, "", {"VQ": vq, "MQ": mq, "TA": ta}, None, (), np.zeros((0, 0, 2))
     )
 
 
