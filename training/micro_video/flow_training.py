@@ -45,7 +45,7 @@ class FlowTraining:
     heads: int = 1
     ffn: int = 512
     blocks: int = 6
-    steps: int = 5500
+    steps: int = 8500
     batch: int = 32
     rate: float = 2.5e-3
     weight_decay: float = 0.01

@@ -9,11 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...backbones.backbone import Backbone
 from ...backbones.loading import load_backbone
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...backbones.micro_text import MicroTextEncoder
 from ...backbones.sampling import generate
-from ...backbones.vae import load_vae
+from ...backbones.vae import VAE, load_vae
 from ..micro_world import DIMENSIONS, ClipFormat, JudgedClip, caption, measure, sample_attributes, write_groups
 from .vae_training import as_frames
 
@@ -38,19 +39,22 @@ def generated_groups(
     scales: Sequence[float] = GUIDANCE_SCALES,
 ) -> Iterator[list[JudgedClip]]:
     """For each of some random captions a clip at each guidance scale, measured. Equal seeds give equal clips."""
-    backbone, decoder, encoder = load_backbone(network, dtype=torch.float32), load_vae(vae), MicroTextEncoder()
+    models = load_backbone(network, dtype=torch.float32), load_vae(vae)
+    for first in range(0, prompts, PROMPTS_AT_ONCE):
+        yield from _groups(range(first, min(first + PROMPTS_AT_ONCE, prompts)), seed, *models, scales)
+
+
+def _groups(indices: range, seed: int, backbone: Backbone, vae: VAE, scales: Sequence[float]) -> list[list[JudgedClip]]:
     form = ClipFormat()
     size = {"width": form.size, "height": form.size, "frames": form.frames, "fps": form.fps}
-    for first in range(0, prompts, PROMPTS_AT_ONCE):
-        indices = range(first, min(first + PROMPTS_AT_ONCE, prompts))
-        texts = [caption(sample_attributes(np.random.default_rng([seed, index]))) for index in indices]
-        columns = []
-        for number, scale in enumerate(scales):
-            seeds = [index * len(scales) + number for index in indices]
-            settings = replace(backbone.sampling, guidance_scale=scale, **size)
-            made = generate(backbone, decoder, encoder, texts, seeds, settings, batch_size=PROMPTS_AT_ONCE)
-            columns.append([_judged(as_frames(clip.video), clip.prompt, clip.fps) for clip in made])
-        yield from map(list, zip(*columns, strict=True))
+    texts = [caption(sample_attributes(np.random.default_rng([seed, index]))) for index in indices]
+    columns = []
+    for number, scale in enumerate(scales):
+        seeds = [index * len(scales) + number for index in indices]
+        settings = replace(backbone.sampling, guidance_scale=scale, **size)
+        made = generate(backbone, vae, MicroTextEncoder(), texts, seeds, settings, batch_size=PROMPTS_AT_ONCE)
+        columns.append([_judged(as_frames(clip.video), clip.prompt, clip.fps) for clip in made])
+    return [list(group) for group in zip(*columns, strict=True)]
 
 
 def _judged(frames: np.ndarray, text: str, fps: float) -> JudgedClip:
