@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import torch
@@ -93,13 +94,22 @@ def original_state(backbone: Backbone) -> dict[str, torch.Tensor]:
     }
 
 
+def published_name(name: str) -> str:
+    """A name of ComfyUI's network as the files for it have it.
+
+    Its HunyuanVideo once named the norms' weights ``scale``, and the files kept that: ComfyUI 0.3.64 knows no other name and
+    would leave such a norm uninitialised, newer ones rename it as they load.
+    """
+    return re.sub(r"(query_norm|key_norm)\.weight$", r"\1.scale", name)
+
+
 def save_single(
     backbone: Backbone, path: Path, dtype: torch.dtype = torch.float32, prefix: str = "", metadata: dict | None = None
 ) -> Path:
-    """One file as ComfyUI has it."""
+    """One file as they are published for ComfyUI."""
     if backbone.config.get("causal_temporal_positioning"):
         metadata = {"config": json.dumps({"transformer": {"causal_temporal_positioning": True}})}
-    state = {prefix + name: tensor.to(dtype) for name, tensor in original_state(backbone).items()}
+    state = {prefix + published_name(name): tensor.to(dtype) for name, tensor in original_state(backbone).items()}
     save_file(state, path, metadata=metadata)
     return path
 

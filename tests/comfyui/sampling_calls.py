@@ -73,26 +73,41 @@ def patched(model, names: list[str]):
     import comfy_extras.nodes_model_advanced
     import comfy_extras.nodes_slg
 
+    windows = {
+        "context_length": 9, "context_overlap": 4, "context_schedule": "standard_static", "context_stride": 1,
+        "closed_loop": False, "fuse_method": "pyramid",
+    }  # fmt: skip
     makers = {
-        "CFGZeroStar": lambda m: comfy_extras.nodes_cfg.CFGZeroStar.execute(m),
-        "APG": lambda m: comfy_extras.nodes_apg.APG.execute(m, 0.5, 5.0, -0.5),
-        "SLG": lambda m: comfy_extras.nodes_slg.SkipLayerGuidanceDiT.execute(m, 2.0, 0.0, 1.0, "1", "", 0.0),
-        "windows": lambda m: comfy_extras.nodes_context_windows.WanContextWindowsManualNode.execute(
-            m, 9, 4, "standard_static", 1, False, "pyramid", False
+        "CFGZeroStar": (comfy_extras.nodes_cfg.CFGZeroStar, {}),
+        "APG": (comfy_extras.nodes_apg.APG, {"eta": 0.5, "norm_threshold": 5.0, "momentum": -0.5}),
+        "SLG": (
+            comfy_extras.nodes_slg.SkipLayerGuidanceDiT,
+            {"scale": 2.0, "start_percent": 0.0, "end_percent": 1.0, "double_layers": "1", "single_layers": ""},
         ),
-        "eps": lambda m: comfy_extras.nodes_model_advanced.ModelSamplingDiscrete().patch(m, "eps", False),
+        "windows": (comfy_extras.nodes_context_windows.WanContextWindowsManualNode, windows),
+        "eps": (comfy_extras.nodes_model_advanced.ModelSamplingDiscrete, {"sampling": "eps", "zsnr": False}),
     }
     for name in names:
-        out = makers[name](model)
-        model = out[0] if isinstance(out, tuple) else out.args[0]
+        kind, inputs = makers[name]
+        # Context windows before FreeNoise (0.3.64) never shuffle the noise, which is what False asks for.
+        if name == "windows" and "freenoise" in kind.INPUT_TYPES()["required"]:
+            inputs = inputs | {"freenoise": False}
+        model = run_node(kind, model=model, **inputs)
     return model
+
+
+def run_node(kind, **inputs):
+    """The first output of a node, by the names of its inputs; in 0.3.64 some are not yet an ``io.ComfyNode``."""
+    if issubclass(kind, io.ComfyNode):
+        return kind.execute(**inputs).args[0]
+    return getattr(kind(), kind.FUNCTION)(**inputs)[0]
 
 
 def guided(model, reward: str, low_noise=None, weights=None, node: str = "7", **settings):
     """*Reward Guidance* as ComfyUI runs it: (model, low-noise model, trace)."""
-    kind = pack("nodes.reward_guidance_node").RewardGuidance.PREPARE_CLASS_CLONE(
-        {"hidden_inputs": {io.Hidden.unique_id: node}}
-    )
+    hidden = {io.Hidden.unique_id: node}
+    # ComfyUI 0.3.64 hands a node its hidden inputs as they are, later ones among other things about the call.
+    kind = pack("nodes.reward_guidance_node").RewardGuidance.PREPARE_CLASS_CLONE({"hidden_inputs": hidden, **hidden})
     defaults = {
         "VQ": 0.2, "MQ": 0.5, "TA": 0.3, "strength_mode": "unit-free", "strength": 1.0, "start_percent": 0.0, "end_percent": 1.0,
         "cap": 0.5, "every": 1,
