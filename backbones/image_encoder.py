@@ -78,8 +78,8 @@ def load_image_encoder(
     identity = image_encoder_identity(path, dtype)
     with torch.inference_mode(False), torch.no_grad():
         if path.is_dir():
-            module = CLIPVisionModel.from_pretrained(_folder(path), dtype=dtype, local_files_only=True)
-            return ImageEncoder(module.to(device), identity)
+            module = CLIPVisionModel.from_pretrained(_folder(path), local_files_only=True)
+            return ImageEncoder(module.to(device, dtype), identity)  # the argument's name differs between versions
         files = open_weights(path)
         names = _tower_names(files)
         config = CLIPVisionConfig(**_described(files, names))
