@@ -59,6 +59,21 @@ def load_backbone(
         return family(module, config, sampling, total)
 
 
+def describe_backbone(path: Path | str) -> Backbone:
+    """A backbone without weights, to ask what it needs before anything big is loaded: its first block on the meta device.
+
+    Raises:
+        WeightsError: as ``load_backbone``; tensors are not read.
+    """
+    path = Path(path)
+    with torch.inference_mode(False):
+        source = _open_folder(path) if path.is_dir() else _open_file(path)
+        family, config = source.family, source.config
+        first = family.truncated(config, 1)
+        with torch.device("meta"):
+            return family(family.build_module(first), first, total_blocks=family.count_blocks(config))
+
+
 def build_backbone(name: str, config: Mapping[str, Any], num_blocks: int | None = None) -> Backbone:
     """A backbone of the family ``name`` (``wan``, ``hunyuan-video``, ``ltx-video``) with random float32 weights.
 

@@ -128,6 +128,7 @@ def generate(
     negative_prompt: str = "",
     batch_size: int = 1,
     extra: Conditioning | None = None,
+    image: Callable[[int], Conditioning] | None = None,
     guidance: Callable[[Conditioning], Hook] | None = None,
     progress: Progress | None = None,
 ) -> Iterator[GeneratedClip]:
@@ -140,7 +141,8 @@ def generate(
         text_encoder: has ``encode(prompts) -> list of unbatched conditionings``.
         prompts, seeds: of equal length.
         settings: size, steps, shift and guidance scale; the backbone's own by default.
-        extra: unbatched entries for every conditioning (an image-to-video model's image).
+        extra: unbatched entries for every conditioning.
+        image: number of a prompt -> unbatched entries of the image that its clip begins with.
         guidance: makes the hook of a batch from its (positive) conditioning.
         progress: told after each step of the whole run.
 
@@ -159,14 +161,16 @@ def generate(
     levels = sigmas(settings.steps, settings.shift)
     common = _common_entries(backbone, settings) | dict(extra or {})
     guided = settings.guidance_scale != 1
-    negative = text_encoder.encode([negative_prompt])[0] | common if guided else None
+    negative = text_encoder.encode([negative_prompt])[0] if guided else None
     total = settings.steps * -(-len(prompts) // batch_size)
 
     for number, start in enumerate(range(0, len(prompts), batch_size)):
         words, numbers = prompts[start : start + batch_size], seeds[start : start + batch_size]
-        positive = collate([own | common for own in text_encoder.encode(list(words))])
+        others = [common | dict(image(start + place) if image else {}) for place in range(len(words))]
+        texts = text_encoder.encode(list(words))
+        positive = collate([text | own for text, own in zip(texts, others, strict=True)])
         velocity = guided_velocity(
-            backbone, positive, collate([negative] * len(words)) if guided else None, settings.guidance_scale
+            backbone, positive, collate([negative | own for own in others]) if guided else None, settings.guidance_scale
         )
         report = None if progress is None else _offset(progress, number * settings.steps, total)
         latents = sample(

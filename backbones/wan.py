@@ -160,7 +160,8 @@ class Wan(Backbone):
         embeds = conditioning["image_embeds"]
         if embeds.ndim != 3 or embeds.shape[2] != self.config["image_dim"]:
             raise ConditioningError(
-                f"image_embeds must be [B, L, {self.config['image_dim']}]; found {list(embeds.shape)}."
+                f"image_embeds must be [B, L, {self.config['image_dim']}]; found {list(embeds.shape)}. "
+                "Are they of another image encoder?"
             )
         tokens = self.config.get("pos_embed_seq_len")
         for block in self.module.blocks:

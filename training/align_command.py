@@ -18,7 +18,7 @@ from .compare.matching import MANIFEST
 from .config import CommandConfig, positional, read_toml, validate
 from .data.preferences import write_text_atomically
 from .generate.pipeline import MICRO, model_files
-from .generate.prompts import read_prompts
+from .generate.prompts import read_prompt_rows, read_prompts
 
 FINISHED_LORA = "lora.safetensors"
 
@@ -77,6 +77,11 @@ def run(config: Config) -> int:
     Raises:
         VideoAlignError: prompts, models or options cannot be used, or the folder belongs to another run.
     """
+    if any(row.image for row in read_prompt_rows(config.prompts)):
+        raise VideoAlignError(
+            f"{config.prompts} names images, which align does not pass on. For an image-to-video model run videoalign generate, "
+            "score, pairs, train dpo and compare one after the other."
+        )
     config.output.mkdir(parents=True, exist_ok=True)
     _check_settings(config)
     training, held_out = split_prompts(config)

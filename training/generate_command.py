@@ -11,7 +11,8 @@ from pydantic import Field, model_validator
 
 from .config import CommandConfig, positional
 from .generate.clip_folder import ClipFolder, Wanted, wanted_clips
-from .generate.prompts import read_prompts
+from .generate.images import check_images, image_settings, images_of
+from .generate.prompts import read_prompt_rows
 
 if TYPE_CHECKING:
     from ..backbones.sampling_defaults import SamplingDefaults
@@ -47,16 +48,21 @@ class Config(CommandConfig):
 
     Every prompt gets the same seeds, so that two runs (a model and its LoRA, say) can be compared clip by clip. A run that
     was stopped goes on where it was. The output folder holds videos/, clips.jsonl (the list, with prompt and seed of
-    each clip; videoalign score and videoalign compare read it) and generate.json (the settings).
+    each clip; videoalign score and videoalign compare read it) and generate.json (the settings). An image-to-video model
+    (Wan) needs an image for each prompt: a column "image" with the path of a picture, relative to the file of prompts.
     """
 
     prompts: Path | None = positional(
-        default=None, description="Text file with one prompt a line, or CSV/JSONL with a prompt column."
+        default=None,
+        description="Text file with one prompt a line, or CSV/JSONL with a prompt column and, for image-to-video, an image column.",
     )
     output: Path = Field(description="Folder for the clips.")
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
+    image_encoder: str | None = Field(
+        None, description="CLIP vision file or folder of a Wan 2.1 image-to-video model; likewise."
+    )
     lora: list[str] = Field([], description="LoRA to merge, file.safetensors or file.safetensors:strength; repeatable.")
     clips_per_prompt: int = Field(4, ge=1, description="Clips of each prompt, with seeds --seed and following.")
     seed: int = Field(0, ge=0, description="First seed of each prompt.")
@@ -80,8 +86,12 @@ def run(config: Config) -> int:
     Raises:
         VideoAlignError: prompts, model or output cannot be used.
     """
-    wanted = wanted_clips(read_prompts(config.prompts), config.clips_per_prompt, config.seed)
-    folder = ClipFolder(config.output, settings_of(config))
+    from .generate.pipeline import model_files
+
+    rows = read_prompt_rows(config.prompts)
+    check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
+    wanted = wanted_clips(rows, config.clips_per_prompt, config.seed)
+    folder = ClipFolder(config.output, settings_of(config) | image_settings(config.model, config.image_encoder, rows))
     missing = folder.missing(wanted)
     if missing:
         try:
@@ -131,6 +141,7 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
             sampling,
             negative_prompt=config.negative_prompt,
             batch_size=config.batch_size,
+            image=images_of(missing, pipeline, sampling),
             guidance=guidance,
         )
         for number, (wanted, made) in enumerate(zip(missing, clips, strict=True), 1):
@@ -149,7 +160,9 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
 
     device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
     dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
-    pipeline = load_pipeline(config.model, config.vae, config.text_encoder, config.lora, dtype, device)
+    pipeline = load_pipeline(
+        config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder
+    )
     sampling = replace(pipeline.backbone.sampling, **config.sampling.model_dump(exclude_none=True))
     guidance = None
     if config.guidance.latent_reward:

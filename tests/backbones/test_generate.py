@@ -10,7 +10,7 @@ from tiny_vaes import tiny_hunyuan_video, tiny_ltx_video, tiny_wan21, tiny_wan22
 from videoalign.backbones.conditioning import collate
 from videoalign.backbones.errors import ClipSizeError, VideoAlignError
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.backbones.sampling import generate, seeded_noise
+from videoalign.backbones.sampling import generate, seeded_noise, sigmas
 
 PROMPTS = ["one red circle moves up over a plain grey ground", "two blue squares move left"]
 
@@ -79,6 +79,28 @@ def test_guidance_gets_each_batchs_conditioning_and_changes_the_clips(wan):
     guided = list(generate(backbone, None, texts, PROMPTS, [1, 2], settings, batch_size=2, guidance=guidance))
     assert lengths == [(2, 10)]
     assert not torch.allclose(plain[0].latents, guided[0].latents, atol=0.1)
+
+
+def test_each_prompt_has_its_own_image_with_and_without_guidance_and_in_every_batch():
+    backbone, texts = tiny("wan-i2v"), RandomTexts(4096)
+    settings = replace(backbone.sampling, frames=5, height=32, width=16, steps=2, guidance_scale=3.0)
+    generator = torch.Generator().manual_seed(5)
+    images = [
+        {
+            "image_latents": torch.randn(20, 2, 4, 2, generator=generator),
+            "image_embeds": torch.randn(17, 1280, generator=generator),
+        }
+        for _ in PROMPTS
+    ]
+    together = list(generate(backbone, None, texts, PROMPTS, [7, 8], settings, batch_size=2, image=images.__getitem__))
+    for number, clip in enumerate(together):
+        x, (noisy, last) = seeded_noise([7 + number], (16, 2, 4, 2)), sigmas(2, settings.shift)[:2]
+        told = [collate([texts.encode([prompt])[0] | images[number]]) for prompt in (PROMPTS[number], "")]
+        for level, following in ((noisy, last), (last, 0.0)):
+            with torch.no_grad():
+                v, v_negative = (backbone.velocity(x, level[None], own) for own in told)
+            x = x + (following - level) * (v_negative + 3.0 * (v - v_negative))
+        assert torch.allclose(clip.latents, x[0], atol=1e-4)
 
 
 def test_progress_counts_the_steps_of_all_batches(wan):

@@ -128,3 +128,13 @@ def test_killed_in_every_stage_it_ends_with_the_same_lora(files, finished, tmp_p
     )  # their metadata has dates
     assert set(found) == set(expected)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_images_are_refused_with_what_to_do_instead(files, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "prompts.csv").write_text(f"prompt,image\n{PROMPTS[0]},a.png\n{PROMPTS[1]},a.png\n", encoding="utf-8")
+    words = [str(word) for word in arguments(files, tmp_path / "run")]
+    words[1] = str(tmp_path / "prompts.csv")
+    assert main(words) == 1
+    assert "names images, which align does not pass on" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -69,6 +69,10 @@ class ModelConfig(CommandConfig):
     text_encoder: str = Field(
         description="The text encoder of that model: a file or folder, or micro for the micro world."
     )
+    image_encoder: Path | None = Field(
+        None,
+        description="What shows a Wan 2.1 image-to-video model its image: clip_vision_h.safetensors of ComfyUI, or a diffusers folder. Not for other models.",
+    )
     name: str | None = Field(
         None, description="What the model is called in the LoRA's metadata, such as wan2.1-t2v-1.3b."
     )
@@ -134,12 +138,24 @@ class PreviewConfig(CommandConfig):
     """Clips from fixed prompts and seeds, to look at while training."""
 
     prompts: list[str] = Field([], description="Prompts; repeat for several. None: no previews.")
+    images: list[Path] = Field(
+        [],
+        description="Image-to-video models: the picture (or the clip, for its first frame) that each prompt's preview begins with, in the order of the prompts.",
+    )
     every: int = Field(
         100, ge=1, description="Steps between previews; there is one at the start and one at the end too."
     )
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
     reward: str | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
+
+    @model_validator(mode="after")
+    def _an_image_a_prompt(self) -> PreviewConfig:
+        if self.images and len(self.images) != len(self.prompts):
+            raise ValueError(
+                f"preview.images must be one a prompt: there are {len(self.images)} images and {len(self.prompts)} prompts"
+            )
+        return self
 
 
 class FlowConfig(LoopConfig):

@@ -1,4 +1,4 @@
-"""Rows as training batches: cached latents, cached captions, and the noise that belongs to each sample."""
+"""Rows as training batches: cached latents, cached captions and images, and the noise that belongs to each sample."""
 
 from __future__ import annotations
 
@@ -94,7 +94,8 @@ class FlowData:
 
     def _conditioning(self, row: FlowRow) -> dict[str, Tensor]:
         try:
-            return self.cache.conditioning(row.prompt)
+            # All clips of a row have one image (see first_frames.py), so any of them gives it.
+            return self.cache.conditioning(row.prompt) | self.cache.image(next(iter(row.clips.values())))
         except VideoAlignError as error:
             raise type(error)(f"{row.name}: {error}") from None
 

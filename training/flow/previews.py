@@ -93,8 +93,10 @@ class Previews(Callback):
         shape = self.task.backbone.latent_format.shape(settings.frames, settings.height, settings.width)
         latents = []
         for number, prompt in enumerate(self.options.prompts):
+            image = cache.image(self.options.images[number]) if self.options.images else {}
             positive, negative = (
-                {k: v.to(device) for k, v in collate([cache.conditioning(text)]).items()} for text in (prompt, "")
+                {k: v.to(device) for k, v in collate([cache.conditioning(text) | image]).items()}
+                for text in (prompt, "")
             )
 
             def velocity(x_t: Tensor, sigma: Tensor, positive=positive, negative=negative) -> Tensor:

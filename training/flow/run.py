@@ -60,26 +60,46 @@ def run_method(config: FlowConfig, method: Method) -> int:
 
 
 def build_task(config: FlowConfig, method: Method) -> FlowTask:
-    """Read the pairs, encode what is not in the cache, and load the network with its adapter."""
+    """Read the pairs, encode what is not in the cache, and load the network with its adapter.
+
+    Raises:
+        VideoAlignError: see ``run_method``; what the network itself says against it is said before anything is encoded.
+    """
     from .adapter import add_adapter
     from .encoding import encoded
 
     rows = FlowRows(config, method)
-    cache = encoded(config, rows)
+    cache = encoded(config, rows, needed_of_images(config))
     backbone = load_base(config)
     if cache.latent_format != backbone.latent_format.name:
         raise VideoAlignError(
             f"{config.model.vae} makes {cache.latent_format} latents, {config.model.transformer} samples "
             f"{backbone.latent_format.name}. Give the VAE of the same model."
         )
-    images = sorted(set(getattr(backbone, "needs", ())) & {"image_latents", "image_embeds"})
-    if images:
-        raise VideoAlignError(
-            f"{config.model.transformer} is an image-to-video network: it needs {' and '.join(images)}, which preference files "
-            "do not hold yet. Train on a text-to-video network; its LoRA also loads on the image-to-video one."
-        )
     add_adapter(backbone, config.lora, config.seed)
     return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
+
+
+def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
+    """What the network needs of an image; nothing for a text-to-video network. No weights are read.
+
+    Raises:
+        VideoAlignError: an image-to-video network that is not supported, or previews without images (or the other way
+            round).
+    """
+    from ...backbones.image_conditioning import image_entries
+    from ...backbones.loading import describe_backbone
+
+    transformer, preview = config.model.transformer, config.preview
+    needed = image_entries(describe_backbone(transformer), str(transformer))
+    if needed and preview.prompts and not preview.images:
+        raise VideoAlignError(
+            f"{transformer} is an image-to-video network: its previews need images too. Give preview.images, a "
+            "picture or clip for each of preview.prompts, or no preview.prompts."
+        )
+    if preview.images and not needed:
+        raise VideoAlignError(f"{transformer} takes no image; remove preview.images.")
+    return needed
 
 
 def load_base(config: FlowConfig) -> Backbone:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from ...reward.atomic_file import replacing
 from ...reward.errors import VideoAlignError
 from ..compare.matching import MANIFEST
+from .prompts import PromptRow
 
 if TYPE_CHECKING:
     from ...backbones.sampling import GeneratedClip
@@ -25,13 +26,14 @@ class Wanted:
     id: str
     prompt: str
     seed: int
+    image: Path | None = None
 
 
-def wanted_clips(prompts: list[str], per_prompt: int, seed: int) -> list[Wanted]:
+def wanted_clips(prompts: list[PromptRow], per_prompt: int, seed: int) -> list[Wanted]:
     """The clips of all prompts: seeds ``seed`` and following for each prompt, so that two runs share them."""
     return [
-        Wanted(f"{number:05d}_{seed + index}", prompt, seed + index)
-        for number, prompt in enumerate(prompts)
+        Wanted(f"{number:05d}_{seed + index}", row.prompt, seed + index, row.image)
+        for number, row in enumerate(prompts)
         for index in range(per_prompt)
     ]
 
@@ -84,6 +86,7 @@ class ClipFolder:
                 "path": relative,
                 "prompt": wanted.prompt,
                 "seed": wanted.seed,
+                **({} if wanted.image is None else {"image": str(wanted.image.absolute())}),
                 **size,
                 "model": model,
             }

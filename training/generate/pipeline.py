@@ -15,6 +15,7 @@ from ..lora_files.reading import load_lora
 
 if TYPE_CHECKING:
     from ...backbones.backbone import Backbone
+    from ...backbones.image_encoder import ImageEncoder
     from ...backbones.vae import VAE
 
 MICRO = "micro"
@@ -26,6 +27,7 @@ class Pipeline:
 
     Attributes:
         backbone, vae, text_encoder: of one model.
+        image_encoder: of an image-to-video model that sees its image through CLIP, else None.
         name: for manifests.
     """
 
@@ -33,6 +35,7 @@ class Pipeline:
     vae: VAE
     text_encoder: Any
     name: str
+    image_encoder: ImageEncoder | None = None
 
 
 def model_files(model: str, vae: str | None, text_encoder: str | None) -> tuple[str, str, str]:
@@ -60,6 +63,12 @@ def model_files(model: str, vae: str | None, text_encoder: str | None) -> tuple[
     return model, vae, text_encoder
 
 
+def image_encoder_file(model: str, image_encoder: str | None) -> str | None:
+    """The image encoder: as given, or the one in a diffusers folder."""
+    folder = Path(model) / "image_encoder"
+    return image_encoder or (str(folder) if folder.is_dir() else None)
+
+
 def load_pipeline(
     model: str,
     vae: str | None = None,
@@ -67,15 +76,18 @@ def load_pipeline(
     loras: list[str] | None = None,
     dtype: torch.dtype | None = None,
     device: str = "cpu",
+    image_encoder: str | None = None,
 ) -> Pipeline:
     """Load a model for sampling.
 
     Args:
+        image_encoder: file or folder; found by itself in a diffusers folder, and read only where the network needs it.
         loras: "file.safetensors" or "file.safetensors:0.8"; merged into the network in this order.
 
     Raises:
         VideoAlignError: a part is missing, damaged or does not fit; the message names it.
     """
+    from ...backbones.image_encoder import load_image_encoder
     from ...backbones.loading import load_backbone
     from ...backbones.text import load_text_encoder
     from ...backbones.vae import load_vae
@@ -88,7 +100,17 @@ def load_pipeline(
         file, strength = lora_and_strength(entry)
         merge_lora(backbone, file, strength)
     name = model if model == MICRO else Path(network_file).stem
-    return Pipeline(backbone, load_vae(vae_file, device=device), load_text_encoder(text_file, device=device), name)
+    clip = None
+    if "image_embeds" in backbone.needs:
+        file = image_encoder_file(model, image_encoder)
+        if file is None:
+            raise VideoAlignError(
+                f"{model} sees its image through CLIP too; give --image-encoder clip_vision_h.safetensors (ComfyUI's file), or "
+                "the folder image_encoder of its diffusers pipeline."
+            )
+        clip = load_image_encoder(file, device=device)
+    vae, texts = load_vae(vae_file, device=device), load_text_encoder(text_file, device=device)
+    return Pipeline(backbone, vae, texts, name, clip)
 
 
 def lora_and_strength(entry: str) -> tuple[Path, float]:

@@ -9,20 +9,24 @@ from pathlib import Path
 
 import torch
 
+from ...backbones.image_conditioning import image_latents
 from ...reward.errors import ClipError, VideoAlignError
 from .buckets import Bucket, ClipShape, choose_bucket, linked
 from .cache import (
     LatentCache,
     caption_file,
     entry_key,
+    image_file,
     is_whole,
     latents_file,
     read_entry,
     write_caption,
+    write_image,
     write_latents,
 )
-from .clip_pixels import KnownClips, read_clip
+from .clip_pixels import KnownClips, read_clip, read_first_frame
 from .encoders import Encoders
+from .first_frames import ComparedFrames, SourceImage, further_images
 
 Progress = Callable[[str, int, int], None]
 """(what is being done, done, in all)."""
@@ -51,9 +55,11 @@ class CacheRow:
 
 @dataclass(frozen=True)
 class _Planned:
-    """A clip to encode, and the row that asked for it."""
+    """A clip to encode, the row that asked for it, and what it is compared with, directly or through others."""
 
     clip: Path
+    digest: str
+    group: int
     bucket: Bucket
     fps: float | None
     key: str
@@ -67,49 +73,85 @@ def build_cache(
     encoders: Encoders,
     prompts: Iterable[str] = (),
     *,
+    image_entries: Sequence[str] = (),
+    pictures: Iterable[Path] = (),
     share: tuple[int, int] = (0, 1),
     wait: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> LatentCache:
-    """Encode the clips and captions of some rows that are not in the folder yet.
+    """Encode the clips and captions of some rows that are not in the folder yet, and the images that the clips begin with.
 
     It may be stopped at any moment (also by kill -9) and called again: finished entries are kept, and none is ever half
-    written. Entries are found by content, so that a changed clip, size, VAE or text encoder is encoded anew. Afterwards VAE
-    and text encoder are dropped.
+    written. Entries are found by content, so that a changed clip, size, VAE, text encoder or image encoder is encoded
+    anew. Afterwards the encoders are dropped.
 
     Args:
         folder: of the cache; several trainings may share it.
         rows: what is needed. The clips of a row, and of rows that share a clip, go into one bucket.
         buckets: sizes to choose from; frames and sides must fit the VAE.
         prompts: further captions to encode (the empty one for guidance, say).
+        image_entries: what the network needs of an image, ``image_conditioning.image_entries``; usually nothing.
+        pictures: further images, for clips of the first bucket.
         share: (number of this process, number of processes): each encodes its part.
         wait: waits for the other processes.
         progress: told about each entry.
 
     Raises:
         ClipError: a clip cannot be read, or cannot be brought to a bucket with those it is compared with, or its latents
-            are not finite; the message names the row.
-        VideoAlignError: there are no buckets, or the disk is full.
+            are not finite, or clips that are compared begin with different images; the message names the row.
+        VideoAlignError: there are no buckets, the disk is full, or an image encoder is needed and none was given.
     """
     folder, rows = Path(folder), list(rows)
     if not buckets:
         raise VideoAlignError("No bucket is given to bring the clips to; give at least one, such as 832x480x81@16.")
     _remove_left_overs(folder)
     report = progress or (lambda _what, _done, _total: None)
+    identities = {  # first of all: a missing encoder is said before clips are read
+        entry: encoders.vae_identity if entry == "image_latents" else encoders.image_identity for entry in image_entries
+    }
     planned = _plan(folder, rows, buckets, encoders, report, keep=share[0] == 0)
+    images = _images(folder, planned, image_entries, keep=share[0] == 0)
+    other = {own.path.absolute(): own for own in further_images(pictures, buckets[0])} if image_entries else {}
+    keys = {
+        image: {entry: image.key(entry, identity) for entry, identity in identities.items()}
+        for image in [*images.values(), *other.values()]
+    }
     identity = encoders.text_identity
     captions = {prompt: entry_key(prompt, identity) for prompt in [*(row.prompt for row in rows), *prompts]}
     try:
         _encode_captions(folder, captions, encoders, share, report)
         encoders.release()  # so that the two never share the memory
         _encode_clips(folder, planned, encoders, share, report)
+        for entry in image_entries:
+            if entry == "image_embeds":
+                encoders.release()  # the VAE, likewise
+            _encode_images(folder, entry, keys, encoders, share, report)
     finally:
         encoders.release()
     if wait is not None:
         wait()
     clips = {own.clip.absolute(): own.key for own in planned}
     latent_format = read_entry(latents_file(folder, planned[0].key))[1]["latent_format"] if planned else ""
-    return LatentCache(folder, clips, captions, latent_format)
+    told = {own.clip.absolute(): keys[images[own.group]] for own in planned if image_entries}
+    told |= {path: keys[own] for path, own in other.items()}
+    return LatentCache(folder, clips, captions, latent_format, told)
+
+
+def _images(
+    folder: Path, planned: Sequence[_Planned], image_entries: Sequence[str], keep: bool
+) -> dict[int, SourceImage]:
+    """The image of each group of clips that are compared."""
+    if not image_entries:
+        return {}
+    groups: dict[int, list[SourceImage]] = {}
+    for own in planned:
+        groups.setdefault(own.group, []).append(SourceImage(own.clip, own.digest, own.bucket, own.name))
+    compared = ComparedFrames(folder / "first_frames.json")
+    try:
+        return {group: compared.common_image(clips) for group, clips in groups.items()}
+    finally:
+        if keep:
+            compared.save()
 
 
 def _plan(
@@ -140,13 +182,13 @@ def _plan(
     for clip, root in linked(row.clips for row in rows if row.clips).items():
         members.setdefault(root, []).append(clip)
     planned, identity = [], encoders.vae_identity
-    for clips in members.values():
+    for group, clips in enumerate(members.values()):
         bucket = choose_bucket([shapes[clip] for clip in clips], buckets)
         if isinstance(bucket, str):
             raise _refused(clips, shapes, owners, buckets, rows)
         for clip in clips:
             key = entry_key(digests[clip], bucket, rates[clip], identity)
-            planned.append(_Planned(clip, bucket, rates[clip], key, owners[clip].name))
+            planned.append(_Planned(clip, digests[clip], group, bucket, rates[clip], key, owners[clip].name))
     return planned
 
 
@@ -200,13 +242,40 @@ def _encode_clips(
         vae = encoders.vae
         with torch.no_grad():
             latents = vae.encode(video[None].to(vae.device))[0].cpu()
-        if not (latents.abs() < _HALF_MAX).all():  # NaN fails as well
-            raise ClipError(
-                f"{own.name}: the latents of {own.clip} are not finite numbers; the VAE fails on this clip in {vae.dtype}. "
-                "Use float32 for it, or remove the row."
-            )
+        _check_finite(latents, own.name, own.clip, vae.dtype)
         write_latents(folder, own.key, latents, vae.latent_format.name, own.bucket, own.clip)
         report("encoding clips", number + 1, len(missing))
+
+
+def _encode_images(
+    folder: Path, entry: str, keys: dict[SourceImage, dict[str, str]], encoders: Encoders, share: tuple[int, int],
+    report: Progress,
+) -> None:  # fmt: skip
+    """One entry of all images: latents by the VAE, or CLIP's tokens."""
+    wanted = list({own[entry]: image for image, own in keys.items()}.items())
+    missing = [(key, image) for key, image in _part(wanted, share) if not is_whole(image_file(folder, key))]
+    for number, (key, image) in enumerate(missing):
+        try:
+            frame = read_first_frame(image.path, image.bucket)
+        except ClipError as error:
+            raise ClipError(f"{image.name}: {error}") from error
+        if entry == "image_latents":
+            vae = encoders.vae
+            values = image_latents(vae, frame.to(vae.device), image.bucket.frames).cpu()
+            _check_finite(values, image.name, image.path, vae.dtype)
+            values = values.half()
+        else:
+            values = encoders.image_encoder.encode(frame[None])[0]
+        write_image(folder, key, entry, values, image.path)
+        report(f"encoding images ({entry})", number + 1, len(missing))
+
+
+def _check_finite(latents: torch.Tensor, name: str, clip: Path, dtype: torch.dtype) -> None:
+    if not (latents.abs() < _HALF_MAX).all():  # NaN fails as well
+        raise ClipError(
+            f"{name}: the latents of {clip} are not finite numbers; the VAE fails on this clip in {dtype}. "
+            "Use float32 for it, or remove the row."
+        )
 
 
 def _part(entries: Iterable, share: tuple[int, int]) -> list:
@@ -216,7 +285,7 @@ def _part(entries: Iterable, share: tuple[int, int]) -> list:
 
 def _remove_left_overs(folder: Path) -> None:
     """Temporary files of processes that were killed."""
-    for path in [*folder.glob("latents/.*.tmp"), *folder.glob("captions/.*.tmp"), *folder.glob(".*.tmp")]:
+    for path in [*folder.glob("*/.*.tmp"), *folder.glob(".*.tmp")]:
         try:
             if time.time() - path.stat().st_mtime > _LEFT_OVER_SECONDS:
                 path.unlink()

@@ -1,6 +1,7 @@
 """Reading a latent cache, and the files that it consists of.
 
     FOLDER/latents/KEY.safetensors    "latents" [C, T, H, W] float16; metadata: latent_format, bucket, clip
+    FOLDER/images/KEY.safetensors      "image_latents" or "image_embeds" of the image that clips begin with
     FOLDER/captions/KEY.safetensors   the tensors of a conditioning; zeros at a text's end are left out (metadata: length)
 
 KEY is a digest of everything that an entry depends on, so that an entry for other clips, sizes or weights is never found.
@@ -32,9 +33,15 @@ class LatentCache:
     """
 
     def __init__(
-        self, folder: Path, clips: Mapping[Path, str], captions: Mapping[str, str], latent_format: str
+        self,
+        folder: Path,
+        clips: Mapping[Path, str],
+        captions: Mapping[str, str],
+        latent_format: str,
+        images: Mapping[Path, Mapping[str, str]] | None = None,
     ) -> None:
         self.folder, self.latent_format = folder, latent_format
+        self._images = {path: dict(keys) for path, keys in (images or {}).items()}
         self._clips, self._captions = dict(clips), dict(captions)
 
     def latents(self, clip: Path | str) -> Tensor:
@@ -64,6 +71,24 @@ class LatentCache:
         tensors["text"] = torch.nn.functional.pad(tensors["text"], (0, 0, 0, missing))
         return tensors
 
+    def image(self, clip: Path | str) -> dict[str, Tensor]:
+        """What a conditioning has of the image that a clip begins with, unbatched; nothing where no images were asked for.
+
+        Clips that are compared have one image, so that they are conditioned alike. A picture that the cache was built with
+        is found in the same way.
+
+        Raises:
+            VideoAlignError: the cache was not built for this clip, or an entry is gone.
+        """
+        if not self._images:
+            return {}
+        keys = self._images.get(Path(clip).absolute())
+        if keys is None:
+            raise VideoAlignError(
+                f"The image of {clip} is not in the latent cache {self.folder}; build the cache with it."
+            )
+        return {name: read_entry(image_file(self.folder, key))[0][name].float() for name, key in keys.items()}
+
     def __contains__(self, clip: Path | str) -> bool:
         return Path(clip).absolute() in self._clips
 
@@ -74,6 +99,10 @@ def latents_file(folder: Path, key: str) -> Path:
 
 def caption_file(folder: Path, key: str) -> Path:
     return folder / "captions" / f"{key}.safetensors"
+
+
+def image_file(folder: Path, key: str) -> Path:
+    return folder / "images" / f"{key}.safetensors"
 
 
 def entry_key(*parts: object) -> str:
@@ -111,6 +140,11 @@ def write_latents(folder: Path, key: str, latents: Tensor, latent_format: str, b
     """Write an entry whole or not at all."""
     metadata = {"latent_format": latent_format, "bucket": str(bucket), "clip": str(clip)}
     _write(latents_file(folder, key), {"latents": latents.half()}, metadata)
+
+
+def write_image(folder: Path, key: str, name: str, values: Tensor, image: Path) -> None:
+    """Write an entry of a conditioning whole or not at all."""
+    _write(image_file(folder, key), {name: values}, {"image": str(image)})
 
 
 def write_caption(folder: Path, key: str, conditioning: Mapping[str, Tensor], prompt: str) -> None:

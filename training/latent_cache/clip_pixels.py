@@ -7,6 +7,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,6 +16,9 @@ from ...reward.errors import ClipError
 from ...reward.frame_pixels import resize_frames
 from ...reward.video_decoding import decode_frames
 from .buckets import Bucket, ClipShape
+
+PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")
+"""Endings of files that are read as pictures; all others are clips."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +69,19 @@ class KnownClips:
             self._changed = False
 
 
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content.
+
+    Raises:
+        ClipError: it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _digest(file)
+    except OSError as error:
+        raise ClipError(f"{path} cannot be read ({error.strerror}). Check the path.") from None
+
+
 def _digest(file) -> str:
     digest = hashlib.sha256()
     while piece := file.read(1 << 20):
@@ -88,7 +105,36 @@ def read_clip(path: Path, bucket: Bucket, fps: float | None = None) -> Tensor:
             raise ClipError(f"{path} has {total} frames; {bucket} needs {indices[-1] + 1} at {rate:g} frames a second.")
         return indices
 
-    frames = torch.from_numpy(decode_frames(path, choose, fps).frames).permute(0, 3, 1, 2)
+    return _fitted(torch.from_numpy(decode_frames(path, choose, fps).frames), bucket)
+
+
+def read_first_frame(path: Path, bucket: Bucket) -> Tensor:
+    """[3, H, W] float32 RGB in -1..1: a picture, or a clip's first frame, brought to the bucket's size as clips are.
+
+    Raises:
+        ClipError: it cannot be read.
+    """
+    if path.suffix.lower() in PICTURES:
+        frames = _read_picture(path)[None]
+    else:
+        frames = decode_frames(path, lambda _total, _rate: [0]).frames
+    return _fitted(torch.from_numpy(frames), bucket)[:, 0]
+
+
+def _read_picture(path: Path) -> np.ndarray:
+    """[H, W, 3] uint8, upright."""
+    from PIL import Image, ImageOps
+
+    try:
+        with Image.open(path) as picture:
+            return np.array(ImageOps.exif_transpose(picture).convert("RGB"))
+    except (OSError, ValueError) as error:
+        raise ClipError(f"The picture {path} cannot be read ({error}). Check the path and the file.") from None
+
+
+def _fitted(frames: Tensor, bucket: Bucket) -> Tensor:
+    """Frames [T, H, W, 3] uint8 as [3, T, H', W'] in -1..1, scaled to cover the bucket's size, the middle cut out."""
+    frames = frames.permute(0, 3, 1, 2)
     height, width = frames.shape[2:]
     scale = max(bucket.height / height, bucket.width / width)
     size = max(bucket.height, round(height * scale)), max(bucket.width, round(width * scale))

@@ -1,4 +1,4 @@
-"""The VAE and the text encoder of a cache: loaded when something has to be encoded, dropped afterwards."""
+"""The VAE, the text encoder and the image encoder of a cache: loaded when something has to be encoded, dropped afterwards."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 
 import torch
 
+from ...backbones.image_encoder import ImageEncoder, image_encoder_identity, load_image_encoder
 from ...backbones.text import load_text_encoder, text_identity
 from ...backbones.vae import VAE, load_vae, vae_identity
+from ...reward.errors import VideoAlignError
 
 
 class Encoders:
@@ -21,6 +23,7 @@ class Encoders:
         device: where files are loaded to.
         dtype: of their arithmetic; the VAE's is float32 unless ``vae_dtype`` says otherwise.
         tiling: the VAE cuts big clips into tiles.
+        image_encoder: a ComfyUI file or a diffusers folder, for networks that see their image through CLIP.
     """
 
     def __init__(
@@ -31,11 +34,13 @@ class Encoders:
         dtype: torch.dtype | None = None,
         vae_dtype: torch.dtype = torch.float32,
         tiling: bool = False,
+        image_encoder: Path | str | None = None,
     ) -> None:
         self._vae, self._text_encoder = vae, text_encoder
         self._loaded_vae = vae if isinstance(vae, VAE) else None
         self._loaded_text_encoder = None if isinstance(text_encoder, (str, Path)) else text_encoder
         self.device, self.dtype, self.vae_dtype, self.tiling = device, dtype, vae_dtype, tiling
+        self._image_encoder, self._loaded_image_encoder = image_encoder, None
 
     @property
     def vae_identity(self) -> str:
@@ -65,10 +70,36 @@ class Encoders:
             self._loaded_text_encoder = load_text_encoder(self._text_encoder, self.dtype, self.device)
         return self._loaded_text_encoder
 
+    @property
+    def image_identity(self) -> str:
+        """For keys; does not load the weights.
+
+        Raises:
+            VideoAlignError: none was given.
+        """
+        return image_encoder_identity(self._image_encoder_file)
+
+    @property
+    def image_encoder(self) -> ImageEncoder:
+        """The image encoder, loaded on first use."""
+        if self._loaded_image_encoder is None:
+            self._loaded_image_encoder = load_image_encoder(self._image_encoder_file, device=self.device)
+        return self._loaded_image_encoder
+
+    @property
+    def _image_encoder_file(self) -> Path | str:
+        if self._image_encoder is None:
+            raise VideoAlignError(
+                "This network sees its image through CLIP too. Give model.image_encoder = clip_vision_h.safetensors (ComfyUI's "
+                "file), or the folder image_encoder of its diffusers pipeline."
+            )
+        return self._image_encoder
+
     def release(self) -> None:
         """Forget what was loaded from files; the next use loads it again."""
         self._loaded_vae = self._vae if isinstance(self._vae, VAE) else None
         self._loaded_text_encoder = None if isinstance(self._text_encoder, (str, Path)) else self._text_encoder
+        self._loaded_image_encoder = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

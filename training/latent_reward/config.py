@@ -61,6 +61,10 @@ class ModelConfig(CommandConfig):
     text_encoder: str = Field(
         description="The text encoder of that model: a file or folder, or micro for the micro world."
     )
+    image_encoder: Path | None = Field(
+        None,
+        description="What shows a Wan 2.1 image-to-video model its image: clip_vision_h.safetensors of ComfyUI, or a diffusers folder. Not for other models.",
+    )
     blocks: int | None = Field(None, ge=1, description="Blocks of the trunk; block_share of them by default.")
     block_share: float = Field(0.27, gt=0, le=1, description="Share of the model's blocks that make the trunk.")
     head: Literal["motion", "attention", "mean"] = Field(

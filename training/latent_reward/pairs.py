@@ -40,7 +40,7 @@ class LatentPairBatch:
     Attributes:
         latents: [S, C, T, H, W] clean latents in the space that the sampler sees.
         noise, t: [S, C, T, H, W] and [S] in [0, 1], 0 clean; the same for both sides of a pair.
-        conditioning: of the S clips' prompts.
+        conditioning: of the S clips' prompts, and the images that they begin with where the trunk is told them.
         a, b: for each pair, the place of its sides among the S.
         labels: [P, 3] codes for VQ, MQ, TA: 1 A better, -1 B better, 0 tie, 22 invalid.
         scores_a, scores_b: [P, 3] scores of the sides, 0 where there is none.
@@ -119,7 +119,12 @@ class LatentPairData:
             torch.stack([self._latents(path) for path, _, _ in places]),
             torch.stack([drawn[noise] for _, _, noise in places]),
             torch.tensor([noise.t for _, _, noise in places], dtype=torch.float32),
-            collate([{**self.cache.conditioning(prompt), **self.constants} for _, prompt, _ in places]),
+            collate(
+                [
+                    {**self.cache.conditioning(prompt), **self.cache.image(path), **self.constants}
+                    for path, prompt, _ in places
+                ]
+            ),
             sides["a"],
             sides["b"],
             torch.tensor([pair.label_codes(DIMENSIONS) for pair in own]),

@@ -32,7 +32,8 @@ class LatentRewardTask:
     Args:
         train, held_out: pairs with a cache that has their latents and captions.
         trunk: the first blocks of the video model.
-        encoders: identities of what encoded clips (``vae``) and captions (``text_encoder``).
+        encoders: identities of what encoded clips (``vae``), captions (``text_encoder``) and images (``image_encoder``,
+            where the trunk needs it).
     """
 
     def __init__(
@@ -111,11 +112,14 @@ def build_task(config: Config) -> LatentRewardTask:
     Raises:
         VideoAlignError: the data, the video model, its VAE or its text encoder cannot be used.
     """
+    from ...backbones.image_conditioning import image_entries
     from .encoding import encoded
 
     train, held_out = load_pairs(config)
     trunk = load_trunk(config.model)
-    cache, encoders = encoded(config, [*train, *held_out], trunk.latent_format)
+    cache, encoders = encoded(
+        config, [*train, *held_out], trunk.latent_format, image_entries(trunk, str(config.model.trunk))
+    )
     constants = {"frame_rate": torch.tensor(config.data.fps)} if trunk.name == "ltx-video" else {}
     data = (LatentPairData(own, cache, config.data.keep_in_memory, constants) for own in (train, held_out))
     return LatentRewardTask(config, *data, trunk, encoders)

@@ -31,6 +31,9 @@ class LatentFiles:
         generator = torch.Generator().manual_seed(len(prompt) + sum(map(ord, prompt)))
         return {"text": torch.randn(3, CONFIG["text_dim"], generator=generator)}
 
+    def image(self, path):
+        return {}
+
 
 @pytest.fixture
 def pairs(tmp_path):

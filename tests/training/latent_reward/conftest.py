@@ -28,6 +28,9 @@ class LatentsInMemory:
     def conditioning(self, caption):
         return self.captions[caption]
 
+    def image(self, path):
+        return {}
+
 
 @pytest.fixture
 def tiny_wan():
