@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import WeightsError
-from .text import folder_config
+from .text import folder_config, pretrained
 from .weight_files import WeightFiles, fill_module, open_weights
 
 _HEADS = 16  # of ViT-H; no tensor tells
@@ -78,8 +78,7 @@ def load_image_encoder(
     identity = image_encoder_identity(path, dtype)
     with torch.inference_mode(False), torch.no_grad():
         if path.is_dir():
-            module = CLIPVisionModel.from_pretrained(_folder(path), local_files_only=True)
-            return ImageEncoder(module.to(device, dtype), identity)  # the argument's name differs between versions
+            return ImageEncoder(pretrained(CLIPVisionModel, _folder(path), dtype).to(device), identity)
         files = open_weights(path)
         names = _tower_names(files)
         config = CLIPVisionConfig(**_described(files, names))

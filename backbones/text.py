@@ -14,6 +14,7 @@ import json
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -126,3 +127,16 @@ def folder_config(folder: Path) -> dict:
         return json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder / 'config.json'} cannot be read ({error}).") from error
+
+
+def pretrained(kind: type, folder: Path, dtype: torch.dtype) -> Any:
+    """The model of transformers' class ``kind`` in a folder, with weights of a type, which was called torch_dtype before 4.56.
+
+    Raises:
+        OSError: the folder lacks a file, or one is damaged.
+    """
+    import transformers
+    from packaging.version import Version
+
+    name = "dtype" if Version(transformers.__version__) >= Version("4.56") else "torch_dtype"
+    return kind.from_pretrained(folder, local_files_only=True, **{name: dtype})

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import WeightsError
-from .text import TextEncoder, encoder_folder
+from .text import TextEncoder, encoder_folder, pretrained
 from .weight_files import open_weights
 
 MAX_TOKENS = 256  # of the prompt, without the instruction
@@ -70,9 +70,9 @@ class HunyuanVideoTextEncoder(TextEncoder):
         first, second = encoder_folder(path), encoder_folder(path, "text_encoder_2")
         root = second.parent
         try:
-            llama = AutoModel.from_pretrained(first, dtype=dtype, local_files_only=True)
+            llama = pretrained(AutoModel, first, dtype)
             llama = getattr(llama, "language_model", llama)  # a whole LLaVA: the pictures' half is not needed
-            clip = CLIPTextModel.from_pretrained(second, dtype=dtype, local_files_only=True)
+            clip = pretrained(CLIPTextModel, second, dtype)
             tokenizers = [
                 AutoTokenizer.from_pretrained(root / name, local_files_only=True)
                 for name in ("tokenizer", "tokenizer_2")

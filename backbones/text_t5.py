@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from .errors import WeightsError
-from .text import TextEncoder, encoder_folder, folder_config
+from .text import TextEncoder, encoder_folder, folder_config, pretrained
 from .weight_files import WeightFiles, fill_module, open_weights
 
 MAX_TOKENS = 512
@@ -63,7 +63,7 @@ class T5TextEncoder(TextEncoder):
 
         folder = encoder_folder(path)
         kind = folder_config(folder)["model_type"]
-        module = getattr(transformers, _CLASSES[kind]).from_pretrained(folder, dtype=dtype, local_files_only=True)
+        module = pretrained(getattr(transformers, _CLASSES[kind]), folder, dtype)
         tokenize, _ = _folder_tokenizer(_tokenizer_beside(folder))
         return cls(module.to(device), tokenize, kind == "umt5", cls.identity_of_folder(path, dtype))
 

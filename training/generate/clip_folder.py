@@ -69,7 +69,18 @@ class ClipFolder:
         self._rows = {row["id"]: row for row in self._finished()}
 
     def missing(self, wanted: list[Wanted]) -> list[Wanted]:
-        """Those of the wanted clips that are not finished."""
+        """Those of the wanted clips that are not finished.
+
+        Raises:
+            VideoAlignError: a finished one is of another prompt: the file of prompts was changed in between.
+        """
+        for clip in wanted:
+            row = self._rows.get(clip.id)
+            if row is not None and row["prompt"] != clip.prompt:
+                raise VideoAlignError(
+                    f"{self.folder} holds a clip {clip.id} of the prompt {row['prompt']!r}, which is now {clip.prompt!r}: the file "
+                    "of prompts has changed. Add new prompts at its end, choose another --output, or delete the folder."
+                )
         return [clip for clip in wanted if clip.id not in self._rows]
 
     def add(self, wanted: Wanted, made: GeneratedClip, model: str) -> Path:

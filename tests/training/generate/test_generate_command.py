@@ -74,6 +74,18 @@ def test_a_lora_and_guidance_free_settings_are_part_of_the_folders_identity(mode
     assert "negative_prompt was '', is 'one red circle'" in capsys.readouterr().err
 
 
+def test_a_changed_file_of_prompts_does_not_keep_clips_of_the_old_ones(models, whole, capsys):
+    other = models / "other.txt"
+    other.write_text("\n".join(PROMPTS[::-1]), encoding="utf-8")
+    before = contents(whole)
+    own = ["--model", models / "network.safetensors", "--vae", models / "vae.safetensors", "--text-encoder", "micro"]
+    small = ["--sampling.frames", 5, "--sampling.width", 32, "--sampling.height", 32, "--sampling.steps", 2]
+    fixed = [other, "--output", whole, "--clips-per-prompt", 2, "--device", "cpu"]
+    assert main(["generate", *map(str, [*fixed, *own, *small])]) == 1
+    assert "the file of prompts has changed" in capsys.readouterr().err.replace("\n", " ")
+    assert contents(whole) == before
+
+
 def test_a_lora_is_merged_with_its_strength(models, tmp_path):
     from videoalign.backbones.loading import load_backbone
     from videoalign.training.generate.pipeline import merge_lora
