@@ -110,7 +110,7 @@ class OptimizerConfig(CommandConfig):
 class MemoryConfig(CommandConfig):
     """What to give for less memory."""
 
-    base_dtype: Literal["float32", "bfloat16", "float8"] = Field(
+    base_dtype: Literal["float32", "bfloat16", "float8", "nf4"] = Field(
         "bfloat16",
         description="Type of the frozen weights; float8 stores the blocks' matrices in 8 bits with a scale per row and computes in bfloat16.",
     )

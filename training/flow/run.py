@@ -16,6 +16,7 @@ from ..lora_files.metadata import LoraMetadata
 from ..lora_files.writing import save_lora
 from .config import FlowConfig, OptimizerConfig
 from .methods.method import Method
+from .stored_weights import bitsandbytes_for
 from .task import FlowRows, FlowTask
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -32,6 +33,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
     from .previews import Previews
 
     optimizer = optimizer_of(config.optimizer)
+    if config.memory.base_dtype == "nf4":
+        bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
     task = build_task(config, method)
     diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
     callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else [])]
@@ -88,12 +91,13 @@ def load_base(config: FlowConfig) -> Backbone:
     from .frozen_weights import store_frozen
 
     memory = config.memory
-    dtype = DTYPES["bfloat16" if memory.base_dtype == "float8" else memory.base_dtype]
+    quantised = memory.base_dtype in ("float8", "nf4")
+    dtype = DTYPES["bfloat16" if quantised else memory.base_dtype]
     backbone = load_backbone(config.model.transformer, dtype=dtype)
     if memory.gradient_checkpointing:
         backbone.module.enable_gradient_checkpointing()
-    if memory.base_dtype == "float8" or memory.offload_blocks:
-        store_frozen(backbone, float8=memory.base_dtype == "float8", offload=memory.offload_blocks)
+    if quantised or memory.offload_blocks:
+        store_frozen(backbone, memory.base_dtype if quantised else "plain", offload=memory.offload_blocks)
     return backbone
 
 
@@ -118,12 +122,7 @@ def optimizer_of(config: OptimizerConfig) -> Callable[[list[dict]], torch.optim.
     betas = (config.beta1, config.beta2)
     if config.kind == "adamw":
         return lambda groups: torch.optim.AdamW(groups, betas=betas)
-    try:
-        import bitsandbytes
-    except ImportError:
-        raise VideoAlignError(
-            "optimizer.kind = adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw."
-        ) from None
+    bitsandbytes = bitsandbytes_for("optimizer.kind = adamw8bit", instead="adamw")
     return lambda groups: bitsandbytes.optim.AdamW8bit(groups, betas=betas)
 
 

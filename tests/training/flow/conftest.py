@@ -10,7 +10,10 @@ from tiny_wan import CONFIG, SHAPE, tiny_wan
 
 from videoalign.backbones.latent_format import WAN21
 from videoalign.reward.errors import ClipError
+from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.config import FlowConfig
+from videoalign.training.flow.frozen_weights import store_frozen
+from videoalign.training.flow.run import optimizer_of
 from videoalign.training.flow.task import FlowRows, FlowTask
 from videoalign.training.loop.train_loop import TrainLoop
 from videoalign.training.train_dpo_command import Config as DpoConfig
@@ -88,7 +91,10 @@ def task_of():
         from videoalign.training.flow.methods.dpo import FlowDpo
 
         method = method or FlowDpo(config.dpo)
-        backbone = tiny_wan(config.lora)
+        backbone = tiny_wan(False)
+        if config.memory.base_dtype in ("float8", "nf4"):
+            store_frozen(backbone, config.memory.base_dtype, config.memory.offload_blocks)
+        add_adapter(backbone, config.lora, seed=0)
         if config.memory.gradient_checkpointing:
             backbone.module.enable_gradient_checkpointing()
         return FlowTask(config, method, FlowRows(config, method), backbone, LatentFiles())
@@ -102,7 +108,8 @@ def train(task_of):
 
     def run(config, method=None, steps=None, callbacks=()):
         task = task_of(config, method)
-        loop = TrainLoop(task, config, len(task.train), task.fingerprint(), callbacks=callbacks)
+        optimizer = optimizer_of(config.optimizer)
+        loop = TrainLoop(task, config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer)
         if steps is None:
             loop.run()
             return task
