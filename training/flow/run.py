@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from ...backbones.backbone import Backbone
 from ...reward.errors import VideoAlignError
+from ..loop.processes import process_state
+from ..loop.sharding import check_fsdp_version, fsdp_asked_for
 from ..loop.train_loop import TrainLoop
+from ..lora_files.adapters import LoraWeights, adapter_weights
 from ..lora_files.comfyui_folder import copy_into_loras, expert_path
 from ..lora_files.metadata import LoraMetadata
 from ..lora_files.writing import save_lora
@@ -32,6 +35,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
     from .diagnostics import Diagnostics
     from .previews import Previews
 
+    process_state()  # a launch that cannot work is refused before anything is read
+    check_fsdp(config)
     optimizer = optimizer_of(config.optimizer)
     if config.memory.base_dtype == "nf4":
         bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
@@ -53,9 +58,10 @@ def run_method(config: FlowConfig, method: Method) -> int:
     except KeyboardInterrupt:
         print("videoalign train: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+    adapter = adapter_weights(task.backbone.module)
     if main:
         scores = previews.before_and_after() if previews else None
-        export(task, file, loop.step, dict(metrics), scores)
+        export(task, file, loop.step, dict(metrics), scores, adapter)
         if diagnostics.last is not None:
             print(diagnostics.last.sentence, file=sys.stderr)
     loop.accelerator.wait_for_everyone()
@@ -83,6 +89,35 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
         )
     add_adapter(backbone, config.lora, config.seed)
     return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
+
+
+def check_fsdp(config: FlowConfig) -> None:
+    """Refuse options that FSDP would make useless or wrong, before anything is read.
+
+    Raises:
+        VideoAlignError: the run was started with FSDP and has such an option; the message says what to use.
+    """
+    if not fsdp_asked_for():
+        return
+    check_fsdp_version()
+    refused = {
+        f"memory.base_dtype = {config.memory.base_dtype} (each GPU would hold all of it; use bfloat16)": (
+            config.memory.base_dtype in ("float8", "nf4")
+        ),
+        "memory.offload_blocks (each process would hold all blocks; leave it out)": config.memory.offload_blocks,
+        "optimizer.kind = adamw8bit (it cannot step on shards; use adamw, whose state is in shards too)": (
+            config.optimizer.kind == "adamw8bit"
+        ),
+        "preview.prompts (one process alone cannot run the network; use videoalign generate afterwards)": (
+            bool(config.preview.prompts)
+        ),
+        "data.buckets with micro_batch_size above 1 (the processes would run the network unequally often; use 1)": (
+            bool(config.data.buckets) and config.micro_batch_size > 1
+        ),
+    }
+    found = [option for option, there in refused.items() if there]
+    if found:
+        raise VideoAlignError(f"FSDP does not go together with {'; '.join(found)}.")
 
 
 def load_base(config: FlowConfig) -> Backbone:
@@ -133,13 +168,14 @@ def lora_file(config: FlowConfig) -> Path:
 
 def export(
     task: FlowTask, file: Path, step: int, metrics: dict[str, float],
-    scores: tuple[dict[str, float], dict[str, float]] | None = None,
+    scores: tuple[dict[str, float], dict[str, float]] | None = None, adapter: Mapping[str, LoraWeights] | None = None,
 ) -> Path:  # fmt: skip
     """Write the LoRA with what is known about the run, and copy it into ComfyUI where that is asked for.
 
     Args:
         metrics: the last evaluation's.
         scores: of the previews before and after.
+        adapter: what is written; the network's by default.
     """
     config = task.config
     plain = {name: round(value, 6) for name, value in metrics.items() if "/" not in name}
@@ -158,7 +194,7 @@ def export(
         extra={"held_out": plain, **task.method.description.get("extra", {})},
         **described,
     )
-    save_lora(file, task.backbone, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
+    save_lora(file, task.backbone, adapter, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
     place = file if config.lora.comfyui is None else copy_into_loras(file, config.lora.comfyui)
     print(f"{place} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
     return file
