@@ -198,7 +198,8 @@ class TrainLoop:
                 parameters[name].copy_(sharded_like(value, parameters[name]))
         self.optimizer.load_state_dict(sharded_optimizer_state(state["optimizer"], self.optimizer))
         rank = self.accelerator.process_index
-        torch.set_rng_state(state["random"][min(rank, len(state["random"]) - 1)])
+        own = state["random"][min(rank, len(state["random"]) - 1)]
+        torch.set_rng_state(own.clone())  # torch 2.13 crashes on a row of a larger tensor
         if state["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["random_cuda"])
         self.step = state["step"]

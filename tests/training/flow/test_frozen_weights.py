@@ -161,6 +161,7 @@ def test_a_run_on_4_bit_weights_learns_resumes_bit_for_bit_and_leaves_the_base_a
     own = {"memory": {"base_dtype": "nf4", "offload_blocks": True}, "optimizer": {"learning_rate": 3e-3}}
     whole, parts = options("whole", **own), options("parts", **own)
     expected, untrained = weights_of(train(whole).module), tiny_wan(lora=False)
+    untrained.module.bfloat16()
     store_frozen(untrained, "nf4", offload=True)
     base = {f"network.{name}": value for name, value in weights_of(untrained.module).items()}
     assert {name.replace(".base_layer", ""): value.shape for name, value in expected.items()} == {
