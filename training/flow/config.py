@@ -112,7 +112,7 @@ class MemoryConfig(CommandConfig):
 
     base_dtype: Literal["float32", "bfloat16", "float8", "nf4"] = Field(
         "bfloat16",
-        description="Type of the frozen weights. float8 and nf4 store the blocks' matrices in 8 bits with a scale per row (2.6 % error) or in 4.13 bits (QLoRA's NF4 with double quantisation, 9 %; needs bitsandbytes), and compute in bfloat16. torchao's int8 is not offered: it takes the memory of float8.",
+        description="Type of the frozen weights. float8 and nf4 store the blocks' matrices in 8 bits with a scale per row (2.6 % error) or in 4.13 bits (QLoRA's NF4 with double quantisation, 9 %; needs bitsandbytes), and compute in bfloat16. torchao's int8 is not offered: it takes as much memory as float8 and computes in bfloat16 too.",
     )
     gradient_checkpointing: bool = Field(True, description="Keep only each block's input; a third more time.")
     offload_blocks: bool = Field(

@@ -20,8 +20,8 @@ def process_state() -> PartialState:
     otherwise each would train alone.
 
     Raises:
-        VideoAlignError: they were started for DeepSpeed. Its engine steps, clips and shards by itself, inside the backward pass,
-            so that neither the gradient of several micro batches nor a checkpoint would be this loop's.
+        VideoAlignError: they were started for DeepSpeed. Its engine clips and steps inside every backward pass, so after each
+            micro batch, and keeps weights and optimizer state where this loop's checkpoints do not find them.
     """
     if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
         raise VideoAlignError(

@@ -20,7 +20,7 @@ def fsdp_asked_for() -> bool:
 
 
 def check_fsdp_version() -> None:
-    """Refuse FSDP 1, which is what accelerate's configuration means without a version.
+    """Refuse FSDP 1, which is what accelerate's configuration means without a version; it hides weights in flat parameters.
 
     Raises:
         VideoAlignError: another version than 2 is asked for.
@@ -28,8 +28,8 @@ def check_fsdp_version() -> None:
     version = os.environ.get("FSDP_VERSION", "1")
     if fsdp_asked_for() and version != "2":
         raise VideoAlignError(
-            f"FSDP version {version} cannot keep frozen and trained weights side by side as this training needs it: give "
-            "accelerate launch --use_fsdp also --fsdp_version 2 (or fsdp_version: 2 in its configuration file)."
+            f"Only FSDP version 2 is supported, and version {version} was asked for. Give accelerate launch --use_fsdp also "
+            "--fsdp_version 2 (or fsdp_version: 2 in its configuration file)."
         )
 
 
