@@ -13,7 +13,7 @@ class Config(FlowConfig):
 
     Writes a LoRA that ComfyUI's stock loader applies, a log with curves (curves.html) and, after every evaluation, what they
     mean. Clips and captions are encoded once. Training resumes by itself when the command is run again. For several GPUs
-    start it with accelerate launch.
+    start it with accelerate launch --multi_gpu, or with --use_fsdp --fsdp_version 2 to keep the network in shards.
     """
 
     dpo: DpoOptions = DpoOptions()

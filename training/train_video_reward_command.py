@@ -11,10 +11,12 @@ __all__ = ["Config", "run"]
 
 def run(config: Config) -> int:
     """Train and export; returns the exit status (130 when interrupted, with the state saved)."""
+    from .loop.processes import process_state
     from .loop.train_loop import TrainLoop
     from .video_reward.official_layout import remove_result
     from .video_reward.task import VideoRewardTask
 
+    process_state()  # a launch that cannot work is refused before anything is read
     task = VideoRewardTask(config)
     groups = task.prompts if config.data.group_by_prompt else None
     loop = TrainLoop(task, config, len(task.train), task.fingerprint(), groups)

@@ -31,6 +31,11 @@ class FlowModule(nn.Module):
         if backbone.sampling.embedded_guidance is not None:
             self.constants["guidance"] = torch.tensor([float(backbone.sampling.embedded_guidance)])
 
+    @property
+    def sharded_units(self) -> set[type[nn.Module]]:
+        """What FSDP gathers at a time: a block; and what is outside of the blocks, for held-out pairs call the network itself."""
+        return {type(block) for block in self.backbone.blocks} | {type(self.network)}
+
     def forward(self, groups: Sequence[NoisedClips]) -> tuple[Tensor, dict[str, tuple[float, float]]]:
         """Mean loss of a micro batch, whose samples are grouped by latent shape, and its measures as (mean, weight)."""
         losses, measures, levels = [], [], []

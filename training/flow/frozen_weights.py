@@ -1,4 +1,4 @@
-"""The frozen matrices of a backbone's blocks in 8 bits, in main memory, or both; gradients pass through them as before.
+"""The frozen matrices of a backbone's blocks in fewer bits, in main memory, or both; gradients pass through them as before.
 
 A frozen weight is needed in the forward pass and once more in the backward pass, for the gradient of the layer's input. Each
 time it is fetched and brought back to full precision for that one multiplication, and autograd keeps the stored form only.
@@ -7,50 +7,42 @@ time it is fetched and brought back to full precision for that one multiplicatio
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone
+from .stored_weights import STORED
 
-FLOAT8 = torch.float8_e4m3fn
-LARGEST = 448.0  # of float8_e4m3fn
+Form = Literal["plain", "float8", "nf4"]
 
 
 class FrozenLinear(nn.Linear):
     """A linear layer whose weight is kept elsewhere or in fewer bits; it takes the place of ``layer``.
 
     Args:
-        float8: store it as float8_e4m3fn with one float32 scale per output row.
+        form: plain: as it is; float8: 8 bits with a float32 scale per output row; nf4: 4 bits (``stored_weights``).
         offload: keep it in main memory (pinned where there is a GPU), wherever the network is moved.
+
+    Raises:
+        VideoAlignError: nf4 without bitsandbytes.
     """
 
-    def __init__(self, layer: nn.Linear, float8: bool, offload: bool) -> None:
+    def __init__(self, layer: nn.Linear, form: Form, offload: bool) -> None:
         nn.Module.__init__(self)
-        self.in_features, self.out_features, self.compute_dtype = (
-            layer.in_features,
-            layer.out_features,
-            layer.weight.dtype,
-        )
-        weight, scale = quantised(layer.weight.detach()) if float8 else (layer.weight.detach(), None)
-        if offload:
-            weight = weight.cpu()
-            self.stored = weight.pin_memory() if torch.cuda.is_available() else weight  # no buffer: it does not move
-        else:
-            self.register_buffer("stored", weight, persistent=False)
-        self.register_buffer("scale", scale, persistent=False)
+        self.in_features, self.out_features = layer.in_features, layer.out_features
+        self.stored = STORED[form](layer.weight, offload)
         self.bias = layer.bias
 
     def fetched(self, device: torch.device, dtype: torch.dtype) -> Tensor:
         """The weight [out, in] on a device in full precision, made anew each time."""
-        weight = self.stored.to(device, non_blocking=True).to(self.compute_dtype)
-        if self.scale is not None:
-            weight = weight * self.scale.to(device, self.compute_dtype)
-        return weight.to(dtype)
+        return self.stored.full(device).to(dtype)
 
     @property
     def weight(self) -> Tensor:
         """The weight where it is stored; peft asks for its type and device."""
-        return self.fetched(self.stored.device, self.compute_dtype)
+        return self.stored.full(self.stored.device)
 
     def forward(self, x: Tensor) -> Tensor:
         """x W^T + b, [..., in] -> [..., out]."""
@@ -71,16 +63,10 @@ class _FrozenProduct(torch.autograd.Function):
         return gradient @ ctx.layer.fetched(gradient.device, gradient.dtype), None
 
 
-def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """float8_e4m3fn [out, in] and the float32 scale of each row [out, 1]; their product is ``weight`` to about 3 %."""
-    scale = weight.float().abs().amax(1, keepdim=True).clamp(min=1e-12) / LARGEST
-    return (weight.float() / scale).to(FLOAT8), scale
-
-
-def store_frozen(backbone: Backbone, float8: bool, offload: bool) -> None:
+def store_frozen(backbone: Backbone, form: Form, offload: bool) -> None:
     """Replace the linear layers of the blocks by ``FrozenLinear``; before the adapter is put on."""
     for block in backbone.blocks:
         for name, layer in list(block.named_modules()):
             if type(layer) is nn.Linear:
                 parent, _, leaf = name.rpartition(".")
-                setattr(block.get_submodule(parent), leaf, FrozenLinear(layer, float8, offload))
+                setattr(block.get_submodule(parent), leaf, FrozenLinear(layer, form, offload))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -37,13 +38,15 @@ class HeldOut:
         """accuracy, margin, loss, winner_error, loser_error over all levels and by bin of noise level; {} without pairs."""
         if not self.rows:
             return {}
-        mine = Averages()
+        mine, own = Averages(), self.rows[rank::world]
         for level in range(self.levels):
-            own = self.rows[rank::world]
-            for start in range(0, len(own), self.size):
+            for start in range(0, math.ceil(len(self.rows) / world), self.size):
+                # With FSDP all processes must run the network equally often: one that has no row left repeats one in vain.
                 rows = own[start : start + self.size]
-                for place, group in enumerate(self.data.held_out_batch(rows, level, self.levels)):
+                for place, group in enumerate(self.data.held_out_batch(rows or self.rows[:1], level, self.levels)):
                     measures = self._measures(module, group, (level, start, place))
+                    if not rows:
+                        continue
                     values = {name: value.tolist() for name, value in measures.items()}
                     mine.add(binned(values, group.sigma.tolist(), self.bins), 0.0)
         if world == 1:

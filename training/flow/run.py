@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
 
 from ...backbones.backbone import Backbone
 from ...reward.errors import VideoAlignError
+from ..loop.processes import process_state
+from ..loop.sharding import check_fsdp_version, fsdp_asked_for
 from ..loop.train_loop import TrainLoop
+from ..lora_files.adapters import LoraWeights, adapter_weights
 from ..lora_files.comfyui_folder import copy_into_loras, expert_path
 from ..lora_files.metadata import LoraMetadata
 from ..lora_files.writing import save_lora
 from .config import FlowConfig, OptimizerConfig
 from .methods.method import Method
+from .stored_weights import bitsandbytes_for
 from .task import FlowRows, FlowTask
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -31,7 +35,11 @@ def run_method(config: FlowConfig, method: Method) -> int:
     from .diagnostics import Diagnostics
     from .previews import Previews
 
+    process_state()  # a launch that cannot work is refused before anything is read
+    check_fsdp(config)
     optimizer = optimizer_of(config.optimizer)
+    if config.memory.base_dtype == "nf4":
+        bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
     task = build_task(config, method)
     diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
     callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else [])]
@@ -50,9 +58,10 @@ def run_method(config: FlowConfig, method: Method) -> int:
     except KeyboardInterrupt:
         print("videoalign train: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
+    adapter = adapter_weights(task.backbone.module)
     if main:
         scores = previews.before_and_after() if previews else None
-        export(task, file, loop.step, dict(metrics), scores)
+        export(task, file, loop.step, dict(metrics), scores, adapter)
         if diagnostics.last is not None:
             print(diagnostics.last.sentence, file=sys.stderr)
     loop.accelerator.wait_for_everyone()
@@ -102,18 +111,48 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
     return needed
 
 
+def check_fsdp(config: FlowConfig) -> None:
+    """Refuse options that FSDP would make useless or wrong, before anything is read.
+
+    Raises:
+        VideoAlignError: the run was started with FSDP and has such an option; the message says what to use.
+    """
+    if not fsdp_asked_for():
+        return
+    check_fsdp_version()
+    refused = {
+        f"memory.base_dtype = {config.memory.base_dtype} (each GPU would hold all of it; use bfloat16)": (
+            config.memory.base_dtype in ("float8", "nf4")
+        ),
+        "memory.offload_blocks (each process would hold all blocks; leave it out)": config.memory.offload_blocks,
+        "optimizer.kind = adamw8bit (it cannot step on shards; use adamw, whose state is in shards too)": (
+            config.optimizer.kind == "adamw8bit"
+        ),
+        "preview.prompts (one process alone cannot run the network; use videoalign generate afterwards)": (
+            bool(config.preview.prompts)
+        ),
+        "data.buckets with micro_batch_size above 1 (the processes would run the network unequally often; use 1)": (
+            bool(config.data.buckets) and config.micro_batch_size > 1
+        ),
+    }
+    found = [option for option, there in refused.items() if there]
+    if found:
+        raise VideoAlignError(f"FSDP does not go together with {'; '.join(found)}.")
+
+
 def load_base(config: FlowConfig) -> Backbone:
     """The frozen network as ``config.memory`` asks for it."""
     from ...backbones.loading import load_backbone
     from .frozen_weights import store_frozen
 
     memory = config.memory
-    dtype = DTYPES["bfloat16" if memory.base_dtype == "float8" else memory.base_dtype]
+    quantised = memory.base_dtype in ("float8", "nf4")
+    dtype = DTYPES["bfloat16" if quantised else memory.base_dtype]
     backbone = load_backbone(config.model.transformer, dtype=dtype)
     if memory.gradient_checkpointing:
         backbone.module.enable_gradient_checkpointing()
-    if memory.base_dtype == "float8" or memory.offload_blocks:
-        store_frozen(backbone, float8=memory.base_dtype == "float8", offload=memory.offload_blocks)
+    if quantised or memory.offload_blocks:
+        store_frozen(backbone, memory.base_dtype if quantised else "plain", offload=memory.offload_blocks)
     return backbone
 
 
@@ -138,12 +177,7 @@ def optimizer_of(config: OptimizerConfig) -> Callable[[list[dict]], torch.optim.
     betas = (config.beta1, config.beta2)
     if config.kind == "adamw":
         return lambda groups: torch.optim.AdamW(groups, betas=betas)
-    try:
-        import bitsandbytes
-    except ImportError:
-        raise VideoAlignError(
-            "optimizer.kind = adamw8bit needs bitsandbytes: pip install bitsandbytes, or use adamw."
-        ) from None
+    bitsandbytes = bitsandbytes_for("optimizer.kind = adamw8bit", instead="adamw")
     return lambda groups: bitsandbytes.optim.AdamW8bit(groups, betas=betas)
 
 
@@ -154,13 +188,14 @@ def lora_file(config: FlowConfig) -> Path:
 
 def export(
     task: FlowTask, file: Path, step: int, metrics: dict[str, float],
-    scores: tuple[dict[str, float], dict[str, float]] | None = None,
+    scores: tuple[dict[str, float], dict[str, float]] | None = None, adapter: Mapping[str, LoraWeights] | None = None,
 ) -> Path:  # fmt: skip
     """Write the LoRA with what is known about the run, and copy it into ComfyUI where that is asked for.
 
     Args:
         metrics: the last evaluation's.
         scores: of the previews before and after.
+        adapter: what is written; the network's by default.
     """
     config = task.config
     plain = {name: round(value, 6) for name, value in metrics.items() if "/" not in name}
@@ -179,7 +214,7 @@ def export(
         extra={"held_out": plain, **task.method.description.get("extra", {})},
         **described,
     )
-    save_lora(file, task.backbone, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
+    save_lora(file, task.backbone, adapter, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
     place = file if config.lora.comfyui is None else copy_into_loras(file, config.lora.comfyui)
     print(f"{place} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
     return file

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import torch
+
+from ...reward.errors import VideoAlignError
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -15,7 +18,16 @@ def process_state() -> PartialState:
 
     Whoever asks first decides: accelerate joins processes without a GPU (over gloo) only when it is told to use the CPU, and
     otherwise each would train alone.
+
+    Raises:
+        VideoAlignError: they were started for DeepSpeed. Its engine clips and steps inside every backward pass, so after each
+            micro batch, and keeps weights and optimizer state where this loop's checkpoints do not find them.
     """
+    if os.environ.get("ACCELERATE_USE_DEEPSPEED", "false").lower() == "true":
+        raise VideoAlignError(
+            "DeepSpeed is not supported. Start it with accelerate launch --multi_gpu (every GPU holds the whole model) or, for "
+            "train dpo, rwr and sft, with accelerate launch --use_fsdp --fsdp_version 2 (the model in shards)."
+        )
     from accelerate import PartialState
 
     accelerators = getattr(torch, "accelerator", None)  # torch 2.6 and newer

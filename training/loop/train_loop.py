@@ -25,6 +25,7 @@ from .callback import Callback
 from .config import LoopConfig
 from .order import BatchOrder
 from .processes import process_state
+from .sharding import configure_fsdp, sharded_like, sharded_optimizer_state, whole
 from .state_files import newest_state, save_state
 
 PREFETCHED_STEPS = 2
@@ -40,7 +41,8 @@ class Task(Protocol):
     module: nn.Module
     """Its ``forward`` takes a prepared micro batch and returns (loss, {name: number or (mean, weight)}), see ``averages``.
 
-    Names with a slash are details: logged, but not in the progress line. Trainable parameters are saved."""
+    Names with a slash are details: logged, but not in the progress line. Trainable parameters are saved. An attribute
+    ``sharded_units`` makes it fit for FSDP, see ``sharding``."""
 
     def parameter_groups(self) -> list[dict]:
         """Groups for AdamW, each with its own ``lr`` and ``weight_decay``."""
@@ -105,6 +107,7 @@ class TrainLoop:
         # weight_decay and learning rates are set by the groups; betas and eps are AdamW's, as in the official trainer
         built = optimizer(task.parameter_groups())
         self.base_rates = [group["lr"] for group in built.param_groups]
+        self.sharded = configure_fsdp(self.accelerator, task.module)
         self.module, self.optimizer = self.accelerator.prepare(task.module, built)
         self.step = 0
         self._stop = False
@@ -142,12 +145,16 @@ class TrainLoop:
         """Write a checkpoint of the present step."""
         self.accelerator.wait_for_everyone()
         random = self.accelerator.gather(torch.get_rng_state()[None].to(self.accelerator.device)).cpu()
-        if self.accelerator.is_main_process:
-            trainable = {name: p.detach().cpu() for name, p in self.task.module.named_parameters() if p.requires_grad}
+        main = self.accelerator.is_main_process
+        if main or self.sharded:  # every process then has a part of each tensor to give
+            trained = ((name, p.detach()) for name, p in self.task.module.named_parameters() if p.requires_grad)
+            weights = {name: whole(value).cpu() for name, value in trained}
+            optimizer = whole(self.optimizer.state_dict())
+        if main:
             state = {
                 "fingerprint": self.fingerprint,
-                "weights": trainable,
-                "optimizer": self.optimizer.state_dict(),
+                "weights": weights,
+                "optimizer": optimizer,
                 "random": random,
                 "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             }
@@ -188,10 +195,11 @@ class TrainLoop:
         parameters = dict(self.task.module.named_parameters())
         with torch.no_grad():
             for name, value in state["weights"].items():
-                parameters[name].copy_(value)
-        self.optimizer.load_state_dict(state["optimizer"])
+                parameters[name].copy_(sharded_like(value, parameters[name]))
+        self.optimizer.load_state_dict(sharded_optimizer_state(state["optimizer"], self.optimizer))
         rank = self.accelerator.process_index
-        torch.set_rng_state(state["random"][min(rank, len(state["random"]) - 1)])
+        own = state["random"][min(rank, len(state["random"]) - 1)]
+        torch.set_rng_state(own.clone())  # torch 2.13 crashes on a row of a larger tensor
         if state["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["random_cuda"])
         self.step = state["step"]
@@ -235,14 +243,15 @@ class TrainLoop:
         for place, (part, batch) in enumerate(micro_batches):
             last = place == len(micro_batches) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.module):
-                loss, values = self.module(batch)
+                with self.accelerator.autocast() if self.sharded else nullcontext():  # else prepare() has seen to it
+                    loss, values = self.module(batch)
                 share = len(part) / len(rows)
                 if not math.isfinite(loss.item()):
                     self._not_finite("The loss", part)
                 self.accelerator.backward(loss * share)
             measured: dict[str, Number] = {"loss": loss.item(), **values}
             numbers.add(measured, len(part))
-        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.config.max_grad_norm)
+        norm = whole(self.accelerator.clip_grad_norm_(self.module.parameters(), self.config.max_grad_norm))
         if not math.isfinite(norm.item()):
             self._not_finite("The gradient", rows)
         self.optimizer.step()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import nn
 
+from ..loop.sharding import whole
 from .errors import LoraFileError, listed
 
 if TYPE_CHECKING:
@@ -42,7 +43,9 @@ def module_name(name: str) -> str:
 
 
 def adapter_weights(module: nn.Module, adapter: str | None = None) -> dict[str, LoraWeights]:
-    """The LoRA weights that ``module`` carries, by module name, on the CPU in their own type.
+    """The LoRA weights that ``module`` carries, by module name, whole and on the CPU in their own type.
+
+    Of a network in shards (FSDP) every process must ask for them.
 
     Args:
         module: a network with peft's LoRA layers (``get_peft_model`` or diffusers' ``add_adapter``).
@@ -66,7 +69,7 @@ def adapter_weights(module: nn.Module, adapter: str | None = None) -> dict[str, 
             raise LoraFileError(
                 f"The adapter of {name} is a DoRA or has a bias. Only plain LoRA (use_dora and lora_bias off) is supported."
             )
-        down, up = (part[adapter].weight.detach().cpu() for part in (layer.lora_A, layer.lora_B))
+        down, up = (whole(part[adapter].weight.detach()).cpu() for part in (layer.lora_A, layer.lora_B))
         if down.ndim != 2:
             raise LoraFileError(f"The adapter of {name} belongs to a convolution. Only linear layers are supported.")
         found[name] = LoraWeights(down, up, layer.scaling[adapter] * down.shape[0])  # scaling: alpha/r, also rslora's

@@ -4,35 +4,12 @@ import json
 
 import pytest
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from tiny_wan import CONFIG, SHAPE, tiny_wan
+from safetensors.torch import save_file
+from tiny_training import tiny_loop, tiny_task
+from tiny_wan import SHAPE
 
-from videoalign.backbones.latent_format import WAN21
-from videoalign.reward.errors import ClipError
 from videoalign.training.flow.config import FlowConfig
-from videoalign.training.flow.task import FlowRows, FlowTask
-from videoalign.training.loop.train_loop import TrainLoop
 from videoalign.training.train_dpo_command import Config as DpoConfig
-
-
-class LatentFiles:
-    """What ``LatentCache`` gives, of clips that are latents already."""
-
-    latent_format = WAN21.name
-
-    def latents(self, path):
-        try:
-            return load_file(path)["latents"]
-        except (OSError, SafetensorError) as error:
-            raise ClipError(f"{path} cannot be read ({error}).") from None
-
-    def conditioning(self, prompt):
-        generator = torch.Generator().manual_seed(len(prompt) + sum(map(ord, prompt)))
-        return {"text": torch.randn(3, CONFIG["text_dim"], generator=generator)}
-
-    def image(self, path):
-        return {}
 
 
 @pytest.fixture
@@ -86,36 +63,19 @@ def options(tmp_path, pairs):
 @pytest.fixture
 def task_of():
     """The task of a configuration, on a tiny Wan."""
-
-    def build(config, method=None):
-        from videoalign.training.flow.methods.dpo import FlowDpo
-
-        method = method or FlowDpo(config.dpo)
-        backbone = tiny_wan(config.lora)
-        if config.memory.gradient_checkpointing:
-            backbone.module.enable_gradient_checkpointing()
-        return FlowTask(config, method, FlowRows(config, method), backbone, LatentFiles())
-
-    return build
+    return tiny_task
 
 
 @pytest.fixture
-def train(task_of):
+def train():
     """Run the loop of a configuration; ``steps``: stop as Ctrl-C does, after so many."""
 
     def run(config, method=None, steps=None, callbacks=()):
-        task = task_of(config, method)
-        loop = TrainLoop(task, config, len(task.train), task.fingerprint(), callbacks=callbacks)
+        task = tiny_task(config, method)
+        loop = tiny_loop(task, callbacks, steps)
         if steps is None:
             loop.run()
             return task
-        optimize = loop._optimize
-
-        def stop_at(rows, micro_batches):
-            loop._stop = loop.step + 1 >= steps
-            return optimize(rows, micro_batches)
-
-        loop._optimize = stop_at
         with pytest.raises(KeyboardInterrupt):
             loop.run()
         return task

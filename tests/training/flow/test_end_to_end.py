@@ -85,6 +85,18 @@ def test_the_other_methods_do_too(method, more, arguments, tmp_path, capsys):
         assert opened.metadata()["videoalign.method"] == method
 
 
+def test_on_a_network_in_4_bits_too_and_the_lora_loads(arguments, world, tmp_path, capsys):
+    pytest.importorskip("bitsandbytes", reason="4-bit weights need bitsandbytes, which is not installed")
+    from videoalign.backbones.loading import load_backbone
+    from videoalign.training.lora_files.reading import load_lora
+
+    more = ("--memory.base-dtype", "nf4", "--memory.offload-blocks", "--optimizer.kind", "adamw8bit")
+    assert call(arguments(*more)) == 0, capsys.readouterr().err
+    weights = load_lora(tmp_path / "run" / "lora.safetensors", load_backbone(world / "model"))
+    assert len(weights) == 2 * 8
+    assert all(own.B.any() and own.B.isfinite().all() for own in weights.values())
+
+
 def test_an_expert_trains_on_its_own_noise_levels_and_names_its_lora(arguments, tmp_path, capsys):
     assert call(arguments("--model.expert", "high_noise", "--max-steps", "2")) == 0, capsys.readouterr().err
     with safe_open(tmp_path / "run" / "lora_high_noise.safetensors", framework="pt") as opened:

@@ -18,7 +18,7 @@ from videoalign.training.flow.methods.method import NoisedClips
 def test_a_step_starts_at_ln_2_and_moves_the_adapter_alone(kind):
     backbone, targets = tiny(kind), "attention" if kind.startswith("wan-") else "attention+ffn"
     clean, sigma, conditioning = inputs(backbone, batch=1, size=(2, 4, 4))
-    store_frozen(backbone, float8=targets == "attention+ffn", offload=True)
+    store_frozen(backbone, "float8" if targets == "attention+ffn" else "plain", offload=True)
     add_adapter(backbone, LoraOptions(rank=2, alpha=4, targets=targets), seed=0)
     backbone.module.enable_gradient_checkpointing()
     before = {name: tensor.clone() for name, tensor in backbone.module.named_parameters()}

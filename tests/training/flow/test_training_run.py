@@ -56,6 +56,22 @@ def test_a_run_stopped_after_a_step_and_resumed_equals_the_uninterrupted_one_bit
     assert logs[0] == logs[1]
 
 
+@pytest.mark.parametrize("rank", [4, 180])  # bitsandbytes keeps the state of matrices below 4096 numbers in 32 bits
+def test_adamw_with_a_state_of_8_bits_learns_on_a_cpu_too_and_resumes_bit_for_bit(rank, options, train):
+    pytest.importorskip("bitsandbytes", reason="adamw8bit needs bitsandbytes, which is not installed")
+    own = {"optimizer": {"kind": "adamw8bit", "learning_rate": 1e-3}, "lora": {"rank": rank, "alpha": rank}}
+    whole, parts = options("whole", **own), options("parts", **own)
+    train(whole)
+    train(parts, steps=3)
+    train(parts)
+    assert_same(final_weights(parts), final_weights(whole))
+    states = newest_state(whole.output / "checkpoints")["optimizer"]["state"].values()
+    kept = [state.get("__bnb_optimizer_quant_state__", state)["state1"].dtype for state in states]
+    assert set(kept) == {torch.uint8 if rank == 180 else torch.float32}
+    losses = [line["loss"] for line in read_log(whole.output / "log.jsonl") if line["kind"] == "train"]
+    assert losses[-1] < losses[0]
+
+
 def test_micro_batches_and_gradient_checkpointing_do_not_change_what_is_learnt(options, train):
     runs = [
         options("one", micro_batch_size=1),
