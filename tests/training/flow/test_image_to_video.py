@@ -186,7 +186,7 @@ def test_comfyui_applies_every_key_and_strength_one_is_what_was_trained(world, t
     jobs.write_text(json.dumps([{key: str(path) for key, path in job.items()} | {"strength": 1.0}]))
     script = Path(__file__).parents[2] / "comfyui" / "lora_jobs.py"
     done = subprocess.run(
-        [os.environ.get("COMFYUI_PYTHON", sys.executable), script, os.environ["COMFYUI_PATH"], jobs],
+        [os.environ.get("COMFYUI_PYTHON", sys.executable), script, Path(os.environ["COMFYUI_PATH"]).resolve(), jobs],
         capture_output=True, text=True, cwd=tmp_path,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr[-3000:]
