@@ -8,7 +8,7 @@ from .recipe import Recipe, make_latent_rewards
 if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
     sys.exit(
         "usage: python -m videoalign.training.micro_latent_reward FOLDER\n\n"
-        "About an hour on one CPU core; goes on where it was stopped."
+        "About an hour and a half on one CPU core; goes on where it was stopped."
     )
 for file in make_latent_rewards(Path(sys.argv[1]), Recipe()):
     print(file)
