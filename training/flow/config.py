@@ -124,6 +124,11 @@ class MemoryConfig(CommandConfig):
         description="Keep the blocks' frozen matrices in main memory and fetch each when it is needed; slower. With nf4 a quarter of the memory and of the traffic; while the file is read the network is there once in bfloat16.",
     )
 
+    @property
+    def quantised(self) -> bool:
+        """Whether the blocks' matrices are kept in fewer bits than they are computed in."""
+        return self.base_dtype in ("float8", "nf4")
+
 
 class EvaluationConfig(CommandConfig):
     """How learning is watched on held-out pairs."""

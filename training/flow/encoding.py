@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import torch
 
-from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, build_cache
+from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, PrintedTenths, build_cache
 from ..loop.processes import process_state
 from .config import FlowConfig
 from .task import FlowRows
@@ -41,7 +40,7 @@ def encoded(config: FlowConfig, rows: FlowRows, image_entries: Sequence[str] = (
         pictures=config.preview.images,
         share=(state.process_index, state.num_processes),
         wait=state.wait_for_everyone,
-        progress=_Progress() if state.is_main_process else None,
+        progress=PrintedTenths() if state.is_main_process else None,
     )
 
 
@@ -49,16 +48,3 @@ def buckets(config: FlowConfig) -> list[Bucket]:
     """The size that ``config.data`` gives, and the further ones."""
     data = config.data
     return [Bucket(data.width, data.height, data.frames, data.fps), *map(Bucket.parse, data.buckets)]
-
-
-class _Progress:
-    """A line for each tenth of the work."""
-
-    def __init__(self) -> None:
-        self._said: tuple[str, int] | None = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        tenth = (what, 10 * done // max(total, 1))
-        if tenth != self._said:
-            self._said = tenth
-            print(f"{what}: {done} of {total}", file=sys.stderr)

@@ -122,7 +122,7 @@ def check_fsdp(config: FlowConfig) -> None:
     check_fsdp_version()
     refused = {
         f"memory.base_dtype = {config.memory.base_dtype} (each GPU would hold all of it; use bfloat16)": (
-            config.memory.base_dtype in ("float8", "nf4")
+            config.memory.quantised
         ),
         "memory.offload_blocks (each process would hold all blocks; leave it out)": config.memory.offload_blocks,
         "optimizer.kind = adamw8bit (it cannot step on shards; use adamw, whose state is in shards too)": (
@@ -146,13 +146,12 @@ def load_base(config: FlowConfig) -> Backbone:
     from .frozen_weights import store_frozen
 
     memory = config.memory
-    quantised = memory.base_dtype in ("float8", "nf4")
-    dtype = DTYPES["bfloat16" if quantised else memory.base_dtype]
+    dtype = DTYPES["bfloat16" if memory.quantised else memory.base_dtype]
     backbone = load_backbone(config.model.transformer, dtype=dtype)
     if memory.gradient_checkpointing:
         backbone.module.enable_gradient_checkpointing()
-    if quantised or memory.offload_blocks:
-        store_frozen(backbone, memory.base_dtype if quantised else "plain", offload=memory.offload_blocks)
+    if memory.quantised or memory.offload_blocks:
+        store_frozen(backbone, memory.base_dtype if memory.quantised else "plain", offload=memory.offload_blocks)
     return backbone
 
 

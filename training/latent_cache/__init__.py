@@ -1,13 +1,15 @@
-"""Clips and captions encoded once: latents and text embeddings on disk, found by what they were made from.
+"""Clips, captions and images encoded once: latents and embeddings on disk, found by what they were made from.
 
-cache = build_cache(folder, rows, buckets, encoders)    # encodes what is missing, then drops VAE and text encoder
+cache = build_cache(folder, rows, buckets, encoders)    # encodes what is missing, then drops the encoders
 cache.latents(path)                                     # [C, T, H, W]
 cache.conditioning(prompt)                              # an unbatched conditioning
+cache.image(path)                                       # what it has of the image that a clip begins with
 """
 
 from .buckets import Bucket
 from .build import CacheRow, build_cache
 from .cache import LatentCache
 from .encoders import Encoders
+from .printed_tenths import PrintedTenths
 
-__all__ = ["Bucket", "CacheRow", "Encoders", "LatentCache", "build_cache"]
+__all__ = ["Bucket", "CacheRow", "Encoders", "LatentCache", "PrintedTenths", "build_cache"]

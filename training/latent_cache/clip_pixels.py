@@ -54,10 +54,8 @@ class KnownClips:
         if not entry or entry["stamp"] != stamp:
             first = decode_frames(clip, lambda _total, _rate: [0])
             height, width = first.frames.shape[1:3]
-            with open(clip, "rb") as file:
-                digest = _digest(file)
             shape = ClipShape(width, height, first.total_frames, first.fps)
-            entry = {"stamp": stamp, "digest": digest, "shape": asdict(shape)}
+            entry = {"stamp": stamp, "digest": file_digest(clip), "shape": asdict(shape)}
             self._known[str(clip)], self._changed = entry, True
         return ClipFacts(entry["digest"], ClipShape(**entry["shape"]))
 
@@ -75,17 +73,13 @@ def file_digest(path: Path) -> str:
     Raises:
         ClipError: it cannot be read.
     """
+    digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:
-            return _digest(file)
+            while piece := file.read(1 << 20):
+                digest.update(piece)
     except OSError as error:
         raise ClipError(f"{path} cannot be read ({error.strerror}). Check the path.") from None
-
-
-def _digest(file) -> str:
-    digest = hashlib.sha256()
-    while piece := file.read(1 << 20):
-        digest.update(piece)
     return digest.hexdigest()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
 import torch
 
 from ...backbones.latent_format import LatentFormat
 from ...reward.errors import VideoAlignError
-from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, build_cache
+from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, PrintedTenths, build_cache
 from ..loop.processes import process_state
 from .config import Config
 from .pairs import ClipPair
@@ -51,7 +50,7 @@ def encoded(
         image_entries=image_entries,
         share=(state.process_index, state.num_processes),
         wait=state.wait_for_everyone,
-        progress=_Progress() if state.is_main_process else None,
+        progress=PrintedTenths() if state.is_main_process else None,
     )
     if cache.latent_format != latent_format.name:
         raise VideoAlignError(
@@ -59,16 +58,3 @@ def encoded(
             "Give the VAE of the same model."
         )
     return cache, identities
-
-
-class _Progress:
-    """A line for each tenth of the work."""
-
-    def __init__(self) -> None:
-        self._said: tuple[str, int] | None = None
-
-    def __call__(self, what: str, done: int, total: int) -> None:
-        tenth = (what, 10 * done // max(total, 1))
-        if tenth != self._said:
-            self._said = tenth
-            print(f"{what}: {done} of {total}", file=sys.stderr)
