@@ -18,8 +18,8 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from ..errors import VideoAlignError
 from .conditioning import Conditioning, ConditioningError, collate
-from .errors import VideoAlignError
 from .latent_format import LatentFormat
 from .sampling_defaults import SamplingDefaults
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from .errors import VideoAlignError
+from ..errors import VideoAlignError
 
 Conditioning = Mapping[str, Tensor]
 """Batched, the first dimension of each tensor is B:

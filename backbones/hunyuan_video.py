@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import WeightsError
 from .backbone import Backbone, Places, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
-from .errors import WeightsError
 from .hunyuan_video_names import VARIANTS, name_in_network, places
 from .latent_format import HUNYUAN_VIDEO, LatentFormat
 from .sampling_defaults import SamplingDefaults

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
+from ..errors import VideoAlignError
 from .backbone import Backbone
-from .errors import VideoAlignError
 
 if TYPE_CHECKING:
     from .image_encoder import ImageEncoder

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .errors import WeightsError
+from ..errors import WeightsError
 from .text import folder_config, pretrained
 from .weight_files import WeightFiles, fill_module, open_weights
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from ..errors import VideoAlignError, WeightsError
 from .backbone import Backbone
-from .errors import VideoAlignError, WeightsError
 from .hunyuan_video import HunyuanVideo
 from .ltx_video import LTXVideo
 from .wan import Wan

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..errors import WeightsError
 from .backbone import Backbone, Places
 from .conditioning import Conditioning, ConditioningError
-from .errors import WeightsError
 from .latent_format import LTXV, LatentFormat
 from .ltx_video_names import VARIANTS, original
 from .sampling_defaults import SamplingDefaults

@@ -14,9 +14,9 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from ..errors import VideoAlignError
 from .backbone import Backbone
 from .conditioning import Conditioning, collate
-from .errors import VideoAlignError
 from .sampling_defaults import SamplingDefaults
 from .vae import VAE
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
-from .errors import WeightsError
+from ..errors import WeightsError
 
 METADATA_KEY = "videoalign.sampling"
 """A file's metadata may hold other defaults here: JSON, any of the names below (the micro model does that)."""

@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .errors import WeightsError
+from ..errors import WeightsError
 from .micro_text import MicroTextEncoder
 
 MICRO = "micro"

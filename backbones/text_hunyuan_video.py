@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .errors import WeightsError
+from ..errors import WeightsError
 from .text import TextEncoder, encoder_folder, pretrained
 from .weight_files import open_weights
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from .errors import ClipSizeError, WeightsError
+from ..errors import ClipSizeError, WeightsError
 from .latent_format import LatentFormat
 from .weight_files import WeightFiles, fill_module, open_weights
 

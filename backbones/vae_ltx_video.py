@@ -11,7 +11,7 @@ import json
 import torch
 from torch import Tensor, nn
 
-from .errors import WeightsError
+from ..errors import WeightsError
 from .latent_format import LTXV, LatentFormat
 from .vae import VAE
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..errors import WeightsError
 from .backbone import Backbone, Places, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
-from .errors import WeightsError
 from .latent_format import WAN21, WAN22, LatentFormat
 from .sampling_defaults import SamplingDefaults
 from .wan_names import VARIANTS, original

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import torch
 
-from .errors import WeightsError
+from ..errors import WeightsError
 
 _SCALES = (".scale_weight", ".weight_scale")
 _NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale")

@@ -17,9 +17,9 @@ import torch
 from micro_clips import judged_row, prompts_of, win_rates
 
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
+from videoalign.cli.main import main as videoalign
+from videoalign.generation.pipeline import MICRO, load_pipeline
 from videoalign.reward.loading import load_video_reward
-from videoalign.training.cli import main as videoalign
-from videoalign.training.generate.pipeline import MICRO, load_pipeline
 
 METHODS = {
     "DPO, constant beta": ["dpo"],

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 
 from videoalign.backbones.sampling import generate
+from videoalign.evaluation.compare.win_rates import win_rate
+from videoalign.generation.pipeline import Pipeline
+from videoalign.micro.world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
 from videoalign.reward.video_reward import VideoReward
-from videoalign.training.compare.win_rates import win_rate
-from videoalign.training.generate.pipeline import Pipeline
-from videoalign.training.micro_world import caption, measure, sample_attributes
 
 DIMENSIONS = ("VQ", "MQ", "TA")
 JUDGES = ("reward", "measured")

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from reward_losses import measure
 
+from videoalign.micro.world import write_dataset
 from videoalign.reward.settings import DIMENSIONS, EMBEDDED_FILE
-from videoalign.training.micro_world import write_dataset
 
 
 def main() -> None:

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from micro_clips import judged_row, prompts_of, win_rates
 
+from videoalign.generation.pipeline import MICRO, load_pipeline, reward_guidance
 from videoalign.guidance.settings import GuidanceSettings
 from videoalign.reward.loading import load_video_reward
-from videoalign.training.generate.pipeline import MICRO, load_pipeline, reward_guidance
 
 WEIGHTS = ((0, 0, 1), (0.1, 0.1, 0.8), (0.1, 0.1, 0.6), (0.5, 0.5, 0))
 

@@ -5,7 +5,7 @@ truth on held-out pairs, with intervals over prompts and by the size of the true
 
     python benchmarks/reward_losses.py FOLDER [--steps N] [--batch N]
 
-FOLDER holds (or gets) the base and the data of ``python -m videoalign.training.micro_reward FOLDER``.
+FOLDER holds (or gets) the base and the data of ``python -m videoalign.micro.video_reward FOLDER``.
 """
 
 import argparse
@@ -14,14 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from videoalign.micro.video_reward.recipe import Recipe, make_base, make_data, training_config
+from videoalign.preferences.preference_file import read_preferences
 from videoalign.reward.agreement import label_values, measure_agreement
 from videoalign.reward.bootstrap import bootstrap_mean
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.scoring_stream import Request, score_stream
 from videoalign.reward.settings import DIMENSIONS
 from videoalign.training import train_video_reward_command
-from videoalign.training.data.preferences import read_preferences
-from videoalign.training.micro_reward.recipe import Recipe, make_base, make_data, training_config
 
 LAST = " Caption: {text_prompt} Visual quality, motion quality and text alignment:"
 AFTER = (

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..reward.errors import GuidanceError
+from ..errors import GuidanceError
 from ..reward.settings import DIMENSIONS
 from .settings import GuidanceSettings
 from .strength import coefficients, factor

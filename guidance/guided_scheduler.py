@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from ..reward.errors import GuidanceError
+from ..errors import GuidanceError
 
 if TYPE_CHECKING:
     import torch

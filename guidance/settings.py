@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..reward.errors import GuidanceError
+from ..errors import GuidanceError
 from ..reward.settings import DIMENSIONS
 
 RAW, UNIT_FREE = "raw", "unit-free"

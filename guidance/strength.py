@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ..reward.errors import GuidanceError
+from ..errors import GuidanceError
 from ..reward.settings import DIMENSIONS
 from .settings import RAW, GuidanceSettings
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 
 
 def choice_folder(name: str, output: Path) -> Path:
@@ -58,7 +58,7 @@ def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float |
 def _written(frames, folder: Path) -> tuple[Path, float, int]:
     import torch
 
-    from ..training.micro_world.video_file import write_video
+    from ..clips.video_file import write_video
 
     pixels = torch.as_tensor(frames.pixels)[..., :3]
     if pixels.is_floating_point():
@@ -77,7 +77,7 @@ def _written(frames, folder: Path) -> tuple[Path, float, int]:
 
 
 def _copied(content: bytes, suffix: str, folder: Path) -> Path:
-    from ..reward.atomic_file import replacing
+    from ..files.atomic_file import replacing
 
     path = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not path.exists():

@@ -12,12 +12,12 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 from .choice_clips import choice_folder
 from .comfy_compat import add_route, folder_paths
 
 if TYPE_CHECKING:
-    from ..training.choices.session import ChoiceSession
+    from ..preferences.choices.session import ChoiceSession
 
 _PATH = "/videoalign/choices"
 _MOST_BYTES = 1 << 16  # of a request
@@ -36,7 +36,7 @@ def choice_session(folder: str, chooser: str, output: str) -> ChoiceSession:
     Raises:
         VideoAlignError: the folder leads out of it, or the name cannot be used.
     """
-    from ..training.choices.session import ChoiceSession
+    from ..preferences.choices.session import ChoiceSession
 
     return ChoiceSession(
         choice_folder(folder, Path(output)), chooser.strip(), previews=preview_folder(), within=Path(output)

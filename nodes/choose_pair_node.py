@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 from .choice_clips import choice_folder, kept_clip
 from .choice_routes import choice_session, preview_folder
 from .clip_input import input_clips
@@ -137,8 +137,8 @@ class ChoosePair(io.ComfyNode):
         other_seed=(),
     ) -> io.NodeOutput:
         """Keep the clips; the page in the node asks for them itself."""
-        from ..training.choices.candidates import Candidate, add_candidates
-        from ..training.choices.preview import playable
+        from ..clips.preview import playable
+        from ..preferences.choices.candidates import Candidate, add_candidates
 
         output = Path(folder_paths.get_output_directory())
         into = choice_folder(folder[0], output)

@@ -29,8 +29,8 @@ def small_frames(source: object, count: int = COUNT, height: int = HEIGHT) -> np
     import torch
     from PIL import Image
 
+    from ..clips.video_decoding import decode_frames
     from ..reward.clip import Frames
-    from ..reward.video_decoding import decode_frames
 
     if isinstance(source, Frames):
         pixels = source.pixels[spread(source.pixels.shape[0], count)][..., :3]

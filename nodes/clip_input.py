@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..reward.errors import ClipError, VideoAlignError
+from ..errors import ClipError, VideoAlignError
 from .comfy_compat import video_from_images, video_source
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from ..reward.errors import CheckpointError
+from ..errors import CheckpointError
 from ..reward.settings import EMBEDDED_LATENT_FILE
 from .reward_models import names_in, path_in
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..reward.errors import CheckpointError
+from ..errors import CheckpointError
 from .comfy_compat import CATEGORY, LatentRewardSocket, folder_paths, io
 from .content_fingerprint import content_fingerprint
 from .latent_reward_models import EMBEDDED_NAME, FOLDER, latent_reward_names, latent_reward_path

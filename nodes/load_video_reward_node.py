@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..reward.errors import CheckpointError
+from ..errors import CheckpointError
 from .comfy_compat import CATEGORY, RewardSocket, folder_paths, io
 from .content_fingerprint import content_fingerprint
 from .reward_models import EMBEDDED_NAME, FOLDER, reward_model_names, reward_model_path

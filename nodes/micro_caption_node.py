@@ -45,8 +45,8 @@ class MicroCaptionEncode(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, caption: str | None) -> bool | str:
         """Refuse unknown words before anything runs; what arrives by wire is checked when it is there."""
-        from ..backbones.errors import PromptError
         from ..backbones.micro_text import encode_caption
+        from ..errors import PromptError
 
         try:
             if caption is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 from .reward_weights import RewardWeights
 from .scored_clip import DIMENSIONS, SIGMA, ScoredClip, comparability_notes
 

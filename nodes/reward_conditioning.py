@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..reward.errors import GuidanceError
+from ..errors import GuidanceError
 
 if TYPE_CHECKING:
     import torch

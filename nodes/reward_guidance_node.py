@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 from .comfy_compat import (
     CATEGORY,
     ExecutionBlocker,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 from .scored_clip import DIMENSIONS
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..reward.errors import GuidanceError
+from ..errors import GuidanceError
 
 FLOW, EXPLODING = "flow", "exploding"
 # Parametrisations of comfy.model_sampling by class name, the special ones before those that they derive from.

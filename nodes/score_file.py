@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 from .scored_clip import DIMENSIONS, ScoredClip
 
 COLUMNS = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..reward.errors import VideoAlignError
+from ..errors import VideoAlignError
 from .comfy_compat import CATEGORY, ScoresSocket, folder_paths, io
 from .content_fingerprint import content_fingerprint
 from .node_pictures import shown_clip

@@ -21,7 +21,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .reward_tokenizer import read_tokenizer
 from .settings import RewardSettings
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 import torch
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .settings import LoraSettings
 
 EMBEDDING = "language_model.embed_tokens.weight"

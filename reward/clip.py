@@ -9,11 +9,11 @@ import numpy as np
 import torch
 from av.container import InputContainer
 
-from .errors import ClipError
+from ..clips.video_decoding import check_fps, decode_frames
+from ..errors import ClipError
 from .frame_pixels import normalise, patchify, resize_frames, round_straight_through
 from .frame_sampling import frame_count, frame_indices, resized_size
 from .settings import FrameSampling
-from .video_decoding import check_fps, decode_frames
 
 # Decoders and samplers overshoot [0, 1] by rounding; anything beyond one grey level is a mistake in the caller's range.
 _RANGE_SLACK = 1 / 255

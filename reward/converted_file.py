@@ -16,8 +16,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
-from .atomic_file import replacing
-from .errors import CheckpointError
+from ..errors import CheckpointError
+from ..files.atomic_file import replacing
 from .settings import RewardSettings
 
 FORMAT, VERSION = "videoalign.video_reward", "1"

@@ -10,7 +10,7 @@ import math
 
 import torch
 
-from .errors import ClipError
+from ..errors import ClipError
 from .settings import FrameSampling
 
 FRAME_FACTOR = 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ..errors import CheckpointError
 from .checkpoint_files import (
     ADAPTER,
     FULL_STATE,
@@ -22,7 +23,6 @@ from .checkpoint_files import (
 )
 from .checkpoint_weights import check_shapes, merge_state, network_name
 from .converted_file import ConvertedReward, load_converted
-from .errors import CheckpointError
 from .network_config import config_from_weights
 from .qwen2vl_network import Qwen2VLRewardNetwork
 from .reward_tokenizer import RewardTokenizer

@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
 _TEXT_HEAD_DIM = 128
 _VISION_HEAD_DIM = 80

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Tokenizer
 
-from .errors import CaptionError, CheckpointError
+from ..errors import CaptionError, CheckpointError
 from .template import CAPTION_FIELD, REWARD_TOKENS, VIDEO_TOKEN, PromptTemplate
 
 PAD_TOKEN = "<|endoftext|>"

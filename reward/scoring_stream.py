@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from ..errors import VideoAlignError
 from .clip import Frames, PreparedClip, prepare_clip
-from .errors import VideoAlignError
 from .scores import ClipScores
 from .video_reward import VideoReward
 

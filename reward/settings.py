@@ -12,7 +12,7 @@ import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 
 DIMENSIONS = ("VQ", "MQ", "TA")
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from .errors import CheckpointError
+from ..errors import CheckpointError
 from .settings import DIMENSIONS
 
 REWARD_TOKENS = tuple(f"<|{name}_reward|>" for name in DIMENSIONS)

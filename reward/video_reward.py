@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import torch
 
+from ..errors import CaptionError, ClipError, VideoAlignError
 from .clip import PreparedClip
-from .errors import CaptionError, ClipError, VideoAlignError
 from .qwen2vl_network import Qwen2VLRewardNetwork
 from .reward_tokenizer import RewardTokenizer
 from .scores import ClipScores, clip_scores

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import torch
 
+pytest_plugins = ["command_line", "made_clips"]
+
 # Sums are rounded differently with another number of threads: one thread here and in every process that a test starts, so
 # that what is claimed to be equal bit for bit can be compared on any machine.
 torch.set_num_threads(1)

@@ -1,1 +1,1 @@
-"""The command line, the trainers and their data."""
+"""The trainers of LoRAs and of reward models."""

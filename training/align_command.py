@@ -11,14 +11,17 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..reward.atomic_file import replacing
-from ..reward.errors import VideoAlignError
-from . import compare_command, generate_command, pairs_command, score_command, train_dpo_command
-from .compare.matching import MANIFEST
-from .config import CommandConfig, positional, read_toml, validate
-from .data.preferences import write_text_atomically
-from .generate.pipeline import MICRO, model_files
-from .generate.prompts import read_prompt_rows, read_prompts
+from ..cli.options import CommandConfig, positional, read_toml, validate
+from ..errors import VideoAlignError
+from ..evaluation import compare_command, score_command
+from ..evaluation.compare.matching import MANIFEST
+from ..files.atomic_file import replacing
+from ..generation import generate_command
+from ..generation.pipeline import MICRO, model_files
+from ..generation.prompts import read_prompt_rows, read_prompts
+from ..preferences import pairs_command
+from ..preferences.preference_file import write_text_atomically
+from . import train_dpo_command
 
 FINISHED_LORA = "lora.safetensors"
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import CheckpointError
+from ...errors import CheckpointError
 from ..settings import DIMENSIONS
 
 

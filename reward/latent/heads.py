@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from ..errors import CheckpointError
+from ...errors import CheckpointError
 
 KINDS = ("motion", "attention", "mean")
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
-from ..errors import CheckpointError, VideoAlignError
+from ...errors import CheckpointError, VideoAlignError
 from ..settings import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig, RewardHead

@@ -28,10 +28,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from ...backbones.errors import VideoAlignError
 from ...backbones.loading import build_backbone
-from ..atomic_file import replacing
-from ..errors import CheckpointError
+from ...errors import CheckpointError, VideoAlignError
+from ...files.atomic_file import replacing
 from ..settings import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig

@@ -8,8 +8,8 @@ from tiny_backbones import CONFIGS, inputs, original_state, tiny
 
 from videoalign.backbones.backbone import collate
 from videoalign.backbones.conditioning import ConditioningError
-from videoalign.backbones.errors import VideoAlignError
 from videoalign.backbones.loading import build_backbone
+from videoalign.errors import VideoAlignError
 
 FAMILIES = ["wan-t2v", "wan-i2v", "hunyuan-video", "ltx-video"]
 

@@ -5,9 +5,9 @@ import torch
 from tiny_backbones import save_single, tiny
 from tiny_vaes import clip, tiny_wan21
 
-from videoalign.backbones.errors import ClipSizeError, VideoAlignError
 from videoalign.backbones.image_conditioning import image_entries, image_latents
 from videoalign.backbones.loading import describe_backbone, load_backbone
+from videoalign.errors import ClipSizeError, VideoAlignError
 
 
 def test_the_latents_are_those_that_diffusers_pipeline_gives_its_network():

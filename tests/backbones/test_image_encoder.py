@@ -8,8 +8,8 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 from tiny_clip import TOKENS, save_clip, tiny_clip
 
-from videoalign.backbones.errors import WeightsError
 from videoalign.backbones.image_encoder import clip_pixels, image_encoder_identity, load_image_encoder
+from videoalign.errors import WeightsError
 
 
 def picture(height=40, width=72, seed=0):

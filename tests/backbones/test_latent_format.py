@@ -2,8 +2,8 @@
 
 import pytest
 
-from videoalign.backbones.errors import ClipSizeError
 from videoalign.backbones.latent_format import HUNYUAN_VIDEO, LTXV, WAN21, WAN22
+from videoalign.errors import ClipSizeError
 
 
 def test_shapes_are_those_of_the_published_sizes():

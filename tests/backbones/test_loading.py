@@ -8,8 +8,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_backbones import CONFIGS, inputs, original_state, save_scaled_fp8, save_single, tencent_name, tiny
 
-from videoalign.backbones.errors import VideoAlignError, WeightsError
 from videoalign.backbones.loading import build_backbone, load_backbone
+from videoalign.errors import VideoAlignError, WeightsError
 
 
 @pytest.fixture(scope="module", params=CONFIGS)

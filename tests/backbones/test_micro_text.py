@@ -5,9 +5,9 @@ import hashlib
 import pytest
 import torch
 
-from videoalign.backbones.errors import PromptError
 from videoalign.backbones.micro_text import VOCABULARY, MicroTextEncoder, encode_caption, word_vector
-from videoalign.training.micro_world import scene
+from videoalign.errors import PromptError
+from videoalign.micro.world import scene
 
 
 def test_the_vocabulary_is_that_of_the_micro_world():

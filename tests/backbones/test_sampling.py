@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from videoalign.backbones.errors import VideoAlignError
 from videoalign.backbones.sampling import guided_velocity, sample, seeded_noise, sigmas
+from videoalign.errors import VideoAlignError
 
 
 def test_the_schedule_runs_from_one_to_zero_and_is_shifted():

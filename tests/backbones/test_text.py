@@ -7,10 +7,10 @@ import torch
 from safetensors.torch import save_file
 from tiny_text import comfyui_state, sentencepiece_file, tiny_t5
 
-from videoalign.backbones.errors import WeightsError
 from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.backbones.sentencepiece_model import sentencepiece_tokenizer
 from videoalign.backbones.text import load_text_encoder, text_identity
+from videoalign.errors import WeightsError
 
 PROMPTS = ["a cat walks over the red hill.", "", "two dogs"]
 

@@ -14,8 +14,8 @@ from tiny_vaes import (
     tiny_wan22,
 )
 
-from videoalign.backbones.errors import ClipSizeError, WeightsError
 from videoalign.backbones.vae import load_vae, vae_identity
+from videoalign.errors import ClipSizeError, WeightsError
 
 TINY = {
     "wan2.1": tiny_wan21, "wan2.2": tiny_wan22, "hunyuan-video": tiny_hunyuan_video, "ltxv 0.9.0": tiny_ltx_video,

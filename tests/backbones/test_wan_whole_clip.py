@@ -5,7 +5,7 @@ import torch
 
 from videoalign.backbones.vae_wan import WanVAE
 from videoalign.backbones.wan_whole_clip import decode_whole, encode_whole
-from videoalign.training.micro_video.vae_training import new_vae
+from videoalign.micro.video.vae_training import new_vae
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from videoalign.backbones.errors import WeightsError
 from videoalign.backbones.weight_files import WeightFiles
+from videoalign.errors import WeightsError
 
 
 @pytest.fixture

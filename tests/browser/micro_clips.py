@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from videoalign.training.micro_world import ClipFormat
-from videoalign.training.micro_world.pairs import iterate_pairs
-from videoalign.training.micro_world.video_file import write_video
+from videoalign.clips.video_file import write_video
+from videoalign.micro.world import ClipFormat
+from videoalign.micro.world.pairs import iterate_pairs
 
 
 def write_clips(folder: Path, prompts: int, clip_format: ClipFormat | None = None, seed: int = 0) -> None:

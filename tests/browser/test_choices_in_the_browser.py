@@ -10,8 +10,8 @@ from comfy_page import ComfyPage
 from graphs import build
 from micro_clips import write_clips
 
-from videoalign.training.data.preferences import read_preferences
-from videoalign.training.micro_world import ClipFormat
+from videoalign.micro.world import ClipFormat
+from videoalign.preferences.preference_file import read_preferences
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
 

@@ -11,8 +11,8 @@ import pytest
 from comfy_server import RefusedError
 from prompts import load_video, make_clip, node
 
-from videoalign.training.data.preferences import read_preferences
-from videoalign.training.micro_world.video_file import read_video, write_video
+from videoalign.clips.video_file import read_video, write_video
+from videoalign.preferences.preference_file import read_preferences
 
 pytestmark = pytest.mark.comfyui
 

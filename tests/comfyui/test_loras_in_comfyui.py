@@ -13,9 +13,9 @@ from comfyui_fixtures import versions_that_ran
 from safetensors.torch import load_file, save_file
 from tiny_backbones import inputs, original_state, tiny
 
-from videoalign.training.lora_files.comfyui_folder import expert_path
-from videoalign.training.lora_files.inspection import inspect_lora
-from videoalign.training.lora_files.writing import save_lora
+from videoalign.lora.comfyui_folder import expert_path
+from videoalign.lora.inspection import inspect_lora
+from videoalign.lora.writing import save_lora
 
 pytestmark = pytest.mark.comfyui
 RANK, ALPHA = 4, 10.0

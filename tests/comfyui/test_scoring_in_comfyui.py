@@ -4,7 +4,7 @@ import shutil
 import pytest
 from prompts import CAPTION, load_model, load_video, make_clip, node, one_clip, score_video, show
 
-from videoalign.training.cli import main
+from videoalign.cli.main import main
 
 pytestmark = pytest.mark.comfyui
 

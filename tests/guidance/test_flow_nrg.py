@@ -4,9 +4,9 @@ import math
 import pytest
 import torch
 
+from videoalign.errors import GuidanceError
 from videoalign.guidance.flow_nrg import FlowNRG
 from videoalign.guidance.settings import RAW, UNIT_FREE, GuidanceSettings
-from videoalign.reward.errors import GuidanceError
 
 WEIGHTS = {"VQ": 0.2, "MQ": 0.5, "TA": 0.3}
 

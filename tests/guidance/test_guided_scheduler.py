@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from videoalign.errors import GuidanceError
 from videoalign.guidance.flow_nrg import FlowNRG
 from videoalign.guidance.guided_scheduler import guided_scheduler
 from videoalign.guidance.settings import RAW, GuidanceSettings
-from videoalign.reward.errors import GuidanceError
 
 diffusers = pytest.importorskip("diffusers")
 

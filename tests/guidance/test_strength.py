@@ -1,10 +1,10 @@
 import pytest
 import torch
 
+from videoalign.errors import GuidanceError
 from videoalign.guidance.flow_nrg import FlowNRG
 from videoalign.guidance.settings import RAW, UNIT_FREE, GuidanceSettings
 from videoalign.guidance.strength import coefficients, factor
-from videoalign.reward.errors import GuidanceError
 
 
 def test_raw_weights_count_as_given(drawn, reward):

@@ -1,8 +1,8 @@
 import pytest
 
+from videoalign.errors import CheckpointError
 from videoalign.nodes import latent_reward_models
 from videoalign.nodes.latent_reward_models import EMBEDDED_NAME, latent_reward_names, latent_reward_path
-from videoalign.reward.errors import CheckpointError
 
 
 @pytest.fixture

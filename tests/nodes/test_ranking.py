@@ -1,9 +1,9 @@
 import pytest
 
+from videoalign.errors import VideoAlignError
 from videoalign.nodes.ranking import Gates, rank
 from videoalign.nodes.reward_weights import RewardWeights
 from videoalign.nodes.scored_clip import SIGMA, ScoredClip
-from videoalign.reward.errors import VideoAlignError
 
 
 def clip(name, vq, mq, ta=None, **about):

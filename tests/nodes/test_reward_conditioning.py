@@ -3,8 +3,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from videoalign.errors import GuidanceError
 from videoalign.nodes.reward_conditioning import chosen_cond, reward_conditioning
-from videoalign.reward.errors import GuidanceError
 
 
 def held(value):

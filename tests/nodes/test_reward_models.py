@@ -1,8 +1,8 @@
 import pytest
 
+from videoalign.errors import CheckpointError
 from videoalign.nodes import reward_models
 from videoalign.nodes.reward_models import EMBEDDED_NAME, reward_model_names, reward_model_path
-from videoalign.reward.errors import CheckpointError
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 import pytest
 
+from videoalign.errors import VideoAlignError
 from videoalign.nodes.reward_weights import CUSTOM, PRESETS, RewardWeights, chosen_weights
-from videoalign.reward.errors import VideoAlignError
 
 
 def test_the_default_is_the_papers_balanced_point():

@@ -1,7 +1,7 @@
 import pytest
 
+from videoalign.errors import GuidanceError
 from videoalign.nodes.sampling_path import EXPLODING, FLOW, check_fits, path_of
-from videoalign.reward.errors import GuidanceError
 
 
 def sampling(*bases: str, **attributes):

@@ -3,10 +3,10 @@ import json
 
 import pytest
 
+from videoalign.errors import VideoAlignError
+from videoalign.evaluation.scoring.score_journal import write_csv, write_jsonl
 from videoalign.nodes.score_file import COLUMNS, append_scores, read_scores, score_path
 from videoalign.nodes.scored_clip import ScoredClip
-from videoalign.reward.errors import VideoAlignError
-from videoalign.training.score_journal import write_csv, write_jsonl
 
 FULL = ScoredClip(
     VQ=0.5, MQ=-0.25, TA=1.0, Overall=1.25, name="clip", prompt='a "red", round\nball', model="m", seed=2**63 + 1,

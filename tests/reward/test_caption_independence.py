@@ -6,7 +6,7 @@ import random
 import pytest
 import torch
 
-from videoalign.reward.errors import CaptionError
+from videoalign.errors import CaptionError
 from videoalign.reward.video_reward import CAPTION_BATCH, _common_prefix
 
 TAG = "full.fp32"

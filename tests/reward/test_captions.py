@@ -2,7 +2,7 @@
 
 import pytest
 
-from videoalign.reward.errors import CaptionError, ClipError
+from videoalign.errors import CaptionError, ClipError
 from videoalign.reward.reward_tokenizer import RewardTokenizer
 
 

@@ -7,6 +7,7 @@ import shutil
 import pytest
 import torch
 
+from videoalign.errors import CheckpointError
 from videoalign.reward.checkpoint_files import (
     find_base,
     open_checkpoint,
@@ -14,7 +15,6 @@ from videoalign.reward.checkpoint_files import (
     read_pickle,
     read_safetensors,
 )
-from videoalign.reward.errors import CheckpointError
 from videoalign.reward.loading import load_video_reward
 
 

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from videoalign.errors import CheckpointError
 from videoalign.reward.checkpoint_files import open_checkpoint, read_pickle
 from videoalign.reward.checkpoint_weights import check_shapes, merge_state, network_name
-from videoalign.reward.errors import CheckpointError
 from videoalign.reward.settings import LoraSettings
 
 LORA = LoraSettings(4, 8.0)

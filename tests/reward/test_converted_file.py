@@ -12,10 +12,10 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from videoalign.reward.atomic_file import replacing
+from videoalign.errors import CheckpointError
+from videoalign.files.atomic_file import replacing
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import load_converted, save_converted
-from videoalign.reward.errors import CheckpointError
 from videoalign.reward.loading import load_video_reward, read_official
 
 
@@ -141,7 +141,7 @@ FULL_DISK = """
     from pathlib import Path
     from videoalign.reward.checkpoint_files import open_checkpoint
     from videoalign.reward.converted_file import save_converted
-    from videoalign.reward.errors import CheckpointError
+    from videoalign.errors import CheckpointError
     from videoalign.reward.loading import read_official
 
     reward = read_official(open_checkpoint(Path(sys.argv[1])))

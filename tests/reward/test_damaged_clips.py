@@ -7,8 +7,8 @@ import av
 import numpy as np
 import pytest
 
+from videoalign.errors import ClipError
 from videoalign.reward.clip import prepare_clip
-from videoalign.reward.errors import ClipError
 from videoalign.reward.settings import FrameSampling
 
 DO = r"(Copy or download|damaged, incomplete or not a video|give a|Check the path|[Cc]opy or render)"

@@ -6,7 +6,7 @@ from fractions import Fraction
 import pytest
 import torch
 
-from videoalign.reward.errors import CheckpointError, ClipError
+from videoalign.errors import CheckpointError, ClipError
 from videoalign.reward.frame_sampling import frame_count, frame_indices, resized_size
 from videoalign.reward.settings import FrameSampling
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from videoalign.errors import ClipError
 from videoalign.reward.clip import Frames, prepare_clip
-from videoalign.reward.errors import ClipError
 from videoalign.reward.settings import FrameSampling
 
 

@@ -7,9 +7,9 @@ import socket
 import pytest
 import torch
 
+from videoalign.errors import CheckpointError
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
-from videoalign.reward.errors import CheckpointError
 from videoalign.reward.loading import load_video_reward, locate, read_official
 
 WEIGHTS = "checkpoint-11352/model.pth"

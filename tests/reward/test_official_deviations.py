@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from videoalign.clips.video_decoding import decode_frames
+from videoalign.errors import CaptionError, ClipError
 from videoalign.reward.clip import Frames, prepare_clip
-from videoalign.reward.errors import CaptionError, ClipError
-from videoalign.reward.video_decoding import decode_frames
 
 TAG = "full.fp32"
 

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
+from videoalign.clips.video_decoding import decode_frames
 from videoalign.reward.frame_pixels import resize_frames
 from videoalign.reward.frame_sampling import frame_count, frame_indices, resized_size
 from videoalign.reward.template import load_template
-from videoalign.reward.video_decoding import decode_frames
 
 # decord itself is off by two frames in s17, ignores the edit list of s25; FFmpeg versions differ on 10-bit s26.
 OTHER_FRAMES = {"s17_mpeg4_15fps_33f_352x288", "s25_editlist_24fps_128x128"}

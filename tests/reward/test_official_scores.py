@@ -7,8 +7,8 @@ import av
 import pytest
 import torch
 
+from videoalign.clips.video_decoding import decode_frames
 from videoalign.reward.clip import Frames, prepare_clip
-from videoalign.reward.video_decoding import decode_frames
 
 SAME_PIXELS, OTHER_PIXELS = 2e-5, 5e-4
 BF16_MAX, BF16_MEAN = 0.25, 0.07

@@ -81,7 +81,7 @@ def test_rewards_are_computed_in_float32_whatever_the_weights_are(network):
 
 
 def test_scores_that_are_not_finite_are_an_error_that_names_the_type(official):
-    from videoalign.reward.errors import ClipError
+    from videoalign.errors import ClipError
 
     model = copy.deepcopy(official.model("full.fp32"))
     model.network.rm_head.weight.data[:] = float("inf")

@@ -4,8 +4,8 @@ import threading
 
 import pytest
 
+from videoalign.errors import CaptionError, ClipError
 from videoalign.reward import scoring_stream
-from videoalign.reward.errors import CaptionError, ClipError
 from videoalign.reward.scoring_stream import Request, _alike, score_stream
 
 NAMES = ["s05_10fps_3f_96x64", "s04_10fps_2f_64x64", "s06_10fps_4f_96x64", "s07_10fps_5f_96x64", "s19_10fps_20f_20x20"]

@@ -5,7 +5,7 @@ import math
 
 import pytest
 
-from videoalign.reward.errors import CheckpointError
+from videoalign.errors import CheckpointError
 from videoalign.reward.settings import FrameSampling, LoraSettings, Normalisation, RewardSettings
 
 

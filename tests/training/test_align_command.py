@@ -12,11 +12,11 @@ from safetensors.torch import load_file, save_file
 from tiny_backbones import original_state, tiny
 from tiny_vaes import tiny_wan21
 
+from videoalign.cli.main import main
+from videoalign.micro.demo_command import RANDOM_CHECKPOINT
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
 from videoalign.reward.loading import read_official
-from videoalign.training.cli import main
-from videoalign.training.demo_command import RANDOM_CHECKPOINT
 
 PROMPTS = [f"one {colour} circle moves left over a plain grey ground" for colour in ("red", "blue", "green")]
 TRAIN = """
@@ -115,7 +115,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_lora(files, finished, tmp_p
         lambda: any((round_1 / "training").glob("checkpoints/*")),
         lambda: (round_1 / "comparison" / "aligned" / "clips.jsonl").exists(),
     ]
-    command = [sys.executable, "-m", "videoalign.training.cli", *arguments(files, output)]
+    command = [sys.executable, "-m", "videoalign.cli.main", *arguments(files, output)]
     for moment in moments:
         process = subprocess.Popen(command)
         while not moment() and process.poll() is None:

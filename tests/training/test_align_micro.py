@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from videoalign.backbones.micro_files import MICRO_NETWORK
-from videoalign.training.cli import main
-from videoalign.training.lora_files.inspection import inspect_lora
-from videoalign.training.micro_world import caption, sample_attributes
+from videoalign.cli.main import main
+from videoalign.lora.inspection import inspect_lora
+from videoalign.micro.world import caption, sample_attributes
 
 pytestmark = [
     pytest.mark.slow,

@@ -10,8 +10,8 @@ import torch
 from torch import nn
 
 from ...backbones.backbone import Backbone
-from ..lora_files.adapters import copy_into_adapters, lora_config
-from ..lora_files.reading import load_lora
+from ...lora.adapters import copy_into_adapters, lora_config
+from ...lora.reading import load_lora
 from .config import LoraOptions
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from ..config import CommandConfig
+from ...cli.options import CommandConfig
 from ..loop.config import LoopConfig
 from .noise import NoiseConfig
 from .presets import preset_values

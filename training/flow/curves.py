@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...reward.atomic_file import replacing
+from ...files.atomic_file import replacing
 from ..loop.callback import Callback, Say
-from .log_file import read_log
+from ..loop.log_file import read_log
 
 if TYPE_CHECKING:
     from ..loop.train_loop import TrainLoop

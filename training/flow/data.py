@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ...backbones.backbone import collate
-from ...reward.errors import ClipError, VideoAlignError
+from ...errors import ClipError, VideoAlignError
 from .methods.method import NoisedClips
 from .noise import NoiseConfig, draw, sigma_of
 from .rows import FlowRow

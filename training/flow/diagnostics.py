@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from ..loop.callback import Callback, Say
-from .log_file import read_log
+from ..loop.log_file import read_log
 
 if TYPE_CHECKING:
     from ..loop.train_loop import TrainLoop

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
-from ..config import CommandConfig
+from ...cli.options import CommandConfig
 from ..latent_reward.noise import generator_of
 
 

@@ -15,7 +15,7 @@ from ...backbones.backbone import collate
 from ...backbones.sampling import sample, seeded_noise, sigmas
 from ...backbones.sampling_defaults import SamplingDefaults
 from ..loop.callback import Callback, Say
-from .log_file import read_log
+from ..loop.log_file import read_log
 from .task import FlowTask
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Previews(Callback):
         return replace(self.task.backbone.sampling, **own)
 
     def _make(self, step: int, say: Say) -> None:
-        from ..micro_world.video_file import write_video
+        from ...clips.video_file import write_video
 
         target = self.folder / f"step-{step:08d}"
         target.mkdir(parents=True, exist_ok=True)

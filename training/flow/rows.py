@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from ...reward.errors import VideoAlignError
-from ..data.importers.detect import detect_format
-from ..data.preferences import PreferencePair, read_preferences
+from ...errors import VideoAlignError
+from ...preferences.importers.detect import detect_format
+from ...preferences.preference_file import PreferencePair, read_preferences
 from .config import DataConfig
 
 Verdict = Literal["chosen", "rejected", "tie", "invalid"]

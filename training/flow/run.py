@@ -9,14 +9,14 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
+from ...lora.adapters import LoraWeights, adapter_weights
+from ...lora.comfyui_folder import copy_into_loras, expert_path
+from ...lora.metadata import LoraMetadata
+from ...lora.writing import save_lora
 from ..loop.processes import process_state
 from ..loop.sharding import check_fsdp_version, fsdp_asked_for
 from ..loop.train_loop import TrainLoop
-from ..lora_files.adapters import LoraWeights, adapter_weights
-from ..lora_files.comfyui_folder import copy_into_loras, expert_path
-from ..lora_files.metadata import LoraMetadata
-from ..lora_files.writing import save_lora
 from .config import FlowConfig, OptimizerConfig
 from .methods.method import Method
 from .stored_weights import bitsandbytes_for

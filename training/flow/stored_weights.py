@@ -8,7 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = 448.0  # of float8_e4m3fn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from torch import nn
 
 from ...backbones.backbone import Backbone
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 from ..loop.processes import process_state
 from .config import FlowConfig
 from .data import FlowData

@@ -10,7 +10,7 @@ import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 
 MAX_CROP = 1 / 3  # of a picture; what is cropped away cannot be part of what people preferred
 MIN_RATE = 0.9  # of the bucket's frames a second; with fewer, frames would have to be shown twice

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from ...backbones.image_conditioning import image_latents
-from ...reward.errors import ClipError, VideoAlignError
+from ...errors import ClipError, VideoAlignError
 from .buckets import Bucket, ClipShape, choose_bucket, linked
 from .cache import (
     LatentCache,

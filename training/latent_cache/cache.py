@@ -16,10 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...backbones.errors import WeightsError
 from ...backbones.weight_files import WeightFiles
-from ...reward.atomic_file import replacing
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError, WeightsError
+from ...files.atomic_file import replacing
 
 VERSION = "1"  # changes when clips or captions are prepared in another way
 

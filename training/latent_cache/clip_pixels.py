@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ...reward.atomic_file import replacing
-from ...reward.errors import ClipError
+from ...clips.video_decoding import decode_frames
+from ...errors import ClipError
+from ...files.atomic_file import replacing
 from ...reward.frame_pixels import resize_frames
-from ...reward.video_decoding import decode_frames
 from .buckets import Bucket, ClipShape
 
 PICTURES = (".png", ".jpg", ".jpeg", ".webp", ".bmp")

@@ -11,7 +11,7 @@ import torch
 from ...backbones.image_encoder import ImageEncoder, image_encoder_identity, load_image_encoder
 from ...backbones.text import load_text_encoder, text_identity
 from ...backbones.vae import VAE, load_vae, vae_identity
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 
 
 class Encoders:

@@ -13,8 +13,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from ...reward.atomic_file import replacing
-from ...reward.errors import ClipError
+from ...errors import ClipError
+from ...files.atomic_file import replacing
 from .buckets import Bucket
 from .cache import entry_key
 from .clip_pixels import file_digest, read_first_frame

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ...backbones.latent_format import LatentFormat
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 from ..latent_cache import Bucket, CacheRow, Encoders, LatentCache, PrintedTenths, build_cache
 from ..loop.processes import process_state
 from .config import Config

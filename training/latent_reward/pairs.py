@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from ...backbones.backbone import Conditioning, collate
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
+from ...preferences.importers.detect import detect_format
+from ...preferences.preference_file import PreferencePair, read_preferences
 from ...reward.settings import DIMENSIONS
-from ..data.importers.detect import detect_format
-from ..data.preferences import PreferencePair, read_preferences
 from .config import Config, MarginConfig, NoiseConfig
 from .noise import generator_of, noise_level
 

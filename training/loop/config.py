@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from ..config import CommandConfig
+from ...cli.options import CommandConfig
 
 
 class LoopConfig(CommandConfig):

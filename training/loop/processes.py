@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 
 if TYPE_CHECKING:
     from accelerate import PartialState

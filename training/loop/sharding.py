@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 
 if TYPE_CHECKING:
     from accelerate import Accelerator

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ...reward.errors import CheckpointError
+from ...errors import CheckpointError
 
 STATE = "training_state.pt"
 

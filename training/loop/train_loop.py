@@ -19,7 +19,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from ...reward.errors import VideoAlignError
+from ...errors import VideoAlignError
 from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig

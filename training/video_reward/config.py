@@ -7,7 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
-from ..config import CommandConfig
+from ...cli.options import CommandConfig
 from ..loop.config import LoopConfig
 
 

@@ -14,10 +14,10 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from ...reward.atomic_file import replacing
+from ...errors import CheckpointError
+from ...files.atomic_file import replacing
 from ...reward.checkpoint_files import ADAPTER, FULL_STATE, NON_LORA
 from ...reward.checkpoint_weights import EMBEDDING
-from ...reward.errors import CheckpointError
 from ...reward.loading import DTYPES
 from ...reward.settings import DIMENSIONS, Normalisation
 from ...reward.video_reward import VideoReward

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import torch
 
+from ...errors import ClipError, VideoAlignError
+from ...preferences.preference_file import PreferencePair
 from ...reward.clip import PreparedClip, prepare_clip
-from ...reward.errors import ClipError, VideoAlignError
 from ...reward.frame_pixels import CLIP_MEAN, CLIP_STD
 from ...reward.settings import DIMENSIONS, FrameSampling
-from ..data.preferences import PreferencePair
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...errors import VideoAlignError
+from ...preferences.preference_file import read_preferences
 from ...reward.agreement import ties_excluded_accuracy
 from ...reward.converted_file import ConvertedReward, save_converted
-from ...reward.errors import VideoAlignError
 from ...reward.loading import DTYPES
 from ...reward.settings import DIMENSIONS, Normalisation
-from ..data.preferences import read_preferences
 from .config import Config
 from .pair_batches import LoadedPair, PairBatch, PairData
 from .pair_reward import PairReward

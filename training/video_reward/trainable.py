@@ -7,9 +7,9 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ...errors import CheckpointError
 from ...reward.checkpoint_files import open_checkpoint, read_base_weights
 from ...reward.checkpoint_weights import EMBEDDING, network_name
-from ...reward.errors import CheckpointError
 from ...reward.loading import DTYPES, read_state
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 from ...reward.reward_tokenizer import RewardTokenizer, read_tokenizer

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from videoalign.reward.errors import CheckpointError
+from videoalign.errors import CheckpointError
 from videoalign.reward.latent.calibration import Calibration, even_edges
 
 ROWS = {"VQ": (0.9, 0.7), "MQ": (0.8, 0.5), "TA": (0.75, 0.4)}

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoalign.reward.errors import VideoAlignError
+from videoalign.errors import VideoAlignError
 from videoalign.reward.latent.heads import KINDS
 from videoalign.reward.latent.latent_reward import block_count
 

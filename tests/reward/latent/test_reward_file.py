@@ -7,7 +7,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
-from videoalign.reward.errors import CheckpointError
+from videoalign.errors import CheckpointError
 from videoalign.reward.latent.latent_reward import LatentReward
 from videoalign.reward.latent.reward_file import load_latent_reward, save_latent_reward
 

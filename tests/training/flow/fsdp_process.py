@@ -13,9 +13,9 @@ from accelerate import DistributedType, PartialState
 from tiny_training import tiny_loop, tiny_task
 from torch.distributed.tensor import DTensor
 
+from videoalign.lora.adapters import adapter_weights
 from videoalign.training.flow.run import check_fsdp, export, lora_file
 from videoalign.training.loop.processes import process_state
-from videoalign.training.lora_files.adapters import adapter_weights
 from videoalign.training.train_dpo_command import Config
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from videoalign.training.config import ConfigError, parse_command
+from videoalign.cli.options import ConfigError, parse_command
 from videoalign.training.flow.presets import preset_names, preset_values
 from videoalign.training.train_dpo_command import Config
 from videoalign.training.train_rwr_command import Config as RwrConfig

@@ -15,9 +15,9 @@ from tiny_vaes import tiny_wan21
 from tiny_wan import CONFIG
 
 from videoalign.backbones.loading import build_backbone
-from videoalign.training.cli import main
+from videoalign.cli.main import main
+from videoalign.micro.world import write_dataset
 from videoalign.training.loop.state_files import newest_state
-from videoalign.training.micro_world import write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_the_other_methods_do_too(method, more, arguments, tmp_path, capsys):
 def test_on_a_network_in_4_bits_too_and_the_lora_loads(arguments, world, tmp_path, capsys):
     pytest.importorskip("bitsandbytes", reason="4-bit weights need bitsandbytes, which is not installed")
     from videoalign.backbones.loading import load_backbone
-    from videoalign.training.lora_files.reading import load_lora
+    from videoalign.lora.reading import load_lora
 
     more = ("--memory.base-dtype", "nf4", "--memory.offload-blocks", "--optimizer.kind", "adamw8bit")
     assert call(arguments(*more)) == 0, capsys.readouterr().err
@@ -126,7 +126,7 @@ def test_previews_are_made_at_the_start_and_at_the_end(arguments, tmp_path, caps
     prompt = "one red circle moves left over a plain grey ground"
     more = ["--preview.prompts", prompt, "--preview.steps", "2", "--preview.guidance", "2", "--max-steps", "2"]
     assert call(arguments(*more)) == 0, capsys.readouterr().err
-    from videoalign.training.micro_world import read_video
+    from videoalign.micro.world import read_video
 
     clips = sorted((tmp_path / "run" / "previews").glob("step-*/0.mp4"))
     assert [clip.parent.name for clip in clips] == ["step-00000000", "step-00000002"]
@@ -149,7 +149,7 @@ def test_a_truncated_video_is_named_by_its_row(arguments, world, tmp_path, capsy
 
 def killed_run(arguments, tmp_path, kills, seed):
     """A run that is killed at random moments of its training, and at last left alone; its last state and what was killed."""
-    command = [sys.executable, "-m", "videoalign.training.cli", *arguments]
+    command = [sys.executable, "-m", "videoalign.cli.main", *arguments]
     chance, codes = random.Random(seed), []
     while len(codes) < kills:
         process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -180,7 +180,7 @@ def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones
 
 
 def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arguments, tmp_path):
-    from videoalign.training.flow.log_file import read_log
+    from videoalign.training.loop.log_file import read_log
 
     launch = [
         sys.executable,
@@ -191,7 +191,7 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arg
         "--master_port",
         str(random.randint(20000, 40000)),
     ]
-    launch += ["-m", "videoalign.training.cli", *arguments(output="two")]
+    launch += ["-m", "videoalign.cli.main", *arguments(output="two")]
     subprocess.run(launch, check=True, capture_output=True)
     assert call(arguments(output="one")) == 0
     one, two = (read_log(tmp_path / name / "log.jsonl") for name in ("one", "two"))

@@ -7,7 +7,7 @@ import torch
 from tiny_wan import noised, tiny_wan
 from torch import nn
 
-from videoalign.reward.errors import VideoAlignError
+from videoalign.errors import VideoAlignError
 from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.config import LoraOptions
 from videoalign.training.flow.flow_module import FlowModule

@@ -17,9 +17,9 @@ from tiny_clip import save_clip, tiny_clip
 from tiny_vaes import save_vae, tiny_wan21
 
 from videoalign.backbones.loading import load_backbone
-from videoalign.training.cli import main
+from videoalign.cli.main import main
+from videoalign.generation.pipeline import merge_lora
 from videoalign.training.flow.data import FlowData
-from videoalign.training.generate.pipeline import merge_lora
 from videoalign.training.loop.state_files import newest_state
 
 
@@ -156,7 +156,7 @@ def test_previews_want_an_image_for_each_prompt(world, tmp_path, videoalign):
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(world, trained, tmp_path):
     words = [str(word) for word in arguments(world, tmp_path / "run")]
     process = subprocess.Popen(
-        [sys.executable, "-m", "videoalign.training.cli", *words], stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "videoalign.cli.main", *words], stderr=subprocess.PIPE, text=True
     )
     for line in process.stderr:
         if "steps." in line:

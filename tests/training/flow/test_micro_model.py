@@ -3,9 +3,9 @@
 import pytest
 
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
+from videoalign.micro.world import write_dataset
 from videoalign.training import train_dpo_command
-from videoalign.training.flow.log_file import read_log
-from videoalign.training.micro_world import write_dataset
+from videoalign.training.loop.log_file import read_log
 
 pytestmark = [
     pytest.mark.slow,

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from videoalign.reward.errors import VideoAlignError
-from videoalign.training.data.preferences import PreferencePair
+from videoalign.errors import VideoAlignError
+from videoalign.preferences.preference_file import PreferencePair
 from videoalign.training.flow.config import DataConfig
 from videoalign.training.flow.methods.rwr import FlowRwr, RwrOptions, discrete_weight, exponential_weights
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions

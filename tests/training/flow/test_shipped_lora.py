@@ -8,12 +8,12 @@ from safetensors import safe_open
 
 from videoalign.backbones.micro_files import MICRO_LORA, MICRO_NETWORK
 from videoalign.backbones.sampling import generate
+from videoalign.generation.pipeline import MICRO, load_pipeline
+from videoalign.lora.inspection import inspect_lora
+from videoalign.micro.video.judging import judged_captions
+from videoalign.micro.video.vae_training import as_frames
 from videoalign.reward.clip import Frames
 from videoalign.reward.loading import load_video_reward
-from videoalign.training.generate.pipeline import MICRO, load_pipeline
-from videoalign.training.lora_files.inspection import inspect_lora
-from videoalign.training.micro_video.judging import judged_captions
-from videoalign.training.micro_video.vae_training import as_frames
 
 pytestmark = pytest.mark.skipif(not MICRO_LORA.exists(), reason="the micro LoRA is not in backbones/embedded/loras")
 CLIPS = 32

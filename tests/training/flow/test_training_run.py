@@ -8,11 +8,11 @@ import torch
 from safetensors.torch import save_file
 from tiny_wan import SHAPE
 
-from videoalign.reward.errors import CheckpointError, VideoAlignError
+from videoalign.errors import CheckpointError, VideoAlignError
 from videoalign.training.flow.diagnostics import Diagnostics
-from videoalign.training.flow.log_file import read_log
 from videoalign.training.flow.methods.rwr import FlowRwr
 from videoalign.training.flow.methods.sft import FlowSft
+from videoalign.training.loop.log_file import read_log
 from videoalign.training.loop.state_files import newest_state
 from videoalign.training.loop.train_loop import TrainingStopped
 from videoalign.training.train_rwr_command import Config as RwrConfig

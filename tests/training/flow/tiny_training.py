@@ -6,7 +6,7 @@ from safetensors.torch import load_file
 from tiny_wan import CONFIG, tiny_wan
 
 from videoalign.backbones.latent_format import WAN21
-from videoalign.reward.errors import ClipError
+from videoalign.errors import ClipError
 from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.frozen_weights import store_frozen
 from videoalign.training.flow.methods.dpo import FlowDpo

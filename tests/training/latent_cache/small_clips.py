@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from videoalign.clips.video_file import write_video
 from videoalign.training.latent_cache import Bucket
-from videoalign.training.micro_world.video_file import write_video
 
 BUCKET = Bucket(32, 32, 5, 8)
 PROMPTS = ("one red circle moves up over a plain grey ground", "two blue squares move left over a plain black ground")

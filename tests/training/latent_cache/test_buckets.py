@@ -2,7 +2,7 @@
 
 import pytest
 
-from videoalign.reward.errors import VideoAlignError
+from videoalign.errors import VideoAlignError
 from videoalign.training.latent_cache.buckets import Bucket, ClipShape, choose_bucket, linked
 
 WIDE, TALL, SHORT = Bucket(832, 480, 81, 16), Bucket(480, 832, 81, 16), Bucket(832, 480, 33, 16)

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from small_clips import BUCKET, PROMPTS, write_clip
 
 from videoalign.backbones.micro_text import MicroTextEncoder, encode_caption
-from videoalign.reward.errors import ClipError, VideoAlignError
+from videoalign.errors import ClipError, VideoAlignError
 from videoalign.training.latent_cache import Bucket, CacheRow, Encoders, build_cache
 from videoalign.training.latent_cache.clip_pixels import read_clip
 

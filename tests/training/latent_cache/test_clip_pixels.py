@@ -7,10 +7,10 @@ import pytest
 import torch
 from small_clips import write_clip
 
-from videoalign.reward.errors import ClipError
+from videoalign.clips.video_file import read_video
+from videoalign.errors import ClipError
 from videoalign.training.latent_cache.buckets import Bucket
 from videoalign.training.latent_cache.clip_pixels import KnownClips, read_clip
-from videoalign.training.micro_world.video_file import read_video
 
 
 def test_a_clip_of_the_buckets_size_is_only_scaled_to_minus_one_to_one(tmp_path):
@@ -29,7 +29,7 @@ def test_every_nth_frame_is_taken_from_a_faster_clip(tmp_path):
 
 
 def test_another_shape_is_scaled_to_cover_and_its_middle_cut_out(tmp_path):
-    from videoalign.training.micro_world.video_file import write_video
+    from videoalign.clips.video_file import write_video
 
     frames = np.full((5, 64, 96, 3), 30, np.uint8)
     frames[:, :, 16:80] = 220  # a bright middle as wide as the clip is high

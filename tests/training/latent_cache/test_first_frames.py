@@ -13,7 +13,7 @@ from tiny_clip import TOKENS, save_clip, tiny_clip
 from videoalign.backbones.image_conditioning import image_latents
 from videoalign.backbones.image_encoder import load_image_encoder
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.reward.errors import ClipError, VideoAlignError
+from videoalign.errors import ClipError, VideoAlignError
 from videoalign.training.latent_cache import Bucket, CacheRow, Encoders, build_cache
 from videoalign.training.latent_cache.clip_pixels import read_clip, read_first_frame
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from videoalign.backbones.loading import build_backbone
-from videoalign.training.data.preferences import PreferencePair
+from videoalign.preferences.preference_file import PreferencePair
 from videoalign.training.latent_reward.pairs import ClipPair, LatentPairData
 
 TINY_WAN = {

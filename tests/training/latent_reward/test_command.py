@@ -10,9 +10,9 @@ from safetensors.torch import load_file, save_file
 from tiny_backbones import save_single, tiny
 from tiny_vaes import tiny_wan21
 
+from videoalign.micro.world import write_dataset
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.training.loop.state_files import newest_state
-from videoalign.training.micro_world import write_dataset
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +112,7 @@ def test_two_processes_train_what_one_does_with_the_same_global_batch(videoalign
         one, two = f"one{grouped}", f"two{grouped}"
         assert videoalign("train", "latent-reward", *arguments(one), grouped).status == 0
         launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29617"]
-        launch += ["-m", "videoalign.training.cli", "train", "latent-reward", *arguments(two), grouped]
+        launch += ["-m", "videoalign.cli.main", "train", "latent-reward", *arguments(two), grouped]
         subprocess.run(launch, check=True)
         ours, expected = (newest_state(tmp_path / name / "checkpoints")["weights"] for name in (two, one))
         assert all(torch.allclose(ours[name], value, atol=1e-4) for name, value in expected.items())

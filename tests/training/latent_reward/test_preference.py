@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoalign.reward.errors import VideoAlignError
+from videoalign.errors import VideoAlignError
 from videoalign.reward.latent.heads import HeadConfig
 from videoalign.reward.latent.latent_reward import LatentReward
 from videoalign.training.latent_reward.config import LossConfig, NoiseConfig

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from videoalign.training.data.preferences import PreferencePair
+from videoalign.preferences.preference_file import PreferencePair
 from videoalign.training.video_reward.config import Config
 from videoalign.training.video_reward.official_layout import full_state, official_name
 from videoalign.training.video_reward.pair_batches import LoadedPair, PairData

@@ -11,7 +11,7 @@ import time
 import pytest
 import torch
 
-from videoalign.reward.errors import VideoAlignError
+from videoalign.errors import VideoAlignError
 from videoalign.training import train_video_reward_command
 from videoalign.training.loop.state_files import newest_state
 from videoalign.training.loop.train_loop import TrainingStopped, TrainLoop
@@ -191,7 +191,7 @@ def test_two_processes_train_what_one_does_with_the_same_global_batch(options, t
         lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in sections[section].items())]
     file.write_text("\n".join(lines))
     launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29613"]
-    launch += ["-m", "videoalign.training.cli", "train", "video-reward", "--config", str(file)]
+    launch += ["-m", "videoalign.cli.main", "train", "video-reward", "--config", str(file)]
     subprocess.run(launch, check=True)
     ours, expected = final_weights(two), final_weights(one)
     for name, value in expected.items():

@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from ...config import CommandConfig
+from ....cli.options import CommandConfig
 from ..config import DataConfig
 from ..rows import FlowRow, SourcePair, preference_rows
 from .method import Network, NoisedClips, both, flow_error

@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor
 
-from ....reward.errors import VideoAlignError
-from ...config import CommandConfig
+from ....cli.options import CommandConfig
+from ....errors import VideoAlignError
 from ..config import DataConfig
 from ..rows import FlowRow, SourcePair, dimension_weights, scalar, scored_clips
 from .method import Network, NoisedClips, flow_error

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from ...config import CommandConfig
+from ....cli.options import CommandConfig
 from ..config import DataConfig
 from ..rows import FlowRow, SourcePair, preference_rows
 from .method import Network, NoisedClips, flow_error

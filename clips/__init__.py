@@ -1,0 +1,1 @@
+"""Clips as files and frames: decoding, writing, previews. Knows no model."""

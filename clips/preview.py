@@ -1,0 +1,79 @@
+"""A clip as any browser plays it. The clip itself, which is what training reads, stays as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from fractions import Fraction
+from pathlib import Path
+
+from ..errors import ClipError
+from ..files.atomic_file import replacing
+from ..files.journal import locked
+
+_PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
+_CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
+LEAST_SIDE = 256  # pixels; smaller pictures are enlarged by a whole number, pixel by pixel, so that nothing is smoothed
+
+
+def playable(path: Path, folder: Path) -> Path:
+    """The clip itself where browsers play it, else a copy in ``folder`` that they do, made once for each content.
+
+    The copy is H.264 with halved colour (4:2:0), which is all that some browsers play.
+
+    Raises:
+        ClipError: the clip cannot be decoded.
+    """
+    path = Path(path)
+    if _is_played(path):
+        return path
+    state = path.stat()
+    name = hashlib.sha256(f"{path.resolve()}\0{state.st_size}\0{state.st_mtime_ns}".encode()).hexdigest()[:24]
+    copy = Path(folder) / f"{name}.mp4"
+    with locked(copy):  # a page that asks twice does not make it twice
+        if not copy.exists():
+            _write_copy(path, copy)
+    return copy
+
+
+def content_type(path: Path) -> str:
+    """What a server calls a playable file."""
+    return _CONTAINERS[Path(path).suffix.lower()]
+
+
+def _is_played(path: Path) -> bool:
+    import av
+
+    if path.suffix.lower() not in _CONTAINERS:
+        return False
+    try:
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            small = min(stream.height, stream.width) < LEAST_SIDE
+            return not small and (stream.codec_context.name, stream.format.name) in _PLAYED
+    except (OSError, IndexError, AttributeError, av.FFmpegError) as error:
+        raise ClipError(f"{path} cannot be read as a video ({error}).") from error
+
+
+def _write_copy(path: Path, copy: Path) -> None:
+    import av
+    import numpy as np
+
+    from .video_decoding import decode_frames
+
+    rates: list[float] = []
+
+    def every(total: int, fps: float) -> list[int]:
+        rates.append(fps)
+        return list(range(total))
+
+    frames = decode_frames(str(path), every).frames
+    times = -(-LEAST_SIDE // min(frames.shape[1:3]))
+    height, width = (frames.shape[1] * times) // 2 * 2, (frames.shape[2] * times) // 2 * 2
+    with replacing(copy) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(rates[0]).limit_denominator(1001))
+        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
+        stream.options = {"crf": "8", "preset": "veryfast"}
+        for frame in frames:
+            large = frame.repeat(times, 0).repeat(times, 1)[:height, :width] if times > 1 else frame[:height, :width]
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(large), format="rgb24")))
+        container.mux(stream.encode())

@@ -1,0 +1,50 @@
+"""Errors that a user can act on. Their text names the thing, what was found, what was expected and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_SHOWN = 12
+
+
+class VideoAlignError(ValueError):
+    """Base of the errors that this package raises on purpose; its text is meant to be shown as it is."""
+
+
+class WeightsError(VideoAlignError):
+    """A model's weights are missing, damaged, incomplete, or not of a family that is supported."""
+
+
+class ClipSizeError(VideoAlignError):
+    """A clip's size or number of frames does not fit the strides of a VAE."""
+
+
+class PromptError(VideoAlignError):
+    """A prompt that a text encoder cannot encode."""
+
+
+class ClipError(VideoAlignError):
+    """A clip cannot be scored: unreadable, truncated, too short, not finite, or with an impossible frame rate."""
+
+
+class CaptionError(VideoAlignError):
+    """A caption cannot be scored: empty, not text, or too long for the model's context."""
+
+
+class CheckpointError(VideoAlignError):
+    """A reward checkpoint is missing, damaged, unsafe, or does not fit its own configuration."""
+
+
+class GuidanceError(VideoAlignError):
+    """Guidance was asked for something impossible, or the reward that should steer gave no number."""
+
+
+class LoraFileError(VideoAlignError):
+    """A LoRA file cannot be written or read, or does not fit the model."""
+
+
+def listed(keys: Iterable[str]) -> str:
+    """The first keys, and how many more there are, for the text of an error."""
+    keys = list(keys)
+    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
+    return ", ".join(keys[:_SHOWN]) + more

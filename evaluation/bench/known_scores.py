@@ -1,0 +1,102 @@
+"""Scores that somebody has already: what ``videoalign score`` wrote, or any table with path, prompt and scores.
+
+So any reward can be measured, also one that this project cannot run. The official script's out_single.csv (columns
+reward_VQ and so on) is read as well.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from ...errors import VideoAlignError
+from ...files.tables import Row, read_table
+from ...preferences.preference_file import DIMENSIONS
+from .pairs import BenchClip, BenchPair
+
+
+def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dict[BenchClip, dict]:
+    """For each clip of ``pairs`` that the file knows: its scores by dimension, or {"error": ...} from the file.
+
+    Args:
+        file: CSV, JSON or JSONL with the columns path, one or more of VQ, MQ, TA, Overall, and optionally prompt and
+            error. Without a prompt a row serves a clip that the benchmark has with one prompt only.
+        root: folder of the clips; a relative path in the file may start there, at the file or in the current folder.
+
+    Raises:
+        VideoAlignError: a column is missing, a score is no number, two rows contradict each other, or no clip is
+            known; the message names the row.
+    """
+    table = read_table(file)
+    if "path" not in table.columns:
+        raise VideoAlignError(
+            f"{file}: column 'path' is missing; a file of scores has path, prompt and one or more of "
+            f"{', '.join(DIMENSIONS)}. Found {', '.join(table.columns) or 'none'}."
+        )
+    columns = {
+        name: next(
+            (spelling for spelling in (name, f"reward_{name}") if any(spelling in row.cells for row in table)), None
+        )
+        for name in DIMENSIONS
+    }
+    if not any(columns.values()):
+        raise VideoAlignError(
+            f"{file}: no score column; expected one or more of {', '.join(DIMENSIONS)}, found "
+            f"{', '.join(table.columns) or 'none'}."
+        )
+    wanted: dict[Path, list[BenchClip]] = defaultdict(list)
+    spelled: dict[str, Path] = {}
+    for pair in pairs:
+        for clip, path in zip(pair.clips, pair.paths, strict=True):
+            spelled.setdefault(path, clip.file)
+            if clip not in wanted[clip.file]:
+                wanted[clip.file].append(clip)
+    known: dict[BenchClip, dict] = {}
+    given_by: dict[BenchClip, Row] = {}
+    for row in table:
+        path = row.text("path")
+        places = (spelled.get(path), *(os.path.abspath(start / path) for start in (root, file.parent, Path())))
+        found = next((Path(place) for place in places if place is not None and Path(place) in wanted), None)
+        clips = [] if found is None else _meant(row, wanted[found])
+        if not clips:
+            continue
+        scores = _scores(row, columns)
+        for clip in clips:
+            if known.setdefault(clip, scores) != scores:
+                raise VideoAlignError(
+                    f"{row.where}: other scores for {path} with the same prompt than in row {given_by[clip].number}. "
+                    "Keep one of them."
+                )
+            given_by.setdefault(clip, row)
+    if not known:
+        first = next(iter(wanted))
+        raise VideoAlignError(
+            f"{file}: none of its {len(table.rows)} rows is a clip of the benchmark (path and prompt), which starts with {first}. "
+            "Give the folder that the benchmark's paths start from with --videos."
+        )
+    return known
+
+
+def _meant(row: Row, clips: list[BenchClip]) -> list[BenchClip]:
+    """Those of a file's clips that the row's prompt means."""
+    prompt = row.cells.get("prompt")
+    if prompt in (None, ""):
+        if len({clip.prompt for clip in clips}) > 1:
+            raise row.error("prompt", "it is empty, and the benchmark has this clip with several prompts. Fill it in.")
+        return clips
+    return [clip for clip in clips if clip.prompt == prompt]
+
+
+def _scores(row: Row, columns: dict[str, str | None]) -> dict:
+    if row.cells.get("error"):
+        return {"error": str(row.cells["error"])}
+    scores: dict = {}
+    for name, column in columns.items():
+        if column is None:
+            continue
+        value = row.number_in(column) if column in row.cells else None
+        if value is not None:
+            scores[name] = value
+    return scores

@@ -1,0 +1,146 @@
+"""The files of a benchmark run: those of the official script, and agreement.json with everything.
+
+out_single.csv, out_pair.csv and accuracy.json have the names, columns and keys of KwaiVGI/VideoAlign's
+eval_videogen_rewardbench.py, so that what reads its files reads these. Where that script would have stopped (a clip that
+fails) a score is empty here; an accuracy that it cannot compute (no pair with a winner) is null.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from ...errors import VideoAlignError
+from ...preferences.importers.videoalign import ORDER
+from ...preferences.preference_file import DIMENSIONS, write_text_atomically
+from .measure import Accuracies, Measurement
+from .pairs import SIDES, BenchClip, BenchPair
+
+SINGLE, PAIR, ACCURACY, AGREEMENT = "out_single.csv", "out_pair.csv", "accuracy.json", "agreement.json"
+FILES = (SINGLE, PAIR, ACCURACY, AGREEMENT)
+
+
+def write_files(
+    folder: Path,
+    pairs: Sequence[BenchPair],
+    results: Mapping[BenchClip, Mapping],
+    measurement: Measurement,
+    about: Mapping[str, Any],
+) -> None:
+    """Write all files, each atomically.
+
+    Args:
+        results: by clip its scores, or an error.
+        about: what was measured and how, for the head of agreement.json.
+
+    Raises:
+        VideoAlignError: nothing can be written there.
+    """
+    texts = {
+        SINGLE: _table(_single_rows(pairs, results), ()),
+        PAIR: _table(_pair_rows(pairs, results), ORDER),
+        ACCURACY: json.dumps(official_accuracies(measurement.accuracies), indent=4) + "\n",
+        AGREEMENT: json.dumps({**about, **agreement_record(measurement)}, indent=1, ensure_ascii=False) + "\n",
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in texts.items():
+            write_text_atomically(folder / name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
+    except OSError as error:
+        raise VideoAlignError(f"{folder} cannot be written ({error}). Choose another --output.") from error
+
+
+def official_accuracies(accuracies: Accuracies) -> dict[str, dict[str, float | None]]:
+    """The content of accuracy.json."""
+    return {
+        f"{label} Accuracy": {
+            "with_ties": _finite(agreement.official_with_ties),
+            "without_ties": _finite(agreement.official_without_ties),
+        }
+        for label, agreement in accuracies.items()
+    }
+
+
+def agreement_record(measurement: Measurement) -> dict[str, Any]:
+    """Everything that was measured, ready for JSON: what does not exist is null."""
+    comparison = measurement.comparison
+    record = {
+        "pairs_measured": len(comparison.pairs),
+        "pairs_left_out": comparison.left_out,
+        "prompts": len({pair.prompt for pair in comparison.pairs}),
+        "not_scored": list(comparison.not_scored),
+        "failed_clips": [
+            {"path": failure.path, "prompt": failure.clip.prompt, "at": list(failure.places), "error": failure.error}
+            for failure in comparison.failures
+        ],
+        "dimensions": {label: asdict(agreement) for label, agreement in measurement.accuracies.items()},
+        "grouped_by": measurement.grouped_by,
+        "groups": {
+            value: {label: asdict(agreement) for label, agreement in accuracies.items()}
+            for value, accuracies in measurement.groups.items()
+        },
+    }
+    return _finite(record)
+
+
+def _single_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping]) -> list[dict]:
+    """One row a clip and prompt, by path."""
+    rows: dict[BenchClip, dict] = {}
+    for pair in pairs:
+        for side, clip, path in zip(SIDES, pair.clips, pair.paths, strict=True):
+            if clip not in rows:
+                result = results.get(clip, {})
+                fps, frames = pair.of_side("fps", side), pair.of_side("num_frames", side)
+                rows[clip] = {
+                    "path": path,
+                    "model": pair.of_side("model", side),
+                    "prompt": clip.prompt,
+                    "fps": result.get("fps") if fps is None else fps,
+                    "num_frames": result.get("total_frames") if frames is None else frames,
+                    **{f"reward_{name}": result.get(name) for name in DIMENSIONS},
+                }
+    return sorted(rows.values(), key=lambda row: row["path"])
+
+
+def _pair_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping]) -> list[dict]:
+    """The benchmark's own columns and the scores of both sides."""
+    rows = []
+    for pair in pairs:
+        cells = {"path_A": pair.paths[0], "path_B": pair.paths[1], "prompt": pair.prompt, **pair.labels}
+        cells = {**{name: cell for name, cell in pair.columns.items() if name not in cells}, **cells}
+        scores = {
+            f"reward_{name}_{side}": results.get(clip, {}).get(name)
+            for name in DIMENSIONS
+            for side, clip in zip(SIDES, pair.clips, strict=True)
+        }
+        rows.append({**cells, **scores})
+    return rows
+
+
+def _table(rows: Iterable[dict], first: Sequence[str]) -> str:
+    """CSV with the columns of ``first`` that occur, then the others, the scores last."""
+    rows = list(rows)
+    found = dict.fromkeys(name for row in rows for name in row)
+    scores = [name for name in found if name.startswith("reward_")]
+    header = [name for name in first if name in found]
+    header += [name for name in found if name not in first and name not in scores] + scores
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _finite(value: Any) -> Any:
+    """NaN and infinity, which JSON cannot hold, as None."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

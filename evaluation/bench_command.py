@@ -1,0 +1,185 @@
+"""``videoalign bench``: how often a reward agrees with people, on VideoGen-RewardBench, GenAI-Bench or any pairs."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ..cli.options import positional
+from ..errors import VideoAlignError
+from ..files.tables import read_table
+from ..preferences.preference_file import DIMENSIONS, Preferences, read_preferences
+from .bench.known_scores import read_known_scores
+from .bench.measure import Measurement, compare, measure
+from .bench.output_files import FILES, write_files
+from .bench.pairs import BenchClip, BenchPair, bench_pairs, clip_rows, missing_clips
+from .bench.protocol import PROTOCOLS, REWARD_BENCH, Protocol, protocol_of
+from .bench.report import failure_lines, measurement_table
+from .scoring.score_journal import ScoreJournal, check_output
+from .scoring.scoring_run import (
+    Outcome,
+    Process,
+    ScoringOptions,
+    leave_to_the_last,
+    load_model,
+    override_sampling,
+    run_settings,
+    score_rows,
+)
+
+SCORES = "scores.jsonl"
+MANY_PAIRS = 5000
+
+
+class Config(ScoringOptions):
+    """Measure how often a reward agrees with people's choices between two clips.
+
+    Reads VideoGen-RewardBench's CSV, a GenAI-Bench table (CSV, JSON or JSONL), or any other preference file; scores
+    each distinct clip and prompt once with --model, or takes --scores that exist already. Prints the accuracies by
+    dimension, without and with ties, and writes into --output:
+
+      out_single.csv, out_pair.csv, accuracy.json   as VideoAlign's official script does
+      agreement.json                                everything that was measured, with intervals, and what failed
+      scores.jsonl                                  the model's scores in full
+
+    A clip that fails is reported, the pairs with it are left out, and the exit status is 1. A run that was stopped goes
+    on where it was; several processes (accelerate launch, torchrun) share the clips.
+    """
+
+    pairs: Path = positional(description="Preference file.")
+    model: str | None = Field(
+        None,
+        description="Converted file, checkpoint folder, name in ComfyUI's models/reward_models, or hub repository.",
+    )
+    scores: Path | None = Field(
+        None,
+        description="CSV or JSONL with path, prompt and VQ, MQ, TA, Overall instead of a model: what videoalign score wrote, or any other reward's.",
+    )
+    output: Path | None = Field(None, description="Folder for the results; needed with --model.")
+    overwrite: bool = Field(False, description="Forget an earlier run with the same --output.")
+    videos: Path | None = Field(
+        None, description="Folder that the clips' paths start from; the preference file's own by default."
+    )
+    format: str = Field("auto", description="Format of the preference file, such as native, videoalign, genai_bench.")
+    protocol: Literal["auto", "videogen-rewardbench", "genai-bench"] = Field(
+        "auto",
+        description="videogen-rewardbench: every dimension, frames as the checkpoint says (the released one: 2 fps, 448x448 pixels); genai-bench: the vote against TA, at most 256x256 pixels; auto: by the file.",
+    )
+    group_by: str = Field(
+        "auto",
+        description="Also measure by this column (or one of each side, such as model for A_model and B_model); auto: generation, else model, where there are several; none.",
+    )
+    confidence: float = Field(0.95, gt=0, lt=1, description="Of the intervals.")
+    resamples: int = Field(1000, ge=1, description="Bootstrap resamples for the intervals.")
+    seed: int = Field(0, ge=0, description="Of the resampling.")
+
+    @model_validator(mode="after")
+    def _one_source_of_scores(self) -> Config:
+        if (self.model is None) == (self.scores is None):
+            raise ValueError("give either --model or --scores")
+        if self.model is not None and self.output is None:
+            raise ValueError("--model needs --output, a folder in which a stopped run goes on")
+        return self
+
+
+def run(config: Config) -> int:
+    """Measure; returns 0 when every clip has scores, 1 when some have none, 130 when interrupted.
+
+    Raises:
+        VideoAlignError: the pairs, the model, the scores or the output cannot be used at all.
+    """
+    process = Process.current()
+    if config.output is not None:
+        _check_folder(config, process)
+    preferences, protocol = _read_pairs(config)
+    pairs = bench_pairs(preferences)
+    about = {"benchmark": protocol.name, "pairs_file": str(config.pairs), "format": preferences.format}
+    if config.scores is not None:
+        if process.rank > 0:
+            return 0  # nothing to share
+        results = read_known_scores(config.scores, pairs, preferences.root)
+        about["scores"] = str(config.scores)
+        source = str(config.scores)
+    else:
+        try:
+            outcome, results, about["model"] = _score(config, pairs, protocol, process)
+        except KeyboardInterrupt:
+            print("videoalign bench: interrupted. Run the same command again to go on.", file=sys.stderr)
+            return 130
+        if outcome.results is None:
+            return leave_to_the_last(process, outcome.failed)
+        source = config.model
+    options = {"confidence": config.confidence, "resamples": config.resamples, "seed": config.seed}
+    comparison = compare(pairs, results, protocol)
+    if len(pairs) > MANY_PAIRS:
+        print(f"Measuring {len(pairs)} pairs and resampling the intervals; this takes minutes.", file=sys.stderr)
+    measurement = measure(comparison, protocol, config.group_by, **options)
+    if config.output is not None:
+        write_files(config.output, pairs, results, measurement, {**about, **options, "clips": len(clip_rows(pairs))})
+    print(measurement_table(measurement, protocol, f"{protocol.title} rules, {config.pairs.name}, scores of {source}"))
+    return _report_failures(config, measurement)
+
+
+def _check_folder(config: Config, process: Process) -> None:
+    """Refuse an output folder that holds other results, before anything slow is done."""
+    if config.output.exists() and not config.output.is_dir():
+        raise VideoAlignError(f"--output {config.output} is a file; it must be a folder.")
+    scores = config.output / SCORES
+    unfinished = config.model is not None and scores.with_name(SCORES + ".run").is_dir()
+    found = [name for name in FILES if (config.output / name).exists()]
+    if found and not unfinished and not config.overwrite:
+        raise VideoAlignError(
+            f"{config.output} holds {found[0]} of another run. Choose another --output, or --overwrite."
+        )
+    if config.model is not None:
+        check_output(scores, process.world, config.overwrite)
+
+
+def _read_pairs(config: Config) -> tuple[Preferences, Protocol]:
+    preferences = read_preferences(config.pairs, config.format, config.videos)
+    if config.protocol == REWARD_BENCH.name and preferences.format == "videoalign":  # asked for: then all four
+        read_table(config.pairs).require(DIMENSIONS)
+    return preferences, PROTOCOLS.get(config.protocol) or protocol_of(preferences)
+
+
+def _score(
+    config: Config, pairs: list[BenchPair], protocol: Protocol, process: Process
+) -> tuple[Outcome, Mapping[BenchClip, dict], dict]:
+    """The outcome of scoring, the scores by clip, and what they depend on."""
+    missing = missing_clips(pairs)
+    if missing and process.rank == 0:
+        shown = "; ".join(missing[:5]) + (f"; and {len(missing) - 5} more" if len(missing) > 5 else "")
+        print(f"videoalign bench: clips are missing, their pairs will be left out: {shown}", file=sys.stderr)
+    model = load_model(config.model, config)
+    model.settings = replace(model.settings, sampling=protocol.sampling(model.settings.sampling))
+    override_sampling(model, config.sampling)
+    settings = run_settings(model)
+    rows = clip_rows(pairs)
+    journal = ScoreJournal(config.output / SCORES, settings, process.rank, process.world, config.overwrite)
+    try:
+        outcome = score_rows(model, list(rows.values()), config, process, journal)
+    finally:
+        journal.close()
+    results = dict(zip(rows, outcome.results or (), strict=outcome.results is not None))
+    return outcome, results, {"source": config.model, **settings}
+
+
+def _report_failures(config: Config, measurement: Measurement) -> int:
+    comparison = measurement.comparison
+    if config.output is not None:
+        print(f"Results are in {config.output}.", file=sys.stderr)
+    if not comparison.failures:
+        return 0
+    total = len(comparison.pairs) + comparison.left_out
+    print(
+        f"videoalign bench: {len(comparison.failures)} clips have no scores; {comparison.left_out} of {total} pairs are left out:",
+        *failure_lines(measurement),
+        sep="\n",
+        file=sys.stderr,
+    )
+    return 1

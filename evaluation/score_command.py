@@ -1,0 +1,128 @@
+"""``videoalign score``: clips in, a table, CSV or JSON out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from ..cli.options import positional
+from ..errors import VideoAlignError
+from .scoring.score_journal import ScoreJournal, check_output
+from .scoring.score_rows import rows_from_inputs, rows_from_manifest
+from .scoring.score_table import score_summary, score_table
+from .scoring.scoring_run import (
+    Outcome,
+    Process,
+    ScoringOptions,
+    leave_to_the_last,
+    load_model,
+    override_sampling,
+    run_settings,
+    score_rows,
+)
+
+LONG_TABLE = 60
+
+
+class Config(ScoringOptions):
+    """Score clips with a video reward model.
+
+    Clips are files, folders or glob patterns, each scored against every --prompt; or the rows of a --manifest
+    (CSV or JSONL with path, and optionally id, prompt and fps; paths relative to the manifest). A row that fails
+    carries an error, the others go on, and the exit status is 1. Several processes (accelerate launch, torchrun)
+    share the rows when --output is given; a run that was stopped goes on where it was.
+    """
+
+    clips: list[str] = positional(default=[], description="Files, folders or glob patterns.")
+    model: str = Field(
+        description="Converted file, checkpoint folder, name in ComfyUI's models/reward_models, or hub repository."
+    )
+    prompt: list[str] = Field(
+        [], description="Caption; repeat the option for several. Without one only VQ and MQ exist."
+    )
+    captions_from_txt: bool = Field(False, description="Take each clip's caption from the .txt file beside it.")
+    manifest: Path | None = Field(None, description="CSV or JSONL file of rows instead of clips.")
+    output: Path | None = Field(None, description="Write the results to this .csv or .jsonl file.")
+    overwrite: bool = Field(False, description="Forget an earlier run with the same --output.")
+    json_lines: bool = Field(
+        False, alias="json", description="Print one JSON object a row on standard output, and nothing else there."
+    )
+    fps: float | None = Field(None, gt=0, description="Override the clips' own frame rate, in frames per second.")
+
+    @model_validator(mode="after")
+    def _one_kind_of_input(self) -> Config:
+        if bool(self.clips) == (self.manifest is not None):
+            raise ValueError("give either clips or --manifest")
+        if self.manifest is not None and (self.prompt or self.captions_from_txt):
+            raise ValueError("captions come from the manifest; leave --prompt and --captions-from-txt out")
+        if self.prompt and self.captions_from_txt:
+            raise ValueError("--prompt and --captions-from-txt exclude each other")
+        return self
+
+
+def run(config: Config) -> int:
+    """Score; returns 0 when every row succeeded, 1 when some failed, 130 when interrupted.
+
+    Raises:
+        VideoAlignError: the rows, the model or the output cannot be used at all.
+    """
+    process = Process.current()
+    if config.output is not None:
+        check_output(config.output, process.world, config.overwrite)
+    elif process.world > 1:
+        raise VideoAlignError(
+            f"{process.world} processes need --output: through its journal they share the rows and the result."
+        )
+    if config.manifest is not None:
+        rows = rows_from_manifest(config.manifest)
+    else:
+        rows = rows_from_inputs(config.clips, config.prompt, config.captions_from_txt)
+    if config.fps is not None:
+        rows = [replace(row, fps=config.fps if row.fps is None else row.fps) for row in rows]
+    model = load_model(config.model, config)
+    override_sampling(model, config.sampling)
+    journal = None
+    if config.output is not None:
+        journal = ScoreJournal(config.output, run_settings(model), process.rank, process.world, config.overwrite)
+    try:
+        outcome = score_rows(model, rows, config, process, journal, _print_json if config.json_lines else None)
+    except KeyboardInterrupt:
+        hint = " Run the same command again to go on." if journal else ""
+        print(f"videoalign score: interrupted.{hint}", file=sys.stderr)
+        return 130
+    finally:
+        if journal:
+            journal.close()
+    if outcome.results is None:
+        return leave_to_the_last(process, outcome.failed)
+    return _report(config, outcome)
+
+
+def _report(config: Config, outcome: Outcome) -> int:
+    results = outcome.results
+    if config.output is not None:
+        print(f"{len(results)} rows in {config.output}.", file=sys.stderr)
+    if not config.json_lines:
+        whole = len(results) <= LONG_TABLE or config.output is None
+        _print_text(score_table(results) if whole else score_summary(results))
+    if outcome.failed:
+        print(f"videoalign score: {outcome.failed} of {len(results)} rows failed.", file=sys.stderr)
+    return 1 if outcome.failed else 0
+
+
+def _print_json(result: dict) -> None:
+    text = json.dumps(result, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:  # a terminal without the script of the prompt, or a lone surrogate
+        text = json.dumps(result)
+    print(text, flush=True)
+
+
+def _print_text(text: str) -> None:
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "replace").decode(encoding), flush=True)

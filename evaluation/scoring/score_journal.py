@@ -1,0 +1,200 @@
+"""The journal of a scoring run: what is done already, safe against kill -9 and against several processes.
+
+A run with ``--output scores.csv`` keeps the folder ``scores.csv.run``: ``run.json`` says with which model and settings,
+and each process appends finished rows to its own ``part-RANK-of-WORLD.jsonl``. A later run reads all parts, whatever
+their number, and goes on; the output is written from them once every row is there.
+
+A line of a part is ``{"row": {id, path, prompt, fps, file}, "result": {...}}``. ``file`` is the clip's size and time of
+change: a clip that was made anew under its old name is scored anew.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+
+from ...errors import VideoAlignError
+from ...files.atomic_file import replacing
+from .score_rows import ScoreRow
+
+CSV_COLUMNS = (
+    "id", "path", "prompt", "VQ", "MQ", "TA", "Overall", "VQ_raw", "MQ_raw", "TA_raw",
+    "frame_indices", "height", "width", "total_frames", "fps", "error",
+)  # fmt: skip
+
+
+def check_output(output: Path, world: int, overwrite: bool) -> None:
+    """Refuse an output that cannot be used, before anything slow is done.
+
+    Raises:
+        VideoAlignError: another suffix, or the file exists and belongs to no unfinished run.
+    """
+    if output.suffix.lower() not in (".csv", ".jsonl"):
+        raise VideoAlignError(f"--output {output}: the name must end in .csv or .jsonl.")
+    if overwrite and world > 1:
+        raise VideoAlignError(
+            f"--overwrite does not work with several processes; delete {output} and {_folder(output)} first."
+        )
+    if output.exists() and not overwrite and not _folder(output).is_dir():
+        raise VideoAlignError(
+            f"{output} exists and was not made by an unfinished run. Choose another --output, or --overwrite."
+        )
+
+
+class ScoreJournal:
+    """Finished rows of one scoring run.
+
+    Args:
+        output: the file that the run will write, ``.csv`` or ``.jsonl``.
+        settings: what the scores depend on (model fingerprint, sampling); a journal of other settings is refused.
+        rank, world: this process and their number.
+        overwrite: forget an earlier run.
+
+    Raises:
+        VideoAlignError: the output exists without a journal, the journal is of another model or other settings, or
+            nothing can be written there.
+    """
+
+    def __init__(self, output: Path, settings: dict, rank: int, world: int, overwrite: bool) -> None:
+        check_output(output, world, overwrite)
+        self.output = output
+        self.folder = _folder(output)
+        self._files: dict[Path, list[int] | None] = {}
+        if overwrite:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            output.unlink(missing_ok=True)
+        with self._writing():
+            self._check_settings(json.loads(json.dumps(settings)))
+            part = self.folder / f"part-{rank}-of-{world}.jsonl"
+            _drop_torn_line(part)
+            self._part = part.open("a", encoding="utf-8")
+
+    def finished(self, rows: list[ScoreRow]) -> dict[str, dict]:
+        """Results of those of ``rows`` that were scored without error, by id. A row or clip that changed does not count."""
+        return {name: result for name, result in self._settled(rows).items() if "error" not in result}
+
+    def add(self, row: ScoreRow, result: dict) -> None:
+        """Append a finished row; it survives the death of the process.
+
+        Raises:
+            VideoAlignError: it cannot be written (full disk).
+        """
+        with self._writing():
+            self._part.write(json.dumps({"row": self._identity(row), "result": result}) + "\n")
+            self._part.flush()
+
+    def write_output(self, rows: list[ScoreRow]) -> list[dict] | None:
+        """Write the output in the order of ``rows`` if all of them are done (or failed); returns the results, else None.
+
+        Raises:
+            VideoAlignError: it cannot be written.
+        """
+        settled = self._settled(rows)
+        if any(row.id not in settled for row in rows):
+            return None
+        results = [settled[row.id] for row in rows]
+        with self._writing(), replacing(self.output) as temporary:
+            (write_csv if self.output.suffix.lower() == ".csv" else write_jsonl)(temporary, results)
+        return results
+
+    def close(self) -> None:
+        """Close this process's part."""
+        with contextlib.suppress(OSError):  # what could not be written was reported by ``add``
+            self._part.close()
+
+    def _settled(self, rows: list[ScoreRow]) -> dict[str, dict]:
+        """Results and errors of ``rows`` as they are now; a success of one process outlives a failure of another."""
+        wanted = {row.id: self._identity(row) for row in rows}
+        settled: dict[str, dict] = {}
+        for line in self._lines():
+            name, result = line["row"]["id"], line["result"]
+            if line["row"] == wanted.get(name) and ("error" not in result or "error" in settled.get(name, result)):
+                settled[name] = result
+        return settled
+
+    def _identity(self, row: ScoreRow) -> dict:
+        if row.path not in self._files:  # as it was when this run began, whatever happens to it meanwhile
+            self._files[row.path] = _file_state(row.path)
+        return {**asdict(row), "path": str(row.path), "file": self._files[row.path]}
+
+    def _lines(self) -> Iterator[dict]:
+        for part in sorted(self.folder.glob("part-*.jsonl")):
+            with part.open(encoding="utf-8", errors="replace") as file:
+                for text in file:
+                    try:
+                        line = json.loads(text)
+                    except ValueError:  # torn by a kill, damaged by a power cut, or under way in another process
+                        continue
+                    if isinstance(line, dict) and {"row", "result"} <= set(line):
+                        yield line
+
+    def _check_settings(self, settings: dict) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        file = self.folder / "run.json"
+        if not file.exists():
+            with replacing(file) as temporary:
+                temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
+        found = json.loads(file.read_text(encoding="utf-8"))
+        changed = [key for key in settings if found.get(key) != settings[key]]
+        if changed:
+            raise VideoAlignError(
+                f"{self.folder} belongs to a run with another {', '.join(changed)}. Use that again, choose another --output, or --overwrite."
+            )
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise VideoAlignError(
+                f"{self.output} or its journal {self.folder} cannot be written ({error}). Rows that are done are kept: "
+                "make room or choose another place, and run the same command again."
+            ) from error
+
+
+def _folder(output: Path) -> Path:
+    return output.with_name(output.name + ".run")
+
+
+def _file_state(path: Path) -> list[int] | None:
+    try:
+        state = path.stat()
+    except (OSError, ValueError):
+        return None
+    return [state.st_size, state.st_mtime_ns]
+
+
+def write_jsonl(path: Path, results: list[dict]) -> None:
+    """One JSON object a line, in UTF-8; a lone surrogate, which UTF-8 cannot hold, becomes a JSON escape."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        file.writelines(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
+
+
+def write_csv(path: Path, results: list[dict]) -> None:
+    """A flat table; raw scores and size in columns of their own, frame indices separated by spaces."""
+    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
+        writer = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore")
+        writer.writeheader()
+        for result in results:
+            flat = dict(result)
+            flat.update({f"{name}_raw": value for name, value in result.get("raw", {}).items()})
+            if "size" in result:
+                flat["height"], flat["width"] = result["size"]
+                flat["frame_indices"] = " ".join(map(str, result["frame_indices"]))
+            writer.writerow({key: "" if flat.get(key) is None else flat[key] for key in CSV_COLUMNS})
+
+
+def _drop_torn_line(part: Path) -> None:
+    """Cut a half-written last line, left by a process that was killed while writing it."""
+    if not part.exists():
+        return
+    content = part.read_bytes()
+    keep = content.rfind(b"\n") + 1
+    if keep < len(content):
+        with part.open("r+b") as file:
+            file.truncate(keep)

@@ -1,0 +1,211 @@
+"""A scoring run: rows through a reward model, resumable and shared by several processes.
+
+What every command that scores clips has in common: the options, loading the model, and the loop that takes finished
+rows from a journal (`score_journal`) and adds the new ones.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from ...cli.options import CommandConfig
+from ...errors import VideoAlignError
+from .score_batches import ClipRows, share_of_rank
+from .score_journal import ScoreJournal
+from .score_rows import ScoreRow
+
+if TYPE_CHECKING:
+    from ...reward.video_reward import VideoReward
+
+
+class SamplingOverrides(CommandConfig):
+    """Departures from how the checkpoint samples frames; they change the scores."""
+
+    fps: float | None = Field(
+        None, gt=0, description="Sampled frames per second of clip; the checkpoint's own by default."
+    )
+    num_frames: int | None = Field(None, ge=2, description="A fixed number of frames instead of a rate.")
+    max_pixels: int | None = Field(None, ge=784, description="Largest height * width of a resized frame, in pixels.")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> SamplingOverrides:
+        if self.fps is not None and self.num_frames is not None:
+            raise ValueError("fps and num_frames exclude each other; give one of them")
+        return self
+
+
+class ScoringOptions(CommandConfig):
+    """How a model is loaded and run."""
+
+    base: Path | None = Field(None, description="Folder of the base model of an official checkpoint.")
+    step: int | None = Field(None, description="Which checkpoint-N of an official checkpoint; the highest by default.")
+    download: bool = Field(False, description="Permit downloading from the hub.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Arithmetic; auto: the checkpoint's own."
+    )
+    device: str | None = Field(None, description="For example cuda:1 or cpu; the process's own GPU by default.")
+    batch_size: int = Field(4, ge=1, description="Clips decoded ahead and, where alike in length, scored together.")
+    decode_threads: int = Field(2, ge=0, description="Threads that decode while the model works; 0: none.")
+    sampling: SamplingOverrides = SamplingOverrides()
+
+
+@dataclass(frozen=True)
+class Process:
+    """This process among those that share a run, as torchrun and accelerate number them."""
+
+    rank: int
+    world: int
+
+    @classmethod
+    def current(cls) -> Process:
+        return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a run gave.
+
+    Attributes:
+        results: one dictionary a row (``videoalign score --json``), or None while other processes have rows left.
+        failed: rows without scores: of all, or of this process while ``results`` is None.
+    """
+
+    results: list[dict] | None
+    failed: int
+
+
+def load_model(source: str, options: ScoringOptions) -> VideoReward:
+    """The reward model as ``options`` want it, but for ``options.sampling``.
+
+    Raises:
+        CheckpointError: it cannot be found or loaded.
+    """
+    import torch
+
+    from ...reward.loading import DTYPES, load_video_reward
+
+    device = options.device
+    if device is None and torch.cuda.is_available():
+        device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
+    return load_video_reward(
+        source,
+        base=options.base,
+        step=options.step,
+        dtype=DTYPES.get(options.dtype),
+        device=device,
+        allow_download=options.download,
+    )
+
+
+def override_sampling(model: VideoReward, overrides: SamplingOverrides) -> None:
+    """Change how ``model`` samples frames where ``overrides`` say so.
+
+    A ``max_pixels`` below the checkpoint's lower bound takes that bound down to its half, which leaves room for sides that
+    are multiples of 28: no frame gets larger than asked for.
+    """
+    values = overrides.model_dump(exclude_none=True)
+    if not values:
+        return
+    sampling = model.settings.sampling
+    if values.get("max_pixels", sampling.min_pixels) < sampling.min_pixels:
+        values["min_pixels"] = values["max_pixels"] / 2
+    if "fps" in values:
+        values["num_frames"] = None
+    model.settings = replace(model.settings, sampling=replace(sampling, **values))
+
+
+def run_settings(model: VideoReward) -> dict:
+    """What the scores depend on besides the rows; the fingerprint is of weights that every training changes."""
+    digest = hashlib.sha256(model.network.rm_head.weight.detach().float().cpu().numpy().tobytes())
+    reward_rows = model.network.language_model.embed_tokens.weight[model.tokenizer.reward_token_ids]
+    digest.update(reward_rows.detach().float().cpu().numpy().tobytes())
+    digest.update(model.network.visual.patch_embed.proj.weight.detach().float().cpu().numpy().tobytes())
+    return {
+        "model": digest.hexdigest()[:16],
+        "dtype": str(model.dtype).removeprefix("torch."),
+        "sampling": asdict(model.settings.sampling),
+        "normalisation": asdict(model.settings.normalisation),
+        "template": model.settings.template,
+    }
+
+
+def score_rows(
+    model: VideoReward,
+    rows: list[ScoreRow],
+    options: ScoringOptions,
+    process: Process,
+    journal: ScoreJournal | None,
+    report: Callable[[dict], None] | None = None,
+) -> Outcome:
+    """Score this process's share of ``rows``; with a journal, go on where an earlier run was and write the output.
+
+    Args:
+        report: called with each result of this process as it comes, those of an earlier run first.
+    """
+    from tqdm import tqdm
+
+    rank, world = process.rank, process.world
+    done = journal.finished(rows) if journal else {}
+    mine = [row for batch in share_of_rank(rows, options.batch_size, rank, world) for clip in batch for row in clip]
+    left = share_of_rank(rows, options.batch_size, rank, world, done)
+    if done:
+        print(f"{len(done)} of {len(rows)} rows are done already.", file=sys.stderr)
+    already = [row for row in mine if row.id in done]
+    if report:
+        for row in already:
+            report(done[row.id])
+    results, failed = [], 0
+    quiet = None if world == 1 else rank > 0
+    with tqdm(total=len(mine), initial=len(already), unit="row", file=sys.stderr, disable=quiet) as bar:
+        for row, result in _results(model, [clip for batch in left for clip in batch], options):
+            if row.id in done:  # kept its batch company
+                continue
+            failed += "error" in result
+            results.append(result)
+            if report:
+                report(result)
+            if journal:
+                journal.add(row, result)
+            bar.update()
+    if journal:
+        written = journal.write_output(rows)
+        if written is None:
+            return Outcome(None, failed)
+        results = written
+    return Outcome(results, sum("error" in result for result in results))
+
+
+def leave_to_the_last(process: Process, failed: int) -> int:
+    """Exit status of a process that is done while others are not; the last one writes the output and tells of failures.
+
+    torchrun and accelerate end all processes as soon as one exits with a failure, so under them it is kept for the last.
+    """
+    print(
+        f"Process {process.rank} of {process.world} is done ({failed} rows failed); the last one writes the output.",
+        file=sys.stderr,
+    )
+    return 1 if failed and "TORCHELASTIC_RUN_ID" not in os.environ else 0
+
+
+def _results(model: VideoReward, clips: list[ClipRows], options: ScoringOptions) -> Iterator[tuple[ScoreRow, dict]]:
+    """Score clips in order, ``batch_size`` at a time; the rows of a clip share one reading of it."""
+    from ...reward.scoring_stream import Request, score_stream
+
+    requests = (Request(rows[0].path, tuple(row.prompt for row in rows), rows[0].fps, rows) for rows in clips)
+    for request, outcome in score_stream(model, requests, options.batch_size, options.decode_threads):
+        failed = isinstance(outcome, VideoAlignError)
+        if failed and len(request.key) > 1:  # find the captions that are to blame
+            for row in request.key:
+                yield from _results(model, [[row]], options)
+            continue
+        for position, row in enumerate(request.key):
+            answer = {"error": str(outcome)} if failed else outcome[position].to_dict()
+            yield row, {"id": row.id, "path": str(row.path), "prompt": row.prompt, **answer}

@@ -1,0 +1,131 @@
+"""The folder that a generation fills: clips, the list of them, and what they were made with. Survives kill -9."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import VideoAlignError
+from ..evaluation.compare.matching import MANIFEST
+from ..files.atomic_file import replacing
+from .prompts import PromptRow
+
+if TYPE_CHECKING:
+    from ..backbones.sampling import GeneratedClip
+
+SETTINGS = "generate.json"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A clip to make."""
+
+    id: str
+    prompt: str
+    seed: int
+    image: Path | None = None
+
+
+def wanted_clips(prompts: list[PromptRow], per_prompt: int, seed: int) -> list[Wanted]:
+    """The clips of all prompts: seeds ``seed`` and following for each prompt, so that two runs share them."""
+    return [
+        Wanted(f"{number:05d}_{seed + index}", row.prompt, seed + index, row.image)
+        for number, row in enumerate(prompts)
+        for index in range(per_prompt)
+    ]
+
+
+class ClipFolder:
+    """Clips that are finished, and the place of those to come.
+
+    Args:
+        folder: created if missing.
+        settings: what the clips depend on; a folder of other settings is refused.
+
+    Raises:
+        VideoAlignError: the folder holds clips of other settings.
+    """
+
+    def __init__(self, folder: Path, settings: dict) -> None:
+        self.folder = folder
+        self.manifest = folder / MANIFEST
+        (folder / "videos").mkdir(parents=True, exist_ok=True)
+        file = folder / SETTINGS
+        settings = json.loads(json.dumps(settings))
+        if file.exists():
+            earlier = json.loads(file.read_text(encoding="utf-8"))
+            changed = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
+            if changed:
+                shown = "; ".join(f"{name} was {earlier.get(name)!r}, is {settings.get(name)!r}" for name in changed)
+                raise VideoAlignError(
+                    f"{folder} holds clips made with other settings ({shown}). Choose another --output, or delete it."
+                )
+        else:
+            with replacing(file) as temporary:
+                temporary.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
+        self._rows = {row["id"]: row for row in self._finished()}
+
+    def missing(self, wanted: list[Wanted]) -> list[Wanted]:
+        """Those of the wanted clips that are not finished.
+
+        Raises:
+            VideoAlignError: a finished one is of another prompt: the file of prompts was changed in between.
+        """
+        for clip in wanted:
+            row = self._rows.get(clip.id)
+            if row is not None and row["prompt"] != clip.prompt:
+                raise VideoAlignError(
+                    f"{self.folder} holds a clip {clip.id} of the prompt {row['prompt']!r}, which is now {clip.prompt!r}: the file "
+                    "of prompts has changed. Add new prompts at its end, choose another --output, or delete the folder."
+                )
+        return [clip for clip in wanted if clip.id not in self._rows]
+
+    def add(self, wanted: Wanted, made: GeneratedClip, model: str) -> Path:
+        """Write a clip, then list it: a listed clip is a whole one."""
+        from ..clips.video_file import write_video
+
+        relative = f"videos/{wanted.id}.mp4"
+        frames = (made.video.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 3, 0).contiguous().numpy()
+        try:
+            write_video(self.folder / relative, frames, made.fps)
+            size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": made.fps}
+            row = {
+                "id": wanted.id,
+                "path": relative,
+                "prompt": wanted.prompt,
+                "seed": wanted.seed,
+                **({} if wanted.image is None else {"image": str(wanted.image.absolute())}),
+                **size,
+                "model": model,
+            }
+            with open(self.manifest, "a", encoding="utf-8") as file:
+                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+        except OSError as error:
+            raise VideoAlignError(
+                f"{self.folder / relative} cannot be written: {error}. Free some space and run the same command again."
+            ) from None
+        self._rows[wanted.id] = row
+        return self.folder / relative
+
+    def close(self, wanted: list[Wanted]) -> None:
+        """Put the list into the order of the wanted clips, whatever stops and restarts there were."""
+        with replacing(self.manifest) as temporary:
+            lines = [json.dumps(self._rows[clip.id], ensure_ascii=False) + "\n" for clip in wanted]
+            temporary.write_text("".join(lines), encoding="utf-8")
+
+    def _finished(self) -> Iterator[dict]:
+        """Listed clips whose files are there. A line that a kill tore off is dropped, in the file too."""
+        if not self.manifest.exists():
+            return
+        text = self.manifest.read_text(encoding="utf-8", errors="replace")
+        whole = text[: text.rfind("\n") + 1]
+        if whole != text:
+            with replacing(self.manifest) as temporary:
+                temporary.write_text(whole, encoding="utf-8")
+        for line in whole.splitlines():
+            row = json.loads(line)
+            if (self.folder / row["path"]).is_file():
+                yield row

@@ -1,0 +1,183 @@
+"""``videoalign generate``: several clips of each prompt from a video model, with LoRAs or reward guidance."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from pydantic import Field, model_validator
+
+from ..cli.options import CommandConfig, positional
+from .clip_folder import ClipFolder, Wanted, wanted_clips
+from .images import check_images, image_settings, images_of
+from .prompts import read_prompt_rows
+
+if TYPE_CHECKING:
+    from ..backbones.sampling_defaults import SamplingDefaults
+    from .pipeline import Pipeline
+
+
+class Sampling(CommandConfig):
+    """Departures from the model's own sampling defaults."""
+
+    steps: int | None = Field(None, ge=1, description="Euler steps.")
+    shift: float | None = Field(None, gt=0, description="Shift of the noise levels.")
+    guidance_scale: float | None = Field(None, ge=0, description="Classifier-free guidance; 1 is none.")
+    frames: int | None = Field(None, ge=1, description="Frames of a clip.")
+    width: int | None = Field(None, ge=8, description="Pixels.")
+    height: int | None = Field(None, ge=8, description="Pixels.")
+    fps: float | None = Field(None, gt=0, description="Frames per second.")
+
+
+class Guidance(CommandConfig):
+    """Reward guidance (Flow-NRG) while sampling."""
+
+    latent_reward: str | None = Field(None, description='Latent reward file, or "micro"; unset: no guidance.')
+    VQ: float = Field(0.1, ge=0, description="Weight of visual quality.")
+    MQ: float = Field(0.1, ge=0, description="Weight of motion quality.")
+    TA: float = Field(0.8, ge=0, description="Weight of text alignment.")
+    strength: float = Field(0.3, ge=0, description="Unit-free: 0.1 to 1 is usual; raw: the paper's w (100 there).")
+    mode: Literal["unit-free", "raw"] = Field("unit-free", description="What strength means.")
+    cap: float = Field(0.5, ge=0, description="Most that the shift may be, as a share of the velocity; 0: no limit.")
+
+
+class Config(CommandConfig):
+    """Generate clips from a file of prompts.
+
+    Every prompt gets the same seeds, so that two runs (a model and its LoRA, say) can be compared clip by clip. A run that
+    was stopped goes on where it was. The output folder holds videos/, clips.jsonl (the list, with prompt and seed of
+    each clip; videoalign score and videoalign compare read it) and generate.json (the settings). An image-to-video model
+    (Wan) needs an image for each prompt: a column "image" with the path of a picture, relative to the file of prompts.
+    """
+
+    prompts: Path | None = positional(
+        default=None,
+        description="Text file with one prompt a line, or CSV/JSONL with a prompt column and, for image-to-video, an image column.",
+    )
+    output: Path = Field(description="Folder for the clips.")
+    model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
+    vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
+    text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
+    image_encoder: str | None = Field(
+        None, description="CLIP vision file or folder of a Wan 2.1 image-to-video model; likewise."
+    )
+    lora: list[str] = Field([], description="LoRA to merge, file.safetensors or file.safetensors:strength; repeatable.")
+    clips_per_prompt: int = Field(4, ge=1, description="Clips of each prompt, with seeds --seed and following.")
+    seed: int = Field(0, ge=0, description="First seed of each prompt.")
+    negative_prompt: str = Field("", description="What to steer away from.")
+    batch_size: int = Field(1, ge=1, description="Clips sampled together; clips do not depend on it, up to rounding.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the network.")
+    device: str | None = Field(None, description="For example cuda or cpu; a GPU by default where there is one.")
+    sampling: Sampling = Sampling()
+    guidance: Guidance = Guidance()
+
+    @model_validator(mode="after")
+    def _has_prompts(self) -> Config:
+        if self.prompts is None:
+            raise ValueError("name the file of prompts")
+        return self
+
+
+def run(config: Config) -> int:
+    """Generate what is missing; returns 0, or 130 when interrupted.
+
+    Raises:
+        VideoAlignError: prompts, model or output cannot be used.
+    """
+    from .pipeline import model_files
+
+    rows = read_prompt_rows(config.prompts)
+    check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
+    wanted = wanted_clips(rows, config.clips_per_prompt, config.seed)
+    folder = ClipFolder(config.output, settings_of(config) | image_settings(config.model, config.image_encoder, rows))
+    missing = folder.missing(wanted)
+    if missing:
+        try:
+            generate_into(folder, missing, config)
+        except KeyboardInterrupt:
+            print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
+            return 130
+    folder.close(wanted)
+    print(f"{len(wanted)} clips of {len(wanted) // config.clips_per_prompt} prompts in {config.output}.")
+    return 0
+
+
+def settings_of(config: Config) -> dict:
+    """What the clips depend on, with the content of the files that are named."""
+    from .identity import file_key
+    from .pipeline import lora_and_strength, model_files
+
+    network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
+    loras = [lora_and_strength(entry) for entry in config.lora]
+    guidance = config.guidance.model_dump() if config.guidance.latent_reward else None
+    return {
+        "model": config.model,
+        "network": file_key(Path(network)),
+        "vae": file_key(Path(vae)),
+        "text_encoder": text_encoder if text_encoder == "micro" else file_key(Path(text_encoder)),
+        "lora": [[file.name, file_key(file), strength] for file, strength in loras],
+        "negative_prompt": config.negative_prompt,
+        "sampling": config.sampling.model_dump(exclude_none=True),
+        "guidance": guidance,
+    }
+
+
+def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> None:
+    """Sample the missing clips and write each as it is finished."""
+    from tqdm import tqdm
+
+    from ..backbones.sampling import generate
+
+    pipeline, sampling, guidance = prepare(config)
+    with tqdm(total=len(missing), unit="clip", disable=None) as bar:
+        clips = generate(
+            pipeline.backbone,
+            pipeline.vae,
+            pipeline.text_encoder,
+            [clip.prompt for clip in missing],
+            [clip.seed for clip in missing],
+            sampling,
+            negative_prompt=config.negative_prompt,
+            batch_size=config.batch_size,
+            image=images_of(missing, pipeline, sampling),
+            guidance=guidance,
+        )
+        for number, (wanted, made) in enumerate(zip(missing, clips, strict=True), 1):
+            folder.add(wanted, made, described(config, pipeline))
+            bar.update()
+            if bar.disable and (number % 50 == 0 or number == len(missing)):
+                print(f"{number} of {len(missing)} clips", file=sys.stderr)
+
+
+def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
+    """The loaded model, the sampling settings, and what makes the guidance hook (None without guidance)."""
+    import torch
+
+    from ..guidance.settings import GuidanceSettings
+    from .pipeline import load_pipeline, reward_guidance
+
+    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
+    pipeline = load_pipeline(
+        config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder
+    )
+    sampling = replace(pipeline.backbone.sampling, **config.sampling.model_dump(exclude_none=True))
+    guidance = None
+    if config.guidance.latent_reward:
+        own = config.guidance
+        settings = GuidanceSettings(
+            {"VQ": own.VQ, "MQ": own.MQ, "TA": own.TA}, own.strength, own.mode, cap=own.cap or None
+        )
+        guidance = reward_guidance(own.latent_reward, settings, device, pipeline.backbone)
+    return pipeline, sampling, guidance
+
+
+def described(config: Config, pipeline: Pipeline) -> str:
+    """The model in words, for the list of clips: name, LoRAs, guidance."""
+    parts = [pipeline.name, *(Path(entry).name for entry in config.lora)]
+    if config.guidance.latent_reward:
+        own = config.guidance
+        parts.append(f"guided VQ {own.VQ:g} MQ {own.MQ:g} TA {own.TA:g} {own.mode} {own.strength:g}")
+    return " + ".join(parts)

@@ -1,0 +1,181 @@
+"""A video model ready to sample: backbone, VAE and text encoder, with LoRAs merged and reward guidance attached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from ..backbones.micro_files import MICRO_NETWORK, MICRO_VAE
+from ..errors import VideoAlignError
+from ..lora.reading import load_lora
+
+if TYPE_CHECKING:
+    from ..backbones.backbone import Backbone
+    from ..backbones.image_encoder import ImageEncoder
+    from ..backbones.vae import VAE
+
+MICRO = "micro"
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """What ``backbones.sampling.generate`` needs.
+
+    Attributes:
+        backbone, vae, text_encoder: of one model.
+        image_encoder: of an image-to-video model that sees its image through CLIP, else None.
+        name: for manifests.
+    """
+
+    backbone: Backbone
+    vae: VAE
+    text_encoder: Any
+    name: str
+    image_encoder: ImageEncoder | None = None
+
+
+def model_files(model: str, vae: str | None, text_encoder: str | None) -> tuple[str, str, str]:
+    """Network, VAE and text encoder: "micro" stands for the embedded ones; a diffusers folder holds all three.
+
+    Raises:
+        VideoAlignError: a part is not given and not in the model's folder.
+    """
+    if model == MICRO:
+        return str(MICRO_NETWORK), vae or str(MICRO_VAE), text_encoder or MICRO
+    folder = Path(model)
+    missing = []
+    if vae is None and (folder / "vae").is_dir():
+        vae = str(folder / "vae")
+    elif vae is None:
+        missing.append("--vae")
+    if text_encoder is None and (folder / "text_encoder").is_dir():
+        text_encoder = model
+    elif text_encoder is None:
+        missing.append("--text-encoder")
+    if missing:
+        raise VideoAlignError(
+            f"{model} holds the network alone; give {' and '.join(missing)} as well (a file or a diffusers folder)."
+        )
+    return model, vae, text_encoder
+
+
+def image_encoder_file(model: str, image_encoder: str | None) -> str | None:
+    """The image encoder: as given, or the one in a diffusers folder."""
+    folder = Path(model) / "image_encoder"
+    return image_encoder or (str(folder) if folder.is_dir() else None)
+
+
+def load_pipeline(
+    model: str,
+    vae: str | None = None,
+    text_encoder: str | None = None,
+    loras: list[str] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str = "cpu",
+    image_encoder: str | None = None,
+) -> Pipeline:
+    """Load a model for sampling.
+
+    Args:
+        image_encoder: file or folder; found by itself in a diffusers folder, and read only where the network needs it.
+        loras: "file.safetensors" or "file.safetensors:0.8"; merged into the network in this order.
+
+    Raises:
+        VideoAlignError: a part is missing, damaged or does not fit; the message names it.
+    """
+    from ..backbones.image_encoder import load_image_encoder
+    from ..backbones.loading import load_backbone
+    from ..backbones.text import load_text_encoder
+    from ..backbones.vae import load_vae
+
+    network_file, vae_file, text_file = model_files(model, vae, text_encoder)
+    if dtype is None and torch.device(device).type == "cpu":
+        dtype = torch.float32  # the CPU has no fast half precision
+    backbone = load_backbone(network_file, dtype=dtype, device=device)
+    for entry in loras or []:
+        file, strength = lora_and_strength(entry)
+        merge_lora(backbone, file, strength)
+    name = model if model == MICRO else Path(network_file).stem
+    clip = None
+    if "image_embeds" in backbone.needs:
+        file = image_encoder_file(model, image_encoder)
+        if file is None:
+            raise VideoAlignError(
+                f"{model} sees its image through CLIP too; give --image-encoder clip_vision_h.safetensors (ComfyUI's file), or "
+                "the folder image_encoder of its diffusers pipeline."
+            )
+        clip = load_image_encoder(file, device=device)
+    vae, texts = load_vae(vae_file, device=device), load_text_encoder(text_file, device=device)
+    return Pipeline(backbone, vae, texts, name, clip)
+
+
+def lora_and_strength(entry: str) -> tuple[Path, float]:
+    """ "file.safetensors:0.8" -> (file, 0.8); without a number 1.
+
+    Raises:
+        VideoAlignError: the file is not there.
+    """
+    path, strength = Path(entry), 1.0
+    head, _, tail = entry.rpartition(":")
+    if head and not path.exists():
+        try:
+            path, strength = Path(head), float(tail)
+        except ValueError:
+            path = Path(entry)
+    if not path.exists():
+        raise VideoAlignError(f"There is no LoRA {path}; give file.safetensors or file.safetensors:strength.")
+    return path, strength
+
+
+@torch.no_grad()
+def merge_lora(backbone: Backbone, file: Path, strength: float = 1.0) -> None:
+    """Add a LoRA to the network's weights: W + strength alpha / rank B A, summed in float32.
+
+    Raises:
+        LoraFileError: the file is not a LoRA of this network.
+    """
+    layers = dict(backbone.module.named_modules())
+    for name, lora in load_lora(file, backbone).items():
+        weight = layers[name].weight
+        grown = weight.float() + strength * lora.scale * (
+            lora.B.to(weight.device).float() @ lora.A.to(weight.device).float()
+        )
+        weight.copy_(grown.to(weight.dtype))
+
+
+def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -> Callable:
+    """Makes the sampler's hook of each batch from its conditioning, steered by a latent reward model.
+
+    Raises:
+        VideoAlignError: the latent reward cannot be read, or is for other latents.
+    """
+    from ..guidance.flow_nrg import FlowNRG
+    from ..reward.latent.gradient_memory import fit_gradient
+    from ..reward.latent.reward_file import load_latent_reward
+    from ..reward.settings import EMBEDDED_LATENT_FILE
+
+    path = EMBEDDED_LATENT_FILE if file == MICRO else Path(file)
+    latent_reward = load_latent_reward(path, device=device)
+    own, needed = latent_reward.trunk.latent_format, backbone.latent_format
+    if own != needed:
+        raise VideoAlignError(
+            f"latent reward {path.name} was trained on {own.name} latents ({own.channels} channels); this model samples "
+            f"{needed.name} latents ({needed.channels} channels). Choose a latent reward of the model's family."
+        )
+
+    def rewards(x_t, sigma, told):
+        if x_t.is_cuda:
+            fit_gradient(latent_reward, x_t.shape, torch.cuda.get_device_properties(x_t.device).total_memory)
+        return latent_reward.rewards(x_t, sigma, told)
+
+    nrg = FlowNRG(rewards, settings, latent_reward.calibration)
+
+    def hook(conditioning):
+        nrg.start_run()
+        return nrg.hook(conditioning)
+
+    return hook

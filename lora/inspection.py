@@ -1,0 +1,94 @@
+"""What is in a LoRA file, and whether ComfyUI will apply it. Reads the header only: no torch, no model."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from ..errors import LoraFileError, listed
+from ..files.safetensors_header import read_header
+from .alphas import recorded_alphas
+from .comfyui_folder import EXPERTS
+from .comfyui_keys import checkpoint_modules, family_of, matched
+from .key_styles import parse_key
+
+
+@dataclass(frozen=True)
+class Inspection:
+    """A LoRA file's content. ``ranks``, ``scales``: value -> number of modules; a scale is alpha / rank."""
+
+    file: str
+    megabytes: float
+    dtypes: dict[str, int]
+    prefixes: dict[str, int]
+    family: str | None
+    modules: int
+    ranks: dict[int, int]
+    scales: dict[float, int]
+    alphas_missing: int
+    other_keys: list[str]  # not of a plain LoRA
+    matched: int
+    unmatched: list[str]
+    partner: str | None = None  # the other expert's file
+    metadata: dict[str, str] = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """For JSON."""
+        return asdict(self)
+
+
+def inspect_lora(path: Path | str, model: Path | str | None = None, family: str | None = None) -> Inspection:
+    """Inspect a LoRA.
+
+    Args:
+        model: a model file of ComfyUI's whose layers the keys are held against; by default all layers of the family.
+        family: ``wan``, ``hunyuan-video`` or ``ltx-video``; by default told from the keys.
+
+    Raises:
+        LoraFileError: a file cannot be read, or holds no LoRA.
+    """
+    header = read_header(path)
+    parsed = {key: parse_key(key) for key in header.entries}
+    modules: dict[str, dict[str, str]] = {}
+    for key, own in parsed.items():
+        if own:
+            modules.setdefault(own.module, {})[own.tensor] = key
+    modules = {module: own for module, own in modules.items() if "A" in own}
+    if not modules:
+        raise LoraFileError(f"{path} holds no plain LoRA: {listed(header.entries)}.")
+    alphas = recorded_alphas(header.path, header.metadata)
+    ranks, scales = Counter(), Counter()
+    for module, own in modules.items():
+        rank = header.entries[own["A"]].shape[0]
+        ranks[rank] += 1
+        scales[round((header.number(own["alpha"]) if "alpha" in own else alphas(module, rank)) / rank, 6)] += 1
+    layers = None
+    if model is not None:
+        names = read_header(model).entries
+        layers, family = checkpoint_modules(names), family or family_of(names)
+    family = family or family_of(header.entries)
+    applied, ignored = matched(header.entries, family, layers) if family else ([], list(header.entries))
+    return Inspection(
+        file=str(path),
+        megabytes=round(header.size / 1e6, 3),
+        dtypes=dict(Counter(entry.dtype for key, entry in header.entries.items() if not key.endswith(".alpha"))),
+        prefixes=dict(Counter(own.prefix or "(none)" for own in parsed.values() if own)),
+        family=family,
+        modules=len(modules),
+        ranks=dict(ranks),
+        scales=dict(scales),
+        alphas_missing=sum("alpha" not in own for own in modules.values()),
+        other_keys=[key for key, own in parsed.items() if own is None],
+        matched=len(applied),
+        unmatched=ignored,
+        partner=_partner(header.path),
+        metadata=header.metadata,
+    )
+
+
+def _partner(path: Path) -> str | None:
+    for own, other in (EXPERTS, EXPERTS[::-1]):
+        if path.stem.endswith(f"_{own}"):
+            return str(path.with_name(f"{path.stem.removesuffix(own)}{other}{path.suffix}"))
+    return None

@@ -1,0 +1,66 @@
+"""``videoalign lora inspect``: what is in a LoRA file, and what ComfyUI will do with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from ..cli.options import CommandConfig, positional
+
+
+class Config(CommandConfig):
+    """Show a LoRA's ranks, scales and metadata, and which of its keys ComfyUI's stock loader applies. Exit status 1: not all.
+
+    Reads only the file's header: it takes no time and no memory, whatever the file's size.
+    """
+
+    file: Path = positional(description="The LoRA (.safetensors).")
+    model: Path | None = Field(None, description="Model file (.safetensors) to hold the keys against.")
+    family: Literal["wan", "hunyuan-video", "ltx-video"] | None = Field(
+        None, description="Family of the model; by default told from the keys."
+    )
+    as_json: bool = Field(False, alias="json", description="Print JSON.")
+    keys: bool = Field(False, description="List every key without effect, not only the first ones.")
+
+
+def run(config: Config) -> int:
+    """Print the inspection; returns the exit status."""
+    from .inspection import inspect_lora
+
+    found = inspect_lora(config.file, config.model, config.family)
+    if config.as_json:
+        print(json.dumps(found.to_dict(), indent=2))
+        return 1 if found.unmatched else 0
+    from ..errors import listed
+
+    print(f"{found.file}: {found.megabytes:g} MB, {_counts(found.dtypes)}, family {found.family or 'unknown'}")
+    print(f"  {found.modules} layers; rank {_counts(found.ranks)}; scale (alpha/rank) {_counts(found.scales)}")
+    print(f"  keys begin with {_counts(found.prefixes)}")
+    if found.alphas_missing:
+        print(
+            f"  {found.alphas_missing} layers have no alpha in the file: ComfyUI takes alpha = rank there, a scale of 1"
+        )
+    if found.other_keys:
+        print(f"  {len(found.other_keys)} keys are not of a plain LoRA: {listed(found.other_keys)}")
+    total = found.matched + len(found.unmatched)
+    against = config.model or f"{found.family or 'unknown'} models"
+    print(f"  ComfyUI applies {found.matched} of {total} keys to {against}")
+    if found.unmatched:
+        keys = ", ".join(found.unmatched) if config.keys else listed(found.unmatched)
+        print(f"  without effect there: {keys}\n  videoalign lora convert writes them under names that ComfyUI knows")
+    if found.partner:
+        there = "is there" if Path(found.partner).exists() else "is missing"
+        print(f"  one of a pair: {found.partner} {there}")
+    for key, value in sorted(found.metadata.items()):
+        print(f"  {key}: {value if len(value) <= 200 else value[:200] + '...'}")
+    return 1 if found.unmatched else 0
+
+
+def _counts(counts: dict) -> str:
+    """``{8: 4, 16: 2}`` -> ``8 (4), 16 (2)``; a single value stands alone."""
+    if len(counts) == 1:
+        return str(next(iter(counts)))
+    return ", ".join(f"{value} ({count})" for value, count in sorted(counts.items(), key=str))

@@ -1,0 +1,85 @@
+"""Which linear layer of a backbone is called what: in diffusers, in the original network (ComfyUI's names), in LoRA files."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from ..errors import LoraFileError
+from .adapters import module_name
+from .fused import Rows
+
+if TYPE_CHECKING:
+    from ..backbones.backbone import Backbone
+
+# HunyuanVideo's own file names some layers differently from ComfyUI's network; LoRA files have both.
+_ALIASES = (
+    (r"_attn\.(qkv|proj)$", r"_attn_\1"),
+    (r"_mod\.lin$", r"_mod.linear"),
+    (r"\.modulation\.lin$", r".modulation.linear"),
+    (r"mlp\.0$", r"mlp.fc1"),
+    (r"mlp\.2$", r"mlp.fc2"),
+)
+
+
+class ModuleNames:
+    """The linear layers of a backbone.
+
+    Attributes:
+        features: diffusers name -> (in, out).
+        place: diffusers name -> (original name, rows there).
+        parts: original name -> {diffusers name: rows}, in the order of the rows; several where the layer is fused.
+        height: original name -> its rows.
+    """
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.family = backbone.name
+        self.features = _linear_layers(backbone.module)
+        self.place: dict[str, tuple[str, Rows]] = {}
+        self.parts: dict[str, dict[str, Rows]] = {}
+        for name, (_, out) in self.features.items():
+            places = backbone.original_modules(name)
+            originals = {original for original, _ in places}
+            if len(originals) != 1:  # the original splits what diffusers fuses: no backbone does
+                raise LoraFileError(f"{self.family}: {name} lies in {len(originals)} original layers, expected 1.")
+            rows = [(0, out) if own is None else tuple(own) for _, own in places]
+            self.place[name] = (places[0][0], rows)
+            self.parts.setdefault(places[0][0], {})[name] = rows
+        self.parts = {
+            original: dict(sorted(parts.items(), key=lambda part: part[1][0])) for original, parts in self.parts.items()
+        }
+        self.height = {
+            original: max(stop for rows in parts.values() for _, stop in rows) for original, parts in self.parts.items()
+        }
+        self._stems = self._index()
+
+    def find(self, stem: str) -> tuple[str, bool] | None:
+        """What a LoRA key's stem (without prefix and suffix) means: (name, is it an original name), None if nothing."""
+        return self._stems.get(stem)
+
+    def _index(self) -> dict[str, tuple[str, bool]]:
+        stems: dict[str, tuple[str, bool]] = {}
+        names = [(name, name, True) for name in self.parts]
+        names += [(alias, name, True) for name in self.parts if (alias := _alias(name)) != name]
+        names += [(name, name, False) for name in self.place]
+        for written, name, original in names:
+            for stem in (written, written.replace(".", "_")):
+                stems.setdefault(stem, (name, original))
+        return stems
+
+
+def _alias(name: str) -> str:
+    for pattern, replacement in _ALIASES:
+        name = re.sub(pattern, replacement, name)
+    return name
+
+
+def _linear_layers(module) -> dict[str, tuple[int, int]]:
+    """Linear layers by name, whatever peft or a quantisation has made of them."""
+    found: dict[str, tuple[int, int]] = {}
+    for path, layer in module.named_modules():
+        name = module_name(path)
+        inside = re.search(r"\.(lora_\w+|base_layer)(\.|$)", name)
+        if name and not inside and hasattr(layer, "in_features") and hasattr(layer, "out_features"):
+            found.setdefault(name, (layer.in_features, layer.out_features))
+    return found

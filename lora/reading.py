@@ -1,0 +1,135 @@
+"""Read a LoRA of any common key style into the weights of a backbone's layers, to continue from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from safetensors import SafetensorError, safe_open
+
+from ..errors import LoraFileError, listed
+from .adapters import LoraWeights
+from .alphas import recorded_alphas
+from .fused import split
+from .key_styles import parse_key
+from .module_names import ModuleNames
+from .writing import STACKED
+
+if TYPE_CHECKING:
+    from ..backbones.backbone import Backbone
+
+_NAMES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
+
+
+def load_lora(path: Path | str, backbone: Backbone, ignore_unmatched: bool = False) -> dict[str, LoraWeights]:
+    """The LoRA's weights in float32 by diffusers module name. Ranks and alphas may differ from module to module.
+
+    A missing alpha is what the file's peft configuration says, else the rank (as every loader takes it). A fused layer's
+    adapter is split into those of its parts: exactly where B is block-diagonal, else each part gets all of A.
+
+    Args:
+        path: a safetensors file, or the folder where peft or diffusers wrote one.
+        ignore_unmatched: leave out tensors that fit no layer of the backbone, where some fit.
+
+    Raises:
+        LoraFileError: the file cannot be read, has tensors that are no LoRA of a linear layer of this backbone (they are
+            listed), or of another size.
+    """
+    path = lora_file(path)
+    tensors, metadata = _read(path)
+    names = ModuleNames(backbone)
+    found, unmatched = _by_module(path, tensors, names)
+    if unmatched and not (ignore_unmatched and found):
+        raise LoraFileError(
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family}: {listed(unmatched)}. "
+            "Only plain LoRA of linear layers can be continued from; was the file made for another model?"
+        )
+    if not found:
+        raise LoraFileError(f"{path} holds no LoRA ({len(tensors)} tensors).")
+    alphas = recorded_alphas(path, metadata)
+    stacked = json.loads(metadata.get(STACKED, "{}"))
+    weights: dict[str, LoraWeights] = {}
+    for (module, original), own in found.items():
+        parts = names.parts[module] if original else {module: [(0, names.features[module][1])]}
+        lora = _adapter(path, module, own, alphas)
+        first = next(iter(parts))
+        _check(path, module, lora, names.features[first][0], max(stop for rows in parts.values() for _, stop in rows))
+        whole = len(parts) == 1 and len(parts[first]) == 1
+        layers = {first: lora} if whole else split(lora, parts, stacked.get(module))
+        twice = [name for name in layers if name in weights]
+        if twice:
+            raise LoraFileError(f"{path} has {listed(twice)} twice, under different names. Keep one of them.")
+        weights |= layers
+    if not weights:
+        raise LoraFileError(f"{path} holds a LoRA whose B is zero everywhere: there is nothing to continue from.")
+    return weights
+
+
+def lora_file(path: Path | str) -> Path:
+    """The safetensors file at ``path``; in a folder the one that peft or diffusers wrote there.
+
+    Raises:
+        LoraFileError: there is none.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        for name in _NAMES:
+            if (path / name).is_file():
+                return path / name
+        raise LoraFileError(f"{path} is a folder without {' or '.join(_NAMES)}. Name the LoRA's file.")
+    if not path.is_file():
+        raise LoraFileError(f"{path} does not exist. Check the path.")
+    return path
+
+
+def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    try:
+        with safe_open(str(path), framework="pt") as file:
+            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise LoraFileError(
+            f"{path} cannot be read ({error}): truncated, or not safetensors. Download or export it again."
+        ) from None
+
+
+def _by_module(
+    path: Path, tensors: dict[str, torch.Tensor], names: ModuleNames
+) -> tuple[dict[tuple[str, bool], dict[str, torch.Tensor]], list[str]]:
+    """(module, is it an original name) -> its tensors, and the keys that fit nothing."""
+    found: dict[tuple[str, bool], dict[str, torch.Tensor]] = {}
+    unmatched = []
+    for key, tensor in tensors.items():
+        parsed = parse_key(key)
+        module = names.find(parsed.module) if parsed else None
+        if module is None:
+            unmatched.append(key)
+            continue
+        own = found.setdefault(module, {})
+        if parsed.tensor in own:
+            raise LoraFileError(
+                f"{path} has {parsed.tensor} of {module[0]} twice, the second time as {key}. Keep one of them."
+            )
+        own[parsed.tensor] = tensor
+    return found, unmatched
+
+
+def _adapter(path: Path, module: str, own: dict[str, torch.Tensor], alphas: Callable[[str, int], float]) -> LoraWeights:
+    missing = [name for name in ("A", "B") if name not in own]
+    if missing:
+        raise LoraFileError(
+            f"{path}: {' and '.join(missing)} of {module} is missing. The file is damaged: get it again."
+        )
+    rank = own["A"].shape[0]
+    alpha = own["alpha"].item() if "alpha" in own else alphas(module, rank)
+    return LoraWeights(own["A"].float(), own["B"].float(), float(alpha))
+
+
+def _check(path: Path, module: str, lora: LoraWeights, columns: int, height: int) -> None:
+    if lora.A.shape[1:] != (columns,) or lora.B.shape != (height, lora.rank):
+        raise LoraFileError(
+            f"{path}: {module} has A {tuple(lora.A.shape)} and B {tuple(lora.B.shape)}, this model's layer takes {columns} "
+            f"features and gives {height}. The LoRA belongs to a model of another size."
+        )

@@ -1,0 +1,130 @@
+"""The clips that people choose between, with what is known of each: the manifest ``clips.jsonl`` of a folder.
+
+    {"path": "clips/3f2a.mp4", "prompt": "a red ball rolls left", "seed": 7, "model": "wan2.1", "group": "9c1e"}
+
+`path` (relative to the manifest) and `prompt` are needed; seed, model, group, fps and num_frames are not, and other keys
+are ignored, so that any table of clips and prompts, CSV or JSONL, will do. Clips are compared within one prompt, and
+where they have a group, within that group.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from ...errors import VideoAlignError
+from ...evaluation.scoring.score_rows import rows_from_inputs
+from ...files.journal import append_lines, locked, whole_lines
+
+MANIFEST = "clips.jsonl"
+_TABLES = (".csv", ".json", ".jsonl")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One clip.
+
+    Attributes:
+        path: the file.
+        prompt: the text that it was made from.
+        seed, model: what made it, where that is known.
+        group: clips with a group are compared with their own group alone.
+        fps, num_frames: its rate and length, where they are known.
+    """
+
+    path: Path
+    prompt: str
+    seed: int | None = None
+    model: str | None = None
+    group: str | None = None
+    fps: float | None = None
+    num_frames: int | None = None
+
+
+def add_candidates(folder: Path, candidates: list[Candidate]) -> int:
+    """Append to the folder's manifest those clips that it does not have yet; returns how many.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    manifest = Path(folder) / MANIFEST
+    with locked(manifest):
+        known = {(line.get("path"), line.get("prompt")) for line in map(json.loads, whole_lines(manifest))}
+        lines = [_line(candidate, manifest.parent) for candidate in candidates]
+        new = [line for line in lines if (line["path"], line["prompt"]) not in known]
+        if new:
+            append_lines(manifest, [json.dumps(line, ensure_ascii=False) for line in new])
+    return len(new)
+
+
+def read_candidates(folder: Path, manifest: Path | None = None, prompt: str | None = None) -> list[Candidate]:
+    """The clips of a folder.
+
+    Args:
+        folder: looked into for ``clips.jsonl``; without one, its videos are the clips.
+        manifest: a CSV or JSONL table of clips in the place of that file.
+        prompt: of all the videos of a folder without a table; without it each needs its text in a ``.txt`` file of the
+            same name.
+
+    Raises:
+        VideoAlignError: there is no folder or table, a row is malformed, or a clip's prompt is not known.
+    """
+    folder = Path(folder)
+    table = manifest or folder / MANIFEST
+    if manifest is None and not table.exists():
+        return _videos_of(folder, prompt)
+    if table.suffix.lower() not in _TABLES or not table.is_file():
+        raise VideoAlignError(f"There is no table of clips {table}. Give a .csv or .jsonl file with path and prompt.")
+    if table.suffix.lower() == ".jsonl":
+        return [_candidate(table, number, text) for number, text in enumerate(whole_lines(table), 1)]
+    from ...files.tables import read_table
+
+    return [_checked(table, row.number, dict(row.cells)) for row in read_table(table)]
+
+
+def _videos_of(folder: Path, prompt: str | None) -> list[Candidate]:
+    if not folder.is_dir():
+        raise VideoAlignError(f"There is no folder {folder}. Give the folder that holds the clips.")
+    try:
+        rows = rows_from_inputs([str(folder)], [prompt] if prompt else [], sidecars=not prompt)
+    except VideoAlignError as error:
+        raise VideoAlignError(
+            f"{error} The clips' prompts have to be known: give --prompt where all clips have the same, a .txt file beside "
+            f"each clip, or a table with path and prompt as {MANIFEST} in the folder."
+        ) from None
+    return [Candidate(row.path, row.prompt) for row in rows]
+
+
+def _candidate(table: Path, number: int, text: str) -> Candidate:
+    try:
+        cells = json.loads(text)
+    except ValueError as error:
+        raise VideoAlignError(f"{table}, line {number}: not valid JSON ({error}).") from None
+    if not isinstance(cells, dict):
+        raise VideoAlignError(f"{table}, line {number}: expected an object with path and prompt; found {text[:60]!r}.")
+    return _checked(table, number, cells)
+
+
+def _checked(table: Path, number: int, cells: dict) -> Candidate:
+    path, prompt = cells.get("path"), cells.get("prompt")
+    for name, value in (("path", path), ("prompt", prompt)):
+        if not isinstance(value, str) or not value.strip():
+            raise VideoAlignError(f"{table}, row {number}: {name!r} is {value!r}; it must be text.")
+    numbers = {}
+    for name, kind in (("seed", int), ("fps", float), ("num_frames", int)):
+        value = cells.get(name)
+        try:
+            numbers[name] = None if value in (None, "") else kind(value)
+        except (TypeError, ValueError):
+            raise VideoAlignError(f"{table}, row {number}: {name!r} is {value!r}; it must be a number.") from None
+    texts = {name: str(cells[name]) for name in ("model", "group") if cells.get(name) not in (None, "")}
+    return Candidate(table.parent / Path(path).expanduser(), prompt, **numbers, **texts)
+
+
+def _line(candidate: Candidate, folder: Path) -> dict:
+    path = candidate.path.resolve()
+    folder = folder.resolve()
+    line = {"path": (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()}
+    line |= {name: getattr(candidate, name) for name in ("prompt", "seed", "model", "group", "fps", "num_frames")}
+    return {name: value for name, value in line.items() if value is not None}

@@ -1,0 +1,73 @@
+"""Which format a preference file has, by its columns or keys."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from ...files.tables import iterate_rows
+from ..preference_file import DIMENSIONS, PreferenceFileError, Preferences
+from .genai_bench import read_genai_bench
+from .lift import read_lift
+from .scored_clips import read_scored_pairs
+from .videoalign import read_videoalign_csv
+from .videodpo import read_videodpo
+from .visionreward import read_visionreward
+
+READERS: dict[str, Callable[..., Preferences]] = {
+    "videoalign": read_videoalign_csv,
+    "genai_bench": read_genai_bench,
+    "videodpo": read_videodpo,
+    "visionreward": read_visionreward,
+    "lift": read_lift,
+    "scored_clips": read_scored_pairs,
+}
+"""Importers by format name; each takes (path, root=None, **options)."""
+
+SIGNATURES: dict[str, tuple[str, ...]] = {
+    "native": ("chosen", "rejected", "prompt"),
+    "videoalign": ("path_A", "path_B", "prompt"),
+    "genai_bench": ("left_video", "right_video", "vote_type", "prompt"),
+    "videodpo": ("video1", "video2", "frame_caption"),
+    "visionreward": ("video1_path", "video2_path", "standard_answer", "prompt"),
+    "lift": ("video", "conversations"),
+    "scored_clips": ("path", "prompt"),
+}
+CRITIC = ("video", "caption", "semantic consistency")
+COMMON = {"prompt", "path", "video"}
+"""Names that any table may have: they do not tell what it was meant to be."""
+
+
+def detect_format(path: Path) -> str:
+    """The name of the format: "native" or a key of `READERS`.
+
+    Raises PreferenceFileError that lists the columns found, and names the missing one where a format almost fits.
+    """
+    first = next(iterate_rows(Path(path)), None)
+    if first is None:
+        raise PreferenceFileError(f"{path}: the file has no rows. Check that it is the right file.")
+    columns = set(first.cells)
+    for name, needed in SIGNATURES.items():
+        if columns.issuperset(needed) and (name != "scored_clips" or columns.intersection(DIMENSIONS)):
+            return name
+    if columns.issuperset(CRITIC):
+        return "lift"
+    where = first.where if first.number else str(path)
+    found = f"found {', '.join(first.cells) or 'none'}"
+    shares = {
+        name: len(columns.intersection(own)) / len(own)
+        for name, own in ((name, set(needed) - COMMON) for name, needed in SIGNATURES.items())
+        if own
+    }
+    shares["scored_clips"] = 0.5 if columns.intersection(DIMENSIONS) or columns.issuperset(("path", "prompt")) else 0.0
+    closest = max(shares, key=shares.__getitem__)
+    if shares[closest] >= 0.5:
+        missing = [column for column in SIGNATURES[closest] if column not in columns] or [" or ".join(DIMENSIONS)]
+        raise PreferenceFileError(
+            f"{where}: this looks like {closest}, but {', '.join(map(repr, missing))} is missing; {found}. "
+            "Add it, or name the format that the file has."
+        )
+    known = "; ".join(f"{name} ({', '.join(needed)})" for name, needed in SIGNATURES.items())
+    raise PreferenceFileError(
+        f"{where}: no known preference format has these columns: {found}. Known formats: {known}."
+    )

@@ -1,0 +1,166 @@
+"""Plain scored clips, as `videoalign score` writes them, turned into pairs of clips that share a prompt.
+
+CSV, JSON or JSONL with the columns path, prompt and one or more of VQ, MQ, TA, Overall (numbers; id is optional). All
+three of VQ, MQ, TA without an Overall give their sum as Overall, as VideoReward does. Clips are ranked by the score of
+one `dimension`, or by the mean of several under `weights` (linear scalarisation). Which clips are paired:
+
+    margin       every two clips whose ranking scores differ by more than `margin`
+    best_worst   per prompt the best against the worst clip, if they differ by more than `margin`
+    dominance    every two clips of which one is better by more than `margin` in each of VQ, MQ and TA
+    all          every two clips, also those that count as a tie
+
+`gaps` asks more of the first three: the least lead that the chosen clip must have in a dimension (a negative one
+permits so much of a loss). In each pair a dimension's label is "same" where the scores differ by `margin` or less.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+from ...files.tables import read_table
+from ..preference_file import DIMENSIONS, PreferenceFileError, PreferencePair, Preferences, Source, pair_of_sides
+
+PAIRINGS = ("margin", "best_worst", "dominance", "all")
+JUDGED = ("VQ", "MQ", "TA")
+
+
+@dataclass(frozen=True)
+class ScoredClip:
+    """One clip with its scores per dimension, in the scorer's unit (VideoReward: standard deviations)."""
+
+    path: str
+    prompt: str
+    scores: dict[str, float] = field(default_factory=dict)
+    id: str | None = None
+
+
+def read_scored_clips(path: Path) -> list[ScoredClip]:
+    """The clips of a score file, which must have a number in each of its score columns in every row."""
+    table = read_table(Path(path))
+    table.require(("path", "prompt"))
+    scored = [dimension for dimension in DIMENSIONS if dimension in table.columns]
+    if not scored:
+        raise PreferenceFileError(
+            f"{path}: no score column; expected one or more of {', '.join(DIMENSIONS)}, "
+            f"found {', '.join(table.columns)}."
+        )
+    clips = []
+    for row in table:
+        scores = {}
+        for dimension in scored:
+            score = row.number_in(dimension)
+            if score is None:
+                raise row.error(dimension, "no score; the clip was not scored. Score it again or remove the row.")
+            scores[dimension] = score
+        if "Overall" not in scores and len(scores) == 3:
+            scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
+        name = row.cells.get("id")
+        clips.append(
+            ScoredClip(row.text("path"), row.text("prompt"), scores, None if name in (None, "") else str(name))
+        )
+    return clips
+
+
+def _label(a: float, b: float, margin: float) -> str:
+    return "same" if abs(a - b) <= margin else "A" if a > b else "B"
+
+
+def pair_clips(
+    clips: Iterable[ScoredClip],
+    *,
+    pairing: str = "margin",
+    dimension: str = "Overall",
+    weights: Mapping[str, float] | None = None,
+    margin: float = 0.0,
+    gaps: Mapping[str, float] | None = None,
+    source_format: str = "scored_clips",
+) -> list[PreferencePair]:
+    """Pairs of clips with the same prompt, in the order in which the prompts first occur; see the module.
+
+    `margin` >= 0 and `gaps` are in the scores' unit; `weights` (0 or more, not all 0) are divided by their sum. Clips
+    without a score in a dimension that ranks or gates are paired by "all" only.
+    """
+    _check(pairing, dimension, weights, margin, gaps or {})
+    shares = {dimension: 1.0} if weights is None else {name: w for name, w in weights.items() if w > 0}
+    needed = {*shares, *(gaps or {}), *(JUDGED if pairing == "dominance" else ())}
+
+    def rank(clip: ScoredClip) -> float:
+        return sum(share * clip.scores[name] for name, share in shares.items()) / sum(shares.values())
+
+    def kept(a: ScoredClip, b: ScoredClip) -> bool:
+        better, worse = (a, b) if rank(a) >= rank(b) else (b, a)
+        lead = {name: better.scores[name] - worse.scores[name] for name in needed}
+        if pairing == "dominance":
+            wide = all(lead[name] > margin for name in JUDGED)
+        else:
+            wide = rank(better) - rank(worse) > margin
+        return wide and all(lead[name] >= gap for name, gap in (gaps or {}).items())
+
+    by_prompt: dict[str, list[ScoredClip]] = {}
+    for clip in clips:
+        by_prompt.setdefault(clip.prompt, []).append(clip)
+    pairs = []
+    for prompt, group in by_prompt.items():
+        if pairing == "all":
+            couples = list(combinations(group, 2))
+        else:
+            rated = [clip for clip in group if needed <= clip.scores.keys()]
+            if pairing == "best_worst" and len(rated) > 1:
+                # max and min take the first of equals, so two clips of one score do not depend on the sort.
+                couples = [(max(rated, key=rank), min(rated, key=rank))]
+            else:
+                couples = list(combinations(rated, 2))
+            couples = [couple for couple in couples if kept(*couple)]
+            couples = [(a, b) if rank(a) >= rank(b) else (b, a) for a, b in couples]
+        for a, b in couples:
+            pair = _pair(a, b, prompt, margin, source_format)
+            pairs.append(pair if pairing == "all" or pair.chosen == a.path else pair.swapped())
+    return pairs
+
+
+def _check(
+    pairing: str, dimension: str, weights: Mapping[str, float] | None, margin: float, gaps: Mapping[str, float]
+) -> None:
+    if pairing not in PAIRINGS:
+        raise ValueError(f"pairing {pairing!r} is unknown; choose one of {', '.join(PAIRINGS)}.")
+    for name in (dimension, *(weights or {}), *gaps):
+        if name not in DIMENSIONS:
+            raise ValueError(f"dimension {name!r} is unknown; choose one of {', '.join(DIMENSIONS)}.")
+    if weights is not None and (min(weights.values(), default=0) < 0 or not sum(weights.values()) > 0):
+        raise ValueError(f"weights must be 0 or more and not all 0 (found {dict(weights)}).")
+    if not margin >= 0:
+        raise ValueError(f"margin must be 0 or more (found {margin}).")
+
+
+def _pair(a: ScoredClip, b: ScoredClip, prompt: str, margin: float, source_format: str) -> PreferencePair:
+    shared = [name for name in DIMENSIONS if name in a.scores and name in b.scores]
+    return pair_of_sides(
+        a.path,
+        b.path,
+        {name: _label(a.scores[name], b.scores[name], margin) for name in shared},
+        scores_a=a.scores,
+        scores_b=b.scores,
+        prompt=prompt,
+        source=Source(format=source_format, columns=_ids(a, b)),
+    )
+
+
+def _ids(a: ScoredClip, b: ScoredClip) -> dict[str, str]:
+    return {name: clip.id for name, clip in (("id_A", a), ("id_B", b)) if clip.id is not None}
+
+
+def read_scored_pairs(path: Path, root: Path | None = None, **pairing) -> Preferences:
+    """The pairs that `pair_clips` makes of a score file; keyword arguments go to it. No pair at all is an error."""
+    path = Path(path)
+    clips = read_scored_clips(path)
+    pairs = pair_clips(clips, **pairing)
+    if not pairs:
+        prompts = len({clip.prompt for clip in clips})
+        raise PreferenceFileError(
+            f"{path}: {len(clips)} clips of {prompts} prompts give no pair. A pair needs two clips of the same prompt "
+            "whose scores differ by more than the margin: score several clips per prompt, or lower the margin."
+        )
+    return Preferences(pairs, Path(root or path.parent), path, "scored_clips")

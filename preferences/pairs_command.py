@@ -1,0 +1,132 @@
+"""``videoalign pairs``: scored clips in, preference pairs out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from ..cli.options import CommandConfig, positional
+from .importers.scored_clips import JUDGED, pair_clips, read_scored_clips
+from .preference_file import PreferenceFileError, PreferencePair, Preferences, write_preferences
+
+
+class Weights(CommandConfig):
+    """How much each dimension counts in the ranking; divided by their sum."""
+
+    VQ: float = Field(1.0, ge=0, description="Weight of visual quality.")
+    MQ: float = Field(1.0, ge=0, description="Weight of motion quality.")
+    TA: float = Field(1.0, ge=0, description="Weight of text alignment.")
+
+    @model_validator(mode="after")
+    def _not_all_zero(self) -> Weights:
+        if self.VQ + self.MQ + self.TA == 0:
+            raise ValueError("all weights are 0; give at least one dimension a weight")
+        return self
+
+
+class Gaps(CommandConfig):
+    """The least lead that the chosen clip must have over the rejected one; negative: a loss that is put up with."""
+
+    VQ: float | None = Field(None, description="Least lead in visual quality, in the scores' unit; unset: any.")
+    MQ: float | None = Field(None, description="Least lead in motion quality; unset: any.")
+    TA: float | None = Field(None, description="Least lead in text alignment; unset: any.")
+
+
+class Config(CommandConfig):
+    """Make preference pairs of scored clips.
+
+    The score file (from videoalign score) has several clips of each prompt. best_worst: the best against the worst clip
+    of a prompt; margin: every two clips that differ enough; dominance: every two of which one is better in each of VQ,
+    MQ and TA; all: every two, ties included. The pairs go to videoalign train.
+    """
+
+    scores: Path | None = positional(
+        default=None, description="CSV or JSONL file with path, prompt and scores, from videoalign score."
+    )
+    output: Path = Field(description="The preference file to write (.jsonl).")
+    pairing: Literal["best_worst", "margin", "dominance", "all"] = Field(
+        "best_worst", description="Which clips of a prompt make a pair."
+    )
+    margin: float = Field(
+        0.0,
+        ge=0,
+        description="Least difference of the ranking scores, in standard deviations; below it a label is same.",
+    )
+    pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
+    root: Path | None = Field(None, description="Folder that relative clip paths start from; found by itself.")
+    overwrite: bool = Field(False, description="Replace an existing output.")
+    weights: Weights = Weights()
+    gaps: Gaps = Gaps()
+
+    @model_validator(mode="after")
+    def _has_scores(self) -> Config:
+        if self.scores is None:
+            raise ValueError("name the score file")
+        return self
+
+
+def run(config: Config) -> int:
+    """Write the pairs and print how many and how clear they are; returns 0.
+
+    Raises:
+        PreferenceFileError: the scores cannot be used, give no pair, or the output exists.
+    """
+    if config.output.exists() and not config.overwrite:
+        raise PreferenceFileError(f"{config.output} already exists. Choose another name, or give --overwrite.")
+    clips = read_scored_clips(config.scores)
+    weights = config.weights.model_dump()
+    gaps = config.gaps.model_dump(exclude_none=True)
+    pairs = pair_clips(clips, pairing=config.pairing, weights=weights, margin=config.margin, gaps=gaps)
+    pairs = clearest(pairs, weights, config.pairs_per_prompt)
+    prompts = len({clip.prompt for clip in clips})
+    if not pairs:
+        raise PreferenceFileError(
+            f"{config.scores}: {len(clips)} clips of {prompts} prompts give no pair ({config.pairing}, margin "
+            f"{config.margin:g}). Generate more clips of each prompt, lower --margin, or ease --gaps."
+        )
+    root = config.root or _root(config.scores, [pair.chosen for pair in pairs])
+    preferences = Preferences(pairs, root, config.scores)
+    preferences.check_clips()
+    config.output.parent.mkdir(parents=True, exist_ok=True)
+    write_preferences(config.output, preferences)
+    used = len({pair.prompt for pair in pairs})
+    print(f"{len(pairs)} pairs of {used} of {prompts} prompts in {config.output}.")
+    print("mean lead of the chosen clip: " + ", ".join(f"{n} {v:+.2f}" for n, v in mean_leads(pairs).items()))
+    return 0
+
+
+def clearest(pairs: list[PreferencePair], weights: dict[str, float], most: int | None) -> list[PreferencePair]:
+    """At most ``most`` pairs of each prompt, those whose weighted scores differ most, in the order given."""
+    if most is None:
+        return pairs
+
+    def lead(index: int) -> float:
+        pair = pairs[index]
+        return sum(
+            weight * (pair.scores_chosen[name] - pair.scores_rejected[name])
+            for name, weight in weights.items()
+            if weight
+        )
+
+    by_prompt: dict[str, list[int]] = {}
+    for index, pair in enumerate(pairs):
+        by_prompt.setdefault(pair.prompt, []).append(index)
+    kept = {index for group in by_prompt.values() for index in sorted(group, key=lead, reverse=True)[:most]}
+    return [pair for index, pair in enumerate(pairs) if index in kept]
+
+
+def mean_leads(pairs: list[PreferencePair]) -> dict[str, float]:
+    """Mean of chosen minus rejected score in each dimension that all pairs have, in the scores' unit."""
+    leads = {}
+    for name in JUDGED:
+        if all(name in pair.scores_chosen and name in pair.scores_rejected for pair in pairs):
+            leads[name] = sum(pair.scores_chosen[name] - pair.scores_rejected[name] for pair in pairs) / len(pairs)
+    return leads
+
+
+def _root(scores: Path, paths: list[str]) -> Path:
+    """videoalign score writes the paths as they were given to it: from the current folder, or from the file's."""
+    beside = scores.parent
+    return beside if all((beside / path).is_file() for path in paths) else Path()

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from videoalign.clips import video_file
+from videoalign.clips.video_file import read_video, write_video
+from videoalign.micro.world.render import render
+from videoalign.micro.world.scene import sample_scene
+
+FRAMES = render(sample_scene(np.random.default_rng(0)))
+
+
+@pytest.mark.parametrize(("pixel_format", "error"), [("yuv444p", 1.0), ("yuv420p", 2.5)])
+def test_a_file_decodes_back_within_the_codecs_error(tmp_path, pixel_format, error):
+    write_video(tmp_path / "clip.mp4", FRAMES, 8.0, pixel_format)
+    frames, fps = read_video(tmp_path / "clip.mp4")
+    assert fps == 8.0
+    assert frames.shape == FRAMES.shape
+    assert np.abs(frames.astype(int) - FRAMES).mean() < error
+
+
+def test_fractional_frame_rates_are_kept(tmp_path):
+    write_video(tmp_path / "clip.mp4", FRAMES, 30000 / 1001)
+    assert read_video(tmp_path / "clip.mp4")[1] == pytest.approx(30000 / 1001)
+
+
+@pytest.mark.parametrize(
+    ("frames", "named"),
+    [
+        (FRAMES[..., :1], "17, 64, 64, 1"),
+        (FRAMES.astype(float), "float64"),
+        (FRAMES[:0], "0, 64"),
+        (FRAMES[:, :63], "64x63"),
+    ],
+)
+def test_unsuitable_frames_are_refused_and_leave_no_file(tmp_path, frames, named):
+    with pytest.raises(ValueError, match=named):
+        write_video(tmp_path / "clip.mp4", frames, 8.0)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failure_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
+    (tmp_path / "clip.mp4").write_bytes(b"old")
+    with pytest.raises(ValueError, match="yuv1p"):
+        write_video(tmp_path / "clip.mp4", FRAMES, 8.0, "yuv1p")
+    with pytest.raises(ValueError, match="fps is 0"):
+        write_video(tmp_path / "clip.mp4", FRAMES, 0)
+
+    left = iter(range(3))
+    monkeypatch.setattr(video_file.np, "ascontiguousarray", lambda frame: frame if next(left) < 2 else 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        write_video(tmp_path / "clip.mp4", FRAMES, 8.0)
+    assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
+    assert (tmp_path / "clip.mp4").read_bytes() == b"old"

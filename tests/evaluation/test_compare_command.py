@@ -1,0 +1,83 @@
+"""``videoalign compare`` on clips of the micro world, spoilt and clean."""
+
+import json
+
+import numpy as np
+import pytest
+
+from videoalign.cli.main import main
+from videoalign.micro.demo_command import RANDOM_CHECKPOINT
+from videoalign.micro.world import Fault, make_clip, sample_scene, write_video
+from videoalign.reward.checkpoint_files import open_checkpoint
+from videoalign.reward.converted_file import save_converted
+from videoalign.reward.loading import read_official
+
+
+def clips_in(folder, faults, seeds=range(4), prompts=2):
+    """A folder as videoalign generate leaves it."""
+    (folder / "videos").mkdir(parents=True)
+    lines = []
+    for number in range(prompts):
+        scene = sample_scene(np.random.default_rng(number))
+        for seed in seeds:
+            clip = make_clip(np.random.default_rng([number, seed]), scene, faults)
+            name = f"{number}_{seed}"
+            write_video(folder / "videos" / f"{name}.mp4", clip.frames, clip.fps)
+            row = {"id": name, "path": f"videos/{name}.mp4", "prompt": clip.caption, "seed": seed, "model": "made up"}
+            lines.append(json.dumps(row) + "\n")
+    (folder / "clips.jsonl").write_text("".join(lines), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reward(tmp_path_factory):
+    file = tmp_path_factory.mktemp("reward") / "reward.safetensors"
+    save_converted(file, read_official(open_checkpoint(RANDOM_CHECKPOINT)))
+    return file
+
+
+def compare(base, candidate, output, reward, *options):
+    options = ["--model", str(reward), "--judge", "micro-world", "--device", "cpu", *options]
+    return main(["compare", str(base), str(candidate), "--output", str(output), *options])
+
+
+def test_clean_clips_beat_spoilt_ones_by_the_worlds_measurement(tmp_path, reward, capsys):
+    base = clips_in(tmp_path / "spoilt", [Fault("blur", 0.9)])
+    candidate = clips_in(tmp_path / "clean", [], seeds=range(1, 6))  # seeds 1 to 3 are in both
+    assert compare(base, candidate, tmp_path / "out", reward, "--examples", "2") == 0
+    text = capsys.readouterr().out
+    assert "clean against spoilt: share of 6 pairs" in text and "VQ 100.0% [100.0%, 100.0%]" in text
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["pairs"] == 6
+    assert report["judges"]["the world's own measurement"]["VQ"]["wins"] == 6
+    assert report["judges"]["the world's own measurement"]["TA"]["ties"] == 6
+    page = (tmp_path / "out" / "index.html").read_text()
+    assert page.count("<video") == 4 and "Judged by the reward reward" in page
+    shown = sorted((tmp_path / "out" / "clips").iterdir())
+    assert len(shown) == 4
+    import av
+
+    with av.open(str(shown[0])) as container:  # what a browser can play
+        assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
+
+
+def test_a_second_run_scores_nothing_again(tmp_path, reward):
+    base, candidate = clips_in(tmp_path / "a", [], prompts=1), clips_in(tmp_path / "b", [Fault("noise", 1)], prompts=1)
+    assert compare(base, candidate, tmp_path / "out", reward) == 0
+    journal = next((tmp_path / "out").rglob("part-*.jsonl"))
+    before = journal.stat().st_size
+    assert compare(base, candidate, tmp_path / "out", reward) == 0
+    assert journal.stat().st_size == before
+
+
+def test_folders_that_do_not_fit_are_refused(tmp_path, reward, capsys):
+    base = clips_in(tmp_path / "a", [], seeds=[1], prompts=1)
+    other = clips_in(tmp_path / "b", [], seeds=[2], prompts=1)
+    assert compare(base, other, tmp_path / "out", reward) == 1
+    assert "same prompt and seed" in capsys.readouterr().err
+    assert compare(base, tmp_path, tmp_path / "out", reward) == 1
+    assert "holds no clips.jsonl" in capsys.readouterr().err
+    (base / "videos" / "0_1.mp4").unlink()
+    assert compare(base, other, tmp_path / "out", reward) == 1
+    assert "line 1: the clip" in capsys.readouterr().err
+    assert main(["compare", str(base), "--model", "x", "--output", "y"]) == 2

@@ -1,0 +1,143 @@
+"""Looking into LoRA files by their headers alone."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from videoalign.errors import LoraFileError
+from videoalign.files.safetensors_header import read_header
+from videoalign.lora.comfyui_keys import checkpoint_modules, family_of, matched
+from videoalign.lora.inspection import inspect_lora
+
+
+def write_lora(path, stems, rank=4, alpha=None, metadata=None, names=("lora_A", "lora_B"), dtype=torch.float16):
+    tensors = {}
+    for stem in stems:
+        tensors[f"{stem}.{names[0]}.weight"] = torch.ones(rank, 8, dtype=dtype)
+        tensors[f"{stem}.{names[1]}.weight"] = torch.ones(8, rank, dtype=dtype)
+        if alpha is not None:
+            tensors[f"{stem}.alpha"] = torch.tensor(alpha, dtype=dtype)
+    save_file(tensors, path, metadata)
+    return path
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_ranks_scales_and_the_match_are_read_without_the_weights(tmp_path, dtype):
+    stems = [f"diffusion_model.blocks.{block}.self_attn.{part}" for block in range(2) for part in "qkvo"]
+    path = write_lora(tmp_path / "x_high_noise.safetensors", stems, 4, 10.0, {"ss_network_dim": "4"}, dtype=dtype)
+    found = inspect_lora(path)
+    assert (found.family, found.modules, found.ranks, found.scales) == ("wan", 8, {4: 8}, {2.5: 8})
+    assert (found.matched, found.unmatched, found.alphas_missing) == (24, [], 0)
+    assert found.partner == str(tmp_path / "x_low_noise.safetensors")
+    assert found.metadata == {"ss_network_dim": "4"}
+
+
+@pytest.mark.parametrize("prefix", ["transformer.", "base_model.model.", ""])
+def test_diffusers_names_have_no_effect_on_wan_in_comfyui_and_are_listed(tmp_path, prefix):
+    path = write_lora(tmp_path / "x.safetensors", [f"{prefix}blocks.0.attn1.to_q"])
+    found = inspect_lora(path)
+    assert (found.family, found.matched) == ("wan", 0)
+    assert found.unmatched == [
+        f"{prefix}blocks.0.attn1.to_q.lora_A.weight",
+        f"{prefix}blocks.0.attn1.to_q.lora_B.weight",
+    ]
+    assert found.alphas_missing == 1
+
+
+def test_keys_are_held_against_a_model_file_where_one_is_given(tmp_path):
+    path = write_lora(
+        tmp_path / "x.safetensors", [f"diffusion_model.blocks.{block}.ffn.0" for block in (0, 7)], alpha=4
+    )
+    assert inspect_lora(path).unmatched == []
+    model = tmp_path / "model.safetensors"
+    save_file(
+        {f"model.diffusion_model.blocks.0.{name}.weight": torch.ones(2) for name in ("ffn.0", "self_attn.q")}, model
+    )
+    found = inspect_lora(path, model)
+    assert found.matched == 3
+    assert all(key.startswith("diffusion_model.blocks.7.ffn.0.") for key in found.unmatched)
+
+
+def test_hunyuanvideos_two_ways_of_naming_both_have_an_effect():
+    own = [
+        "diffusion_model.double_blocks.0.img_attn.qkv.alpha",
+        "diffusion_model.single_blocks.3.linear1.lora_A.weight",
+    ]
+    of_files = [
+        "transformer.double_blocks.0.img_attn_qkv.lora_B.weight",
+        "diffusion_model.double_blocks.1.txt_mlp.fc1.lora_A.weight",
+    ]
+    musubi = [
+        "lora_unet_double_blocks_0_img_attn_qkv.lora_down.weight",
+        "lora_unet_single_blocks_3_linear2.lora_up.weight",
+    ]
+    lost = [
+        "transformer.transformer_blocks.0.attn.to_q.lora_A.weight",
+        "diffusion_model.double_blocks.0.img_attn_q.alpha",
+    ]
+    assert matched([*own, *of_files, *musubi, *lost], "hunyuan-video") == ([*own, *of_files, *musubi], lost)
+
+
+def test_the_layers_of_hunyuanvideos_own_files_get_comfyuis_names():
+    keys = ["double_blocks.0.img_attn_qkv.weight", "double_blocks.0.img_mod.linear.weight", "txt_in.c_embedder.linear_1.weight",
+            "single_blocks.0.modulation.linear.weight", "time_in.mlp.0.weight", "double_blocks.0.txt_mlp.fc2.bias"]  # fmt: skip
+    expected = {"double_blocks.0.img_attn.qkv", "double_blocks.0.img_mod.lin", "txt_in.c_embedder.in_layer",
+                "single_blocks.0.modulation.lin", "time_in.in_layer"}  # fmt: skip
+    assert checkpoint_modules(keys) == expected
+
+
+@pytest.mark.parametrize(
+    ("key", "family"),
+    [
+        ("lora_unet_blocks_0_cross_attn_k.lora_down.weight", "wan"),
+        ("transformer.blocks.0.attn2.to_k.lora_A.weight", "wan"),
+        ("diffusion_model.double_blocks.0.img_attn.qkv.alpha", "hunyuan-video"),
+        ("transformer.single_transformer_blocks.0.proj_mlp.lora_A.weight", "hunyuan-video"),
+        ("diffusion_model.transformer_blocks.0.attn1.to_q.lora_A.weight", "ltx-video"),
+        ("lora_te_text_model.alpha", None),
+    ],
+)
+def test_the_family_is_told_from_the_keys(key, family):
+    assert family_of([key]) == family
+
+
+def test_what_is_no_lora_or_damaged_is_a_clear_error(tmp_path):
+    whole = write_lora(tmp_path / "x.safetensors", ["diffusion_model.blocks.0.ffn.0"])
+    cut = tmp_path / "cut.safetensors"
+    cut.write_bytes(whole.read_bytes()[:-10])
+    text = tmp_path / "text.safetensors"
+    text.write_text("<html>not found</html>")
+    save_file({"a.weight": torch.ones(2)}, tmp_path / "model.safetensors")
+    for name, words in [
+        ("cut", "truncated"),
+        ("text", "not a safetensors file"),
+        ("no", "does not exist"),
+        ("model", "no plain LoRA"),
+    ]:
+        with pytest.raises(LoraFileError, match=words):
+            inspect_lora(tmp_path / f"{name}.safetensors")
+    with pytest.raises(LoraFileError, match="expected one number"):
+        read_header(whole).number("diffusion_model.blocks.0.ffn.0.lora_A.weight")
+
+
+def test_the_command_says_what_has_no_effect_and_needs_no_torch(tmp_path):
+    path = write_lora(
+        tmp_path / "x.safetensors", ["transformer.blocks.0.attn1.to_q", "diffusion_model.blocks.0.ffn.0"], alpha=8
+    )
+    code = (
+        "import sys; from videoalign.cli.main import main; status = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(status)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, "lora", "inspect", str(path)], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert "ComfyUI applies 3 of 6 keys to wan models" in done.stdout
+    assert "without effect there: transformer.blocks.0.attn1.to_q.alpha" in done.stdout
+    assert "scale (alpha/rank) 2.0" in done.stdout
+    done = subprocess.run(
+        [sys.executable, "-c", code, "lora", "inspect", str(path), "--json"], capture_output=True, text=True
+    )
+    assert json.loads(done.stdout)["matched"] == 3

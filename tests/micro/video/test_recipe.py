@@ -1,0 +1,70 @@
+"""The recipe of the micro video model, at a size that runs in seconds."""
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from videoalign.backbones.loading import load_backbone
+from videoalign.backbones.micro_text import MicroTextEncoder
+from videoalign.backbones.sampling import generate
+from videoalign.backbones.vae import load_vae
+from videoalign.micro.video.encoding import latents_file
+from videoalign.micro.video.flow_training import FlowTraining
+from videoalign.micro.video.recipe import Recipe, make_video_model
+from videoalign.micro.video.vae_training import VaePhase
+
+TINY = Recipe(
+    shards=2,
+    shard_size=2,
+    base_dim=4,
+    vae_phases=(VaePhase(1, 16, 1, 2, 1e-3), VaePhase(5, 16, 1, 2, 1e-3, decoder_only=True)),
+    statistics_clips=2,
+    flow=FlowTraining(ffn=32, blocks=2, steps=3, batch=2, first_clips=2),
+)
+CAPTION = "one red circle moves left over a plain grey ground"
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("recipe")
+    return folder, make_video_model(folder, TINY)
+
+
+def test_the_files_load_by_the_package_s_own_loaders_and_sample(made):
+    _, (vae_file, dit_file) = made
+    backbone, vae = load_backbone(dit_file, dtype=torch.float32), load_vae(vae_file)
+    assert len(backbone.blocks) == 2 and backbone.sampling.steps == 12 and backbone.sampling.fps == 8
+    (clip,) = generate(backbone, vae, MicroTextEncoder(), [CAPTION], [0])
+    assert clip.video.shape == (3, 17, 64, 64) and clip.video.isfinite().all() and clip.video.std() > 0
+
+
+def test_latents_of_the_clips_have_mean_0_and_standard_deviation_1_where_the_sampler_sees_them(made):
+    from safetensors.torch import load_file
+
+    folder, _ = made
+    latents = load_file(latents_file(folder / "latents", folder / "clips" / "clips_000.npy"))["latents"].float()
+    assert latents.shape == (2, 16, 5, 8, 8)
+    assert latents.mean(dim=(0, 2, 3, 4)).abs().max() < 0.02
+    assert (latents.std(dim=(0, 2, 3, 4)) - 1).abs().max() < 0.02
+
+
+def test_the_latents_are_those_of_the_vae_file(made):
+    import numpy as np
+    from safetensors.torch import load_file
+
+    from videoalign.micro.video.vae_training import as_video
+
+    folder, (vae_file, _) = made
+    clips = as_video(np.load(folder / "clips" / "clips_001.npy"))
+    stored = load_file(latents_file(folder / "latents", folder / "clips" / "clips_001.npy"))["latents"].float()
+    torch.testing.assert_close(stored, load_vae(vae_file).encode(clips), rtol=2e-3, atol=2e-3)
+
+
+def test_what_is_finished_is_not_made_again(made):
+    folder, files = made
+    before = {file: file.stat().st_mtime_ns for file in [*folder.rglob("*.npy"), files[0]]}
+    weights = load_file(files[1])
+    assert make_video_model(folder, TINY) == files
+    assert {file: file.stat().st_mtime_ns for file in before} == before
+    again = load_file(files[1])  # not the bytes: safetensors orders metadata as it likes
+    assert again.keys() == weights.keys() and all(torch.equal(again[name], weights[name]) for name in weights)

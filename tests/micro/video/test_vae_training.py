@@ -1,0 +1,81 @@
+"""The micro VAE's training."""
+
+import numpy as np
+import pytest
+import torch
+
+from videoalign.backbones.wan_whole_clip import decode_whole, encode_whole
+from videoalign.micro.video.clips import write_shard
+from videoalign.micro.video.vae_training import (
+    ClipPool,
+    VaePhase,
+    as_frames,
+    as_video,
+    new_vae,
+    reconstruction_loss,
+    train_vae,
+)
+
+PHASES = (VaePhase(1, 16, 2, 3, 1e-3, 4.0), VaePhase(5, 16, 1, 3, 1e-3))
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return [write_shard(tmp_path_factory.mktemp("clips"), seed=1, shard=0, size=2)]
+
+
+def trained(folder, clips, stop_after=None, phases=PHASES):
+    vae = new_vae(base_dim=4, seed=0)
+    for saved, _ in enumerate(train_vae(folder / "state.pt", vae, ClipPool(clips, 9), phases, save_every=2), 1):
+        if saved == stop_after:
+            return None
+    return vae
+
+
+def test_frames_become_video_and_back():
+    frames = np.arange(256, dtype=np.uint8).repeat(2 * 3).reshape(2, 1, 16, 16, 3)
+    video = as_video(frames)
+    assert video.shape == (2, 3, 1, 16, 16) and video.min() == -1 and video.max() == 1
+    assert np.array_equal(as_frames(video), frames)
+
+
+def test_an_untrained_vae_already_hands_on_the_colour_of_a_picture():
+    vae = new_vae(base_dim=8, seed=0).requires_grad_(False)
+    colours = torch.rand(24, 3, 1, 1, 1, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    means = encode_whole(vae, colours.expand(-1, -1, 1, 16, 16))[0].mean(dim=(2, 3, 4))
+    made = decode_whole(vae, means[:, :, None, None, None].expand(-1, -1, 1, 2, 2)).mean(dim=(2, 3, 4))
+    # A linear map of what comes out gives the colours that went in.
+    known = torch.cat([made, torch.ones(24, 1)], dim=1)
+    fitted = known @ torch.linalg.lstsq(known, colours.flatten(1)).solution
+    assert (fitted - colours.flatten(1)).square().mean() < 0.6 * colours.var()
+
+
+def test_the_loss_is_least_for_the_clip_itself_and_sees_lost_grain():
+    generator = torch.Generator().manual_seed(0)
+    flat = torch.zeros(1, 3, 5, 16, 16)
+    grain = 0.4 * torch.randn(flat.shape, generator=generator)
+    other = 0.4 * torch.randn(flat.shape, generator=generator)
+    itself = sum(reconstruction_loss(grain, grain, 0.3))
+    smooth, regrown = sum(reconstruction_loss(flat, grain, 0.3)), sum(reconstruction_loss(0.5 * other, grain, 0.3))
+    assert itself < regrown < smooth  # grain of the right strength is better than none, although no pixel fits
+
+
+def test_a_stopped_training_goes_on_bit_for_bit(tmp_path, clips):
+    (tmp_path / "whole").mkdir(), (tmp_path / "parts").mkdir()
+    whole = trained(tmp_path / "whole", clips)
+    for stop_after in (1, 1, 1, None):
+        parts = trained(tmp_path / "parts", clips, stop_after)
+    start = new_vae(base_dim=4, seed=0).state_dict()
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, parts.state_dict()[name]), name
+    changed = [name for name, value in whole.state_dict().items() if not torch.equal(value, start[name])]
+    assert len(changed) > 0.9 * len(start)
+
+
+def test_a_phase_for_the_decoder_leaves_the_encoder_alone(tmp_path, clips):
+    phase = VaePhase(5, 16, 1, 2, 1e-3, decoder_only=True)
+    vae, start = trained(tmp_path, clips, phases=[phase]), new_vae(base_dim=4, seed=0).state_dict()
+    for name, value in vae.state_dict().items():
+        encoding = name.startswith(("encoder.", "quant_conv."))
+        assert torch.equal(value, start[name]) or not encoding, name
+    assert not torch.equal(vae.state_dict()["decoder.conv_in.weight"], start["decoder.conv_in.weight"])

@@ -1,0 +1,26 @@
+"""A folder of micro clips to choose between."""
+
+from pathlib import Path
+
+import pytest
+from micro_clips import write_clips
+
+from videoalign.micro.world import ClipFormat
+from videoalign.preferences.choices.session import ChoiceSession
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    """Three prompts with two clips each."""
+    write_clips(tmp_path / "clips", 3, ClipFormat(size=32, frames=5))
+    return tmp_path / "clips"
+
+
+@pytest.fixture
+def session_of(folder, tmp_path):
+    """Make a session of a person in that folder."""
+
+    def make(chooser: str = "", **options) -> ChoiceSession:
+        return ChoiceSession(folder, chooser, previews=tmp_path / "previews", **options)
+
+    return make

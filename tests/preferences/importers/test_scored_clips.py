@@ -1,0 +1,93 @@
+"""Scored clips become pairs by margin, best against worst, or all."""
+
+import json
+
+import pytest
+
+from videoalign.preferences.importers.scored_clips import ScoredClip, pair_clips
+from videoalign.preferences.preference_file import PreferenceFileError, read_preferences
+
+
+def put(path, content):
+    text = content if isinstance(content, str) else json.dumps(content)
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def put_lines(path, rows):
+    return put(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+SCORES = [
+    ("a", "cat", 1.0, 0.0, 0.5),
+    ("b", "cat", 0.2, 0.1, 0.5),
+    ("c", "cat", -1.0, 2.0, 0.0),
+    ("d", "dog", 0.0, 0.0, 0.0),
+]
+
+
+def scored_file(path, rows=SCORES):
+    names = ("id", "path", "prompt", "VQ", "MQ", "TA", "Overall")
+    table = [dict(zip(names, (i, f"{i}.mp4", p, vq, mq, ta, vq + mq + ta), strict=True)) for i, p, vq, mq, ta in rows]
+    if path.suffix == ".jsonl":
+        return put_lines(path, table)
+    lines = [",".join(names), *(",".join(str(row[name]) for name in names) for row in table)]
+    return put(path, "\n".join(lines) + "\n")
+
+
+def ends(pairs):
+    return [(pair.chosen[0], pair.rejected[0]) for pair in pairs]
+
+
+@pytest.mark.parametrize("name", ["scores.csv", "scores.jsonl"])
+def test_scored_clips_of_a_prompt_are_paired_by_margin(tmp_path, name):
+    path = scored_file(tmp_path / name)  # Overall: a 1.5, b 0.8, c 1.0, d 0.0
+    found = read_preferences(path)
+    assert found.format == "scored_clips" and ends(found) == [("a", "b"), ("a", "c"), ("c", "b")]
+    assert ends(read_preferences(path, margin=0.3)) == [("a", "b"), ("a", "c")]
+    assert ends(read_preferences(path, margin=0.3, dimension="VQ")) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert found[0].source.columns == {"id_A": "a", "id_B": "b"} and found[0].scores_rejected["VQ"] == 0.2
+
+
+def test_best_worst_gives_one_pair_a_prompt_and_all_gives_ties_too(tmp_path):
+    path = scored_file(tmp_path / "scores.csv")
+    assert ends(read_preferences(path, pairing="best_worst")) == [("a", "b")]
+    assert ends(read_preferences(path, pairing="best_worst", dimension="MQ")) == [("c", "a")]
+    every = read_preferences(path, pairing="all", margin=0.6)
+    assert ends(every) == [("a", "b"), ("a", "c"), ("b", "c")]
+    assert every[0].labels == {"VQ": "A", "MQ": "same", "TA": "same", "Overall": "A"}
+    assert every[2].labels == {"VQ": "A", "MQ": "B", "TA": "same", "Overall": "same"}
+
+
+def test_every_margin_pair_is_won_by_more_than_the_margin_and_none_is_left_out():
+    clips = [ScoredClip(f"{i}.mp4", f"p{i % 3}", {"VQ": ((i * 37) % 23) / 7}) for i in range(24)]
+    pairs = pair_clips(clips, dimension="VQ", margin=0.5)
+    expected = {
+        (x.path, y.path) for x in clips for y in clips if x.prompt == y.prompt and x.scores["VQ"] - y.scores["VQ"] > 0.5
+    }
+    assert {(p.chosen, p.rejected) for p in pairs} == expected and len(pairs) == len(expected)
+
+
+def test_the_sum_of_the_three_scores_is_overall_where_the_file_has_none(tmp_path):
+    path = put(tmp_path / "s.csv", "path,prompt,VQ,MQ,TA\na.mp4,x,1,1,1\nb.mp4,x,4,0,0\n")
+    assert ends(read_preferences(path)) == [("b", "a")]
+
+
+@pytest.mark.parametrize(("score", "told"), [("", "no score"), ("nan", "finite number"), ("failed", "finite number")])
+def test_a_clip_that_was_not_scored_is_an_error_that_names_it(tmp_path, score, told):
+    path = put(tmp_path / "s.csv", f"path,prompt,VQ\na.mp4,x,1\nb.mp4,x,{score}\n")
+    with pytest.raises(PreferenceFileError, match=rf"row 2 \(line 3\), column 'VQ': .*{told}"):
+        read_preferences(path, dimension="VQ")
+
+
+def test_scores_that_give_no_pair_say_why(tmp_path):
+    path = put(tmp_path / "s.csv", "path,prompt,Overall\na.mp4,x,1\nb.mp4,y,2\n")
+    with pytest.raises(PreferenceFileError, match="2 clips of 2 prompts give no pair"):
+        read_preferences(path)
+    for options, told in (
+        ({"pairing": "best"}, "pairing 'best'"),
+        ({"margin": -1}, "margin"),
+        ({"dimension": "X"}, "'X'"),
+    ):
+        with pytest.raises(ValueError, match=told):
+            read_preferences(path, **options)
