@@ -12,7 +12,8 @@ import numpy as np
 
 from ...errors import VideoAlignError
 from ...preferences.importers.detect import detect_format
-from ...preferences.preference_file import PreferencePair, read_preferences
+from ...preferences.preference_file import PreferencePair
+from ...preferences.reading import read_preferences
 from .config import DataConfig
 
 Verdict = Literal["chosen", "rejected", "tie", "invalid"]

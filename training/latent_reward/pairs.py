@@ -14,7 +14,8 @@ from torch import Tensor
 from ...backbones.backbone import Conditioning, collate
 from ...errors import VideoAlignError
 from ...preferences.importers.detect import detect_format
-from ...preferences.preference_file import PreferencePair, read_preferences
+from ...preferences.preference_file import PreferencePair
+from ...preferences.reading import read_preferences
 from ...reward.settings import DIMENSIONS
 from .config import Config, MarginConfig, NoiseConfig
 from .noise import generator_of, noise_level

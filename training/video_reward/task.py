@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...errors import VideoAlignError
-from ...preferences.preference_file import read_preferences
+from ...preferences.reading import read_preferences
 from ...reward.agreement import ties_excluded_accuracy
 from ...reward.converted_file import ConvertedReward, save_converted
 from ...reward.loading import DTYPES
