@@ -7,7 +7,7 @@ import random
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -21,7 +21,8 @@ from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
 from ..preferences import pairs_command
 from ..preferences.preference_file import write_text_atomically
-from . import train_dpo_command
+from .flow.config import FlowConfig
+from .train_flow_command import train_command
 
 FINISHED_LORA = "lora.safetensors"
 
@@ -138,7 +139,7 @@ def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, numbe
         )
     status = status or _stage(
         f"round {number}: training",
-        lambda: train_dpo_command.run(training_config(config, clips, pairs, folder / "training", lora)),
+        lambda: train_command("dpo").run(training_config(config, clips, pairs, folder / "training", lora)),
     )
     return status, result
 
@@ -170,7 +171,7 @@ def _score(config: Config, clips: Path, scores: Path) -> int:
     )
 
 
-def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora: Path | None) -> Any:
+def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora: Path | None) -> FlowConfig:
     """Options of ``videoalign train dpo`` for one round: the file's (the micro model has a preset), then what this run knows better.
 
     Raises:
@@ -196,7 +197,7 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
         known["optimizer"] = {"learning_rate": config.learning_rate}
     for key, value in known.items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
-    return validate(train_dpo_command.Config, values, str(config.train or "videoalign align"))
+    return validate(train_command("dpo").Config, values, str(config.train or "videoalign align"))
 
 
 def _comparison(config: Config, prompts: Path, lora: Path) -> int:

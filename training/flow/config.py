@@ -1,4 +1,4 @@
-"""Options that ``videoalign train dpo``, ``rwr`` and ``sft`` share; the defaults are the paper's."""
+"""Options that all methods of flow training share (``videoalign train dpo``, ``rwr``, ``sft``); the defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -191,14 +191,6 @@ class FlowConfig(LoopConfig):
         if isinstance(values, dict) and values.get("preset"):
             return _merged(preset_values(values["preset"]), values)
         return values
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> FlowConfig:
-        if self.lora.dropout and getattr(getattr(self, "dpo", None), "backward", None) == "split":
-            raise ValueError(
-                "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
-            )
-        return self
 
 
 def _merged(below: dict, above: dict) -> dict:

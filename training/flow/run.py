@@ -18,7 +18,7 @@ from ..loop.processes import process_state
 from ..loop.sharding import check_fsdp_version, fsdp_asked_for
 from ..loop.train_loop import TrainLoop
 from .config import FlowConfig, OptimizerConfig
-from .methods.method import Method
+from .method import Method
 from .stored_weights import bitsandbytes_for
 from .task import FlowRows, FlowTask
 

@@ -3,10 +3,11 @@
 import pytest
 
 from videoalign.cli.options import ConfigError, parse_command
+from videoalign.training.flow.methods import method_summaries
 from videoalign.training.flow.presets import preset_names, preset_values
-from videoalign.training.train_dpo_command import Config
-from videoalign.training.train_rwr_command import Config as RwrConfig
-from videoalign.training.train_sft_command import Config as SftConfig
+from videoalign.training.train_flow_command import train_command
+
+Config = train_command("dpo").Config
 
 NEEDED = ["--data.train", "p.jsonl", "--model.transformer", "m", "--model.vae", "v", "--model.text-encoder", "t"]
 
@@ -21,8 +22,8 @@ def test_the_defaults_are_the_papers():
 
 @pytest.mark.parametrize("name", preset_names())
 def test_every_preset_fits_the_options_of_every_method(name):
-    for config_class in (Config, RwrConfig, SftConfig):
-        config = parse_command(config_class, "train", [*NEEDED, "--preset", name])
+    for method in method_summaries():
+        config = parse_command(train_command(method).Config, "train", [*NEEDED, "--preset", name])
         assert config.data.width == preset_values(name)["data"]["width"]
         assert config.data.train[0].name == "p.jsonl"
 
