@@ -36,9 +36,7 @@ _TEMPORARY = re.compile(r"\..*\.videoalign-([0-9a-f]{8})-(\d+)-\d+\.tmp")
 
 
 @contextlib.contextmanager
-def replacing(
-    path: Path | str, kind: type[VideoAlignError] = FileError, remedy: str | None = None
-) -> Iterator[Path]:
+def replacing(path: Path | str, kind: type[VideoAlignError] = FileError, remedy: str | None = None) -> Iterator[Path]:
     """Yield a temporary path beside ``path``; on success it replaces ``path``, on any error it is removed.
 
     The file has the permissions of the one it replaces, or those that the system gives to any new file.
@@ -159,7 +157,10 @@ def _sync(number: int) -> None:
     try:
         os.fsync(number)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, getattr(errno, "ENOTSUP", errno.EINVAL)):  # a file system that has no such thing
+        if error.errno not in (
+            errno.EINVAL,
+            getattr(errno, "ENOTSUP", errno.EINVAL),
+        ):  # a file system that has no such thing
             raise
 
 

@@ -19,6 +19,8 @@ _DELIMITERS = (",", ";", "\t")
 _FORMULA = re.compile(r"(?:'')*[=+\-@\t\r\n]")
 _GUARDED = re.compile(r"(?:'')+[=+\-@\t\r\n]")
 
+_SPACED_QUOTE = re.compile(r' +"')
+
 Cells = dict[str, Any]
 
 
@@ -33,9 +35,7 @@ def csv_text(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], header: 
     return text.getvalue()
 
 
-def csv_rows(
-    path: Path, text: str, columns: Sequence[str], delimiter: str | None
-) -> Iterator[tuple[int, int, Cells]]:
+def csv_rows(path: Path, text: str, columns: Sequence[str], delimiter: str | None) -> Iterator[tuple[int, int, Cells]]:
     """(number of the row from 1, its line, its cells by column); the header comes first as row 0 with empty cells.
 
     Args:
@@ -54,7 +54,7 @@ def csv_rows(
             rows = list(_parsed(path, text[skipped:], delimiter, True, int(skipped > 0)))
         except TableError:
             raise error from None
-    if any(name.startswith(" ") for name in rows[0][2]):
+    if any(name.startswith(" ") for name in rows[0][2]) or any(map(_SPACED_QUOTE.match, _texts(rows))):
         rows = list(_parsed(path, text[skipped:], delimiter, True, int(skipped > 0)))
     yield from rows
 
@@ -90,6 +90,10 @@ def _parsed(path: Path, text: str, delimiter: str, spaced: bool, line: int) -> I
         yield number, start, _cells(f"{path}, row {number} (line {start})", cells, header)
     if header is None:
         raise TableError(f"{path}: the file is empty; expected a header line with column names.")
+
+
+def _texts(rows: list[tuple[int, int, Cells]]) -> Iterator[str]:
+    return (cell for number, _, cells in rows if number for cell in cells.values())
 
 
 def _header(path: Path, names: list[str]) -> list[str]:
@@ -141,7 +145,10 @@ def _open_column(text: str, line: int, header: list[str] | None, delimiter: str)
     lines = re.split(r"\r\n|\n|\r", text)
     if header is None or line > len(lines):
         return ""
-    cells = next(csv.reader([lines[line - 1]], delimiter=delimiter), [])
+    try:
+        cells = next(csv.reader([lines[line - 1]], delimiter=delimiter), [])
+    except csv.Error:
+        return ""
     return f", column {header[len(cells) - 1]!r}" if 0 < len(cells) <= len(header) else ""
 
 

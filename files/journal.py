@@ -25,6 +25,7 @@ from .file_lock import locked
 
 _CHECKED = re.compile(rb'(.*), "crc32": "([0-9a-f]{8})"\}', re.DOTALL)
 _BLOCK = 1 << 16
+_MARK = b"\xef\xbb\xbf"  # byte order mark, which some editors write
 
 
 class Line(NamedTuple):
@@ -50,7 +51,9 @@ class Content(NamedTuple):
         if self.damaged:
             count, first = len(self.damaged), self.damaged[0]
             what = "1 damaged line is" if count == 1 else f"{count} damaged lines are"
-            print(f"{path}: {what} left out (the first is line {first}); what they told is done again.", file=sys.stderr)
+            print(
+                f"{path}: {what} left out (the first is line {first}); what they told is done again.", file=sys.stderr
+            )
 
 
 def append_records(path: Path | str, records: Iterable[Mapping[str, Any]], checksum: bool = False) -> None:
@@ -59,13 +62,25 @@ def append_records(path: Path | str, records: Iterable[Mapping[str, Any]], check
     Raises:
         FileError: the file cannot be written, or the disk is full; what was there before is whole.
     """
+    append_text(path, "".join(_text(record, checksum) + "\n" for record in records))
+
+
+def append_text(path: Path | str, text: str, lines: bool = True) -> None:
+    """Append whole lines of text, one writer at a time, and wait until the disk has them.
+
+    Args:
+        lines: the file is of JSON lines: half a line at its end is cut off. Other text is only given its line's end.
+
+    Raises:
+        FileError: the file cannot be written, or the disk is full; what was there before is whole.
+    """
     path = Path(path)
-    content = "".join(_text(record, checksum) + "\n" for record in records).encode("utf-8", "backslashreplace")
+    content = text.encode("utf-8", "backslashreplace")
     with locked(path):
         try:
             new = not path.exists()
             with path.open("ab" if new else "r+b") as file:
-                end = 0 if new else _mended_end(file)
+                end = 0 if new else _mended_end(file) if lines else file.seek(0, os.SEEK_END)
                 gap = b"" if end == 0 or _byte(file, end - 1) == b"\n" else b"\n"
                 file.seek(end)
                 try:
@@ -113,7 +128,7 @@ def read_journal(path: Path | str) -> Content:
         content = Path(path).read_bytes()
     except FileNotFoundError:
         return Content([], [])
-    *whole, last = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
+    *whole, last = content.removeprefix(_MARK).split(b"\n")
     lines, damaged, checked = [], [], False
     for number, raw in enumerate([*whole, last], 1):
         if not raw.strip():
@@ -157,7 +172,7 @@ def _mended_end(file: Any) -> int:
         file.seek(start)
         tail = file.read(step) + tail
     last = tail[tail.rfind(b"\n") + 1 :]
-    if not last or _record(last) is not None:
+    if not last or _record(last.removeprefix(_MARK)) is not None:
         return end
     file.truncate(end - len(last))
     return end - len(last)

@@ -46,7 +46,7 @@ def json_rows(
                 return
             raise
         number += 1
-        yield number, line, _cells(f"{path}, line {line}, row {number}", value, text_column)
+        yield number, line, _cells(f"{path}, row {number} (line {line})", value, text_column)
 
 
 def parse_json(text: str) -> Any:
@@ -61,10 +61,24 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
+def read_json(path: Path | str) -> Any:
+    """The value in a JSON file of our own, such as the settings that a folder belongs to.
+
+    Raises:
+        TableError: it cannot be read, or is damaged.
+    """
+    try:
+        return parse_json(Path(path).read_bytes().decode("utf-8-sig"))
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path} cannot be read ({error}). Restore it, or choose another --output.") from None
+
+
 def _has_object_a_line(text: str) -> bool:
     lines = [line for line in _LINE_END.split(text) if line.strip()]
     try:
-        return len(lines) > 0 and isinstance(parse_json(lines[0]), dict) and (len(lines) > 1 or lines[0].strip() != "{}")
+        return (
+            len(lines) > 0 and isinstance(parse_json(lines[0]), dict) and (len(lines) > 1 or lines[0].strip() != "{}")
+        )
     except ValueError:
         return False
 

@@ -216,7 +216,9 @@ def _renamed(where: str, cells: Mapping[str, Any], columns: tuple[str, ...]) -> 
     for name, cell in cells.items():
         new = known.get(_plain(name), name)
         if new in renamed:
-            raise TableError(f"{where}: columns {spelled[new]!r} and {name!r} are one name. Rename or remove one of them.")
+            raise TableError(
+                f"{where}: columns {spelled[new]!r} and {name!r} are one name. Rename or remove one of them."
+            )
         renamed[new], spelled[new] = cell, name
     return renamed
 
@@ -227,6 +229,8 @@ def _plain(name: str) -> str:
 
 def _number(value: Any) -> float | None:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str) and "_" in value:  # Python's own spelling, no table's
         return None
     try:
         return float(value)
