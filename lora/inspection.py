@@ -48,7 +48,7 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
     Raises:
         LoraFileError: a file cannot be read, or holds no LoRA.
     """
-    header = read_header(path)
+    header = read_header(path, LoraFileError)
     parsed = {key: parse_key(key) for key in header.entries}
     modules: dict[str, dict[str, str]] = {}
     for key, own in parsed.items():
@@ -65,7 +65,7 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
         scales[round((header.number(own["alpha"]) if "alpha" in own else alphas(module, rank)) / rank, 6)] += 1
     layers = None
     if model is not None:
-        names = read_header(model).entries
+        names = read_header(model, LoraFileError).entries
         layers, family = checkpoint_modules(names), family or family_of(names)
     family = family or family_of(header.entries)
     applied, ignored = matched(header.entries, family, layers) if family else ([], list(header.entries))
