@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_text
 from .judges import DIMENSIONS, Scores
 from .matching import MadeClip
 from .win_rates import WinRate
@@ -87,8 +87,7 @@ def write_page(
         f"<script>{_SCRIPT}</script></html>"
     )
     path = folder / "index.html"
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

@@ -57,10 +57,10 @@ def test_files_of_the_command_line_are_read_and_failed_rows_left_out(tmp_path, e
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("s.csv", "name,price\nbread,3\n", "row 1 has no VQ and MQ"),
-        ("s.csv", "VQ,MQ\n1.0,much\n", "row 1: could not convert"),
+        ("s.csv", "name,price\nbread,3\n", r"row 1 \(line 2\) has no VQ and MQ"),
+        ("s.csv", "VQ,MQ\n1.0,much\n", r"row 1 \(line 2\), column 'MQ': found 'much'; expected a finite number"),
         ("s.jsonl", '{"VQ": 1', "cannot be read"),
-        ("s.jsonl", "3\n", "row 1: expected an object"),
+        ("s.jsonl", "3\n", r"row 1 \(line 1\): found int; expected a JSON object"),
     ],
 )
 def test_a_file_of_something_else_is_refused_with_its_row(tmp_path, name, content, message):
@@ -72,7 +72,7 @@ def test_a_file_of_something_else_is_refused_with_its_row(tmp_path, name, conten
 def test_a_csv_with_other_columns_is_left_as_it_is(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("name,price\nbread,3\n")
-    with pytest.raises(VideoAlignError, match="has the columns name, price"):
+    with pytest.raises(VideoAlignError, match="has the columns name,price"):
         append_scores(path, [FULL])
     assert path.read_text() == "name,price\nbread,3\n"
 

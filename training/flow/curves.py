@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_text
 from ..loop.callback import Callback, Say
 from ..loop.log_file import read_log
 
@@ -50,8 +50,7 @@ class CurvesPage(Callback):
     def _write(self) -> None:
         lines = read_log(self.folder / "log.jsonl")
         if lines:
-            with replacing(self.folder / "curves.html") as temporary:
-                temporary.write_text(page(lines, self.folder.name), encoding="utf-8")
+            write_text(self.folder / "curves.html", page(lines, self.folder.name))
 
 
 class TensorBoardCurves(Callback):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ from torch import Tensor
 from ...backbones.backbone import collate
 from ...backbones.sampling import sample, seeded_noise, sigmas
 from ...backbones.sampling_defaults import SamplingDefaults
+from ...files.journal import append_records
 from ..loop.callback import Callback, Say
 from ..loop.log_file import read_log
 from .task import FlowTask
@@ -75,8 +75,7 @@ class Previews(Callback):
         text = f"step {step}: previews in {target}"
         if self.options.reward is not None:
             self.scores[step] = self._score(files)
-            with (self.folder / "scores.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **self.scores[step]}) + "\n")
+            append_records(self.folder / "scores.jsonl", [{"step": step, **self.scores[step]}])
             text += ": " + ", ".join(f"{name} {score:+.2f}" for name, score in self.scores[step].items())
         say(text)
 

@@ -2,20 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
+
+from ...files.journal import read_journal
 
 
 def read_log(path: Path) -> list[dict]:
-    """The lines of ``log.jsonl``; a half-written last line is left out, a missing file is empty."""
-    lines = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return lines
-    for line in text.splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return lines
+    """The lines of ``log.jsonl``; half-written and damaged ones are left out, a missing file is empty."""
+    return read_journal(path).records

@@ -5,7 +5,6 @@ It knows neither the model nor the loss; a ``Task`` brings both.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import signal
@@ -19,7 +18,8 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from ...errors import VideoAlignError
+from ...errors import TrainingStopped, VideoAlignError
+from ...files.journal import append_records, keep_records
 from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig
@@ -29,10 +29,6 @@ from .sharding import configure_fsdp, sharded_like, sharded_optimizer_state, who
 from .state_files import newest_state, save_state
 
 PREFETCHED_STEPS = 2
-
-
-class TrainingStopped(VideoAlignError):  # noqa: N818 - reads as what happened
-    """Training cannot go on; the message names the rows and says which state is kept."""
 
 
 class Task(Protocol):
@@ -184,7 +180,7 @@ class TrainLoop:
             self._restore(state)
         if main:
             self.config.output.mkdir(parents=True, exist_ok=True)
-            _forget_later_lines(self.log_file, self.step)
+            keep_records(self.log_file, lambda line: line.get("step", 0) <= self.step)  # later ones are about to be repeated
 
     def _restore(self, state: dict) -> None:
         changed = [key for key, value in self.fingerprint.items() if state["fingerprint"].get(key) != value]
@@ -299,8 +295,7 @@ class TrainLoop:
     def _log(self, kind: str, numbers: Mapping[str, float], bar) -> None:
         if not self.accelerator.is_main_process:
             return
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": self.step, "kind": kind, **numbers}) + "\n")
+        append_records(self.log_file, [{"step": self.step, "kind": kind, **numbers}])
         text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if "/" not in name)
         if kind == "train" and bar is not None and not bar.disable:
             bar.set_postfix_str(text)  # a terminal gets one living line, a log file gets lines
@@ -353,17 +348,3 @@ def _interruptible(loop: TrainLoop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _forget_later_lines(log_file, step: int) -> None:
-    """Drop log lines of steps that are about to be repeated, and a half-written last line."""
-    if not log_file.exists():
-        return
-    kept = []
-    for line in log_file.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except json.JSONDecodeError:
-            continue
-    log_file.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 import torch
 
 from ...errors import VideoAlignError
+from ...files.digests import json_digest
 from ...preferences.reading import read_preferences
 from ...reward.agreement import ties_excluded_accuracy
 from ...reward.converted_file import ConvertedReward, save_converted
@@ -50,7 +49,7 @@ class VideoRewardTask:
         rows = [
             [str(p.path_a), str(p.path_b), p.pair.model_dump(mode="json", exclude={"source"})] for p in self.train.pairs
         ]
-        data = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+        data = json_digest(rows)
         options = self.config.model_dump(
             mode="json", include={"model", "optimizer", "loss", "precision", "schedule", "warmup", "max_grad_norm"}
         )
