@@ -61,14 +61,17 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def read_json(path: Path | str) -> Any:
-    """The value in a JSON file of our own, such as the settings that a folder belongs to.
+def read_json(path: Path | str) -> dict[str, Any]:
+    """The object in a JSON file of our own, such as the settings that a folder belongs to.
 
     Raises:
         TableError: it cannot be read, or is damaged.
     """
     try:
-        return parse_json(Path(path).read_bytes().decode("utf-8-sig"))
+        value = parse_json(Path(path).read_bytes().decode("utf-8-sig"))
+        if not isinstance(value, dict):
+            raise ValueError(f"found {type(value).__name__}, expected an object")
+        return value
     except (OSError, ValueError) as error:
         raise TableError(f"{path} cannot be read ({error}). Restore it, or choose another --output.") from None
 

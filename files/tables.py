@@ -200,6 +200,7 @@ def _rows(path: Path, columns: tuple[str, ...], suffix: str, growing: bool, text
             "Save a Parquet table as JSONL first, with pandas: read_parquet and to_json(orient='records', lines=True)."
         )
     text = read_text(path)
+    found: Iterable[tuple[int, int | None, dict[str, Any]]]
     if suffix in (".csv", ".tsv"):
         found = csv_rows(path, text, columns, "\t" if suffix == ".tsv" else None)
     else:

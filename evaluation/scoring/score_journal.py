@@ -108,7 +108,9 @@ class ScoreJournal:
         settled: dict[str, dict] = {}
         for line in self._lines():
             name, result = line["row"]["id"], line["result"]
-            if _text(line["row"]) == wanted.get(name) and ("error" not in result or "error" in settled.get(name, result)):
+            if _text(line["row"]) == wanted.get(name) and (
+                "error" not in result or "error" in settled.get(name, result)
+            ):
                 settled[name] = result
         return settled
 
@@ -124,7 +126,9 @@ class ScoreJournal:
                 content.report(part)
                 self._reported.add(part)
             for line in content.records:
-                if line.keys() == {"row", "result"} and isinstance(line["row"], dict) and isinstance(line["result"], dict):
+                row, result = line.get("row"), line.get("result")
+                whole = len(line) == 2 and isinstance(row, dict) and isinstance(result, dict)
+                if whole and isinstance(row.get("id"), str):
                     yield line
 
     def _check_settings(self, settings: dict) -> None:
@@ -145,7 +149,7 @@ class ScoreJournal:
             yield
         except (FileError, OSError) as error:
             raise VideoAlignError(
-                f"{self.output} or its journal {self.folder} cannot be written ({error}). Rows that are done are kept: "
+                f"{self.output} or its journal {self.folder} cannot be written ({error.__cause__ or error}). Rows that are done are kept: "
                 "make room or choose another place, and run the same command again."
             ) from error
 
