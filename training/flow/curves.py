@@ -6,14 +6,10 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ...files.atomic_file import replacing
-from ..loop.callback import Callback, Say
+from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import read_log
-
-if TYPE_CHECKING:
-    from ..loop.train_loop import TrainLoop
 
 MEANINGS = {
     "loss": "what is minimised; Flow-DPO starts at ln 2 = 0.693",
@@ -44,7 +40,7 @@ class CurvesPage(Callback):
         if kind == "eval":
             self._write()
 
-    def ended(self, loop: TrainLoop, say: Say) -> None:
+    def ended(self, run: Run, say: Say) -> None:
         self._write()
 
     def _write(self) -> None:
@@ -70,7 +66,7 @@ class TensorBoardCurves(Callback):
             for name, value in numbers.items():
                 self.writer.add_scalar(f"{kind}/{name}", value, step)
 
-    def ended(self, loop: TrainLoop, say: Say) -> None:
+    def ended(self, run: Run, say: Say) -> None:
         if self.writer is not None:
             self.writer.close()
 

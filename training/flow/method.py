@@ -117,6 +117,7 @@ class Method(ABC):
         Raises:
             ValueError: the message names both options.
         """
+        return
 
     @abstractmethod
     def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
