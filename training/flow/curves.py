@@ -1,4 +1,4 @@
-"""Curves of a run: a page that opens in any browser, and TensorBoard where it is installed."""
+"""Curves of a run as a page that opens in any browser, without a server; for trackers see ``loop/trackers.py``."""
 
 from __future__ import annotations
 
@@ -48,27 +48,6 @@ class CurvesPage(Callback):
         if lines:
             with replacing(self.folder / "curves.html") as temporary:
                 temporary.write_text(page(lines, self.folder.name), encoding="utf-8")
-
-
-class TensorBoardCurves(Callback):
-    """Writes every number to TensorBoard; does nothing where it is not installed."""
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.writer = None
-        else:
-            self.writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
-        if self.writer is not None:
-            for name, value in numbers.items():
-                self.writer.add_scalar(f"{kind}/{name}", value, step)
-
-    def ended(self, run: Run, say: Say) -> None:
-        if self.writer is not None:
-            self.writer.close()
 
 
 def page(lines: Sequence[Mapping], title: str) -> str:
