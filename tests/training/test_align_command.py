@@ -138,3 +138,19 @@ def test_images_are_refused_with_what_to_do_instead(files, tmp_path, capsys):
     assert main(words) == 1
     assert "names images, which align does not pass on" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "message"),
+    [
+        ("max_step = 3", 2, "unknown key 'max_step' (did you mean 'max_steps'?)"),
+        ('log_with = ["wanbd"]', 1, "log_with = wanbd: there is no such tracker"),
+    ],
+)
+def test_a_mistake_in_the_training_options_is_said_before_anything_is_generated(
+    line, status, message, files, tmp_path, capsys
+):
+    (tmp_path / "wrong.toml").write_text(f"{line}\n{TRAIN}", encoding="utf-8")
+    assert main(arguments(files, tmp_path / "run", "--train", tmp_path / "wrong.toml")) == status
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

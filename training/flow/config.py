@@ -175,7 +175,9 @@ class FlowConfig(LoopConfig):
         "bfloat16", description="Arithmetic; the adapter and every loss are float32."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
-    tensorboard: bool = Field(True, description="Write curves for TensorBoard, where it is installed; log_with = tensorboard insists on it.")
+    tensorboard: bool = Field(
+        True, description="Write curves for TensorBoard, where it is installed; log_with = tensorboard insists on it."
+    )
     data: DataConfig
     model: ModelConfig
     lora: LoraOptions = LoraOptions()
