@@ -11,8 +11,9 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ....cli.options import CommandConfig
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, preference_rows
+from ..rows import FlowRow, preference_rows
 from .method import Network, NoisedClips, both, flow_error
 from .preference import preference_logit, preference_loss, preference_measures
 
@@ -60,7 +61,7 @@ class FlowDpo:
         self.options = options
         self.description = {"method": "dpo", "beta": options.beta, "reduction": options.reduction}
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Pairs with a winner, and ties where they are used."""
         rows, counts = preference_rows(sources, data)
         return rows, f"{len(rows)} pairs of {len(sources)} ({counts['tie']} ties, {counts['invalid']} invalid)"

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ....backbones.backbone import Conditioning
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair
+from ..rows import FlowRow
 
 Reduction = Literal["mean", "sum"]
 
@@ -94,7 +95,7 @@ class Method(Protocol):
     description: dict[str, object]
     real_clips: Sequence[FlowRow]
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The rows that pairs give, and a sentence on what was made of them."""
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:

@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ....cli.options import CommandConfig
 from ....errors import VideoAlignError
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, dimension_weights, scalar, scored_clips
+from ..rows import FlowRow, dimension_weights, scalar, scored_clips
 from .method import Network, NoisedClips, flow_error
 
 
@@ -53,7 +54,7 @@ class FlowRwr:
             "extra": {"weighting": options.weighting, "temperature": options.temperature},
         }
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Every clip of the pairs once, weighted by its reward."""
         clips, options = scored_clips(sources, data), self.options
         if options.weighting == "exponential":

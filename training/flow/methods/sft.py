@@ -8,8 +8,9 @@ from dataclasses import replace
 from torch import Tensor
 
 from ....cli.options import CommandConfig
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, preference_rows
+from ..rows import FlowRow, preference_rows
 from .method import Network, NoisedClips, flow_error
 
 
@@ -28,7 +29,7 @@ class FlowSft:
     def __init__(self, options: SftOptions) -> None:
         self.options = options
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The chosen clip of every pair."""
         rows, counts = preference_rows(sources, data)
         chosen = [replace(row, clips={"chosen": row.clips["chosen"]}, target=1.0) for row in rows]
