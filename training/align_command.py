@@ -7,7 +7,7 @@ import random
 import shutil
 import sys
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, model_validator
 
@@ -21,7 +21,9 @@ from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
 from ..preferences import pairs_command
 from ..preferences.preference_file import write_text_atomically
-from . import train_dpo_command
+from .flow.config import FlowConfig
+from .loop.trackers import check_trackers
+from .train_flow_command import train_command
 
 FINISHED_LORA = "lora.safetensors"
 
@@ -78,6 +80,7 @@ def run(config: Config) -> int:
     """Run all stages that are not finished; returns 0, or the status of the stage that stopped.
 
     Raises:
+        ConfigError: the file of training options has unknown ones or wrong values.
         VideoAlignError: prompts, models or options cannot be used, or the folder belongs to another run.
     """
     if any(row.image for row in read_prompt_rows(config.prompts)):
@@ -85,6 +88,7 @@ def run(config: Config) -> int:
             f"{config.prompts} names images, which align does not pass on. For an image-to-video model run videoalign generate, "
             "score, pairs, train dpo and compare one after the other."
         )
+    _check_training_options(config)
     config.output.mkdir(parents=True, exist_ok=True)
     _check_settings(config)
     training, held_out = split_prompts(config)
@@ -138,7 +142,7 @@ def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, numbe
         )
     status = status or _stage(
         f"round {number}: training",
-        lambda: train_dpo_command.run(training_config(config, clips, pairs, folder / "training", lora)),
+        lambda: train_command("dpo").run(training_config(config, clips, pairs, folder / "training", lora)),
     )
     return status, result
 
@@ -170,13 +174,12 @@ def _score(config: Config, clips: Path, scores: Path) -> int:
     )
 
 
-def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora: Path | None) -> Any:
+def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora: Path | None) -> FlowConfig:
     """Options of ``videoalign train dpo`` for one round: the file's (the micro model has a preset), then what this run knows better.
 
     Raises:
         ConfigError: the file has unknown options or wrong values.
     """
-    values = read_toml(config.train) if config.train else {"preset": MICRO} if config.model == MICRO else {}
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     first = json.loads((clips / MANIFEST).read_text(encoding="utf-8").split("\n", 1)[0])
     known = {
@@ -194,9 +197,32 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
         known["max_steps"] = config.steps
     if config.learning_rate is not None:
         known["optimizer"] = {"learning_rate": config.learning_rate}
+    return _over_file(config, known)
+
+
+def _check_training_options(config: Config) -> None:
+    """What is wrong with the file of training options is said before clips are generated for hours.
+
+    Raises:
+        ConfigError: it has unknown options or wrong values.
+        VideoAlignError: it asks for a tracker that is not installed.
+    """
+    files = dict(
+        zip(
+            ("transformer", "vae", "text_encoder"),
+            model_files(config.model, config.vae, config.text_encoder),
+            strict=True,
+        )
+    )
+    check_trackers(_over_file(config, {"model": files, "data": {"train": [config.prompts]}}).log_with)
+
+
+def _over_file(config: Config, known: dict) -> FlowConfig:
+    """The training options of the file (or the micro model's preset), with what is ``known`` over them."""
+    values = read_toml(config.train) if config.train else {"preset": MICRO} if config.model == MICRO else {}
     for key, value in known.items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
-    return validate(train_dpo_command.Config, values, str(config.train or "videoalign align"))
+    return validate(train_command("dpo").Config, values, str(config.train or "videoalign align"))
 
 
 def _comparison(config: Config, prompts: Path, lora: Path) -> int:

@@ -8,7 +8,7 @@ from videoalign.errors import VideoAlignError
 from videoalign.preferences.splits import split_pairs
 from videoalign.training.latent_reward.config import Config as LatentConfig
 from videoalign.training.latent_reward.pairs import load_pairs as latent_pairs
-from videoalign.training.train_dpo_command import Config as DpoConfig
+from videoalign.training.train_flow_command import train_command
 from videoalign.training.video_reward.config import Config as VideoConfig
 from videoalign.training.video_reward.task import load_pairs as video_pairs
 
@@ -22,7 +22,7 @@ MODELS = {
 def load(trainer, **data):
     """Training and held-out pairs of one trainer."""
     config_class, read = {
-        "dpo": (DpoConfig, lambda config: split_pairs(config.data, config.seed)),
+        "dpo": (train_command("dpo").Config, lambda config: split_pairs(config.data, config.seed)),
         "latent-reward": (LatentConfig, latent_pairs),
         "video-reward": (VideoConfig, video_pairs),
     }[trainer]

@@ -1,4 +1,4 @@
-"""Options that ``videoalign train dpo``, ``rwr`` and ``sft`` share; the defaults are the paper's."""
+"""Options that all methods of flow training share (``videoalign train dpo``, ``rwr``, ``sft``); the defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ class FlowConfig(LoopConfig):
         "bfloat16", description="Arithmetic; the adapter and every loss are float32."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
-    tensorboard: bool = Field(True, description="Write curves for TensorBoard, where it is installed.")
+    tensorboard: bool = Field(True, description="Write curves for TensorBoard, where it is installed; log_with = tensorboard insists on it.")
     data: DataConfig
     model: ModelConfig
     lora: LoraOptions = LoraOptions()
@@ -163,14 +163,6 @@ class FlowConfig(LoopConfig):
         if isinstance(values, dict) and values.get("preset"):
             return _merged(preset_values(values["preset"]), values)
         return values
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> FlowConfig:
-        if self.lora.dropout and getattr(getattr(self, "dpo", None), "backward", None) == "split":
-            raise ValueError(
-                "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
-            )
-        return self
 
 
 def _merged(below: dict, above: dict) -> dict:

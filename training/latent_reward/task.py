@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
+from ...backbones.image_conditioning import image_entries
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
 from ...reward.settings import DIMENSIONS
+from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from .calibrating import HeldOut
 from .config import Config
 from .pairs import LatentPairBatch, LatentPairData, load_pairs
@@ -112,9 +114,6 @@ def build_task(config: Config) -> LatentRewardTask:
     Raises:
         VideoAlignError: the data, the video model, its VAE or its text encoder cannot be used.
     """
-    from ...backbones.image_conditioning import image_entries
-    from ..latent_cache import check_latent_space, encode_rows, encoders_of
-
     train, held_out = load_pairs(config)
     trunk = load_trunk(config.model)
     entries = image_entries(trunk, str(config.model.trunk))

@@ -1,18 +1,20 @@
-"""What a method sees of the data and of the network, and what it gives back."""
+"""What a loss is to the trainer: the samples and the network that it sees, and the class that every file in ``methods/`` has."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
 from torch import Tensor
 
-from ....backbones.backbone import Conditioning
-from ....preferences.preference_file import ResolvedPair
-from ..config import DataConfig
-from ..rows import FlowRow
+from ...backbones.backbone import Conditioning
+from ...cli.options import CommandConfig
+from ...preferences.preference_file import ResolvedPair
+from .config import DataConfig, FlowConfig
+from .rows import FlowRow
 
 Reduction = Literal["mean", "sum"]
 
@@ -82,22 +84,47 @@ class Network(Protocol):
         """v_ref: without the adapter and without a graph."""
 
 
-class Method(Protocol):
-    """A loss, and the rows that it trains on.
+class Method(ABC):
+    """A loss, and the rows that it trains on. Its options enter a run's fingerprint by themselves.
+
+    A class attribute ``name`` makes it ``videoalign train NAME`` and names the section of its options; the docstring of its
+    module is the command's help, the first line its summary.
+
+    Args:
+        options: of the class ``options_class``.
 
     Attributes:
+        options_class: model of its options, all with defaults or the section must be given.
         sides: names of the clips of a sample.
-        description: what a LoRA file says about it: field of ``LoraMetadata`` -> value.
         real_clips: rows of real clips, one of which goes with each sample; empty for most methods.
+        description: what a LoRA file says about it: field of ``LoraMetadata`` -> value.
+        held_out_beta: beta of the logit of held-out pairs (mean over latent elements); accuracy does not depend on it.
     """
 
-    sides: tuple[str, ...]
-    description: dict[str, object]
-    real_clips: Sequence[FlowRow]
+    name: ClassVar[str]
+    options_class: ClassVar[type[CommandConfig]]
+    sides: ClassVar[tuple[str, ...]]
+    real_clips: Sequence[FlowRow] = ()
+    held_out_beta: float = 500.0
 
+    def __init__(self, options: Any) -> None:
+        self.options = options
+        self.description: dict[str, Any] = {"method": self.name}
+
+    @classmethod
+    def check(cls, options: Any, config: FlowConfig) -> None:
+        """Refuse options of the method that do not go together with others of the run; nothing is refused by default.
+
+        Raises:
+            ValueError: the message names both options.
+        """
+        return
+
+    @abstractmethod
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The rows that pairs give, and a sentence on what was made of them."""
 
+    @abstractmethod
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of each sample [B], and what is worth watching: name -> [B], NaN where it does not apply."""
 
