@@ -36,7 +36,7 @@ COMMANDS = {
     **_method_commands(),
     "lora inspect": ("lora.lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "lora convert": ("lora.lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),
-    "demo": ("micro.demo_command", "Score a few shipped clips offline, to see that everything works."),
+    "demo": ("evaluation.demo_command", "Score a few shipped clips offline, to see that everything works."),
 }
 
 
