@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ...backbones.backbone import Conditioning
 from ...cli.options import CommandConfig
+from ...preferences.preference_file import ResolvedPair
 from .config import DataConfig, FlowConfig
-from .rows import FlowRow, SourcePair
+from .rows import FlowRow
 
 Reduction = Literal["mean", "sum"]
 
@@ -120,7 +121,7 @@ class Method(ABC):
         return
 
     @abstractmethod
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The rows that pairs give, and a sentence on what was made of them."""
 
     @abstractmethod

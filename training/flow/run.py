@@ -14,6 +14,7 @@ from ...lora.adapters import LoraWeights, adapter_weights
 from ...lora.comfyui_folder import copy_into_loras, expert_path
 from ...lora.metadata import LoraMetadata
 from ...lora.writing import save_lora
+from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from ..loop.processes import process_state
 from ..loop.trackers import trackers
 from ..loop.train_loop import TrainLoop
@@ -74,16 +75,18 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     Raises:
         VideoAlignError: see ``run_method``; what the network itself says against it is said before anything is encoded.
     """
-    from .encoding import encoded
-
     rows = FlowRows(config, method)
-    cache = encoded(config, rows, needed_of_images(config))
+    cache = encode_rows(
+        rows.all,
+        config.data,
+        encoders_of(config.model),
+        config.output,
+        image_entries=needed_of_images(config),
+        prompts=rows.further_prompts,
+        pictures=config.preview.images,
+    )
     backbone = load_base(config)
-    if cache.latent_format != backbone.latent_format.name:
-        raise VideoAlignError(
-            f"{config.model.vae} makes {cache.latent_format} latents, {config.model.transformer} samples "
-            f"{backbone.latent_format.name}. Give the VAE of the same model."
-        )
+    check_latent_space(cache, backbone.latent_format, config.model.vae, config.model.transformer)
     add_adapter(backbone, config.lora, config.seed)
     return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
 

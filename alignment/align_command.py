@@ -21,9 +21,9 @@ from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
 from ..preferences import pairs_command
 from ..preferences.preference_file import write_text_atomically
-from .flow.config import FlowConfig
-from .loop.trackers import check_trackers
-from .train_flow_command import train_command
+from ..training.flow.config import FlowConfig
+from ..training.loop.trackers import check_trackers
+from ..training.train_flow_command import train_command
 
 FINISHED_LORA = "lora.safetensors"
 
