@@ -24,7 +24,7 @@ COMMANDS = {
     "score": ("evaluation.score_command", "Score clips: visual quality, motion quality, text alignment."),
     "convert": ("reward.convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("evaluation.bench_command", "Measure how often a reward agrees with people's choices."),
-    "align": ("training.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
+    "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generation.generate_command", "Generate clips of a file of prompts from a video model."),
     "pairs": ("preferences.pairs_command", "Make preference pairs of scored clips."),
     "choose": ("preferences.choose_command", "Choose between two clips of one prompt, on a local page."),
@@ -36,7 +36,7 @@ COMMANDS = {
     **_method_commands(),
     "lora inspect": ("lora.lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "lora convert": ("lora.lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),
-    "demo": ("micro.demo_command", "Score a few shipped clips offline, to see that everything works."),
+    "demo": ("evaluation.demo_command", "Score a few shipped clips offline, to see that everything works."),
 }
 
 

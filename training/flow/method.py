@@ -12,8 +12,9 @@ from torch import Tensor
 
 from ...backbones.backbone import Conditioning
 from ...cli.options import CommandConfig
+from ...preferences.preference_file import ResolvedPair
 from .config import DataConfig, FlowConfig
-from .rows import FlowRow, SourcePair
+from .rows import FlowRow
 
 Reduction = Literal["mean", "sum"]
 
@@ -117,9 +118,10 @@ class Method(ABC):
         Raises:
             ValueError: the message names both options.
         """
+        return
 
     @abstractmethod
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The rows that pairs give, and a sentence on what was made of them."""
 
     @abstractmethod

@@ -10,13 +10,14 @@ from torch import nn
 from ...backbones.backbone import Backbone
 from ...errors import VideoAlignError
 from ...files.digests import json_digest
+from ...preferences.splits import split_pairs
 from ..loop.processes import process_state
 from .config import FlowConfig
 from .data import FlowData
 from .flow_module import FlowModule
 from .held_out import SIDES, HeldOut
 from .method import Method, NoisedClips
-from .rows import FlowRow, preference_rows, split_pairs
+from .rows import FlowRow, preference_rows
 
 if TYPE_CHECKING:
     from ..latent_cache import LatentCache

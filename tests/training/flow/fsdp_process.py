@@ -14,7 +14,8 @@ from tiny_training import tiny_loop, tiny_task
 from torch.distributed.tensor import DTensor
 
 from videoalign.lora.adapters import adapter_weights
-from videoalign.training.flow.run import check_fsdp, export, lora_file
+from videoalign.training.flow.fsdp import check_fsdp
+from videoalign.training.flow.run import export, lora_file
 from videoalign.training.loop.processes import process_state
 from videoalign.training.train_flow_command import train_command
 

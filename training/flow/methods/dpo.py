@@ -14,10 +14,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ....cli.options import CommandConfig
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig, FlowConfig
 from ..method import Method, Network, NoisedClips, both, flow_error
 from ..preference import preference_logit, preference_loss, preference_measures
-from ..rows import FlowRow, SourcePair, preference_rows
+from ..rows import FlowRow, preference_rows
 
 
 class DpoOptions(CommandConfig):
@@ -73,7 +74,7 @@ class FlowDpo(Method):
                 "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
             )
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Pairs with a winner, and ties where they are used."""
         rows, counts = preference_rows(sources, data)
         return rows, f"{len(rows)} pairs of {len(sources)} ({counts['tie']} ties, {counts['invalid']} invalid)"

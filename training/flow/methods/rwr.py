@@ -17,9 +17,10 @@ from torch import Tensor
 
 from ....cli.options import CommandConfig
 from ....files.tables import read_table
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, SourcePair, dimension_weights, scalar, scored_clips
+from ..rows import FlowRow, dimension_weights, scalar, scored_clips
 
 
 class RwrOptions(CommandConfig):
@@ -55,7 +56,7 @@ class FlowRwr(Method):
         self.real_clips = [] if options.real_clips is None else read_real_clips(options.real_clips)
         self.description["extra"] = {"weighting": options.weighting, "temperature": options.temperature}
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Every clip of the pairs once, weighted by its reward."""
         clips, options = scored_clips(sources, data), self.options
         if options.weighting == "exponential":

@@ -11,9 +11,10 @@ from dataclasses import replace
 from torch import Tensor
 
 from ....cli.options import CommandConfig
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, SourcePair, preference_rows
+from ..rows import FlowRow, preference_rows
 
 
 class SftOptions(CommandConfig):
@@ -27,7 +28,7 @@ class FlowSft(Method):
     options_class = SftOptions
     sides = ("chosen",)
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The chosen clip of every pair."""
         rows, counts = preference_rows(sources, data)
         chosen = [replace(row, clips={"chosen": row.clips["chosen"]}, target=1.0) for row in rows]
