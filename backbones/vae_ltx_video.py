@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from .flow_path import add_noise
 from .latent_format import LTXV, LatentFormat
 from .vae import VAE
 
@@ -119,7 +120,7 @@ class LTXVideoVAE(VAE):
             torch.manual_seed(_NOISE_SEED)
             mean, std = (own.to(latents).view(1, -1, 1, 1, 1) for own in (self.mean, self.std))
             noise = torch.randn(latents.shape[1:]).to(latents) * std + mean
-            noisy = (1 - DECODE_NOISE_SCALE) * latents + DECODE_NOISE_SCALE * noise
+            noisy = add_noise(latents, noise, DECODE_NOISE_SCALE)
             timestep = torch.full((len(latents),), DECODE_TIMESTEP, device=latents.device, dtype=latents.dtype)
             return self.module.decode(noisy, timestep).sample
 

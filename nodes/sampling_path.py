@@ -15,7 +15,7 @@ _SPACES = {"Wan21": "wan2.1", "Wan22": "wan2.2", "HunyuanVideo": "hunyuan-video"
 
 
 def path_of(model_sampling: Any) -> str:
-    """``FLOW`` (x_t = (1 - t) x0 + t n) or ``EXPLODING`` (x = x0 + sigma n: EPS and V models).
+    """``FLOW`` (x_t = (1 - sigma) x0 + sigma n) or ``EXPLODING`` (x = x0 + sigma n: EPS and V models).
 
     Raises:
         GuidanceError: another one, for which no shift is known.

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from ...backbones.backbone import collate
-from ...backbones.sampling import sample, seeded_noise, sigmas
+from ...backbones.flow_path import seeded_noise, sigmas
+from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
 from ..loop.callback import Callback, Say
 from ..loop.log_file import read_log
@@ -98,14 +99,7 @@ class Previews(Callback):
                 {k: v.to(device) for k, v in collate([cache.conditioning(text) | image]).items()}
                 for text in (prompt, "")
             )
-
-            def velocity(x_t: Tensor, sigma: Tensor, positive=positive, negative=negative) -> Tensor:
-                v = module.velocity(x_t, sigma, positive)
-                if settings.guidance_scale == 1:
-                    return v
-                v_negative = module.velocity(x_t, sigma, negative)
-                return v_negative + settings.guidance_scale * (v - v_negative)
-
+            velocity = guided_velocity(module.velocity, positive, negative, settings.guidance_scale)
             noise = seeded_noise([self.task.config.seed + number], shape).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=self.task.config.precision == "bfloat16"):
                 latents.append(sample(velocity, noise, levels).float())

@@ -126,11 +126,13 @@ def build_task(config: Config) -> LatentRewardTask:
 
 
 def accuracy_table(reward: LatentReward) -> str:
-    """Held-out accuracy by dimension and bin of t as text, for the end of a run."""
+    """Held-out accuracy by dimension and bin of sigma as text, for the end of a run."""
     table = reward.calibration
-    head = "t " + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
+    head = f"{'sigma':6}" + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
     rows = [
-        f"{name}" + "".join(f"{share:7.1%}" for share in table.accuracy[name]) + f"{table.overall_accuracy(name):7.1%}"
+        f"{name:6}"
+        + "".join(f"{share:7.1%}" for share in table.accuracy[name])
+        + f"{table.overall_accuracy(name):7.1%}"
         for name in DIMENSIONS
     ]
     return "\n".join([head, *rows])
