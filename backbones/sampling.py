@@ -140,7 +140,7 @@ def generate(
         )
     shape = backbone.latent_format.shape(settings.frames, settings.height, settings.width)
     levels = sigmas(settings.steps, settings.shift)
-    common = _common_entries(backbone, settings) | dict(extra or {})
+    common = backbone.constants(settings) | dict(extra or {})
     guided = settings.guidance_scale != 1
     negative = text_encoder.encode([negative_prompt])[0] if guided else None
     total = settings.steps * -(-len(prompts) // batch_size)
@@ -166,16 +166,6 @@ def generate(
                 videos = [vae.decode(own[None].to(vae.device))[0].cpu() for own in latents]
         for word, seed, own, video in zip(words, numbers, latents.cpu(), videos, strict=True):
             yield GeneratedClip(word, seed, own, video, settings.fps)
-
-
-def _common_entries(backbone: Backbone, settings: SamplingDefaults) -> dict[str, Tensor]:
-    """Entries of every conditioning that come from the settings."""
-    entries = {}
-    if settings.embedded_guidance is not None:
-        entries["guidance"] = torch.tensor(settings.embedded_guidance)
-    if backbone.name == "ltx-video":
-        entries["frame_rate"] = torch.tensor(float(settings.fps))
-    return entries
 
 
 def _offset(progress: Progress, before: int, total: int) -> Progress:

@@ -16,7 +16,7 @@ from videoalign.backbones.conditioning import collate
 from videoalign.backbones.flow_path import add_noise
 from videoalign.backbones.micro_files import MICRO_VAE
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 from videoalign.micro.video.generated_pairs import write_generated
 from videoalign.micro.video.vae_training import as_video
 from videoalign.micro.world import read_video

@@ -7,6 +7,7 @@ are wrong, it learns in minutes. The linear read-outs used here are thrown away;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -97,7 +98,7 @@ def pretrain(
     """
     torch.manual_seed(seed)
     network = trunk.module.requires_grad_(True)
-    frames, tokens = latents.shape[2], latents.shape[3] * latents.shape[4] // 4  # patches of 2 x 2
+    frames, tokens = latents.shape[2], math.prod(latents.shape[3:]) // math.prod(trunk.patch)
     readouts = ReadOuts(network.proj_out.in_features, tokens)
     trained = [*network.parameters(), *readouts.parameters()]
     optimizers = [*optimizers_of(network, rate, 0.01), torch.optim.AdamW(readouts.parameters(), lr=rate)]

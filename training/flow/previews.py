@@ -84,7 +84,7 @@ class Previews(Callback):
     @torch.no_grad()
     def _videos(self) -> list[np.ndarray]:
         """[T, H, W, 3] uint8 of each prompt. The VAE is loaded for this and let go again."""
-        from ...backbones.vae import load_vae
+        from ...backbones.vae_loading import load_vae
 
         module, settings, cache = self.task.module, self.settings(), self.task.train.cache
         training = module.training

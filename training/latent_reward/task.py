@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from ...backbones.backbone import Backbone
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
@@ -120,7 +119,7 @@ def build_task(config: Config) -> LatentRewardTask:
     cache, encoders = encoded(
         config, [*train, *held_out], trunk.latent_format, image_entries(trunk, str(config.model.trunk))
     )
-    constants = {"frame_rate": torch.tensor(config.data.fps)} if trunk.name == "ltx-video" else {}
+    constants = trunk.constants(replace(trunk.sampling, fps=config.data.fps))
     data = (LatentPairData(own, cache, config.data.keep_in_memory, constants) for own in (train, held_out))
     return LatentRewardTask(config, *data, trunk, encoders)
 
