@@ -284,6 +284,11 @@ class Backbone(ABC):
             entries["frame_rate"] = torch.tensor(float(sampling.fps))
         return entries
 
+    @property
+    def expert_boundary(self) -> float | None:
+        """Where two experts share the noise levels: one works at sigma >= this, the other below. None without experts."""
+        return None
+
     def image_refusal(self) -> str | None:
         """Why the entries that this network needs of an image cannot be made of one picture; None where they can.
 

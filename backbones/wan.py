@@ -125,6 +125,11 @@ class Wan(Backbone):
     def _input_weight(self) -> Tensor:
         return self.module.patch_embedding.weight
 
+    @property
+    def expert_boundary(self) -> float:
+        """Of Wan 2.2 A14B; a file does not tell whether it is an expert."""
+        return EXPERT_BOUNDARIES["i2v" if "image_latents" in self.needs else "t2v"]
+
     def image_refusal(self) -> str | None:
         """Networks for a first and a last frame take two pictures."""
         if self.config.get("pos_embed_seq_len") is not None:

@@ -189,3 +189,16 @@ class TestAFamilyFromOutside:
         with pytest.raises(VideoAlignError, match=r"no family of video models 'toy'; known are wan"):
             families.family("toy")
         assert "toy" not in backbone_classes() and vae_classes() and text_encoder_classes()
+
+
+def test_experts_share_the_noise_levels_of_wan_only():
+    """Wan's own configuration of 2.2 A14B."""
+    assert tiny("wan-t2v").expert_boundary == 0.875 and tiny("wan22-i2v").expert_boundary == 0.9
+    assert tiny("ltx-video").expert_boundary is None and tiny("hunyuan-video").expert_boundary is None
+
+
+def test_what_is_told_besides_the_prompt_comes_from_the_sampling_settings():
+    told = {kind: tiny(kind).constants(tiny(kind).sampling) for kind in ("wan-t2v", "ltx-video")}
+    assert told == {"wan-t2v": {}, "ltx-video": {"frame_rate": torch.tensor(25.0)}}
+    distilled = tiny("hunyuan-video", guidance_embeds=True)
+    assert distilled.constants(distilled.sampling) == {"guidance": torch.tensor(6.0)}

@@ -15,6 +15,7 @@ from ...backbones.backbone import collate
 from ...backbones.flow_path import seeded_noise, sigmas
 from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
+from ...backbones.vae_loading import load_vae
 from ..loop.callback import Callback, Say
 from ..loop.log_file import read_log
 from .task import FlowTask
@@ -84,8 +85,6 @@ class Previews(Callback):
     @torch.no_grad()
     def _videos(self) -> list[np.ndarray]:
         """[T, H, W, 3] uint8 of each prompt. The VAE is loaded for this and let go again."""
-        from ...backbones.vae_loading import load_vae
-
         module, settings, cache = self.task.module, self.settings(), self.task.train.cache
         training = module.training
         module.eval()

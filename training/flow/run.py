@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
+from ...backbones.loading import describe_backbone
 from ...errors import VideoAlignError
 from ...lora.adapters import LoraWeights, adapter_weights
 from ...lora.comfyui_folder import copy_into_loras, expert_path
@@ -77,6 +78,7 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     from .adapter import add_adapter
     from .encoding import encoded
 
+    config = with_expert_range(config, describe_backbone(config.model.transformer))
     rows = FlowRows(config, method)
     cache = encoded(config, rows, needed_of_images(config))
     backbone = load_base(config)
@@ -86,7 +88,7 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
             f"{backbone.latent_format.name}. Give the VAE of the same model."
         )
     add_adapter(backbone, config.lora, config.seed)
-    return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
+    return FlowTask(config, method, rows, backbone, cache)
 
 
 def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
@@ -97,7 +99,6 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
             round).
     """
     from ...backbones.image_conditioning import image_entries
-    from ...backbones.loading import describe_backbone
 
     transformer, preview = config.model.transformer, config.preview
     needed = image_entries(describe_backbone(transformer), str(transformer))
@@ -156,13 +157,17 @@ def load_base(config: FlowConfig) -> Backbone:
 
 
 def with_expert_range(config: FlowConfig, backbone: Backbone) -> FlowConfig:
-    """For an expert of Wan 2.2 A14B: the noise levels that it works at, where the options leave them open."""
-    from ...backbones.wan import EXPERT_BOUNDARIES
+    """For one of two experts (Wan 2.2 A14B): the noise levels that it works at, where the options leave them open.
 
+    Raises:
+        VideoAlignError: the network's family has no experts.
+    """
     expert, noise = config.model.expert, config.noise
     if expert is None or (noise.sigma_min, noise.sigma_max) != (0.0, 1.0):
         return config
-    boundary = EXPERT_BOUNDARIES["i2v" if "image_latents" in getattr(backbone, "needs", ()) else "t2v"]
+    boundary = backbone.expert_boundary
+    if boundary is None:
+        raise VideoAlignError(f"model.expert is {expert}, but {backbone.family.title} has no experts. Leave it out.")
     own = {"sigma_min": boundary} if expert == "high_noise" else {"sigma_max": boundary}
     return config.model_copy(update={"noise": noise.model_copy(update=own)})
 
