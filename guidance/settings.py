@@ -11,7 +11,7 @@ from ..reward.settings import DIMENSIONS
 
 RAW, UNIT_FREE = "raw", "unit-free"
 MODES = (UNIT_FREE, RAW)
-# How the unit-free shift of the velocity depends on t; see strength.py.
+# How the unit-free shift of the velocity depends on sigma; see strength.py.
 SCHEDULES = ("gaussian", "paper")
 
 
@@ -23,10 +23,10 @@ class GuidanceSettings:
         weights: weight of each of VQ, MQ and TA, 0 or more; a missing one is 0. ``RAW`` uses them as given, ``UNIT_FREE``
             divides them by their sum.
         strength: w, 0 or more. ``RAW``: the paper's (100 there), which means something for one latent reward model only.
-            ``UNIT_FREE``: the shift of the velocity at t = 1/2 in standard deviations of the latent; 0.1 to 1 is usual.
+            ``UNIT_FREE``: the shift of the velocity at sigma = 1/2 in standard deviations of the latent; 0.1 to 1 is usual.
             0 changes nothing, and rewards are still recorded.
         mode: ``UNIT_FREE`` or ``RAW``.
-        schedule: of the unit-free strength: "gaussian" (bounded for every t) or "paper" (t / (1 - t)).
+        schedule: of the unit-free strength: "gaussian" (bounded for every sigma) or "paper" (sigma / (1 - sigma)).
         start_sigma, end_sigma: guidance acts where end_sigma <= sigma <= start_sigma. sigma = 1 is always skipped.
         cap: most that ||shift of v|| / ||v|| may be, by sample; None for no limit. ||shift of x0|| / ||x_t - x0|| is the
             same number.

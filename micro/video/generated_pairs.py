@@ -14,7 +14,8 @@ from ...backbones.loading import load_backbone
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...backbones.micro_text import MicroTextEncoder
 from ...backbones.sampling import generate
-from ...backbones.vae import VAE, load_vae
+from ...backbones.vae import VAE
+from ...backbones.vae_loading import load_vae
 from ..world import DIMENSIONS, ClipFormat, JudgedClip, caption, measure, sample_attributes, write_groups
 from .vae_training import as_frames
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from ...backbones.vae import load_vae
+from ...backbones.vae_loading import load_vae
 from ...backbones.wan_whole_clip import encode_whole
 from .clips import write_shard
 from .encoding import captions_of, write_latents

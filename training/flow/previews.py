@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from ...backbones.backbone import collate
-from ...backbones.sampling import sample, seeded_noise, sigmas
+from ...backbones.flow_path import seeded_noise, sigmas
+from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
+from ...backbones.vae_loading import load_vae
 from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import append_log, read_log
 from .task import FlowTask
@@ -77,8 +79,6 @@ class Previews(Callback):
     @torch.no_grad()
     def _videos(self) -> list[np.ndarray]:
         """[T, H, W, 3] uint8 of each prompt. The VAE is loaded for this and let go again."""
-        from ...backbones.vae import load_vae
-
         module, settings, cache = self.task.module, self.settings(), self.task.train.cache
         training = module.training
         module.eval()
@@ -92,14 +92,7 @@ class Previews(Callback):
                 {k: v.to(device) for k, v in collate([cache.conditioning(text) | image]).items()}
                 for text in (prompt, "")
             )
-
-            def velocity(x_t: Tensor, sigma: Tensor, positive=positive, negative=negative) -> Tensor:
-                v = module.velocity(x_t, sigma, positive)
-                if settings.guidance_scale == 1:
-                    return v
-                v_negative = module.velocity(x_t, sigma, negative)
-                return v_negative + settings.guidance_scale * (v - v_negative)
-
+            velocity = guided_velocity(module.velocity, positive, negative, settings.guidance_scale)
             noise = seeded_noise([self.task.config.seed + number], shape).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=self.task.config.precision == "bfloat16"):
                 latents.append(sample(velocity, noise, levels).float())

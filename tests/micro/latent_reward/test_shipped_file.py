@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 
 from videoalign.backbones.micro_files import MICRO_VAE
 from videoalign.backbones.micro_text import encode_caption
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 from videoalign.micro.video.encoding import encode_clips
 from videoalign.micro.video.flow_training import text_batch
 from videoalign.micro.world import iterate_pairs

@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 from videoalign.backbones.loading import load_backbone
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 from videoalign.micro.video.clips import sample_video_clip
 from videoalign.micro.video.encoding import encode_clips
 from videoalign.micro.video.judging import judge, judged_captions, sample_clips

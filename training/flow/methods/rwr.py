@@ -45,7 +45,7 @@ class RwrOptions(CommandConfig):
 
 
 class FlowRwr(Method):
-    """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - t)^2 factor."""
+    """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - sigma)^2 factor."""
 
     name = "rwr"
     options_class = RwrOptions
