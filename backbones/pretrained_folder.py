@@ -51,4 +51,4 @@ def pretrained(kind: type, folder: Path, dtype: torch.dtype) -> Any:
     from packaging.version import Version
 
     name = "dtype" if Version(transformers.__version__) >= Version("4.56") else "torch_dtype"
-    return kind.from_pretrained(folder, local_files_only=True, **{name: dtype})
+    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **{name: dtype})
