@@ -16,8 +16,8 @@ from videoalign.backbones.conditioning import collate
 from videoalign.backbones.micro_files import MICRO_VAE
 from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.backbones.vae import load_vae
+from videoalign.clips.pixels import as_video
 from videoalign.micro.video.generated_pairs import write_generated
-from videoalign.micro.video.vae_training import as_video
 from videoalign.micro.world import read_video
 from videoalign.preferences.preference_file import Preferences, read_preferences
 from videoalign.reward.latent.reward_file import load_latent_reward

@@ -11,10 +11,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ..cli.options import positional
+from ..clips.find import CLIP_LIST
 from ..files.atomic_file import replacing
 from . import score_command
 from .compare.judges import DIMENSIONS, Scores, measure_micro_world, read_scores
-from .compare.matching import MANIFEST, MadeClip, match, read_manifest
+from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Example, disagreements, write_page
 from .compare.win_rates import WinRate, win_rate
 from .scoring.scoring_run import ScoringOptions
@@ -83,7 +84,7 @@ def run(config: Config) -> int:
 def score_folder(folder: Path, output: Path, options: Config) -> int:
     """Run ``videoalign score`` over a generated folder; scores that are there already are kept. Returns its status."""
     own = {name: getattr(options, name) for name in ScoringOptions.model_fields}
-    manifest = folder / MANIFEST if folder.is_dir() else folder
+    manifest = folder / CLIP_LIST if folder.is_dir() else folder
     return score_command.run(score_command.Config(manifest=manifest, model=options.model, output=output, **own))
 
 

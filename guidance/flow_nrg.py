@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 from .settings import GuidanceSettings
 from .strength import coefficients, factor
 from .trace import RewardTrace, TracePoint

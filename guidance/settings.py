@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 
 RAW, UNIT_FREE = "raw", "unit-free"
 MODES = (UNIT_FREE, RAW)

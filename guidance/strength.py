@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 from .settings import RAW, GuidanceSettings
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ..errors import CheckpointError
+from .dimensions import DIMENSIONS
 
-DIMENSIONS = ("VQ", "MQ", "TA")
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"
 """The small reward that comes with the package."""
 EMBEDDED_LATENT_FILE = EMBEDDED_FILE.with_name("micro_latent_reward.safetensors")

@@ -12,9 +12,9 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional, read_toml, validate
+from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
-from ..evaluation.compare.matching import MANIFEST
 from ..files.atomic_file import replacing
 from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
@@ -166,7 +166,7 @@ def _generate(config: Config, prompts: Path, folder: Path, lora: Path | None, co
 
 def _score(config: Config, clips: Path, scores: Path) -> int:
     return score_command.run(
-        score_command.Config(manifest=clips / MANIFEST, model=config.reward, output=scores, device=config.device)
+        score_command.Config(manifest=clips / CLIP_LIST, model=config.reward, output=scores, device=config.device)
     )
 
 
@@ -178,7 +178,7 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
     """
     values = read_toml(config.train) if config.train else {"preset": MICRO} if config.model == MICRO else {}
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
-    first = json.loads((clips / MANIFEST).read_text(encoding="utf-8").split("\n", 1)[0])
+    first = json.loads((clips / CLIP_LIST).read_text(encoding="utf-8").split("\n", 1)[0])
     known = {
         "output": output,
         "seed": config.seed,

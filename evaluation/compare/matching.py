@@ -6,10 +6,8 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...clips.find import CLIP_LIST
 from ...errors import VideoAlignError
-
-MANIFEST = "clips.jsonl"
-"""The list of clips that ``videoalign generate`` writes into its folder."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,9 @@ def read_manifest(folder: Path) -> list[MadeClip]:
     Raises:
         VideoAlignError: no manifest, a line that is not one, or a clip that is not there.
     """
-    manifest = folder / MANIFEST if folder.is_dir() else folder
+    manifest = folder / CLIP_LIST if folder.is_dir() else folder
     if not manifest.is_file():
-        raise VideoAlignError(f"{folder} holds no {MANIFEST}; give a folder that videoalign generate wrote.")
+        raise VideoAlignError(f"{folder} holds no {CLIP_LIST}; give a folder that videoalign generate wrote.")
     clips = []
     for number, line in enumerate(manifest.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():

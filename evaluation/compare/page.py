@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...clips.preview import write_playable
 from ...files.atomic_file import replacing
 from .judges import DIMENSIONS, Scores
 from .matching import MadeClip
@@ -126,7 +126,7 @@ def _row(name: str, found: WinRate) -> str:
 def _pair(folder: Path, example: Example, names: tuple[str, str], scores: dict[str, tuple[Scores, Scores]]) -> str:
     sides = []
     for side, clip in enumerate((example.base, example.candidate)):
-        file = _shown(clip.path, folder / f"{'base' if side == 0 else 'candidate'}_{clip.id}.mp4")
+        file = write_playable(clip.path, folder / f"{'base' if side == 0 else 'candidate'}_{clip.id}.mp4")
         rows = "".join(_scores(judge, both, example, side) for judge, both in scores.items())
         sides.append(
             f'<div class="side"><video src="clips/{html.escape(file.name)}" muted loop playsinline controls></video>'
@@ -144,22 +144,3 @@ def _scores(judge: str, both: tuple[Scores, Scores], example: Example, side: int
         for name in DIMENSIONS
     )
     return f"<tr><td>{html.escape(judge)}</td>{cells}</tr>"
-
-
-def _shown(clip: Path, target: Path) -> Path:
-    """The clip in a form that every browser plays: H.264 with halved colour. Clips of training quality are 4:4:4."""
-    if clip.suffix.lower() == ".mp4" and not _is_444(clip):
-        shutil.copyfile(clip, target)
-        return target
-    from ...clips.video_file import read_video, write_video
-
-    frames, fps = read_video(clip)
-    write_video(target, frames, fps, pixel_format="yuv420p")
-    return target
-
-
-def _is_444(clip: Path) -> bool:
-    import av
-
-    with av.open(str(clip)) as container:
-        return "444" in (container.streams.video[0].codec_context.pix_fmt or "")

@@ -31,7 +31,7 @@ from torch import Tensor, nn
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
 from ...files.atomic_file import replacing
-from ..settings import DIMENSIONS
+from ..dimensions import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig
 from .latent_reward import LatentReward, TrainingRecord

@@ -14,6 +14,7 @@ from torch import Tensor
 from ...backbones.backbone import collate
 from ...backbones.sampling import sample, seeded_noise, sigmas
 from ...backbones.sampling_defaults import SamplingDefaults
+from ...clips.pixels import as_frames
 from ..loop.callback import Callback, Say
 from ..loop.log_file import read_log
 from .task import FlowTask
@@ -111,7 +112,7 @@ class Previews(Callback):
                 latents.append(sample(velocity, noise, levels).float())
         module.train(training)
         vae = load_vae(self.task.config.model.vae, device=device)
-        return [_pixels(vae.decode(own)[0]) for own in latents]
+        return [as_frames(vae.decode(own)[0]) for own in latents]
 
     def _score(self, files: list[Path]) -> dict[str, float]:
         from ...reward.loading import load_video_reward
@@ -119,8 +120,3 @@ class Previews(Callback):
         reward = load_video_reward(self.options.reward, device=str(next(self.task.module.parameters()).device))
         found = reward.score(files, self.options.prompts)
         return {name: float(np.mean([getattr(own, name) for own in found])) for name in ("VQ", "MQ", "TA", "Overall")}
-
-
-def _pixels(video: Tensor) -> np.ndarray:
-    """[3, T, H, W] in -1..1 -> [T, H, W, 3] uint8."""
-    return ((video.cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
