@@ -11,8 +11,9 @@ import torch
 from av.container import InputContainer
 
 from ..errors import ClipError
+from .frame_table import check_fps
 from .pixels import round_straight_through
-from .video_decoding import check_fps, decode_frames
+from .video_decoding import decode_frames
 
 # Decoders and samplers overshoot [0, 1] by rounding; anything beyond one grey level is a mistake in the caller's range.
 _RANGE_SLACK = 1 / 255
@@ -37,69 +38,93 @@ class Frames:
     name: str = "the clip"
 
 
+Resize = Callable[[torch.Tensor], torch.Tensor]
+"""What is made of frames at once: RGB [n, 3, H, W], grey levels 0..255, uint8 or float32 -> the same in another size."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What somebody wants to see of a clip: which frames, and made into what."""
+
+    choose: Choice
+    resize: Resize | None = None
+
+
 @dataclass(frozen=True)
 class SampledFrames:
     """Frames that were chosen from a clip.
 
     Attributes:
-        pixels: [n, 3, H, W] RGB, grey levels 0..255: uint8, or float32 holding integers, where float frames were given
+        pixels: [n, 3, H, W] RGB, grey levels 0..255: uint8; or float32, holding integers, where float frames were given
             (a gradient passes straight through the rounding).
         indices: their positions in the clip, 0-based.
         total_frames, fps: of the whole clip.
+        notes: what a reader of the scores should know of how the clip is shown (``clips.upright_rgb.notes``).
     """
 
     pixels: torch.Tensor
     indices: list[int]
     total_frames: int
     fps: float
-
-    def only(self, indices: Sequence[int]) -> SampledFrames:
-        """Those of the frames that have these positions in the clip."""
-        at = {index: row for row, index in enumerate(self.indices)}
-        pixels = self.pixels[[at[index] for index in indices]]
-        return SampledFrames(pixels, list(indices), self.total_frames, self.fps)
+    notes: tuple[str, ...] = ()
 
     def as_bytes(self) -> np.ndarray:
         """uint8 RGB [n, H, W, 3]."""
         return self.pixels.detach().to(torch.uint8).permute(0, 2, 3, 1).cpu().contiguous().numpy()
 
 
-def read_frames(source: object, choose: Choice, fps: float | None = None) -> SampledFrames:
-    """The frames of a clip that ``choose`` asks for.
+def read_frames(source: object, view: View, fps: float | None = None) -> SampledFrames:
+    """The frames of a clip that ``view`` asks for.
 
     Args:
         source: a path, a binary file object, an open PyAV container, or ``Frames``.
-        choose: maps the number of frames and the clip's rate to the wanted positions.
         fps: overrides the clip's own frame rate, in frames per second.
 
     Raises:
         ClipError: the clip cannot be read; the message says why.
     """
-    if isinstance(source, Frames):
-        return _sample_given(source, choose, fps)
-    if isinstance(source, (str, Path, InputContainer)) or hasattr(source, "read"):
-        decoded = decode_frames(source, choose, fps)
-        pixels = torch.from_numpy(decoded.frames).permute(0, 3, 1, 2)
-        return SampledFrames(pixels, decoded.indices, decoded.total_frames, decoded.fps)
-    raise ClipError(
-        f"A clip is a path, a file object, a PyAV container or Frames(pixels, fps); got {type(source).__name__}."
-    )
+    return read_for_several(source, [view], fps)[0]
 
 
-def read_for_several(source: object, choices: Sequence[Choice], fps: float | None = None) -> list[SampledFrames]:
-    """What ``read_frames`` gives for each of ``choices``, by reading the clip once.
+def read_for_several(source: object, views: Sequence[View], fps: float | None = None) -> list[SampledFrames]:
+    """What ``read_frames`` gives for each of ``views``, by reading the clip once.
+
+    Each frame of a file is resized as soon as it is decoded: large ones are never in memory together.
 
     Raises:
-        ClipError: as ``read_frames``, or one of ``choices`` cannot choose from such a clip.
+        ClipError: as ``read_frames``, or one of ``views`` cannot choose from such a clip.
     """
+    if isinstance(source, Frames):
+        return [_sample_given(source, view, fps) for view in views]
+    if not (isinstance(source, (str, Path, InputContainer)) or hasattr(source, "read")):
+        raise ClipError(
+            f"A clip is a path, a file object, a PyAV container or Frames(pixels, fps); got {type(source).__name__}."
+        )
     wanted: list[list[int]] = []
 
-    def all_of_them(total: int, rate: float) -> list[int]:
-        wanted[:] = [choose(total, rate) for choose in choices]
-        return sorted({index for indices in wanted for index in indices})
+    def of_all_views(total: int, rate: float) -> list[int]:
+        wanted[:] = [view.choose(total, rate) for view in views]
+        return wanted[0] if len(views) == 1 else sorted({index for indices in wanted for index in indices})
 
-    read = read_frames(source, all_of_them, fps)
-    return [read.only(indices) for indices in wanted]
+    def converted(picture: np.ndarray) -> np.ndarray:
+        frame = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+        made = np.empty(len(views), dtype=object)
+        for number, view in enumerate(views):
+            made[number] = (view.resize(frame) if view.resize else frame).to(torch.uint8)[0]
+        return made
+
+    decoded = decode_frames(source, of_all_views, fps, convert=converted)
+    rows = dict(zip(decoded.indices, decoded.frames, strict=True))
+    return [
+        SampledFrames(
+            torch.stack([rows[index][number] for index in indices]),
+            indices,
+            decoded.total_frames,
+            decoded.fps,
+            decoded.notes,
+        )
+        for number, indices in enumerate(wanted)
+    ]
 
 
 def every_frame(total: int, fps: float) -> list[int]:
@@ -112,7 +137,7 @@ def must_be_read_alone(source: object) -> bool:
     return isinstance(source, InputContainer) or hasattr(source, "read")
 
 
-def _sample_given(clip: Frames, choose: Choice, fps: float | None) -> SampledFrames:
+def _sample_given(clip: Frames, view: View, fps: float | None) -> SampledFrames:
     pixels = clip.pixels
     if not isinstance(pixels, (torch.Tensor, np.ndarray)):
         raise ClipError(f"{clip.name}: frames must be a torch or numpy array; got {type(pixels).__name__}.")
@@ -123,7 +148,8 @@ def _sample_given(clip: Frames, choose: Choice, fps: float | None) -> SampledFra
     if pixels.shape[0] == 0 or min(pixels.shape[1:3]) == 0:
         raise ClipError(f"{clip.name}: frames of shape {list(pixels.shape)} hold no pixels.")
     rate = check_fps(clip.fps if fps is None else fps, clip.name)
-    indices = choose(pixels.shape[0], rate)
+    indices = view.choose(pixels.shape[0], rate)
+    resize = view.resize or (lambda frames: frames)
     # Indexing before conversion: only the sampled frames are copied, and a numpy view (a flip, say) may have any strides.
     chosen = pixels[indices][..., :3]
     if isinstance(chosen, np.ndarray) and (chosen.dtype == np.uint8 or chosen.dtype.kind == "f"):
@@ -132,7 +158,7 @@ def _sample_given(clip: Frames, choose: Choice, fps: float | None) -> SampledFra
         raise ClipError(f"{clip.name}: frames must be uint8 (0..255) or float (0..1); got {chosen.dtype}.")
     chosen = chosen.permute(0, 3, 1, 2)
     if chosen.dtype == torch.uint8:
-        return SampledFrames(chosen, indices, pixels.shape[0], rate)
+        return SampledFrames(resize(chosen), indices, pixels.shape[0], rate)
     low, high = chosen.detach().aminmax()
     if not (torch.isfinite(low) and torch.isfinite(high)):
         raise ClipError(
@@ -145,4 +171,4 @@ def _sample_given(clip: Frames, choose: Choice, fps: float | None) -> SampledFra
         )
     grey = chosen.float() * 255
     rounded = round_straight_through(grey, grey.detach().clamp(0, 255).round())
-    return SampledFrames(rounded, indices, pixels.shape[0], rate)
+    return SampledFrames(resize(rounded), indices, pixels.shape[0], rate)

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 import torch
 
-from ..clips.frames import Choice, Frames, SampledFrames, read_frames
+from ..clips.frames import Frames, SampledFrames, View, read_frames
 from .frame_pixels import normalise, patchify, resize_frames
 from .frame_sampling import frame_count, frame_indices, resized_size
 from .settings import FrameSampling
 
-__all__ = ["Frames", "PreparedClip", "frame_choice", "prepare_clip", "prepare_frames"]
+__all__ = ["Frames", "PreparedClip", "prepare_clip", "prepare_frames", "view_of"]
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class PreparedClip:
         indices: sampled frame positions in the clip.
         size: resized (height, width) in pixels.
         total_frames, fps: of the whole clip.
+        notes: what a reader of the scores should know of how the clip is shown (``clips.upright_rgb.notes``).
     """
 
     patches: torch.Tensor
@@ -32,6 +33,7 @@ class PreparedClip:
     size: tuple[int, int]
     total_frames: int
     fps: float
+    notes: tuple[str, ...] = ()
 
     @property
     def video_tokens(self) -> int:
@@ -53,20 +55,19 @@ def prepare_clip(source: object, sampling: FrameSampling, fps: float | None = No
     """
     if isinstance(source, PreparedClip):
         return source
-    return prepare_frames(read_frames(source, frame_choice(sampling), fps), sampling)
+    return prepare_frames(read_frames(source, view_of(sampling), fps))
 
 
-def frame_choice(sampling: FrameSampling) -> Choice:
-    """Which frames of a clip VideoReward looks at."""
-    return lambda total, rate: frame_indices(total, frame_count(total, rate, sampling))
+def view_of(sampling: FrameSampling) -> View:
+    """Which frames of a clip VideoReward looks at, and how large."""
+    return View(
+        lambda total, rate: frame_indices(total, frame_count(total, rate, sampling)),
+        lambda frames: resize_frames(frames, resized_size(*frames.shape[2:], sampling)),
+    )
 
 
-def prepare_frames(frames: SampledFrames, sampling: FrameSampling) -> PreparedClip:
-    """Resize and cut the frames that ``frame_choice`` chose.
-
-    Raises:
-        ClipError: the clip's shape is extreme.
-    """
-    size = resized_size(*frames.pixels.shape[2:], sampling)
-    patches, grid = patchify(normalise(resize_frames(frames.pixels, size)))
-    return PreparedClip(patches, grid, frames.indices, size, frames.total_frames, frames.fps)
+def prepare_frames(frames: SampledFrames) -> PreparedClip:
+    """Cut what ``view_of`` shows into patches."""
+    patches, grid = patchify(normalise(frames.pixels.float()))
+    size = (frames.pixels.shape[2], frames.pixels.shape[3])
+    return PreparedClip(patches, grid, frames.indices, size, frames.total_frames, frames.fps, frames.notes)

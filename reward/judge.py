@@ -20,7 +20,7 @@ from ..errors import CaptionError
 if TYPE_CHECKING:
     from torch import nn
 
-    from ..clips.frames import SampledFrames
+    from ..clips.frames import SampledFrames, View
 
 Prepared = Any
 """A clip as its judge wants it; only that judge knows what it is."""
@@ -120,18 +120,19 @@ class Judge(Protocol):
     def identity(self) -> dict:
         """What a stored mark depends on besides clip and caption, JSON-ready: a run of another identity starts anew."""
 
-    def frame_indices(self, total: int, fps: float) -> list[int]:
-        """Positions of the frames that it looks at, in a clip of ``total`` frames.
+    @property
+    def view(self) -> View:
+        """Which frames it looks at, and how large; the whole clip by default.
 
-        Raises:
-            ClipError: it cannot judge such a clip.
+        Several judges' views are read from one pass over a clip (``clips.frames.read_for_several``). Its ``choose`` may
+        raise a ClipError for a clip that cannot be judged.
         """
-        from ..clips.frames import every_frame
+        from ..clips.frames import View, every_frame
 
-        return every_frame(total, fps)
+        return View(every_frame)
 
     def prepare_frames(self, frames: SampledFrames) -> Prepared:
-        """Make frames that ``frame_indices`` chose ready for ``score_prepared``.
+        """Make what ``view`` shows ready for ``score_prepared``.
 
         Raises:
             ClipError: it cannot judge them.
@@ -150,7 +151,7 @@ class Judge(Protocol):
         """
         from ..clips.frames import read_frames
 
-        return self.prepare_frames(read_frames(source, self.frame_indices, fps))
+        return self.prepare_frames(read_frames(source, self.view, fps))
 
     def check_caption(self, caption: str | None) -> None:
         """Refuse a caption that it cannot judge by.

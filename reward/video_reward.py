@@ -9,9 +9,9 @@ from dataclasses import asdict
 
 import torch
 
-from ..clips.frames import SampledFrames
+from ..clips.frames import SampledFrames, View
 from ..errors import CaptionError, ClipError
-from .clip import PreparedClip, frame_choice, prepare_clip, prepare_frames
+from .clip import PreparedClip, prepare_clip, prepare_frames, view_of
 from .dimensions import VIDEO_REWARD_DETAILS, VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL
 from .judge import Judge
 from .qwen2vl_network import Qwen2VLRewardNetwork
@@ -89,13 +89,14 @@ class VideoReward(Judge):
                 "The caption is empty; TA of an empty caption means nothing. Leave it out to get VQ and MQ only."
             )
 
-    def frame_indices(self, total: int, fps: float) -> list[int]:
+    @property
+    def view(self) -> View:
         """As the checkpoint samples; see ``Judge``."""
-        return frame_choice(self.settings.sampling)(total, fps)
+        return view_of(self.settings.sampling)
 
     def prepare_frames(self, frames: SampledFrames) -> PreparedClip:
-        """Resized and cut into patches; see ``Judge``."""
-        return prepare_frames(frames, self.settings.sampling)
+        """Cut into patches; see ``Judge``."""
+        return prepare_frames(frames)
 
     def prepare(self, source: object, fps: float | None = None) -> PreparedClip:
         """See ``Judge``; a ``PreparedClip`` is returned as it is."""
