@@ -9,12 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import CommandConfig, positional, read_toml, validate
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
+from ..evaluation.scoring.scoring_run import further_judges
 from ..files.atomic_file import replacing
 from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
@@ -57,7 +58,7 @@ class Config(CommandConfig):
     clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
     compare_clips: int = Field(4, ge=1, description="Clips of each held-out prompt in the comparison.")
-    judge: Literal["none", "micro-world"] = Field("none", description="A second judge of the comparison.")
+    judge: list[str] = Field([], description="A further judge of the comparison, as NAME or NAME:SOURCE; repeatable.")
     train: Path | None = Field(None, description="TOML file with options of videoalign train dpo.")
     steps: int | None = Field(None, ge=1, description="Optimizer steps of a round; wins over the file.")
     learning_rate: float | None = Field(None, gt=0, description="Of the LoRA; wins over the file.")
@@ -66,6 +67,8 @@ class Config(CommandConfig):
     device: str | None = Field(None, description="For sampling and scoring; a GPU by default where there is one.")
     sampling: generate_command.Sampling = generate_command.Sampling()
     pairs: PairOptions = PairOptions()
+
+    _judges = field_validator("judge", mode="before")(further_judges)
 
     @model_validator(mode="after")
     def _has_prompts(self) -> Config:

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
 from ...errors import VideoAlignError
-from ...judges import JudgeOptions
+from ...judges import JudgeOptions, parse_judge
 from .score_batches import ClipRows, share_of_rank
 from .score_journal import ScoreJournal
 from .score_rows import ScoreRow
@@ -55,6 +55,21 @@ class ScoringOptions(CommandConfig):
     batch_size: int = Field(4, ge=1, description="Clips decoded ahead and, where alike in length, scored together.")
     decode_threads: int = Field(2, ge=0, description="Threads that decode while the model works; 0: none.")
     sampling: SamplingOverrides = SamplingOverrides()
+
+
+def further_judges(value: object) -> object:
+    """Judges of an option or a file: a list of NAME or NAME:SOURCE. "none" and a single text are what 0.1.0 had.
+
+    Raises:
+        JudgeError: there is no such judge.
+    """
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        return value  # for pydantic to refuse
+    judges = [text for text in value if text != "none"]
+    for text in judges:
+        parse_judge(text)
+    return judges
 
 
 @dataclass(frozen=True)
