@@ -14,9 +14,9 @@ from videoalign.evaluation.compare.win_rates import win_rate
 from videoalign.generation.pipeline import Pipeline
 from videoalign.micro.world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.video_reward import VideoReward
 
-DIMENSIONS = ("VQ", "MQ", "TA")
 JUDGES = ("reward", "measured")
 BATCH = 50
 

@@ -13,12 +13,11 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import VideoAlignError
-from .scored_clip import DIMENSIONS, ScoredClip
+from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
+from ..reward.judge import FIRST_JUDGE, Dimension
+from .scored_clip import ScoredClip
 
-COLUMNS = (
-    "time", "id", "prompt", "seed", "model", "VQ", "MQ", "TA", "Overall",
-    "VQ_raw", "MQ_raw", "TA_raw", "total_frames", "fps", "path",
-)  # fmt: skip
+_ABOUT = {"time", "id", "prompt", "seed", "model", "total_frames", "fps", "path", "judge", "error", "height", "width"}
 ENDINGS = (".csv", ".jsonl")
 
 
@@ -46,11 +45,13 @@ def score_row(clip: ScoredClip, when: str) -> dict:
         "prompt": clip.prompt,
         "seed": clip.seed,
         "model": clip.model,
-        **{name: getattr(clip, name) for name in (*DIMENSIONS, "Overall")},
-        **{f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS},
+        **clip.scores,
+        **({f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS} if clip.judge == FIRST_JUDGE else {}),
+        **{f"{name}_reason": text for name, text in clip.reasons.items()},
         "total_frames": clip.total_frames,
         "fps": clip.fps,
         "path": clip.path,
+        "judge": clip.judge,
     }
 
 
@@ -102,13 +103,17 @@ def read_scores(path: Path) -> tuple[ScoredClip, ...]:
 
 def _csv_text(path: Path, rows: list[dict], before: str) -> str:
     buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    header = next(csv.reader(io.StringIO(before)), []) if before else columns
+    # A file of 0.1.0 does not name the judge: rows of VideoReward, which its rows are of, go on in it.
+    silent = all(row["judge"] == FIRST_JUDGE for row in rows)
+    if not set(columns) - ({"judge"} if silent else set()) <= set(header):
+        raise VideoAlignError(
+            f"{path} has the columns {', '.join(header)}; Save Scores writes {', '.join(columns)}. Choose another file name."
+        )
+    writer = csv.DictWriter(buffer, header, restval="", extrasaction="ignore", lineterminator="\n")
     if not before:
         writer.writeheader()
-    elif (header := next(csv.reader(io.StringIO(before)), [])) != list(COLUMNS):
-        raise VideoAlignError(
-            f"{path} has the columns {', '.join(header)}; Save Scores writes {', '.join(COLUMNS)}. Choose another file name."
-        )
     for row in rows:
         writer.writerow({key: "" if value is None else value for key, value in row.items()})
     return buffer.getvalue()
@@ -116,20 +121,28 @@ def _csv_text(path: Path, rows: list[dict], before: str) -> str:
 
 def _clip(row: object, number: int, path: Path) -> ScoredClip:
     if not isinstance(row, dict):
-        raise VideoAlignError(f"{path}, row {number}: expected an object with VQ and MQ; found {row!r}.")
+        raise VideoAlignError(f"{path}, row {number}: expected an object with scores; found {row!r}.")
+    judge = row.get("judge") or FIRST_JUDGE
+    names = list(RATED) if judge == FIRST_JUDGE else _marks_of(row)
     raw = row.get("raw") or {
         name: row[f"{name}_raw"] for name in DIMENSIONS if row.get(f"{name}_raw") not in (None, "")
     }
     try:
-        scores = {name: _number(row.get(name)) for name in (*DIMENSIONS, "Overall")}
+        scores = {name: _number(row.get(name)) for name in names}
         known = {name: float(value) for name, value in raw.items()}
         frames, fps, seed = (_number(row.get(name)) for name in ("total_frames", "fps", "seed"))
     except (TypeError, ValueError) as error:
         raise VideoAlignError(f"{path}, row {number}: {error}.") from None
-    if scores["VQ"] is None or scores["MQ"] is None:
+    if judge == FIRST_JUDGE and (scores["VQ"] is None or scores["MQ"] is None):
         raise VideoAlignError(f"{path}, row {number} has no VQ and MQ. Is it a score file?")
+    if not any(score is not None for score in scores.values()):
+        raise VideoAlignError(f"{path}, row {number} has no score of {judge}. Is it a score file?")
     return ScoredClip(
-        **scores,
+        scores,
+        judge=judge,
+        dimensions=_dimensions(judge, names),
+        reasons=row.get("reasons")
+        or {key.removesuffix("_reason"): text for key, text in row.items() if key and key.endswith("_reason") and text},
         name=str(row.get("id") or f"row {number}"),
         prompt=row.get("prompt") or None,
         model=row.get("model") or None,
@@ -143,3 +156,26 @@ def _clip(row: object, number: int, path: Path) -> ScoredClip:
 
 def _number(value: object) -> float | None:
     return None if value is None or value == "" else float(value)
+
+
+def _marks_of(row: dict) -> list[str]:
+    """The columns of another judge's row that hold its marks: numbers that are nothing else."""
+    return [
+        name
+        for name, value in row.items()
+        if name and name not in _ABOUT and not name.endswith(("_raw", "_reason")) and _is_number(value)
+    ]
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return not isinstance(value, bool) and _number(value) is not None
+    except (TypeError, ValueError):
+        return False
+
+
+def _dimensions(judge: str, names: Sequence[str]) -> tuple[Dimension, ...]:
+    """What a file tells of a judge's dimensions: their names. VideoReward's are known."""
+    if judge == FIRST_JUDGE:
+        return VIDEO_REWARD_DIMENSIONS
+    return tuple(Dimension(name, MEANING.get(name, name), "") for name in names if name != OVERALL)

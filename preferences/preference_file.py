@@ -27,8 +27,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from ..errors import VideoAlignError
+from ..reward.dimensions import RATED
 
-DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
+DIMENSIONS = RATED
 LABELS = ("A", "B", "same", "invalid")
 LABEL_CODES = {"A": 1, "B": -1, "same": 0, "invalid": 22}
 """Labels as the integers that `reward.preference_losses` takes."""

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from ..clips.frames import SampledFrames, View
 
+FIRST_JUDGE = "videoreward"
+"""The judge of score files and journals that name none: those of 0.1.0."""
 Prepared = Any
 """A clip as its judge wants it; only that judge knows what it is."""
 

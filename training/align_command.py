@@ -22,6 +22,7 @@ from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
 from ..preferences import pairs_command
 from ..preferences.preference_file import write_text_atomically
+from ..reward.weight_options import WeightOptions
 from . import train_dpo_command
 
 FINISHED_LORA = "lora.safetensors"
@@ -33,7 +34,7 @@ class PairOptions(CommandConfig):
     pairing: Literal["best_worst", "margin", "dominance"] = Field("best_worst", description="Which clips make a pair.")
     margin: float = Field(0.0, ge=0, description="Least difference of the ranking scores, in standard deviations.")
     pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
-    weights: pairs_command.Weights = pairs_command.Weights()
+    weights: WeightOptions = WeightOptions()
     gaps: pairs_command.Gaps = pairs_command.Gaps()
 
 

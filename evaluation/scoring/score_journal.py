@@ -21,11 +21,8 @@ from pathlib import Path
 from ...errors import VideoAlignError
 from ...files.atomic_file import replacing
 from ...reward.dimensions import RATED, VIDEO_REWARD_DETAILS
-from ...reward.judge import Judge, all_dimensions
+from ...reward.judge import FIRST_JUDGE, Judge, all_dimensions
 from .score_rows import ScoreRow
-
-FIRST_JUDGE = "videoreward"
-"""The judge of files and journals that name none: those of 0.1.0."""
 
 
 def csv_columns(judge: Judge) -> tuple[str, ...]:

@@ -18,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from ...clips.video_file import write_video
-from .clip import DIMENSIONS, Clip, JudgedClip, make_clip, sample_clip, sample_faults, sample_mismatch
+from ...reward.dimensions import DIMENSIONS
+from .clip import Clip, JudgedClip, make_clip, sample_clip, sample_faults, sample_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS
 from .scene import Attributes, ClipFormat, caption, sample_attributes, sample_scene
 

@@ -21,10 +21,11 @@ from itertools import combinations
 from pathlib import Path
 
 from ...files.tables import read_table
+from ...reward.dimensions import DIMENSIONS as JUDGED
+from ...reward.weights import RewardWeights
 from ..preference_file import DIMENSIONS, PreferenceFileError, PreferencePair, Preferences, Source, pair_of_sides
 
 PAIRINGS = ("margin", "best_worst", "dominance", "all")
-JUDGED = ("VQ", "MQ", "TA")
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,12 @@ def pair_clips(
     without a score in a dimension that ranks or gates are paired by "all" only.
     """
     _check(pairing, dimension, weights, margin, gaps or {})
-    shares = {dimension: 1.0} if weights is None else {name: w for name, w in weights.items() if w > 0}
+    ranking = RewardWeights({dimension: 1.0} if weights is None else weights)
+    shares = {name: weight for name, weight in ranking.as_given().items() if weight}
     needed = {*shares, *(gaps or {}), *(JUDGED if pairing == "dominance" else ())}
 
     def rank(clip: ScoredClip) -> float:
-        return sum(share * clip.scores[name] for name, share in shares.items()) / sum(shares.values())
+        return ranking.scalar(clip.scores)
 
     def kept(a: ScoredClip, b: ScoredClip) -> bool:
         better, worse = (a, b) if rank(a) >= rank(b) else (b, a)

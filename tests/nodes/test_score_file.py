@@ -5,14 +5,14 @@ import pytest
 
 from videoalign.errors import VideoAlignError
 from videoalign.evaluation.scoring.score_journal import write_csv, write_jsonl
-from videoalign.nodes.score_file import COLUMNS, append_scores, read_scores, score_path
+from videoalign.nodes.score_file import append_scores, read_scores, score_path
 from videoalign.nodes.scored_clip import ScoredClip
 
 FULL = ScoredClip(
-    VQ=0.5, MQ=-0.25, TA=1.0, Overall=1.25, name="clip", prompt='a "red", round\nball', model="m", seed=2**63 + 1,
+    {"VQ": 0.5, "MQ": -0.25, "TA": 1.0, "Overall": 1.25}, name="clip", prompt='a "red", round\nball', model="m", seed=2**63 + 1,
     total_frames=17, fps=8.0, raw={"VQ": 4.8, "MQ": 0.8, "TA": 5.3}, path="/x/clip.mp4",
 )  # fmt: skip
-BARE = ScoredClip(VQ=0.1, MQ=0.2, TA=None, Overall=None, name="bare")
+BARE = ScoredClip({"VQ": 0.1, "MQ": 0.2, "TA": None, "Overall": None}, name="bare")
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
@@ -28,7 +28,8 @@ def test_a_csv_has_one_header_and_a_time_for_each_row(tmp_path):
     append_scores(tmp_path / "s.csv", [BARE])
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.reader(file))
-    assert rows[0] == list(COLUMNS) and len(rows) == 3
+    columns = "time id prompt seed model VQ MQ TA Overall VQ_raw MQ_raw TA_raw total_frames fps path judge"
+    assert rows[0] == columns.split() and len(rows) == 3
     assert all(row[0].endswith("+00:00") for row in rows[1:])
 
 
@@ -50,7 +51,7 @@ def test_files_of_the_command_line_are_read_and_failed_rows_left_out(tmp_path, e
     }  # fmt: skip
     write(tmp_path / f"s.{ending}", [good, {"id": "two", "path": "two.mp4", "prompt": None, "error": "truncated"}])
     [clip] = read_scores(tmp_path / f"s.{ending}")
-    assert (clip.name, clip.VQ, clip.TA, clip.total_frames, clip.path) == ("one", 0.5, None, 9, "one.mp4")
+    assert (clip.name, clip.scores["VQ"], clip.scores["TA"], clip.total_frames, clip.path) == ("one", 0.5, None, 9, "one.mp4")
     assert clip.raw == {"VQ": 4.0, "MQ": 1.0}
 
 
@@ -89,6 +90,6 @@ def test_a_name_without_a_known_ending_is_refused(tmp_path):
 
 
 def test_text_that_utf8_cannot_hold_does_not_lose_the_row(tmp_path):
-    odd = ScoredClip(VQ=0.0, MQ=0.0, TA=0.0, Overall=0.0, name="x", prompt="half \ud83d")
+    odd = ScoredClip({"VQ": 0.0, "MQ": 0.0, "TA": 0.0, "Overall": 0.0}, name="x", prompt="half \ud83d")
     append_scores(tmp_path / "s.jsonl", [odd])
     assert json.loads((tmp_path / "s.jsonl").read_text())["VQ"] == 0.0

@@ -8,17 +8,10 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
+from ...reward.weight_options import WeightOptions
 from ..loop.config import LoopConfig
 from .noise import NoiseConfig
 from .presets import preset_values
-
-
-class WeightsConfig(CommandConfig):
-    """How much each dimension counts where one decides for several (linear scalarisation)."""
-
-    VQ: float = Field(1.0, ge=0, description="Visual quality.")
-    MQ: float = Field(1.0, ge=0, description="Motion quality.")
-    TA: float = Field(1.0, ge=0, description="Text alignment.")
 
 
 class DataConfig(CommandConfig):
@@ -39,7 +32,7 @@ class DataConfig(CommandConfig):
         "file",
         description="Who is chosen: as the file says (Overall, or the majority of the dimensions), by the weighted sum of dimensions, or by one of them.",
     )
-    weights: WeightsConfig = WeightsConfig()
+    weights: WeightOptions = WeightOptions()
     margin: float = Field(0.0, ge=0, description="A lead of the scores up to this is a tie; in the scores' unit.")
     ties: Literal["drop", "use"] = Field(
         "drop", description="use: train towards no preference (Flow-DPO); other methods take the first clip."

@@ -115,8 +115,12 @@ class Previews(Callback):
         return [as_frames(vae.decode(own)[0]) for own in latents]
 
     def _score(self, files: list[Path]) -> dict[str, float]:
-        from ...reward.loading import load_video_reward
+        from ...judges import JudgeOptions, judge_or_reward, open_judge
+        from ...reward.judge import all_dimensions
+        from ...reward.scoring_stream import score_clips
 
-        reward = load_video_reward(self.options.reward, device=str(next(self.task.module.parameters()).device))
-        found = reward.score(files, self.options.prompts)
-        return {name: float(np.mean([getattr(own, name) for own in found])) for name in ("VQ", "MQ", "TA", "Overall")}
+        device = str(next(self.task.module.parameters()).device)
+        judge = open_judge(judge_or_reward(self.options.reward), JudgeOptions(device=device))
+        marks = [one.marks for one in score_clips(judge, files, self.options.prompts)]
+        names = [dimension.name for dimension in all_dimensions(judge)]
+        return {name: float(np.mean([one[name] for one in marks])) for name in names}

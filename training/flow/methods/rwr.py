@@ -14,8 +14,9 @@ from torch import Tensor
 
 from ....cli.options import CommandConfig
 from ....errors import VideoAlignError
+from ....reward.weights import RewardWeights
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, dimension_weights, scalar, scored_clips
+from ..rows import FlowRow, SourcePair, dimension_weights, scored_clips
 from .method import Network, NoisedClips, flow_error
 
 
@@ -57,7 +58,8 @@ class FlowRwr:
         """Every clip of the pairs once, weighted by its reward."""
         clips, options = scored_clips(sources, data), self.options
         if options.weighting == "exponential":
-            rewards = [scalar(scores, dimension_weights(data)) for _, scores in clips]
+            weights = RewardWeights(dimension_weights(data))
+            rewards = [weights.scalar(scores) for _, scores in clips]
             weights = exponential_weights(rewards, options.temperature)
         else:
             weights = [
