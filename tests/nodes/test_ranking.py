@@ -4,6 +4,7 @@ from videoalign.errors import VideoAlignError
 from videoalign.nodes.ranking import Gates, rank
 from videoalign.nodes.scored_clip import ScoredClip
 from videoalign.reward.dimensions import SIGMA
+from videoalign.reward.judge import Dimension
 from videoalign.reward.weights import RewardWeights
 
 
@@ -101,3 +102,30 @@ def test_clips_that_cannot_be_compared_are_noted():
 def test_nothing_to_rank_is_refused(clips, top_k, message):
     with pytest.raises(VideoAlignError, match=message):
         rank(clips, RewardWeights(), top_k=top_k)
+
+
+LIGHT = (
+    Dimension("light", "mean level", "share of white", higher_is_better=False),
+    Dimension("sharp", "sharpness", "levels"),
+)
+
+
+def measured(name, light, sharp):
+    return ScoredClip({"light": light, "sharp": sharp}, name, judge="measures", dimensions=LIGHT)
+
+
+def test_another_judges_clips_are_ranked_by_its_own_dimensions_and_less_may_be_better():
+    clips = [measured("dark", 0.1, 1.0), measured("bright", 0.9, 1.5)]
+    assert names(rank(clips, RewardWeights()).order) == ["dark", "bright"]  # -0.1 + 1 against -0.9 + 1.5
+    assert names(rank(clips, RewardWeights({"sharp": 1.0})).order) == ["bright", "dark"]
+    assert rank(clips, RewardWeights()).weights == {"light": 0.5, "sharp": 0.5}
+
+
+def test_a_gate_on_what_a_judge_does_not_mark_is_refused():
+    with pytest.raises(VideoAlignError, match="judged by measures, which gives no VQ"):
+        rank([measured("dark", 0.1, 1.0)], RewardWeights(), Gates({"VQ": 0.0}))
+
+
+def test_clips_of_judges_with_nothing_in_common_are_not_ranked():
+    with pytest.raises(VideoAlignError, match="measures, videoreward, which mark nothing alike"):
+        rank([A, measured("dark", 0.1, 1.0)], RewardWeights())

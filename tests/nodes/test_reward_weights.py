@@ -5,22 +5,6 @@ from videoalign.nodes.reward_weights import CUSTOM, PRESETS, chosen_weights
 from videoalign.reward.weights import RewardWeights
 
 
-def test_the_default_is_the_papers_balanced_point():
-    assert RewardWeights().as_given() == {"VQ": 0.1, "MQ": 0.1, "TA": 0.8}
-
-
-def test_the_values_are_kept_as_given_and_normalised_on_demand():
-    weights = RewardWeights.of(0.1, 0.1, 0.6)
-    assert weights.as_given() == {"VQ": 0.1, "MQ": 0.1, "TA": 0.6}
-    assert weights.normalised() == pytest.approx({"VQ": 0.125, "MQ": 0.125, "TA": 0.75})
-
-
-@pytest.mark.parametrize("values", [(0, 0, 0), (-0.1, 1, 1), (float("nan"), 1, 1), (float("inf"), 1, 1)])
-def test_weights_that_mean_nothing_are_refused(values):
-    with pytest.raises(VideoAlignError):
-        RewardWeights.of(*values)
-
-
 def test_the_papers_operating_points_are_presets():
     given = {tuple(weights.as_given().values()) for weights in PRESETS.values()}
     assert {(0, 0, 1), (0.1, 0.1, 0.8), (0.1, 0.1, 0.6), (0.5, 0.5, 0)} <= given

@@ -93,3 +93,36 @@ def test_text_that_utf8_cannot_hold_does_not_lose_the_row(tmp_path):
     odd = ScoredClip({"VQ": 0.0, "MQ": 0.0, "TA": 0.0, "Overall": 0.0}, name="x", prompt="half \ud83d")
     append_scores(tmp_path / "s.jsonl", [odd])
     assert json.loads((tmp_path / "s.jsonl").read_text())["VQ"] == 0.0
+
+
+OLD_COLUMNS = "time,id,prompt,seed,model,VQ,MQ,TA,Overall,VQ_raw,MQ_raw,TA_raw,total_frames,fps,path"
+
+
+def test_a_csv_of_0_1_0_is_read_as_videorewards_and_grows_in_its_own_columns(tmp_path):
+    path = tmp_path / "s.csv"
+    path.write_text(f"{OLD_COLUMNS}\n2026-01-01T00:00:00+00:00,old,a cat,7,m,0.5,0.25,,,4.0,1.5,,9,8.0,x.mp4\n")
+    assert append_scores(path, [FULL]) == 2
+    assert path.read_text().splitlines()[0] == OLD_COLUMNS
+    old, new = read_scores(path)
+    assert (old.judge, old.scores) == ("videoreward", {"VQ": 0.5, "MQ": 0.25, "TA": None, "Overall": None})
+    assert new == FULL
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_another_judges_marks_and_reasons_come_back_under_their_names(tmp_path, ending):
+    marked = ScoredClip(
+        {"light": 0.25, "calm": 0.5}, "clip", judge="measures", dimensions=(), reasons={"light": "a dim, \"red\" room"}
+    )
+    path = tmp_path / f"s.{ending}"
+    append_scores(path, [marked])
+    [back] = read_scores(path)
+    assert (back.judge, dict(back.scores), back.reasons) == ("measures", dict(marked.scores), marked.reasons)
+    assert [one.name for one in back.dimensions] == ["light", "calm"]
+
+
+def test_another_judges_row_does_not_go_into_videorewards_csv(tmp_path):
+    append_scores(tmp_path / "s.csv", [FULL])
+    marked = ScoredClip({"light": 0.25}, "clip", judge="measures", dimensions=())
+    with pytest.raises(VideoAlignError, match="Choose another file name"):
+        append_scores(tmp_path / "s.csv", [marked])
+    assert len(read_scores(tmp_path / "s.csv")) == 1

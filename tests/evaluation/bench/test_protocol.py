@@ -1,12 +1,15 @@
 """What each benchmark compares, and how large its frames are."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
+from videoalign.errors import VideoAlignError
 from videoalign.evaluation.bench.protocol import GENAI_BENCH, REWARD_BENCH, protocol_of
 from videoalign.preferences.preference_file import PreferencePair, Preferences, Source
 from videoalign.reward.frame_sampling import resized_size
+from videoalign.reward.judge import Dimension
 from videoalign.reward.settings import FrameSampling
 
 RELEASED = FrameSampling()
@@ -41,3 +44,19 @@ def test_the_protocol_follows_from_where_the_pairs_come_from():
     assert protocol_of(pairs("genai_bench")) is GENAI_BENCH  # also when imported earlier and saved as native
     assert protocol_of(pairs("videoalign")) is REWARD_BENCH
     assert protocol_of(pairs(None)) is REWARD_BENCH
+
+
+def judge_of(*names, overall=None):
+    return SimpleNamespace(
+        name="other",
+        dimensions=tuple(Dimension(name, name, "") for name in names),
+        overall=overall and Dimension(overall, overall, ""),
+    )
+
+
+def test_a_judge_without_these_dimensions_answers_for_the_whole():
+    assert dict(REWARD_BENCH.for_judge(judge_of("a", "b", overall="mean")).score_of) == {"Overall": "mean"}
+    assert dict(REWARD_BENCH.for_judge(judge_of("mu")).score_of) == {"Overall": "mu"}
+    assert REWARD_BENCH.for_judge(judge_of("VQ", "b")).score_of == REWARD_BENCH.score_of
+    with pytest.raises(VideoAlignError, match="no mark for the whole"):
+        REWARD_BENCH.for_judge(judge_of("a", "b"))

@@ -252,3 +252,14 @@ def test_text_that_utf8_cannot_hold_survives_in_jsonl_as_an_escape(journal, rows
     assert lines(tmp_path / "scores.jsonl")[0]["prompt"] == odd.prompt
     assert "猫" in (tmp_path / "scores.jsonl").read_text(encoding="utf-8")
     assert one.finished([odd]) == {}
+
+
+def test_a_journal_of_0_1_0_names_no_judge_and_goes_on_as_videorewards(journal, rows, tmp_path):
+    """Its run.json has no judge, nor have its rows; what was scored then is not scored again."""
+    journal().add(rows[0], result(rows[0]))
+    run = tmp_path / "scores.jsonl.run" / "run.json"
+    assert "judge" not in json.loads(run.read_text())
+    later = journal(settings={"judge": "videoreward", **SETTINGS})
+    assert later.finished(rows) == {"a": result(rows[0], judge="videoreward")}
+    with pytest.raises(VideoAlignError, match="another judge"):
+        journal(settings={"judge": "micro-world", **SETTINGS})
