@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 from ..cli.options import positional
 from ..clips.find import CLIP_LIST
 from ..files.atomic_file import replacing
-from ..judges import open_judge
+from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
 from . import score_command
 from .compare.judges import Judged, read_scores
@@ -34,7 +34,7 @@ class Config(ScoringOptions):
     """
 
     folders: list[Path] = positional(default=[], description="Folder of the base, folder of the candidate.")
-    model: str = Field(description="Video reward that judges: a file, folder or name, as in videoalign score.")
+    model: str = Field(description="What judges first: a VideoReward as --model of videoalign score, or another judge as its --judge.")
     judge: list[str] = Field(
         [],
         description="A further judge, as NAME or NAME:SOURCE; repeatable. micro-world measures clips of the micro world without any reward.",
@@ -68,7 +68,7 @@ def run(config: Config) -> int:
     if names[0] == names[1]:
         names = ("base", "candidate")
     judged: dict[str, Judged] = {}
-    for text in (f"videoreward:{config.model}", *config.judge):
+    for text in (judge_or_reward(config.model), *config.judge):
         first = not judged
         options = judge_options(config)
         judge = open_judge(text, options if first else replace(options, sampling={}))
@@ -79,7 +79,7 @@ def run(config: Config) -> int:
             if status:
                 return status
             sides.append(file)
-        title = f"the reward {Path(config.model).stem}" if first else judge.title
+        title = f"the reward {Path(config.model).stem}" if text == f"videoreward:{config.model}" else judge.title
         title = f"{title} ({text})" if title in judged else title
         names_of_marks = [dimension.name for dimension in all_dimensions(judge)]
         base, candidate = (

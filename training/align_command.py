@@ -20,6 +20,7 @@ from ..files.atomic_file import replacing
 from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
+from ..judges import judge_or_reward
 from ..preferences import pairs_command
 from ..preferences.preference_file import write_text_atomically
 from ..reward.weight_options import WeightOptions
@@ -54,7 +55,7 @@ class Config(CommandConfig):
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
-    reward: str = Field("micro", description="Video reward that scores the clips, as --model of videoalign score.")
+    reward: str = Field("micro", description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.")
     rounds: int = Field(1, ge=1, description="How often to generate, score, pair and train.")
     clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
@@ -170,7 +171,9 @@ def _generate(config: Config, prompts: Path, folder: Path, lora: Path | None, co
 
 def _score(config: Config, clips: Path, scores: Path) -> int:
     return score_command.run(
-        score_command.Config(manifest=clips / CLIP_LIST, model=config.reward, output=scores, device=config.device)
+        score_command.Config(
+            manifest=clips / CLIP_LIST, judge=judge_or_reward(config.reward), output=scores, device=config.device
+        )
     )
 
 

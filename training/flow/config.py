@@ -146,7 +146,7 @@ class PreviewConfig(CommandConfig):
     )
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
-    reward: str | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
+    reward: str | None = Field(None, description="What scores the previews: a VideoReward as --model of videoalign score, or another judge as its --judge.")
 
     @model_validator(mode="after")
     def _an_image_a_prompt(self) -> PreviewConfig:
