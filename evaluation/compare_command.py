@@ -34,7 +34,9 @@ class Config(ScoringOptions):
     """
 
     folders: list[Path] = positional(default=[], description="Folder of the base, folder of the candidate.")
-    model: str = Field(description="What judges first: a VideoReward as --model of videoalign score, or another judge as its --judge.")
+    model: str = Field(
+        description="What judges first: a VideoReward as --model of videoalign score, or another judge as its --judge."
+    )
     judge: list[str] = Field(
         [],
         description="A further judge, as NAME or NAME:SOURCE; repeatable. micro-world measures clips of the micro world without any reward.",
@@ -68,24 +70,11 @@ def run(config: Config) -> int:
     if names[0] == names[1]:
         names = ("base", "candidate")
     judged: dict[str, Judged] = {}
-    for text in (judge_or_reward(config.model), *config.judge):
-        first = not judged
-        options = judge_options(config)
-        judge = open_judge(text, options if first else replace(options, sampling={}))
-        sides = []
-        for side, folder in zip(SIDES, config.folders, strict=True):
-            file = config.output / (f"scores_{side}.jsonl" if first else f"scores_{side}_{_slug(text)}.jsonl")
-            status = score_folder(folder, file, config, text, judge)
-            if status:
-                return status
-            sides.append(file)
-        title = f"the reward {Path(config.model).stem}" if text == f"videoreward:{config.model}" else judge.title
-        title = f"{title} ({text})" if title in judged else title
-        names_of_marks = [dimension.name for dimension in all_dimensions(judge)]
-        base, candidate = (
-            read_scores(file, [pair[side] for pair in pairs], names_of_marks) for side, file in enumerate(sides)
-        )
-        judged[title] = Judged(title, all_dimensions(judge), base, candidate)
+    for number, text in enumerate((judge_or_reward(config.model), *config.judge)):
+        one = _judged(config, text, pairs, further=number > 0)
+        if isinstance(one, int):
+            return one
+        judged[f"{one.title} ({text})" if one.title in judged else one.title] = one
     tables = {title: compare(pairs, one, seed=config.seed) for title, one in judged.items()}
     shown = random.Random(config.seed).sample(pairs, min(config.examples, len(pairs)))
     page = write_page(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
@@ -93,6 +82,26 @@ def run(config: Config) -> int:
     print(report_text(names, len(pairs), tables))
     print(f"\nOpen {page} to see the clips side by side.")
     return 0
+
+
+def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], further: bool) -> Judged | int:
+    """What the judge ``text`` says of both folders, or the status of the scoring that stopped.
+
+    Args:
+        further: another judge than the first, whose sampling options are not its.
+    """
+    options = judge_options(config)
+    judge = open_judge(text, replace(options, sampling={}) if further else options)
+    dimensions = all_dimensions(judge)
+    marks = []
+    for number, (side, folder) in enumerate(zip(SIDES, config.folders, strict=True)):
+        file = config.output / (f"scores_{side}_{_slug(text)}.jsonl" if further else f"scores_{side}.jsonl")
+        status = score_folder(folder, file, config, text, judge)
+        if status:
+            return status
+        marks.append(read_scores(file, [pair[number] for pair in pairs], [one.name for one in dimensions]))
+    title = f"the reward {Path(config.model).stem}" if text == f"videoreward:{config.model}" else judge.title
+    return Judged(title, dimensions, *marks)
 
 
 def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:

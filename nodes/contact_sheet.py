@@ -59,7 +59,11 @@ def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
     shares = "   ".join(f"{name} {share:.0%}" for name, share in ranking.weights.items())
     draw.text((_MARGIN, 12), f"Ranked by  {shares}", fill=_TEXT, font=_font(18))
     known = all(row.clip.unit for row in ranking.order)
-    what = "Scores in sd, standard deviations of the reward's training set: 0 is average." if known else "Marks of a judge."
+    what = (
+        "Scores in sd, standard deviations of the reward's training set: 0 is average."
+        if known
+        else "Marks of a judge."
+    )
     draw.text((_MARGIN, 36), what, fill=_DIM, font=_font(12))
     for place, note in enumerate(ranking.notes):
         draw.text(

@@ -120,7 +120,9 @@ def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | Non
     names = [one.name for one in dimensions if all(clip.score(one.name) is not None for clip in clips)]
     missing = [one.name for one in dimensions if one.name not in names]
     # A judge that knows none of the weighted dimensions is asked for all of its own alike.
-    used = weights if any(name in weights.values for name in names + missing) else RewardWeights(dict.fromkeys(names, 1.0))
+    used = (
+        weights if any(name in weights.values for name in names + missing) else RewardWeights(dict.fromkeys(names, 1.0))
+    )
     weighted = [name for name in missing if used.as_given(missing)[name]]
     if weighted:
         if not any(used.as_given(names).values()):
@@ -156,5 +158,7 @@ def _dimensions_of_all(clips: Sequence[ScoredClip]) -> tuple[Dimension, ...]:
     shared = [one for one in clips[0].dimensions if all(one.name in clip.scores for clip in clips)]
     if not shared:
         judges = ", ".join(sorted({clip.judge for clip in clips}))
-        raise VideoAlignError(f"The clips were judged by {judges}, which mark nothing alike. Rank each judge's by themselves.")
+        raise VideoAlignError(
+            f"The clips were judged by {judges}, which mark nothing alike. Rank each judge's by themselves."
+        )
     return tuple(shared)

@@ -58,7 +58,9 @@ class RewardHandle:
             reward = load_video_reward(path, dtype=dtype, device=offload_device)
         return cls(name, reward, load_device)
 
-    def score(self, source: object, caption: str | None, also: View | None = None) -> tuple[Marks, SampledFrames | None]:
+    def score(
+        self, source: object, caption: str | None, also: View | None = None
+    ) -> tuple[Marks, SampledFrames | None]:
         """Judge one clip, after making room for it. The clip is read once.
 
         Args:

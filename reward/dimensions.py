@@ -13,6 +13,8 @@ MEANING = {"VQ": "visual quality", "MQ": "motion quality", "TA": "text alignment
 
 SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 """The unit of VideoReward's scores, a standard deviation. Spelled out: the source stays readable in every code page."""
-VIDEO_REWARD_DIMENSIONS = tuple(Dimension(name, MEANING[name], SIGMA, needs_caption=name == "TA") for name in DIMENSIONS)
+VIDEO_REWARD_DIMENSIONS = tuple(
+    Dimension(name, MEANING[name], SIGMA, needs_caption=name == "TA") for name in DIMENSIONS
+)
 VIDEO_REWARD_OVERALL = Dimension(OVERALL, MEANING[OVERALL], SIGMA, needs_caption=True)
 VIDEO_REWARD_DETAILS = ("VQ_raw", "MQ_raw", "TA_raw", "frame_indices", "height", "width", "total_frames", "fps")

@@ -55,7 +55,10 @@ class Config(CommandConfig):
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
-    reward: str = Field("micro", description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.")
+    reward: str = Field(
+        "micro",
+        description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.",
+    )
     rounds: int = Field(1, ge=1, description="How often to generate, score, pair and train.")
     clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")

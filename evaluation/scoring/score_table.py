@@ -11,9 +11,7 @@ VIDEO_REWARD = (*VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL)
 UNIT = "Scores are standard deviations of the reward's training set: 0 is average. Compare clips of one prompt, length and fps."
 
 
-def score_table(
-    results: Sequence[dict], width: int = 100, dimensions: Sequence[Dimension] = VIDEO_REWARD
-) -> str:
+def score_table(results: Sequence[dict], width: int = 100, dimensions: Sequence[Dimension] = VIDEO_REWARD) -> str:
     """A readable table of results (``videoalign score --json`` objects), about ``width`` characters wide.
 
     Failed rows show their error; the best of two or more clips with the same prompt, by the last of
@@ -28,7 +26,9 @@ def score_table(
         max([len(str(result["id"])) for result in results], default=4), max(width - fixed - (24 if prompts else 0), 16)
     )
     prompt_width = max(width - fixed - name_width, 12) if prompts else 0
-    lines = [f"  {'clip':<{name_width}}" + "".join(f"{name:>{cell}}" for name in columns) + ("  prompt" if prompts else "")]
+    lines = [
+        f"  {'clip':<{name_width}}" + "".join(f"{name:>{cell}}" for name in columns) + ("  prompt" if prompts else "")
+    ]
     lines.append("-" * len(lines[0]))
     for result in results:
         mark = "* " if result["id"] in best else "  "
@@ -73,7 +73,9 @@ def _best_of_each_prompt(results: Sequence[dict], by: Dimension) -> set:
     for result in results:
         if result.get(by.name) is not None:
             groups.setdefault(result.get("prompt"), []).append(result)
-    return {max(group, key=lambda result: by.merit(result[by.name]))["id"] for group in groups.values() if len(group) > 1}
+    return {
+        max(group, key=lambda result: by.merit(result[by.name]))["id"] for group in groups.values() if len(group) > 1
+    }
 
 
 def _shorten(text: str, width: int, keep_end: bool = False) -> str:

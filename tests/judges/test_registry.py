@@ -27,7 +27,10 @@ class Brightness(Judge):
 
     def score_prepared(self, clips, captions):
         return [
-            [ClipMarks({"light": float(clip.pixels.float().mean()) / 255}, text, clip.total_frames, clip.fps) for text in texts]
+            [
+                ClipMarks({"light": float(clip.pixels.float().mean()) / 255}, text, clip.total_frames, clip.fps)
+                for text in texts
+            ]
             for clip, texts in zip(clips, captions, strict=True)
         ]
 
@@ -77,14 +80,18 @@ def test_what_a_judge_cannot_follow_is_refused():
         open_judge("micro-world", JudgeOptions(sampling={"fps": 2.0}))
 
 
-def test_a_registered_judge_scores_on_the_command_line_and_its_file_says_so(brightness, videoalign, small_clips, tmp_path):
+def test_a_registered_judge_scores_on_the_command_line_and_its_file_says_so(
+    brightness, videoalign, small_clips, tmp_path
+):
     import csv
     import json
 
     output = tmp_path / "light.csv"
     outcome = videoalign("score", small_clips, "--judge", "brightness", "--output", output, "--json")
     assert outcome.status == 0
-    assert [list(row) for row in outcome.rows] == [["id", "path", "prompt", "light", "total_frames", "fps", "judge"]] * 4
+    assert [list(row) for row in outcome.rows] == [
+        ["id", "path", "prompt", "light", "total_frames", "fps", "judge"]
+    ] * 4
     with output.open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == ["id", "path", "prompt", "light", "total_frames", "fps", "error", "judge"]
