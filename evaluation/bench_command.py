@@ -13,7 +13,8 @@ from ..cli.options import positional
 from ..errors import VideoAlignError
 from ..files.tables import read_table
 from ..judges import open_judge, parse_judge
-from ..preferences.preference_file import Preferences, read_preferences
+from ..preferences.preference_file import Preferences
+from ..preferences.reading import read_preferences
 from ..reward.dimensions import RATED
 from .bench.known_scores import read_known_scores
 from .bench.measure import Measurement, compare, measure

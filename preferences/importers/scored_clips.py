@@ -20,10 +20,11 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from ...errors import PreferenceFileError
 from ...files.tables import read_table
 from ...reward.dimensions import DIMENSIONS as JUDGED
 from ...reward.weights import RewardWeights
-from ..preference_file import DIMENSIONS, PreferenceFileError, PreferencePair, Preferences, Source, pair_of_sides
+from ..preference_file import DIMENSIONS, PreferencePair, Preferences, Source, pair_of_sides
 
 PAIRINGS = ("margin", "best_worst", "dominance", "all")
 
