@@ -26,9 +26,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ..errors import PreferenceFileError
-from ..reward.dimensions import RATED
 
-DIMENSIONS = RATED
 LABELS = ("A", "B", "same", "invalid")
 LABEL_CODES = {"A": 1, "B": -1, "same": 0, "invalid": 22}
 """Labels as the integers that `reward.preference_losses` takes."""

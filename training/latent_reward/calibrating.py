@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.calibration import Calibration, even_edges
 from ...reward.latent.latent_reward import LatentReward
-from ...reward.settings import DIMENSIONS
 from ..pair_targets import accuracy
 from .noise import add_noise
 from .pairs import LatentPairBatch, LatentPairData

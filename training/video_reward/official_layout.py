@@ -18,8 +18,9 @@ from ...errors import CheckpointError
 from ...files.atomic_file import replacing
 from ...reward.checkpoint_files import ADAPTER, FULL_STATE, NON_LORA
 from ...reward.checkpoint_weights import EMBEDDING
+from ...reward.dimensions import DIMENSIONS
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS, Normalisation
+from ...reward.settings import Normalisation
 from ...reward.video_reward import VideoReward
 from .config import Config
 from .trainable import RewardTokenRows
