@@ -9,8 +9,9 @@ from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
 from ..errors import PreferenceFileError
+from ..reward.dimensions import DIMENSIONS
 from ..reward.weight_options import WeightOptions
-from .importers.scored_clips import JUDGED, pair_clips, read_scored_clips
+from .importers.scored_clips import pair_clips, read_scored_clips
 from .preference_file import PreferencePair, Preferences, write_preferences
 
 
@@ -108,7 +109,7 @@ def clearest(pairs: list[PreferencePair], weights: dict[str, float], most: int |
 def mean_leads(pairs: list[PreferencePair]) -> dict[str, float]:
     """Mean of chosen minus rejected score in each dimension that all pairs have, in the scores' unit."""
     leads = {}
-    for name in JUDGED:
+    for name in DIMENSIONS:
         if all(name in pair.scores_chosen and name in pair.scores_rejected for pair in pairs):
             leads[name] = sum(pair.scores_chosen[name] - pair.scores_rejected[name] for pair in pairs) / len(pairs)
     return leads
