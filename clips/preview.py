@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ClipError
 from ..files.atomic_file import replacing
-from ..files.journal import locked
+from ..files.file_lock import locked
 from .video_file import Encoding, encode_frames
 
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}

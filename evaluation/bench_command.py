@@ -151,7 +151,7 @@ def _check_folder(config: Config, process: Process) -> None:
 def _read_pairs(config: Config) -> tuple[Preferences, Protocol]:
     preferences = read_preferences(config.pairs, config.format, config.videos)
     if config.protocol == REWARD_BENCH.name and preferences.format == "videoalign":  # asked for: then all four
-        read_table(config.pairs).require(RATED)
+        read_table(config.pairs, RATED).require(RATED)
     return preferences, PROTOCOLS.get(config.protocol) or protocol_of(preferences)
 
 
@@ -167,10 +167,7 @@ def _score(
     settings, protocol = run_settings(judge), protocol.for_judge(judge)
     rows = clip_rows(pairs)
     journal = ScoreJournal(config.output / SCORES, settings, process.rank, process.world, config.overwrite)
-    try:
-        outcome = score_rows(judge, list(rows.values()), config, process, journal)
-    finally:
-        journal.close()
+    outcome = score_rows(judge, list(rows.values()), config, process, journal)
     results = dict(zip(rows, outcome.results or (), strict=outcome.results is not None))
     about = {"source": config.judge or config.model, **settings}
     return outcome, results, protocol, about

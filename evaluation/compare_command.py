@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 from dataclasses import asdict, replace
@@ -12,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import positional
 from ..clips.find import CLIP_LIST
-from ..files.atomic_file import replacing
+from ..files.atomic_file import write_json
 from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
 from . import score_command
@@ -142,8 +141,7 @@ def write_report(path: Path, names: tuple[str, str], pairs: int, tables: dict[st
         "pairs": pairs,
         "judges": {judge: {name: asdict(rate) for name, rate in table.items()} for judge, table in tables.items()},
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(path, content)
 
 
 def report_text(names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> str:

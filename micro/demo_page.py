@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.atomic_file import replacing
+from ..files.atomic_file import write_text
 from ..reward.dimensions import DIMENSIONS, MEANING
 from .demo_clips import DemoClip
 
@@ -56,8 +56,7 @@ def write_page(path: Path, clips: Sequence[DemoClip], results: Sequence[dict]) -
         "average. The clips are the micro world's: what works here on a laptop works on real clips with the released "
         "VideoReward.</footer></html>"
     )
-    with replacing(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    write_text(path, content)
     return path
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import VideoAlignError
+from ...files.tables import read_table
 from ...reward.judge import Dimension
 from .matching import MadeClip
 
@@ -40,15 +39,10 @@ def read_scores(path: Path, clips: Sequence[MadeClip], names: Sequence[str]) -> 
     Raises:
         VideoAlignError: a clip of the set has no score.
     """
-    if path.suffix == ".csv":
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    else:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     scores = {
-        row["id"]: {name: float(row[name]) for name in names}
-        for row in rows
-        if all(row.get(name) not in (None, "") for name in names)
+        row.text_or_none("id"): {name: row.number_in(name) for name in names}
+        for row in read_table(path, ("id", *names))
+        if all(row.has(name) for name in names)
     }
     missing = [clip.id for clip in clips if clip.id not in scores]
     if missing:

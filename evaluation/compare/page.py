@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...clips.preview import write_playable
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_text
 from ...reward.dimensions import MEANING
 from ...reward.judge import Dimension
 from .judges import Judged
@@ -87,8 +87,7 @@ def write_page(
         f"<script>{_SCRIPT}</script></html>"
     )
     path = folder / "index.html"
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 

@@ -7,7 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_text
 from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import read_log
 
@@ -46,8 +46,7 @@ class CurvesPage(Callback):
     def _write(self) -> None:
         lines = read_log(self.folder / "log.jsonl")
         if lines:
-            with replacing(self.folder / "curves.html") as temporary:
-                temporary.write_text(page(lines, self.folder.name), encoding="utf-8")
+            write_text(self.folder / "curves.html", page(lines, self.folder.name))
 
 
 def page(lines: Sequence[Mapping], title: str) -> str:
