@@ -41,7 +41,7 @@ class ScoredClip:
 
 def read_scored_clips(path: Path) -> list[ScoredClip]:
     """The clips of a score file, which must have a number in each of its score columns in every row."""
-    table = read_table(path, ("path", "prompt", "id", *DIMENSIONS))
+    table = read_table(path, ("path", "prompt", "id", *RATED))
     table.require(("path", "prompt"))
     scored = [dimension for dimension in RATED if dimension in table.columns]
     if not scored:
