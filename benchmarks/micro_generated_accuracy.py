@@ -17,14 +17,15 @@ from videoalign.backbones.flow_path import add_noise
 from videoalign.backbones.micro_files import MICRO_VAE
 from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.backbones.vae_loading import load_vae
+from videoalign.clips.pixels import as_video
 from videoalign.micro.video.generated_pairs import write_generated
-from videoalign.micro.video.vae_training import as_video
 from videoalign.micro.world import read_video
 from videoalign.preferences.preference_file import Preferences
 from videoalign.preferences.reading import read_preferences
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.reward.loading import load_video_reward
-from videoalign.reward.settings import DIMENSIONS, EMBEDDED_LATENT_FILE
+from videoalign.reward.settings import EMBEDDED_LATENT_FILE
 
 SEED = 910_002  # the held-out set of the latent reward's recipe
 LEVELS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)

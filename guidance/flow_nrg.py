@@ -29,7 +29,7 @@ from ..backbones.flow_path import (
     x1_to_velocity,
 )
 from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 from .settings import GuidanceSettings
 from .strength import acts_at, coefficients, factor
 from .trace import RewardTrace, TracePoint

@@ -6,8 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..errors import GuidanceError, VideoAlignError
+from ..reward.dimensions import DIMENSIONS
+from ..reward.weights import RewardWeights
 
 RAW, UNIT_FREE = "raw", "unit-free"
 MODES = (UNIT_FREE, RAW)
@@ -37,7 +38,7 @@ class GuidanceSettings:
         GuidanceError: a value is out of range, or all weights are 0.
     """
 
-    weights: Mapping[str, float] = field(default_factory=lambda: {"VQ": 0.1, "MQ": 0.1, "TA": 0.8})
+    weights: Mapping[str, float] = field(default_factory=lambda: RewardWeights().as_given())
     strength: float = 0.3
     mode: str = UNIT_FREE
     schedule: str = "gaussian"
@@ -52,11 +53,10 @@ class GuidanceSettings:
             raise GuidanceError(
                 f"There is no dimension {', '.join(sorted(unknown))}; weights are for {', '.join(DIMENSIONS)}."
             )
-        for name, value in self.weights.items():
-            if not (math.isfinite(value) and value >= 0):
-                raise GuidanceError(f"The weight of {name} is {value}; it must be 0 or more.")
-        if not sum(self.weights.values()) > 0:
-            raise GuidanceError("The weights of VQ, MQ and TA are all 0; give at least one of them a value above 0.")
+        try:
+            RewardWeights(self.weights)
+        except VideoAlignError as error:
+            raise GuidanceError(str(error)) from None
         if not (math.isfinite(self.strength) and self.strength >= 0):
             raise GuidanceError(f"The guidance strength is {self.strength}; it must be 0 or more.")
         if self.mode not in MODES:
@@ -77,6 +77,6 @@ class GuidanceSettings:
 
     def weight_row(self) -> tuple[float, float, float]:
         """Weights of VQ, MQ, TA in this order, as the mode uses them."""
-        row = [float(self.weights.get(name, 0.0)) for name in DIMENSIONS]
-        total = sum(row) if self.mode == UNIT_FREE else 1.0
-        return tuple(value / total for value in row)
+        weights = RewardWeights(self.weights)
+        row = weights.normalised(DIMENSIONS) if self.mode == UNIT_FREE else weights.as_given(DIMENSIONS)
+        return tuple(float(value) for value in row.values())

@@ -12,7 +12,7 @@ import torch
 
 from ..backbones.flow_path import SAME_SIGMA, Level
 from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 from .settings import RAW, GuidanceSettings
 
 if TYPE_CHECKING:

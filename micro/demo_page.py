@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from ..files.atomic_file import write_text
+from ..reward.dimensions import DIMENSIONS, MEANING
 from .demo_clips import DemoClip
 
-DIMENSIONS = (("VQ", "Visual quality"), ("MQ", "Motion quality"), ("TA", "Text alignment"))
 STRIP_FRAMES = 6
 BAR_LIMIT = 3.0  # standard deviations at the ends of a bar
 
@@ -63,7 +63,7 @@ def write_page(path: Path, clips: Sequence[DemoClip], results: Sequence[dict]) -
 def _card(place: int, count: int, clip: DemoClip, result: dict) -> str:
     kind, tag = {1: ("best", "best"), count: ("worst", "worst")}.get(place, ("", ""))
     badge = f'<span class="tag">{tag}</span>' if tag else ""
-    bars = "".join(_bar(label, result[name], BAR_LIMIT) for name, label in DIMENSIONS)
+    bars = "".join(_bar(MEANING[name].capitalize(), result[name], BAR_LIMIT) for name in DIMENSIONS)
     overall = _bar("Overall (sum)", result["Overall"], BAR_LIMIT * len(DIMENSIONS), "overall")
     return (
         f'<div class="card {kind}"><div class="rank">{place}</div><img width="150" height="150" alt="{html.escape(clip.name)}" '

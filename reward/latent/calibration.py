@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import CheckpointError
-from ..settings import DIMENSIONS
+from ..dimensions import DIMENSIONS
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
 from ...errors import CheckpointError, VideoAlignError
-from ..settings import DIMENSIONS
+from ..dimensions import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig, RewardHead
 

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
 from ...files.tensor_file import load_described, save_tensors
-from ..settings import DIMENSIONS
+from ..dimensions import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig
 from .latent_reward import LatentReward, TrainingRecord

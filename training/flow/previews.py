@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ...backbones.backbone import collate
 from ...backbones.flow_path import seeded_noise, sigmas
 from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
 from ...backbones.vae_loading import load_vae
+from ...clips.pixels import as_frames
 from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import append_log, read_log
 from .task import FlowTask
@@ -98,16 +98,15 @@ class Previews(Callback):
                 latents.append(sample(velocity, noise, levels).float())
         module.train(training)
         vae = load_vae(self.task.config.model.vae, device=device)
-        return [_pixels(vae.decode(own)[0]) for own in latents]
+        return [as_frames(vae.decode(own)[0]) for own in latents]
 
     def _score(self, files: list[Path]) -> dict[str, float]:
-        from ...reward.loading import load_video_reward
+        from ...judges import JudgeOptions, judge_or_reward, open_judge
+        from ...reward.judge import all_dimensions
+        from ...reward.scoring_stream import score_clips
 
-        reward = load_video_reward(self.options.reward, device=str(next(self.task.module.parameters()).device))
-        found = reward.score(files, self.options.prompts)
-        return {name: float(np.mean([getattr(own, name) for own in found])) for name in ("VQ", "MQ", "TA", "Overall")}
-
-
-def _pixels(video: Tensor) -> np.ndarray:
-    """[3, T, H, W] in -1..1 -> [T, H, W, 3] uint8."""
-    return ((video.cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
+        device = str(next(self.task.module.parameters()).device)
+        judge = open_judge(judge_or_reward(self.options.reward), JudgeOptions(device=device))
+        marks = [one.marks for one in score_clips(judge, files, self.options.prompts)]
+        names = [dimension.name for dimension in all_dimensions(judge)]
+        return {name: float(np.mean([one[name] for one in marks])) for name in names}

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from ...backbones.flow_path import add_noise
+from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.calibration import Calibration, even_edges
 from ...reward.latent.latent_reward import LatentReward
-from ...reward.settings import DIMENSIONS
 from ..pair_targets import accuracy
 from .pairs import LatentPairBatch, LatentPairData
 from .preference import PreferenceStep

@@ -15,7 +15,7 @@ from ...backbones.flow_path import generator_of
 from ...errors import VideoAlignError
 from ...preferences.preference_file import PreferencePair, ResolvedPair
 from ...preferences.splits import split_pairs
-from ...reward.settings import DIMENSIONS
+from ...reward.dimensions import DIMENSIONS
 from ..pair_targets import pair_targets, require_winners
 from .config import Config, MarginConfig, NoiseConfig
 from .noise import noise_level

@@ -9,10 +9,10 @@ from pathlib import Path
 from ...backbones.backbone import Backbone
 from ...backbones.image_conditioning import image_entries
 from ...files.digests import json_digest
+from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from .calibrating import HeldOut
 from .config import Config

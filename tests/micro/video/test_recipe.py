@@ -52,7 +52,7 @@ def test_the_latents_are_those_of_the_vae_file(made):
     import numpy as np
     from safetensors.torch import load_file
 
-    from videoalign.micro.video.vae_training import as_video
+    from videoalign.clips.pixels import as_video
 
     folder, (vae_file, _) = made
     clips = as_video(np.load(folder / "clips" / "clips_001.npy"))

@@ -18,9 +18,10 @@ from torch import Tensor
 from ....cli.options import CommandConfig
 from ....files.tables import read_table
 from ....preferences.preference_file import ResolvedPair
+from ....reward.weights import RewardWeights
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, dimension_weights, scalar, scored_clips
+from ..rows import FlowRow, dimension_weights, scored_clips
 
 
 class RwrOptions(CommandConfig):
@@ -60,7 +61,8 @@ class FlowRwr(Method):
         """Every clip of the pairs once, weighted by its reward."""
         clips, options = scored_clips(sources, data), self.options
         if options.weighting == "exponential":
-            rewards = [scalar(scores, dimension_weights(data)) for _, scores in clips]
+            weights = RewardWeights(dimension_weights(data))
+            rewards = [weights.scalar(scores) for _, scores in clips]
             weights = exponential_weights(rewards, options.temperature)
         else:
             weights = [
