@@ -12,6 +12,11 @@ from ..files.journal import locked
 
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
 _CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
+# Containers that hold their pictures themselves. A playlist would have FFmpeg open the files that it names.
+_OPEN_OPTIONS = {
+    "format_whitelist": "mov,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,ogg,mxf,nut,ivf,obu,dv",
+    "protocol_whitelist": "file",
+}
 LEAST_SIDE = 256  # pixels; smaller pictures are enlarged by a whole number, pixel by pixel, so that nothing is smoothed
 
 
@@ -46,7 +51,7 @@ def _is_played(path: Path) -> bool:
     if path.suffix.lower() not in _CONTAINERS:
         return False
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=_OPEN_OPTIONS) as container:
             stream = container.streams.video[0]
             small = min(stream.height, stream.width) < LEAST_SIDE
             return not small and (stream.codec_context.name, stream.format.name) in _PLAYED
@@ -66,7 +71,11 @@ def _write_copy(path: Path, copy: Path) -> None:
         rates.append(fps)
         return list(range(total))
 
-    frames = decode_frames(str(path), every).frames
+    try:
+        with av.open(str(path), options=_OPEN_OPTIONS, metadata_errors="replace") as container:
+            frames = decode_frames(container, every, name=path.name).frames
+    except av.FFmpegError as error:
+        raise ClipError(f"{path} cannot be read as a video ({error}).") from error
     times = -(-LEAST_SIDE // min(frames.shape[1:3]))
     height, width = (frames.shape[1] * times) // 2 * 2, (frames.shape[2] * times) // 2 * 2
     with replacing(copy) as temporary, av.open(str(temporary), "w", format="mp4") as container:

@@ -40,7 +40,7 @@ def run(config: Config) -> int:
     import webbrowser
 
     from ..errors import VideoAlignError
-    from .choices.page import ChoicePage
+    from .choices.page import ChoicePage, write_opener
     from .choices.session import ChoiceSession
 
     folder = config.folder or (config.manifest.parent if config.manifest else None)
@@ -69,8 +69,8 @@ def run(config: Config) -> int:
             with contextlib.suppress(KeyboardInterrupt):
                 print(page.url, flush=True)
                 if config.browser:
-                    webbrowser.open(page.url)
-                page.serve_forever(0.1)
+                    webbrowser.open(write_opener(page.url, Path(previews)).as_uri())
+                page.serve()
         done = session.state()["done"]
     print(f"\n{done} of {state['total']} pairs are chosen; they are in {session.file.path}.", file=sys.stderr)
     return 0

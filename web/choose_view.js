@@ -21,6 +21,7 @@ const ANSWER_KEYS = {
 };
 const AT_HAND = 3; // pairs whose clips are fetched before they are shown
 const FETCHING = "The clips are on their way.";
+const MOST_SKIPPED = 1000; // pairs left for later that the server is told of; a request must stay short
 const AGAIN = 2000; // ms between attempts to reach a server that does not answer
 
 /**
@@ -198,7 +199,7 @@ export function chooseView(server) {
   function skip() {
     const pair = waiting[0];
     if (!pair) return;
-    skipped = [...skipped.filter((one) => one !== pair.pair), pair.pair];
+    skipped = [...skipped.filter((one) => one !== pair.pair), pair.pair].slice(-MOST_SKIPPED);
     waiting = [...waiting, pair]; // the last one if the server knows no other
     next();
     refresh();
