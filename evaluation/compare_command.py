@@ -15,7 +15,7 @@ from ..files.atomic_file import replacing
 from . import score_command
 from .compare.judges import DIMENSIONS, Scores, measure_micro_world, read_scores
 from .compare.matching import MANIFEST, MadeClip, match, read_manifest
-from .compare.page import Example, disagreements, write_page
+from .compare.page import Example, disagreements, write_comparison
 from .compare.win_rates import WinRate, win_rate
 from .scoring.scoring_run import ScoringOptions
 
@@ -73,7 +73,7 @@ def run(config: Config) -> int:
         judged["the world's own measurement"] = (first, second)
     tables = {judge: compare(pairs, *scores, seed=config.seed) for judge, scores in judged.items()}
     shown = random.Random(config.seed).sample(pairs, min(config.examples, len(pairs)))
-    page = write_page(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
+    page = write_comparison(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
     write_report(config.output / "report.json", names, len(pairs), tables)
     print(report_text(names, len(pairs), tables))
     print(f"\nOpen {page} to see the clips side by side.")

@@ -8,8 +8,6 @@ from pydantic import Field
 
 from ..cli.options import CommandConfig
 
-RANDOM_CHECKPOINT = Path(__file__).parents[1] / "tests" / "data" / "videoreward" / "checkpoints" / "ckpt_full"
-
 
 class Config(CommandConfig):
     """Make a handful of small clips (good ones and ones spoilt in known ways), score and rank them, and write a page.
@@ -25,13 +23,13 @@ def run(config: Config) -> int:
     """Run the demo; returns the exit status."""
     from ..evaluation.scoring.score_table import score_table
     from ..reward.loading import load_video_reward
+    from ..reward.settings import EMBEDDED_FILE
     from .demo_clips import make_demo_clips
-    from .demo_page import write_page
+    from .demo_page import write_demo_page
     from .world import write_video
 
     config.output.mkdir(parents=True, exist_ok=True)
-    file, random = _reward_file(config.output)
-    model = load_video_reward(file, device="cpu")
+    model = load_video_reward(EMBEDDED_FILE, device="cpu")
     clips = make_demo_clips(config.seed)
     results = []
     for clip in clips:
@@ -43,27 +41,6 @@ def run(config: Config) -> int:
     print(f"Prompt: {clips[0].prompt}\n")
     print(score_table([{**results[index], "prompt": None} for index in ranking]))
     ranked = [clips[index] for index in ranking], [results[index] for index in ranking]
-    page = write_page(config.output / "index.html", *ranked, random_weights=random)
-    if random:
-        print("\nThese weights are random: the numbers show that everything runs, the ranking means nothing.")
+    page = write_demo_page(config.output / "index.html", *ranked)
     print(f"\nThe clips are in {config.output}; open {page} to see them side by side.")
     return 0
-
-
-def _reward_file(folder: Path) -> tuple[Path, bool]:
-    """The reward to show, and whether its weights are random: the embedded one, else the tests' tiny checkpoint, converted.
-
-    Raises:
-        CheckpointError: neither is in this installation.
-    """
-    from ..reward.checkpoint_files import open_checkpoint
-    from ..reward.converted_file import save_converted
-    from ..reward.loading import read_official
-    from ..reward.settings import EMBEDDED_FILE
-
-    if EMBEDDED_FILE.exists():
-        return EMBEDDED_FILE, False
-    converted = folder / "random_videoreward.safetensors"
-    save_converted(converted, read_official(open_checkpoint(RANDOM_CHECKPOINT)))
-    print(f"{RANDOM_CHECKPOINT.name} converted to {converted}.\n")
-    return converted, True

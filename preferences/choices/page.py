@@ -14,6 +14,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from ...errors import VideoAlignError
+from ...pages.render import render
 from .handlers import MOST_SECONDS, ChoiceHandlers
 from .session import ChoiceSession
 
@@ -142,8 +143,7 @@ def write_opener(url: str, folder: Path) -> Path:
     The command line of a browser can be read by everybody on a computer, so the secret word must not be in it.
     """
     path = Path(folder) / "open_the_page.html"
+    text = render("open.html.j2", url=url, title="Choose A or B")
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(
-            f'<!doctype html><meta charset="utf-8"><title>Choose A or B</title><meta http-equiv="refresh" content="0; url={url}">\n'
-        )
+        file.write(text)
     return path

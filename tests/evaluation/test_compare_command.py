@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from videoalign.cli.main import main
-from videoalign.micro.demo_command import RANDOM_CHECKPOINT
 from videoalign.micro.world import Fault, make_clip, sample_scene, write_video
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
@@ -30,9 +29,9 @@ def clips_in(folder, faults, seeds=range(4), prompts=2):
 
 
 @pytest.fixture(scope="module")
-def reward(tmp_path_factory):
+def reward(tmp_path_factory, checkpoint):
     file = tmp_path_factory.mktemp("reward") / "reward.safetensors"
-    save_converted(file, read_official(open_checkpoint(RANDOM_CHECKPOINT)))
+    save_converted(file, read_official(open_checkpoint(checkpoint)))
     return file
 
 

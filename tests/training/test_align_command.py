@@ -13,7 +13,6 @@ from tiny_backbones import original_state, tiny
 from tiny_vaes import tiny_wan21
 
 from videoalign.cli.main import main
-from videoalign.micro.demo_command import RANDOM_CHECKPOINT
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
 from videoalign.reward.loading import read_official
@@ -37,12 +36,12 @@ eval_share = 0.0
 
 
 @pytest.fixture(scope="module")
-def files(tmp_path_factory):
+def files(tmp_path_factory, checkpoint):
     folder = tmp_path_factory.mktemp("models")
     save_file(original_state(tiny("wan-t2v")), folder / "network.safetensors")
     vae = {name: own.contiguous() for name, own in tiny_wan21().original_state_dict().items()}
     save_file(vae, folder / "vae.safetensors")
-    save_converted(folder / "reward.safetensors", read_official(open_checkpoint(RANDOM_CHECKPOINT)))
+    save_converted(folder / "reward.safetensors", read_official(open_checkpoint(checkpoint)))
     (folder / "prompts.txt").write_text("\n".join(PROMPTS), encoding="utf-8")
     (folder / "dpo.toml").write_text(TRAIN, encoding="utf-8")
     return folder

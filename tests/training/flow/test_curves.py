@@ -4,7 +4,8 @@ import xml.etree.ElementTree as ElementTree
 
 import pytest
 
-from videoalign.training.flow.curves import TensorBoardCurves, page
+from videoalign.pages.render import render
+from videoalign.training.flow.curves import TEMPLATE, TensorBoardCurves, curves
 
 LOG = [
     {"step": 1, "kind": "train", "loss": 0.69, "margin": 0.0, "margin/0.2-0.4": 0.0},
@@ -18,6 +19,10 @@ LOG = [
         "accuracy/0.6-0.8": float("nan"),
     },
 ]
+
+
+def page(lines, title):
+    return render(TEMPLATE, **curves(lines, title))
 
 
 def charts(text):
@@ -42,10 +47,36 @@ def test_a_rising_number_is_drawn_rising():
     assert list(y) == sorted(y, reverse=True)
 
 
+def test_a_number_that_never_changes_and_one_that_was_logged_once_are_drawn():
+    log = [
+        {"step": 3, "kind": "train", "loss": 0.5},
+        *({"step": step, "kind": "train", "margin": 0.0} for step in (1, 2)),
+    ]
+    once, flat = charts(page(log, "run"))
+    (dot,) = once.iter("circle")
+    assert dot.attrib["cx"] and float(dot.attrib["cy"]) < 220
+    heights = {point.split(",")[1] for point in next(flat.iter("polyline")).attrib["points"].split()}
+    assert len(heights) == 1 and 0 < float(heights.pop()) < 220
+
+
+def test_the_middle_of_the_axis_is_the_middle_of_the_values():
+    log = [{"step": step, "kind": "train", "loss": value} for step, value in enumerate((2.0, -4.0, 1.0))]
+    (chart,) = charts(page(log, "run"))
+    labels = {text.text: float(text.attrib["y"]) for text in chart.iter("text")}
+    drawn = [float(point.split(",")[1]) for point in next(chart.iter("polyline")).attrib["points"].split()]
+    assert labels["2"] == drawn[0] and labels["-4"] == drawn[1]
+    assert labels["-1"] == pytest.approx((drawn[0] + drawn[1]) / 2, abs=0.1)
+
+
+def test_names_from_a_log_are_text():
+    text = page([{"step": 1, "kind": "eval", "<script>": 1.0, "loss/</svg><script>": 2.0}], "</title><script>")
+    assert "<script" not in text and text.count("</svg>") == text.count("<svg")
+
+
 def test_tensorboard_gets_the_numbers_where_it_is_installed(tmp_path):
-    curves = TensorBoardCurves(tmp_path)
-    curves.logged(1, "train", {"loss": 0.5}, print)
-    curves.ended(None, print)
-    if curves.writer is None:
+    tracker = TensorBoardCurves(tmp_path)
+    tracker.logged(1, "train", {"loss": 0.5}, print)
+    tracker.ended(None, print)
+    if tracker.writer is None:
         pytest.skip("tensorboard is not installed; it said nothing and did nothing")
     assert list((tmp_path / "tensorboard").iterdir())
