@@ -7,7 +7,9 @@ import contextlib
 import logging
 import os
 import secrets
+import signal
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 from aiohttp import web
@@ -71,13 +73,16 @@ class ChoicePage:
     def __exit__(self, *_) -> None:
         self._socket.close()
 
-    def serve(self) -> None:
-        """Answer until Ctrl-C, or until `stop` is called in another thread. A choice that is being kept is kept first.
+    def serve(self, ready: Callable[[], None] | None = None) -> None:
+        """Answer until Ctrl-C, SIGTERM, or `stop` in another thread. A choice that is being kept is kept first.
+
+        Args:
+            ready: called once it answers.
 
         Raises:
             KeyboardInterrupt: after Ctrl-C.
         """
-        asyncio.run(self._serve())
+        asyncio.run(self._serve(ready))
 
     def stop(self) -> None:
         """End `serve`, from another thread."""
@@ -102,9 +107,11 @@ class ChoicePage:
             return web.Response(status=404)
         return await handler(request)
 
-    async def _serve(self) -> None:
+    async def _serve(self, ready: Callable[[], None] | None) -> None:
         self._ended = asyncio.Event()
         self._loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            self._loop.add_signal_handler(signal.SIGTERM, self._ended.set)
         # A connection that sends nothing, or half of a request, is closed after the keep-alive time.
         runner = web.AppRunner(
             self.application(),
@@ -116,6 +123,8 @@ class ChoicePage:
         await runner.setup()
         try:
             await web.SockSite(runner, self._socket).start()
+            if ready is not None:
+                ready()
             if not self._stopped:
                 await self._ended.wait()
         finally:

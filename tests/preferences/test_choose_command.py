@@ -58,7 +58,8 @@ def test_a_served_page_keeps_the_choice_even_when_it_is_killed_at_once(clips, ma
     assert {pair.in_source_order().labels["TA"] for pair in kept} == {"A"}
 
 
-def test_ctrl_c_ends_it_and_says_where_the_choices_are(clips, manifest):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_sigterm_ends_it_and_says_where_the_choices_are(clips, manifest, tmp_path, number):
     manifest(*((f"{name}.mp4", "a square moves") for name in "ab"), name="clips.jsonl")
     command = [sys.executable, "-m", "videoalign.cli.main", "choose", str(clips), "--no-browser"]
     # A test run in the background has Ctrl-C switched off, and hands that on.
@@ -70,7 +71,7 @@ def test_ctrl_c_ends_it_and_says_where_the_choices_are(clips, manifest):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert "0 of 1 pairs are chosen" in process.communicate(timeout=60)[1]
         assert process.returncode == 0
 
