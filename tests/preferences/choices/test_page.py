@@ -28,7 +28,7 @@ def post(url: str, values) -> tuple[int, dict]:
 def test_the_page_and_everything_that_it_loads_is_there(page):
     status, html, kind = get(page.url)
     assert (status, kind) == (200, "text/html; charset=utf-8")
-    for name in ("choose_view.js", "choose_server.js", "two_clips.js", "element.js"):
+    for name in ("choose_view.js", "choose_questions.js", "choose_server.js", "two_clips.js", "element.js"):
         status, script, kind = get(page.url + name)
         assert (status, kind.split(";")[0]) == (200, "text/javascript")
         assert b"scripts/api.js" not in script and b"scripts/app.js" not in script  # ComfyUI's, which is not here
