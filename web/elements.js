@@ -2,7 +2,7 @@
 import { api } from "../../scripts/api.js";
 import { DIMENSIONS, element } from "./element.js";
 
-export { DIMENSIONS, element };
+export { element };
 
 const BAR_RANGE = 3; // sigma to either side of 0
 
@@ -29,7 +29,7 @@ function scoreBar(name, meaning, score) {
 }
 
 /** The bars of a clip: VQ, MQ, TA. */
-function scoreBars(clip) {
+export function scoreBars(clip) {
   return element(
     "div",
     "videoalign-bars",
