@@ -39,6 +39,10 @@ class GuidanceError(VideoAlignError):
     """Guidance was asked for something impossible, or the reward that should steer gave no number."""
 
 
+class PreferenceFileError(VideoAlignError):
+    """A preference file cannot be used; the text names the file, the row, the key, what was found and what to do."""
+
+
 class LoraFileError(VideoAlignError):
     """A LoRA file cannot be written or read, or does not fit the model."""
 

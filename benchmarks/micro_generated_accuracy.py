@@ -19,7 +19,8 @@ from videoalign.backbones.vae import load_vae
 from videoalign.micro.video.generated_pairs import write_generated
 from videoalign.micro.video.vae_training import as_video
 from videoalign.micro.world import read_video
-from videoalign.preferences.preference_file import Preferences, read_preferences
+from videoalign.preferences.preference_file import Preferences
+from videoalign.preferences.reading import read_preferences
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.settings import DIMENSIONS, EMBEDDED_LATENT_FILE

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from videoalign.micro.video_reward.recipe import Recipe, make_base, make_data, training_config
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 from videoalign.reward.agreement import label_values, measure_agreement
 from videoalign.reward.bootstrap import bootstrap_mean
 from videoalign.reward.loading import load_video_reward

@@ -13,7 +13,8 @@ from pydantic import Field, model_validator
 from ..cli.options import positional
 from ..errors import VideoAlignError
 from ..files.tables import read_table
-from ..preferences.preference_file import DIMENSIONS, Preferences, read_preferences
+from ..preferences.preference_file import DIMENSIONS, Preferences
+from ..preferences.reading import read_preferences
 from .bench.known_scores import read_known_scores
 from .bench.measure import Measurement, compare, measure
 from .bench.output_files import FILES, write_files

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..preferences.preference_file import PreferenceFileError
+from ..errors import PreferenceFileError
 
 SUFFIXES = (".csv", ".json", ".jsonl")
 
@@ -117,7 +117,8 @@ def _csv_rows(path: Path) -> Iterator[Row]:
 def _json_rows(path: Path) -> Iterator[Row]:
     def checked(number: int, values: Any, line: int | None) -> Row:
         if not isinstance(values, dict):
-            raise PreferenceFileError(f"{path}, row {number}: found {type(values).__name__}; expected a JSON object.")
+            where = Row(path, number, {}, line).where
+            raise PreferenceFileError(f"{where}: found {type(values).__name__}; expected a JSON object.")
         return Row(path, number, values, line)
 
     if path.suffix == ".json":

@@ -40,9 +40,11 @@ def run(config: Config) -> int:
     print(f"  {found.modules} layers; rank {_counts(found.ranks)}; scale (alpha/rank) {_counts(found.scales)}")
     print(f"  keys begin with {_counts(found.prefixes)}")
     if found.alphas_missing:
-        print(
-            f"  {found.alphas_missing} layers have no alpha in the file: ComfyUI takes alpha = rank there, a scale of 1"
-        )
+        print(f"  {found.alphas_missing} layers have no alpha tensor: ComfyUI takes alpha = rank there, a scale of 1")
+        if found.alphas_recorded:
+            print(f"  their alpha stands in {found.alphas_recorded}; videoalign lora convert writes it where ComfyUI reads it")
+        else:
+            print("  nothing else in the file tells it either; the trainer's own setting may have been another one")
     if found.other_keys:
         print(f"  {len(found.other_keys)} keys are not of a plain LoRA: {listed(found.other_keys)}")
     total = found.matched + len(found.unmatched)

@@ -22,7 +22,7 @@ class LoraMetadata:
     Attributes:
         title: shown by tools that list models; the file's name by default.
         base_model: which model it was trained on, e.g. ``wan2.2-t2v-a14b``; the latent format's name by default.
-        method: ``dpo``, ``rwr`` or ``sft``.
+        method: name of the loss, such as ``dpo``.
         beta: Flow-DPO's, as it was with ``reduction``.
         reduction: ``mean`` or ``sum`` over a clip's latent elements (500 by mean is 2.4e-4 by sum for Wan at 480p).
         data_hash: of the pairs or clips trained on.

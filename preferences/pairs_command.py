@@ -8,8 +8,9 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
+from ..errors import PreferenceFileError
 from .importers.scored_clips import JUDGED, pair_clips, read_scored_clips
-from .preference_file import PreferenceFileError, PreferencePair, Preferences, write_preferences
+from .preference_file import PreferencePair, Preferences, write_preferences
 
 
 class Weights(CommandConfig):

@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from av.container import InputContainer
 
-from ..clips.video_decoding import check_fps, decode_frames
+from ..clips.frame_table import check_fps
+from ..clips.video_decoding import decode_frames
 from ..errors import ClipError
 from .frame_pixels import normalise, patchify, resize_frames, round_straight_through
 from .frame_sampling import frame_count, frame_indices, resized_size
@@ -45,6 +46,7 @@ class PreparedClip:
         indices: sampled frame positions in the clip.
         size: resized (height, width) in pixels.
         total_frames, fps: of the whole clip.
+        notes: what a reader of the scores should know of how the clip is shown (``clips.upright_rgb.notes``).
     """
 
     patches: torch.Tensor
@@ -53,6 +55,7 @@ class PreparedClip:
     size: tuple[int, int]
     total_frames: int
     fps: float
+    notes: tuple[str, ...] = ()
 
     @property
     def video_tokens(self) -> int:
@@ -76,17 +79,24 @@ def prepare_clip(source: object, sampling: FrameSampling, fps: float | None = No
         return source
     if isinstance(source, Frames):
         chosen, indices, total, rate = _sample_given(source, sampling, fps)
+        size = resized_size(chosen.shape[2], chosen.shape[3], sampling)
+        resized, notes = resize_frames(chosen, size), ()
     elif isinstance(source, (str, Path, InputContainer)) or hasattr(source, "read"):
-        decoded = decode_frames(source, lambda total, rate: _choose(total, rate, sampling), fps)
-        chosen = torch.from_numpy(decoded.frames).permute(0, 3, 1, 2)
-        indices, total, rate = decoded.indices, decoded.total_frames, decoded.fps
+
+        def resize(picture: np.ndarray) -> np.ndarray:  # each frame as it comes: the large ones are never in memory together
+            frame = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
+            return resize_frames(frame, resized_size(*picture.shape[:2], sampling)).to(torch.uint8).numpy()[0]
+
+        decoded = decode_frames(source, lambda total, rate: _choose(total, rate, sampling), fps, convert=resize)
+        resized = torch.from_numpy(decoded.frames).float()
+        indices, total, rate, notes = decoded.indices, decoded.total_frames, decoded.fps, decoded.notes
+        size = tuple(resized.shape[2:])
     else:
         raise ClipError(
             f"A clip is a path, a file object, a PyAV container or Frames(pixels, fps); got {type(source).__name__}."
         )
-    size = resized_size(chosen.shape[2], chosen.shape[3], sampling)
-    patches, grid = patchify(normalise(resize_frames(chosen, size)))
-    return PreparedClip(patches, grid, indices, size, total, rate)
+    patches, grid = patchify(normalise(resized))
+    return PreparedClip(patches, grid, indices, size, total, rate, notes)
 
 
 def _choose(total: int, rate: float, sampling: FrameSampling) -> list[int]:

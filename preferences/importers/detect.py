@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from ...errors import PreferenceFileError
 from ...files.tables import iterate_rows
-from ..preference_file import DIMENSIONS, PreferenceFileError, Preferences
-from .genai_bench import read_genai_bench
-from .lift import read_lift
-from .scored_clips import read_scored_pairs
-from .videoalign import read_videoalign_csv
-from .videodpo import read_videodpo
-from .visionreward import read_visionreward
-
-READERS: dict[str, Callable[..., Preferences]] = {
-    "videoalign": read_videoalign_csv,
-    "genai_bench": read_genai_bench,
-    "videodpo": read_videodpo,
-    "visionreward": read_visionreward,
-    "lift": read_lift,
-    "scored_clips": read_scored_pairs,
-}
-"""Importers by format name; each takes (path, root=None, **options)."""
+from ..preference_file import DIMENSIONS
 
 SIGNATURES: dict[str, tuple[str, ...]] = {
     "native": ("chosen", "rejected", "prompt"),
@@ -39,7 +23,7 @@ COMMON = {"prompt", "path", "video"}
 
 
 def detect_format(path: Path) -> str:
-    """The name of the format: "native" or a key of `READERS`.
+    """The name of the format, a key of `reading.READERS`.
 
     Raises PreferenceFileError that lists the columns found, and names the missing one where a format almost fits.
     """

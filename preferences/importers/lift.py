@@ -17,8 +17,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...errors import PreferenceFileError
 from ...files.tables import Row, read_table
-from ..preference_file import PreferenceFileError, Preferences
+from ..preference_file import Preferences
 from .scored_clips import ScoredClip, pair_clips
 
 QUESTIONS = {"semantic consistency": "TA", "fidelity issues": "VQ", "motion issues": "MQ"}

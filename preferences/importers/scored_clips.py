@@ -20,8 +20,9 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from ...errors import PreferenceFileError
 from ...files.tables import read_table
-from ..preference_file import DIMENSIONS, PreferenceFileError, PreferencePair, Preferences, Source, pair_of_sides
+from ..preference_file import DIMENSIONS, PreferencePair, Preferences, Source, pair_of_sides
 
 PAIRINGS = ("margin", "best_worst", "dominance", "all")
 JUDGED = ("VQ", "MQ", "TA")

@@ -16,11 +16,11 @@ import os
 from pathlib import Path
 from typing import Any
 
+from ...errors import PreferenceFileError
 from ...files.tables import Row, read_table
 from ..preference_file import (
     DIMENSIONS,
     LABELS,
-    PreferenceFileError,
     PreferencePair,
     Preferences,
     Source,

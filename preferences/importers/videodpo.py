@@ -13,8 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...errors import PreferenceFileError
 from ...files.tables import Row, read_table
-from ..preference_file import PreferenceFileError, Preferences, Source, pair_of_sides
+from ..preference_file import Preferences, Source, pair_of_sides
 
 SCORE_OF_WEIGHT_ONE = 0.72
 

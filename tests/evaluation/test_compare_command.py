@@ -29,9 +29,9 @@ def clips_in(folder, faults, seeds=range(4), prompts=2):
 
 
 @pytest.fixture(scope="module")
-def reward(tmp_path_factory, checkpoint):
+def reward(tmp_path_factory, checkpoints):
     file = tmp_path_factory.mktemp("reward") / "reward.safetensors"
-    save_converted(file, read_official(open_checkpoint(checkpoint)))
+    save_converted(file, read_official(open_checkpoint(checkpoints / "ckpt_full")))
     return file
 
 

@@ -1,4 +1,4 @@
-"""Options that ``videoalign train dpo``, ``rwr`` and ``sft`` share; the defaults are the paper's."""
+"""Options that all methods of flow training share (``videoalign train dpo``, ``rwr``, ``sft``); the defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
+from ..data_config import EncodedData, EncoderFiles
 from ..loop.config import LoopConfig
 from .noise import NoiseConfig
 from .presets import preset_values
@@ -21,20 +22,9 @@ class WeightsConfig(CommandConfig):
     TA: float = Field(1.0, ge=0, description="Text alignment.")
 
 
-class DataConfig(CommandConfig):
-    """Preference pairs, how the better clip is found, and the form in which clips are encoded."""
+class DataConfig(EncodedData):
+    """Preference pairs, the form in which clips are encoded, and how the better clip is found."""
 
-    train: list[Path] = Field(
-        min_length=1,
-        description="Preference files in any format that is read, or scored clips of the same prompts; repeat for several.",
-    )
-    eval: list[Path] = Field(
-        [], description="Held-out preference files; without any, eval_share of the prompts is held out."
-    )
-    eval_share: float = Field(0.05, ge=0, lt=1, description="Share of the prompts that is held out when eval is empty.")
-    root: Path | None = Field(
-        None, description="Folder that the clips' paths start at; the preference file's own by default."
-    )
     prefer: Literal["file", "weighted", "VQ", "MQ", "TA", "Overall"] = Field(
         "file",
         description="Who is chosen: as the file says (Overall, or the majority of the dimensions), by the weighted sum of dimensions, or by one of them.",
@@ -47,31 +37,13 @@ class DataConfig(CommandConfig):
     invalid: Literal["drop", "use"] = Field(
         "drop", description="Pairs without a valid label for what is asked; use: take the file's order of the clips."
     )
-    width: int = Field(832, ge=16, description="Width that clips are brought to, in pixels.")
-    height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
-    frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
-    fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
-    buckets: list[str] = Field(
-        [], description="Further sizes, as 480x832x81@16: each pair goes into the one that fits both of its clips best."
-    )
-    cache: Path | None = Field(
-        None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
-    )
 
 
-class ModelConfig(CommandConfig):
+class ModelConfig(EncoderFiles):
     """The video model that is aligned."""
 
     transformer: Path = Field(
         description="Video diffusion model: a ComfyUI .safetensors file (also fp8) or a diffusers folder."
-    )
-    vae: Path = Field(description="The VAE of that model: a ComfyUI .safetensors file or a diffusers folder.")
-    text_encoder: str = Field(
-        description="The text encoder of that model: a file or folder, or micro for the micro world."
-    )
-    image_encoder: Path | None = Field(
-        None,
-        description="What shows a Wan 2.1 image-to-video model its image: clip_vision_h.safetensors of ComfyUI, or a diffusers folder. Not for other models.",
     )
     name: str | None = Field(
         None, description="What the model is called in the LoRA's metadata, such as wan2.1-t2v-1.3b."
@@ -175,7 +147,9 @@ class FlowConfig(LoopConfig):
         "bfloat16", description="Arithmetic; the adapter and every loss are float32."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
-    tensorboard: bool = Field(True, description="Write curves for TensorBoard, where it is installed.")
+    tensorboard: bool = Field(
+        True, description="Write curves for TensorBoard, where it is installed; log_with = tensorboard insists on it."
+    )
     data: DataConfig
     model: ModelConfig
     lora: LoraOptions = LoraOptions()
@@ -191,14 +165,6 @@ class FlowConfig(LoopConfig):
         if isinstance(values, dict) and values.get("preset"):
             return _merged(preset_values(values["preset"]), values)
         return values
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> FlowConfig:
-        if self.lora.dropout and getattr(getattr(self, "dpo", None), "backward", None) == "split":
-            raise ValueError(
-                "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
-            )
-        return self
 
 
 def _merged(below: dict, above: dict) -> dict:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
 from .adapter import disabled_adapter
-from .methods.method import Method, NoisedClips
+from .method import Method, NoisedClips
 
 
 class FlowModule(nn.Module):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,12 +12,9 @@ from torch import Tensor
 from ...backbones.backbone import collate
 from ...backbones.sampling import sample, seeded_noise, sigmas
 from ...backbones.sampling_defaults import SamplingDefaults
-from ..loop.callback import Callback, Say
-from ..loop.log_file import read_log
+from ..loop.callback import Callback, Run, Say
+from ..loop.log_file import append_log, read_log
 from .task import FlowTask
-
-if TYPE_CHECKING:
-    from ..loop.train_loop import TrainLoop
 
 
 class Previews(Callback):
@@ -37,17 +32,17 @@ class Previews(Callback):
         self.folder = task.config.output / "previews"
         self.scores: dict[int, dict[str, float]] = {}
 
-    def began(self, loop: TrainLoop, say: Say) -> None:
+    def began(self, run: Run, say: Say) -> None:
         for line in read_log(self.folder / "scores.jsonl"):
             self.scores.setdefault(line["step"], {name: line[name] for name in line if name != "step"})
-        if loop.step == 0:
+        if run.step == 0:
             self._make(0, say)
 
-    def stepped(self, loop: TrainLoop, say: Say) -> None:
-        if loop.step % self.options.every == 0 or loop.step == loop.steps:
-            if loop.accelerator.is_main_process:
-                self._make(loop.step, say)
-            loop.accelerator.wait_for_everyone()
+    def stepped(self, run: Run, say: Say) -> None:
+        if run.step % self.options.every == 0 or run.step == run.steps:
+            if run.accelerator.is_main_process:
+                self._make(run.step, say)
+            run.accelerator.wait_for_everyone()
 
     def before_and_after(self) -> tuple[dict[str, float], dict[str, float]] | None:
         """Mean scores of the first and of the last previews, for the LoRA's metadata."""
@@ -75,8 +70,7 @@ class Previews(Callback):
         text = f"step {step}: previews in {target}"
         if self.options.reward is not None:
             self.scores[step] = self._score(files)
-            with (self.folder / "scores.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **self.scores[step]}) + "\n")
+            append_log(self.folder / "scores.jsonl", {"step": step, **self.scores[step]})
             text += ": " + ", ".join(f"{name} {score:+.2f}" for name, score in self.scores[step].items())
         say(text)
 

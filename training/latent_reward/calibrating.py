@@ -10,9 +10,10 @@ from torch import Tensor
 from ...reward.latent.calibration import Calibration, even_edges
 from ...reward.latent.latent_reward import LatentReward
 from ...reward.settings import DIMENSIONS
+from ..pair_targets import accuracy
 from .noise import add_noise
 from .pairs import LatentPairBatch, LatentPairData
-from .preference import PreferenceStep, accuracy
+from .preference import PreferenceStep
 
 LEAST_STD = 1e-6
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...reward.latent.latent_reward import LatentReward
 from ...reward.preference_losses import preference_loss
-from ...reward.settings import DIMENSIONS
+from ..pair_targets import accuracy
 from .config import LossConfig
 from .noise import add_noise
 from .pairs import LatentPairBatch
@@ -39,7 +39,7 @@ class PreferenceStep(nn.Module):
             leads.append((rewards_a - rewards_b).detach())
         labels = torch.cat([batch.labels for batch in batches])
         lead = torch.cat(leads)
-        return sum(losses) / len(labels), accuracy(lead, labels.to(lead.device))
+        return sum(losses) / len(labels), accuracy(lead, labels)
 
     def _loss(self, batch: LatentPairBatch, rewards_a: Tensor, rewards_b: Tensor) -> Tensor:
         device = rewards_a.device
@@ -56,17 +56,3 @@ class PreferenceStep(nn.Module):
         seen = latents if clean_latents else add_noise(latents, noise, t)
         rewards = self.reward(seen, t, conditioning)
         return rewards[batch.a], rewards[batch.b]
-
-
-def accuracy(difference: Tensor, labels: Tensor) -> dict[str, tuple[float, float]]:
-    """``acc_VQ``, ``acc_MQ``, ``acc_TA``: (share of pairs with a winner that are ranked right, their number).
-
-    A difference of exactly 0 counts half: a reward that says nothing is right half of the time.
-    """
-    values = {}
-    for place, name in enumerate(DIMENSIONS):
-        untied = labels[:, place].abs() == 1
-        if count := int(untied.sum()):
-            agreement = torch.sign(difference[untied, place]) * labels[untied, place]
-            values[f"acc_{name}"] = (((agreement + 1) / 2).mean().item(), float(count))
-    return values

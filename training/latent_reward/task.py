@@ -10,10 +10,12 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
+from ...backbones.image_conditioning import image_entries
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
 from ...reward.settings import DIMENSIONS
+from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from .calibrating import HeldOut
 from .config import Config
 from .pairs import LatentPairBatch, LatentPairData, load_pairs
@@ -59,7 +61,7 @@ class LatentRewardTask:
     @property
     def groups(self) -> list[str] | None:
         """The prompt of each training pair, where pairs of one prompt stay together."""
-        return [own.pair.prompt for own in self.train.pairs] if self.config.data.group_by_prompt else None
+        return [own.prompt for own in self.train.pairs] if self.config.data.group_by_prompt else None
 
     def data_hash(self) -> str:
         """Names the training pairs: their clips, prompts, labels and weights."""
@@ -112,17 +114,22 @@ def build_task(config: Config) -> LatentRewardTask:
     Raises:
         VideoAlignError: the data, the video model, its VAE or its text encoder cannot be used.
     """
-    from ...backbones.image_conditioning import image_entries
-    from .encoding import encoded
-
     train, held_out = load_pairs(config)
     trunk = load_trunk(config.model)
-    cache, encoders = encoded(
-        config, [*train, *held_out], trunk.latent_format, image_entries(trunk, str(config.model.trunk))
+    entries = image_entries(trunk, str(config.model.trunk))
+    encoders = encoders_of(config.model)
+    cache = encode_rows(
+        [*train, *held_out],
+        config.data,
+        encoders,
+        config.output,
+        latent_format=trunk.latent_format,
+        image_entries=entries,
     )
+    check_latent_space(cache, trunk.latent_format, config.model.vae, config.model.trunk)
     constants = {"frame_rate": torch.tensor(config.data.fps)} if trunk.name == "ltx-video" else {}
     data = (LatentPairData(own, cache, config.data.keep_in_memory, constants) for own in (train, held_out))
-    return LatentRewardTask(config, *data, trunk, encoders)
+    return LatentRewardTask(config, *data, trunk, encoders.identities(entries))
 
 
 def accuracy_table(reward: LatentReward) -> str:

@@ -86,7 +86,10 @@ def parameter_groups(reward: LatentReward, rates: OptimizerConfig) -> list[dict]
 
 
 def merged_state(reward: LatentReward) -> dict[str, torch.Tensor]:
-    """The weights under the names of a ``LatentReward`` without adapters, adapters merged in float32; all are copies."""
+    """The weights under the names of a ``LatentReward`` without adapters, adapters merged in float32; all are copies.
+
+    peft's own merging adds in the type of the base weights, in place: in bfloat16 it would round most of a small update away.
+    """
     from peft.tuners.lora import LoraLayer
 
     state = {}

@@ -9,7 +9,7 @@ import pytest
 from videoalign.errors import VideoAlignError
 from videoalign.files.journal import append_lines, whole_lines
 from videoalign.preferences.choices.choice_file import ChoiceFile, preference_of
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 CHOOSING = """
 import sys

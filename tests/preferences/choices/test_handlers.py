@@ -10,7 +10,7 @@ import pytest
 from videoalign.preferences.choices import handlers
 from videoalign.preferences.choices import page as local_page
 from videoalign.preferences.choices.handlers import MOST_BYTES
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 
 class Connection:

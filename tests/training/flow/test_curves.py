@@ -1,11 +1,11 @@
-"""The page of curves and TensorBoard's files."""
+"""The page of curves."""
 
 import xml.etree.ElementTree as ElementTree
 
 import pytest
 
 from videoalign.pages.render import render
-from videoalign.training.flow.curves import TEMPLATE, TensorBoardCurves, curves
+from videoalign.training.flow.curves import TEMPLATE, curves
 
 LOG = [
     {"step": 1, "kind": "train", "loss": 0.69, "margin": 0.0, "margin/0.2-0.4": 0.0},
@@ -71,12 +71,3 @@ def test_the_middle_of_the_axis_is_the_middle_of_the_values():
 def test_names_from_a_log_are_text():
     text = page([{"step": 1, "kind": "eval", "<script>": 1.0, "loss/</svg><script>": 2.0}], "</title><script>")
     assert "<script" not in text and text.count("</svg>") == text.count("<svg")
-
-
-def test_tensorboard_gets_the_numbers_where_it_is_installed(tmp_path):
-    tracker = TensorBoardCurves(tmp_path)
-    tracker.logged(1, "train", {"loss": 0.5}, print)
-    tracker.ended(None, print)
-    if tracker.writer is None:
-        pytest.skip("tensorboard is not installed; it said nothing and did nothing")
-    assert list((tmp_path / "tensorboard").iterdir())

@@ -42,7 +42,7 @@ def test_both_clips_of_a_pair_get_the_same_noise_and_the_same_level(bright_pairs
 
 
 def pair_latents(data, row):
-    return [data.cache.latents(path) for path in (data.pairs[row].path_a, data.pairs[row].path_b)]
+    return [data.cache.latents(path) for path in (data.pairs[row].chosen, data.pairs[row].rejected)]
 
 
 def test_a_sample_s_noise_depends_on_its_number_and_not_on_how_the_batch_is_divided(bright_pairs):
@@ -61,7 +61,7 @@ def test_grouped_by_prompt_a_clip_of_several_pairs_is_run_once_and_each_pass_has
 
     data = bright_pairs(6)
     first = data.pairs[0]
-    data.pairs[3] = replace(data.pairs[3], path_a=first.path_b)  # rows 0 and 3 are of one prompt
+    data.pairs[3] = replace(data.pairs[3], chosen=first.rejected)  # rows 0 and 3 are of one prompt
     batch = data.training_batch([0, 3, 1], 0, 1, NoiseConfig(), by_prompt=True)[0]
     assert len(batch.latents) == 5 and batch.b[0] == batch.a[1]
     assert batch.t[batch.a].tolist()[0] == batch.t[batch.b].tolist()[1] != batch.t[batch.a].tolist()[2]
@@ -125,7 +125,7 @@ def test_accuracy_counts_pairs_with_a_winner_and_gives_indifference_a_half():
 
 def test_pairs_of_different_size_are_run_apart_and_count_alike(bright_pairs):
     data = bright_pairs(3)
-    for path in (data.pairs[1].path_a, data.pairs[1].path_b):
+    for path in (data.pairs[1].chosen, data.pairs[1].rejected):
         data.cache.clips[path] = torch.randn(16, 1, 4, 4)
     module = step()
     together = data.training_batch([0, 1, 2], 0, 1, NoiseConfig())
@@ -136,7 +136,7 @@ def test_pairs_of_different_size_are_run_apart_and_count_alike(bright_pairs):
 
 def test_clips_of_a_pair_that_differ_in_size_are_refused_by_row(bright_pairs):
     data = bright_pairs(3)
-    data.cache.clips[data.pairs[2].path_b] = torch.zeros(16, 1, 4, 4)
+    data.cache.clips[data.pairs[2].rejected] = torch.zeros(16, 1, 4, 4)
     with pytest.raises(VideoAlignError, match=r"pair 2.*\(16, 1, 4, 4\)"):
         data.training_batch([0, 1, 2], 0, 1, NoiseConfig())
 

@@ -115,7 +115,7 @@ def test_the_table_by_noise_level_is_that_of_an_independent_computation(options,
             t = batch.t[0]
             assert place / 2 <= t.item() < (place + 1) / 2
             rewards = []
-            for path in (data.pairs[row].path_a, data.pairs[row].path_b):
+            for path in (data.pairs[row].chosen, data.pairs[row].rejected):
                 x_t = torch.lerp(data.cache.latents(path), batch.noise[0], t.item())[None].requires_grad_(True)
                 texts = {"text": data.cache.conditioning(data.pairs[row].pair.prompt)["text"][None]}
                 r = task.reward.rewards(x_t, t[None], texts)[0]

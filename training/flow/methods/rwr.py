@@ -1,4 +1,8 @@
-"""Flow-RWR, reward-weighted regression (paper, Eq. 9), and LiFT's form of it (arXiv 2412.04814)."""
+"""Train a LoRA by reward-weighted regression.
+
+Every clip counts by its reward (paper, Eq. 9; the discrete weights are LiFT's, arXiv 2412.04814). Takes pairs with scores, or
+the output of videoalign score with several clips of each prompt.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +18,10 @@ from torch import Tensor
 
 from ....cli.options import CommandConfig
 from ....errors import VideoAlignError
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, dimension_weights, scalar, scored_clips
-from .method import Network, NoisedClips, flow_error
+from ..method import Method, Network, NoisedClips, flow_error
+from ..rows import FlowRow, dimension_weights, scalar, scored_clips
 
 
 class RwrOptions(CommandConfig):
@@ -40,20 +45,19 @@ class RwrOptions(CommandConfig):
     real_weight: float = Field(1.0, ge=0, description="Factor of the flow loss on real clips.")
 
 
-class FlowRwr:
+class FlowRwr(Method):
     """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - t)^2 factor."""
 
+    name = "rwr"
+    options_class = RwrOptions
     sides = ("clip",)
 
     def __init__(self, options: RwrOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.real_clips = [] if options.real_clips is None else read_real_clips(options.real_clips)
-        self.description = {
-            "method": "rwr",
-            "extra": {"weighting": options.weighting, "temperature": options.temperature},
-        }
+        self.description["extra"] = {"weighting": options.weighting, "temperature": options.temperature}
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Every clip of the pairs once, weighted by its reward."""
         clips, options = scored_clips(sources, data), self.options
         if options.weighting == "exponential":
@@ -121,3 +125,6 @@ def read_real_clips(path: Path) -> list[FlowRow]:
             raise VideoAlignError(f"{name}: {clip} does not exist.")
         rows.append(FlowRow(prompt, {"clip": clip}, name))
     return rows
+
+
+METHOD = FlowRwr
