@@ -39,12 +39,24 @@ class GuidanceError(VideoAlignError):
     """Guidance was asked for something impossible, or the reward that should steer gave no number."""
 
 
-class PreferenceFileError(VideoAlignError):
-    """A preference file cannot be used; the text names the file, the row, the key, what was found and what to do."""
-
-
 class LoraFileError(VideoAlignError):
     """A LoRA file cannot be written or read, or does not fit the model."""
+
+
+class FileError(VideoAlignError):
+    """A file cannot be written or is in use by another program: a full or read-only disk, no permission."""
+
+
+class TableError(VideoAlignError):
+    """A table (preferences, scores, prompts, a manifest) cannot be used; the text names file, row, column and remedy."""
+
+
+PreferenceFileError = TableError
+"""The name of the error in preference files, which are tables like others."""
+
+
+class TrainingStopped(VideoAlignError):  # noqa: N818 - reads as what happened
+    """Training cannot go on; the message names the rows and says which state is kept."""
 
 
 def listed(keys: Iterable[str]) -> str:

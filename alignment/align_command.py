@@ -15,12 +15,13 @@ from ..cli.options import CommandConfig, positional, read_toml, validate
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
 from ..evaluation.compare.matching import MANIFEST
-from ..files.atomic_file import replacing
+from ..files.atomic_file import replacing, write_json, write_text
+from ..files.journal import read_journal
+from ..files.json_text import read_json
 from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
 from ..preferences import pairs_command
-from ..preferences.preference_file import write_text_atomically
 from ..training.flow.config import FlowConfig
 from ..training.loop.trackers import check_trackers
 from ..training.train_flow_command import train_command
@@ -120,7 +121,7 @@ def split_prompts(config: Config) -> tuple[Path, Path]:
     files = config.output / "training_prompts.jsonl", config.output / "held_out_prompts.jsonl"
     for file, inside in zip(files, (False, True), strict=True):
         lines = [json.dumps({"prompt": p}, ensure_ascii=False) + "\n" for p in prompts if (p in kept) is inside]
-        write_text_atomically(file, "".join(lines))
+        write_text(file, "".join(lines))
     return files
 
 
@@ -181,7 +182,7 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
         ConfigError: the file has unknown options or wrong values.
     """
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
-    first = json.loads((clips / MANIFEST).read_text(encoding="utf-8").split("\n", 1)[0])
+    first = read_journal(clips / MANIFEST).records[0]
     known = {
         "output": output,
         "seed": config.seed,
@@ -249,9 +250,9 @@ def _check_settings(config: Config) -> None:
     )
     file = config.output / "align.json"
     if not file.exists():
-        write_text_atomically(file, json.dumps(own, indent=1, ensure_ascii=False))
+        write_json(file, own)
         return
-    earlier = json.loads(file.read_text(encoding="utf-8"))
+    earlier = read_json(file)
     changed = sorted(name for name in {*earlier, *own} if earlier.get(name) != own.get(name))
     if changed:
         raise VideoAlignError(

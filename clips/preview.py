@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import ClipError
 from ..files.atomic_file import replacing
-from ..files.journal import locked
+from ..files.file_lock import locked
 
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
 _CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
+
+from ..files.atomic_file import replacing
 
 CRF = 6  # H.264 quality at which the codec adds less than one level of error on average: no fault of its own
 PIXEL_FORMATS = ("yuv444p", "yuv420p")
@@ -40,20 +41,15 @@ def write_video(path: str | Path, frames: np.ndarray, fps: float, pixel_format: 
     if pixel_format not in PIXEL_FORMATS:
         raise ValueError(f"unknown pixel format {pixel_format!r}; choose one of {list(PIXEL_FORMATS)}.")
 
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    try:
-        with av.open(str(temporary), "w", format="mp4") as container:
-            stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
-            stream.height, stream.width = frames.shape[1:3]
-            stream.pix_fmt = pixel_format
-            stream.thread_count = 1  # the number of threads would change the bytes
-            stream.options = {"crf": str(CRF), "preset": "medium"}
-            for frame in frames:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
-            container.mux(stream.encode())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, av.open(str(temporary), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = pixel_format
+        stream.thread_count = 1  # the number of threads would change the bytes
+        stream.options = {"crf": str(CRF), "preset": "medium"}
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
+        container.mux(stream.encode())
 
 
 def read_video(path: str | Path) -> tuple[np.ndarray, float]:

@@ -144,7 +144,7 @@ def _check_folder(config: Config, process: Process) -> None:
 def _read_pairs(config: Config) -> tuple[Preferences, Protocol]:
     preferences = read_preferences(config.pairs, config.format, config.videos)
     if config.protocol == REWARD_BENCH.name and preferences.format == "videoalign":  # asked for: then all four
-        read_table(config.pairs).require(DIMENSIONS)
+        read_table(config.pairs, DIMENSIONS).require(DIMENSIONS)
     return preferences, PROTOCOLS.get(config.protocol) or protocol_of(preferences)
 
 
@@ -162,10 +162,7 @@ def _score(
     settings = run_settings(model)
     rows = clip_rows(pairs)
     journal = ScoreJournal(config.output / SCORES, settings, process.rank, process.world, config.overwrite)
-    try:
-        outcome = score_rows(model, list(rows.values()), config, process, journal)
-    finally:
-        journal.close()
+    outcome = score_rows(model, list(rows.values()), config, process, journal)
     results = dict(zip(rows, outcome.results or (), strict=outcome.results is not None))
     return outcome, results, {"source": config.model, **settings}
 

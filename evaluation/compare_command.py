@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ..cli.options import positional
-from ..files.atomic_file import replacing
+from ..files.atomic_file import write_json
 from . import score_command
 from .compare.judges import DIMENSIONS, Scores, measure_micro_world, read_scores
 from .compare.matching import MANIFEST, MadeClip, match, read_manifest
@@ -111,8 +110,7 @@ def write_report(path: Path, names: tuple[str, str], pairs: int, tables: dict[st
         "pairs": pairs,
         "judges": {judge: {name: asdict(rate) for name, rate in table.items()} for judge, table in tables.items()},
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(path, content)
 
 
 def report_text(names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> str:

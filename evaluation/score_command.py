@@ -94,9 +94,6 @@ def run(config: Config) -> int:
         hint = " Run the same command again to go on." if journal else ""
         print(f"videoalign score: interrupted.{hint}", file=sys.stderr)
         return 130
-    finally:
-        if journal:
-            journal.close()
     if outcome.results is None:
         return leave_to_the_last(process, outcome.failed)
     return _report(config, outcome)

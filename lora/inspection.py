@@ -49,7 +49,7 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
     Raises:
         LoraFileError: a file cannot be read, or holds no LoRA.
     """
-    header = read_header(path)
+    header = read_header(path, LoraFileError)
     parsed = {key: parse_key(key) for key in header.entries}
     modules: dict[str, dict[str, str]] = {}
     for key, own in parsed.items():
@@ -67,7 +67,7 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
         scales[1.0 if alpha is None else round(alpha / rank, 6)] += 1
     layers = None
     if model is not None:
-        names = read_header(model).entries
+        names = read_header(model, LoraFileError).entries
         layers, family = checkpoint_modules(names), family or family_of(names)
     family = family or family_of(header.entries)
     applied, ignored = matched(header.entries, family, layers) if family else ([], list(header.entries))

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ..errors import LoraFileError, listed
+from ..files.tensor_file import load_tensors
 from .adapters import LoraWeights
 from .alphas import RecordedAlphas
 from .fused import split
@@ -47,7 +47,7 @@ def load_lora(
     """
     note = note or (lambda text: print(text, file=sys.stderr))
     path = lora_file(path)
-    tensors, metadata = _read(path)
+    metadata, tensors = load_tensors(path, LoraFileError)
     names = ModuleNames(backbone)
     found, unmatched = _by_module(path, tensors, names)
     if unmatched and not (ignore_unmatched and found):
@@ -99,16 +99,6 @@ def lora_file(path: Path | str) -> Path:
     if not path.is_file():
         raise LoraFileError(f"{path} does not exist. Check the path.")
     return path
-
-
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise LoraFileError(
-            f"{path} cannot be read ({error}): truncated, or not safetensors. Download or export it again."
-        ) from None
 
 
 def _by_module(

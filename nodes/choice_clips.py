@@ -77,12 +77,11 @@ def _written(frames, folder: Path) -> tuple[Path, float, int]:
 
 
 def _copied(content: bytes, suffix: str, folder: Path) -> Path:
-    from ..files.atomic_file import replacing
+    from ..files.atomic_file import write_bytes
 
     path = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(path, content)
     return path
 
 

@@ -6,7 +6,7 @@ import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..files.atomic_file import replacing
+from ..files.atomic_file import write_text
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -28,13 +28,10 @@ def write_page(path: Path, template: str, **values: object) -> Path:
     """Put a page into a file, whole or not at all; returns its path. The arguments are those of `render`.
 
     Raises:
-        OSError: it cannot be written.
+        FileError: it cannot be written.
     """
-    path = Path(path)
-    text = render(template, **values)
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
-    return path
+    write_text(path, render(template, **values))
+    return Path(path)
 
 
 @functools.cache

@@ -26,6 +26,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ..errors import PreferenceFileError
+from ..files.atomic_file import write_text
 
 DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
 LABELS = ("A", "B", "same", "invalid")
@@ -223,22 +224,8 @@ class Preferences(Sequence):
         return replace(self, pairs=pairs, root=Path(folder))
 
 
-def write_text_atomically(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8 text so that a crash leaves either the old file or the new one, never half of one."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_preferences(path: str | os.PathLike, preferences: Preferences | Iterable[PreferencePair]) -> None:
     """Write the native file atomically. Paths of `Preferences` become relative to it; bare pairs stay as they are."""
     path = Path(path)
     pairs = preferences.relative_to(path.parent).pairs if isinstance(preferences, Preferences) else list(preferences)
-    write_text_atomically(path, "".join(pair.as_line() + "\n" for pair in pairs))
+    write_text(path, "".join(pair.as_line() + "\n" for pair in pairs))

@@ -12,7 +12,7 @@ const AGAIN = 2000; // ms between attempts to reach a server that does not answe
 /**
  * The view.
  * @param {{ask: function(string, object): Promise<object>, clip: function(string, string): string}} server
- *   ask: send "state", "choose" or "back" with values, get the state; rejects with `refused` set when the server said no.
+ *   ask: send "state", "choose" or "back" with values, get the state; rejects as `answerOf` does.
  *   clip: address of clip "A" or "B" of a pair.
  * @returns {{element: HTMLElement, refresh: function(): Promise<void>, close: function(): void}}
  *   refresh: ask what there is to choose, when it may have changed.
@@ -208,7 +208,7 @@ export function chooseView(server) {
           say(`Not kept: ${error.message}`, true);
         } else {
           const count = unsaved.length === 1 ? "1 choice is" : `${unsaved.length} choices are`;
-          say(`The server does not answer: ${count} not kept yet. Leave this page open; it tries again by itself.`, true);
+          say(`${error.told ? error.message : "The server does not answer."} ${count} not kept yet. Leave this page open; it tries again by itself.`, true);
           await new Promise((later) => setTimeout(later, AGAIN));
         }
       }

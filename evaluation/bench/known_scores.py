@@ -29,7 +29,7 @@ def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dic
         VideoAlignError: a column is missing, a score is no number, two rows contradict each other, or no clip is
             known; the message names the row.
     """
-    table = read_table(file)
+    table = read_table(file, ("path", "prompt", "error", *DIMENSIONS, *(f"reward_{name}" for name in DIMENSIONS)))
     if "path" not in table.columns:
         raise VideoAlignError(
             f"{file}: column 'path' is missing; a file of scores has path, prompt and one or more of "
@@ -90,8 +90,8 @@ def _meant(row: Row, clips: list[BenchClip]) -> list[BenchClip]:
 
 
 def _scores(row: Row, columns: dict[str, str | None]) -> dict:
-    if row.cells.get("error"):
-        return {"error": str(row.cells["error"])}
+    if row.has("error"):
+        return {"error": str(row.value("error"))}
     scores: dict = {}
     for name, column in columns.items():
         if column is None:

@@ -7,8 +7,6 @@ fails) a score is empty here; an accuracy that it cannot compute (no pair with a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...errors import VideoAlignError
+from ...files.atomic_file import write_text
+from ...files.csv_text import csv_text
 from ...preferences.importers.videoalign import ORDER
-from ...preferences.preference_file import DIMENSIONS, write_text_atomically
+from ...preferences.preference_file import DIMENSIONS
 from .measure import Accuracies, Measurement
 from .pairs import SIDES, BenchClip, BenchPair
 
@@ -48,12 +47,8 @@ def write_files(
         ACCURACY: json.dumps(official_accuracies(measurement.accuracies), indent=4) + "\n",
         AGREEMENT: json.dumps({**about, **agreement_record(measurement)}, indent=1, ensure_ascii=False) + "\n",
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            write_text_atomically(folder / name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-    except OSError as error:
-        raise VideoAlignError(f"{folder} cannot be written ({error}). Choose another --output.") from error
+    for name, text in texts.items():
+        write_text(folder / name, text, remedy="Choose another --output.")
 
 
 def official_accuracies(accuracies: Accuracies) -> dict[str, dict[str, float | None]]:
@@ -130,11 +125,7 @@ def _table(rows: Iterable[dict], first: Sequence[str]) -> str:
     scores = [name for name in found if name.startswith("reward_")]
     header = [name for name in first if name in found]
     header += [name for name in found if name not in first and name not in scores] + scores
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows, header)
 
 
 def _finite(value: Any) -> Any:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import VideoAlignError
+from ...files.tables import read_table
 from .matching import MadeClip
 
 DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
@@ -20,15 +19,10 @@ def read_scores(path: Path, clips: Sequence[MadeClip]) -> Scores:
     Raises:
         VideoAlignError: a clip of the set has no score.
     """
-    if path.suffix == ".csv":
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    else:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
     found = {
-        row["id"]: {name: float(row[name]) for name in DIMENSIONS}
-        for row in rows
-        if all(row.get(name) not in (None, "") for name in DIMENSIONS)
+        row.text_or_none("id"): {name: row.number_in(name) for name in DIMENSIONS}
+        for row in read_table(path, ("id", *DIMENSIONS))
+        if all(row.has(name) for name in DIMENSIONS)
     }
     missing = [clip.id for clip in clips if clip.id not in found]
     if missing:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Mapping
 from aiohttp import web
 
 from ...clips.preview import content_type
-from ...errors import VideoAlignError
+from ...errors import FileError, VideoAlignError
 from .page_origin import refusal
 from .session import ACTIONS, ChoiceSession
 
@@ -42,7 +42,11 @@ class ChoiceHandlers:
         ]
 
     async def answer(self, request: web.Request) -> web.Response:
-        """One request of the page, as JSON. 400: it cannot be met, 403: another site's page, 408: too slow, 413: too long."""
+        """One request of the page, as JSON.
+
+        Status 400: it cannot be met; 403: another site's page; 408: too slow; 413: too long; 503: the disk does not let it
+        be met now.
+        """
         reason = refusal(request.headers, self._trusted)
         if reason is not None:
             return _refused(403, reason)
@@ -59,7 +63,9 @@ class ChoiceHandlers:
 
         try:
             return web.json_response(await asyncio.to_thread(answer))
-        except (ValueError, OSError) as error:  # of which VideoAlignError is one
+        except (FileError, OSError) as error:  # a full disk, a lock: the page keeps the choice and asks again
+            return _refused(503, str(error))
+        except ValueError as error:  # of which VideoAlignError is one
             return _refused(400, str(error))
 
     async def clip(self, request: web.Request) -> web.StreamResponse:

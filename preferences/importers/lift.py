@@ -65,7 +65,7 @@ def read_lift_ratings(path: Path, *, ratings: Mapping[str, float] = RATINGS) -> 
     """
     path = Path(path)
     given: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in read_table(path):
+    for row in read_table(path, ("video", "caption", "conversations", *QUESTIONS)):
         if "conversations" in row.cells:
             caption, scores = _conversation(row, ratings)
         else:

@@ -20,7 +20,7 @@ def read_native(path: Path, root: Path | None = None) -> Preferences:
     pairs: list[PreferencePair] = []
     rows: list[int] = []
     first_use: dict[str, int] = {}
-    for row in read_table(path):
+    for row in read_table(path, PreferencePair.model_fields):
         line = row.line if row.line is not None else row.number
         where = f"{path}, line {line}"
         pair = pair_of_line(row.cells, where)

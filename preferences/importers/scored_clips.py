@@ -40,7 +40,7 @@ class ScoredClip:
 
 def read_scored_clips(path: Path) -> list[ScoredClip]:
     """The clips of a score file, which must have a number in each of its score columns in every row."""
-    table = read_table(Path(path))
+    table = read_table(path, ("path", "prompt", "id", *DIMENSIONS))
     table.require(("path", "prompt"))
     scored = [dimension for dimension in DIMENSIONS if dimension in table.columns]
     if not scored:
@@ -58,10 +58,7 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
             scores[dimension] = score
         if "Overall" not in scores and len(scores) == 3:
             scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
-        name = row.cells.get("id")
-        clips.append(
-            ScoredClip(row.text("path"), row.text("prompt"), scores, None if name in (None, "") else str(name))
-        )
+        clips.append(ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id")))
     return clips
 
 

@@ -10,13 +10,13 @@ any unknown text for invalid as well; here that is an error, since "a" or "tie" 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from pathlib import Path
 from typing import Any
 
 from ...errors import PreferenceFileError
+from ...files.atomic_file import write_text
+from ...files.csv_text import csv_text
 from ...files.tables import Row, read_table
 from ..preference_file import (
     DIMENSIONS,
@@ -25,7 +25,6 @@ from ..preference_file import (
     Preferences,
     Source,
     pair_of_sides,
-    write_text_atomically,
 )
 
 ORDER = (
@@ -66,7 +65,7 @@ def _pair(row: Row) -> PreferencePair:
 def read_videoalign_csv(path: Path, root: Path | None = None, dimensions: tuple[str, ...] | None = None) -> Preferences:
     """Pairs of the CSV. `dimensions` names the label columns that must be there; by default one of them is enough."""
     path = Path(path)
-    table = read_table(path)
+    table = read_table(path, ORDER)
     table.require(("path_A", "path_B", "prompt", *(dimensions or ())))
     if not any(dimension in table.columns for dimension in DIMENSIONS):
         raise PreferenceFileError(
@@ -110,8 +109,4 @@ def write_videoalign_csv(path: str | os.PathLike, preferences: Preferences) -> N
     rows = [_columns(pair) for pair in preferences.relative_to(path.parent)]
     found = dict.fromkeys(name for row in rows for name in row)
     header = [name for name in ORDER if name in found] + [name for name in found if name not in ORDER]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text_atomically(path, text.getvalue())
+    write_text(path, csv_text(rows, header))

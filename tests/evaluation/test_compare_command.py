@@ -78,5 +78,5 @@ def test_folders_that_do_not_fit_are_refused(tmp_path, reward, capsys):
     assert "holds no clips.jsonl" in capsys.readouterr().err
     (base / "videos" / "0_1.mp4").unlink()
     assert compare(base, other, tmp_path / "out", reward) == 1
-    assert "line 1: the clip" in capsys.readouterr().err
+    assert "row 1 (line 1), column 'path': the clip" in capsys.readouterr().err
     assert main(["compare", str(base), "--model", "x", "--output", "y"]) == 2

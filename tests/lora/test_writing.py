@@ -9,7 +9,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from videoalign.errors import LoraFileError
-from videoalign.lora import writing
 from videoalign.lora.adapters import LoraWeights, adapter_weights
 from videoalign.lora.metadata import LoraMetadata, from_strings
 from videoalign.lora.writing import save_lora
@@ -88,7 +87,7 @@ def test_a_file_is_not_replaced_unasked_and_is_written_whole_or_not_at_all(wan, 
             target.write_text("half")
             raise OSError("No space left on device")
 
-        context.setattr(writing, "save_file", full)
+        context.setattr("safetensors.torch.save_file", full)
         with pytest.raises(LoraFileError, match="No space left"):
             save_lora(path, wan, random_lora(wan), overwrite=True)
     assert path.read_text() == "precious"

@@ -57,10 +57,10 @@ def test_files_of_the_command_line_are_read_and_failed_rows_left_out(tmp_path, e
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("s.csv", "name,price\nbread,3\n", "row 1 has no VQ and MQ"),
-        ("s.csv", "VQ,MQ\n1.0,much\n", "row 1: could not convert"),
+        ("s.csv", "name,price\nbread,3\n", r"row 1 \(line 2\) has no VQ and MQ"),
+        ("s.csv", "VQ,MQ\n1.0,much\n", r"row 1 \(line 2\), column 'MQ': found 'much'; expected a finite number"),
         ("s.jsonl", '{"VQ": 1', "cannot be read"),
-        ("s.jsonl", "3\n", "row 1: expected an object"),
+        ("s.jsonl", "3\n", r"row 1 \(line 1\): found int; expected a JSON object"),
     ],
 )
 def test_a_file_of_something_else_is_refused_with_its_row(tmp_path, name, content, message):
@@ -72,7 +72,7 @@ def test_a_file_of_something_else_is_refused_with_its_row(tmp_path, name, conten
 def test_a_csv_with_other_columns_is_left_as_it_is(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("name,price\nbread,3\n")
-    with pytest.raises(VideoAlignError, match="has the columns name, price"):
+    with pytest.raises(VideoAlignError, match="has the columns name,price"):
         append_scores(path, [FULL])
     assert path.read_text() == "name,price\nbread,3\n"
 
@@ -92,3 +92,30 @@ def test_text_that_utf8_cannot_hold_does_not_lose_the_row(tmp_path):
     odd = ScoredClip(VQ=0.0, MQ=0.0, TA=0.0, Overall=0.0, name="x", prompt="half \ud83d")
     append_scores(tmp_path / "s.jsonl", [odd])
     assert json.loads((tmp_path / "s.jsonl").read_text())["VQ"] == 0.0
+
+
+def test_a_preference_file_is_refused_before_a_row_is_written_into_it(tmp_path):
+    path = tmp_path / "choices.jsonl"
+    path.write_text('{"prompt": "p", "chosen": "a.mp4", "rejected": "b.mp4"}\n')
+    before = path.read_bytes()
+    with pytest.raises(VideoAlignError, match="has no VQ and MQ"):
+        append_scores(path, [FULL])
+    assert path.read_bytes() == before
+
+
+def test_a_row_is_appended_behind_the_byte_order_mark_of_a_spreadsheet_and_refused_after_its_semicolons(tmp_path):
+    path = tmp_path / "s.csv"
+    append_scores(path, [FULL])
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert append_scores(path, [BARE]) == 2 and read_scores(path) == (FULL, BARE)
+    path.write_text(path.read_text(encoding="utf-8-sig").replace(",", ";"), encoding="utf-8")
+    before = path.read_bytes()
+    with pytest.raises(VideoAlignError, match="has the columns time;id"):
+        append_scores(path, [BARE])
+    assert path.read_bytes() == before
+
+
+def test_a_prompt_that_looks_like_a_formula_is_not_run_by_a_spreadsheet_and_read_back(tmp_path):
+    odd = ScoredClip(VQ=-0.5, MQ=0.0, TA=0.0, Overall=0.0, name="x", prompt='=HYPERLINK("http://x")')
+    append_scores(tmp_path / "s.csv", [odd])
+    assert ",''=HYPERLINK" in (tmp_path / "s.csv").read_text().replace('"', "") and read_scores(tmp_path / "s.csv") == (odd,)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from videoalign.errors import PreferenceFileError
+from videoalign.errors import FileError, PreferenceFileError
 from videoalign.preferences.preference_file import PreferencePair, Preferences, Source, pair_of_sides, write_preferences
 from videoalign.preferences.reading import read_preferences
 
@@ -143,7 +143,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path, monkeyp
     for function in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, function, fail)
-            with pytest.raises(OSError, match="disk full"):
+            with pytest.raises(FileError, match=r"pairs\.jsonl could not be written \(disk full\)"):
                 write_preferences(path, [PreferencePair(prompt="x", chosen="c.mp4", rejected="d.mp4")])
         assert path.read_bytes() == before and os.listdir(tmp_path) == ["pairs.jsonl"]
 

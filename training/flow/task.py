@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,6 +9,7 @@ from torch import nn
 
 from ...backbones.backbone import Backbone
 from ...errors import VideoAlignError
+from ...files.digests import json_digest
 from ...preferences.splits import split_pairs
 from ..loop.processes import process_state
 from .config import FlowConfig
@@ -75,7 +74,7 @@ class FlowTask:
             [row.prompt, {side: str(path) for side, path in row.clips.items()}, row.weight, row.target]
             for row in [*self.rows.train, *self.rows.real]
         ]
-        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+        return json_digest(rows)
 
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, model, the loss with all of its options, noise and rates."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import torch
 
 from ...backbones.backbone import Backbone
 from ...backbones.image_conditioning import image_entries
+from ...files.digests import json_digest
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
@@ -69,7 +68,7 @@ class LatentRewardTask:
             [own.pair.chosen, own.pair.rejected, own.pair.prompt, own.pair.label_codes(DIMENSIONS), own.pair.weight]
             for own in self.train.pairs
         ]
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+        return json_digest(rows)
 
     def parameter_groups(self) -> list[dict]:
         return parameter_groups(self.reward, self.config.optimizer)

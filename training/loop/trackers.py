@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ...errors import VideoAlignError
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_json
 from .callback import Callback, Run, Say
 
 if TYPE_CHECKING:
@@ -79,8 +79,7 @@ class Trackers(Callback):
                 ) from error
         if "mlflow" in self._trackers:  # it chooses the name of a run itself
             self._runs["mlflow"] = self._trackers["mlflow"].active_run.info.run_id
-        with replacing(self._file) as temporary:
-            temporary.write_text(json.dumps(self._runs), encoding="utf-8")
+        write_json(self._file, self._runs, indent=None)
 
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
         values = {f"{kind}/{name}": value for name, value in numbers.items()}

@@ -18,7 +18,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from ...errors import VideoAlignError
+from ...errors import TrainingStopped, VideoAlignError
 from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig
@@ -30,10 +30,6 @@ from .state_files import newest_state, save_state
 from .trained_state import load_trained_state, trained_state
 
 PREFETCHED_STEPS = 2
-
-
-class TrainingStopped(VideoAlignError):  # noqa: N818 - reads as what happened
-    """Training cannot go on; the message names the rows and says which state is kept."""
 
 
 class Task(Protocol):

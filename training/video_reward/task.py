@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
+from ...files.digests import json_digest
 from ...preferences.preference_file import ResolvedPair
 from ...preferences.splits import split_pairs
 from ...reward.agreement import ties_excluded_accuracy
@@ -52,7 +51,7 @@ class VideoRewardTask:
             [str(p.chosen), str(p.rejected), p.pair.model_dump(mode="json", exclude={"source"})]
             for p in self.train.pairs
         ]
-        data = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+        data = json_digest(rows)
         options = self.config.model_dump(
             mode="json", include={"model", "optimizer", "loss", "precision", "schedule", "warmup", "max_grad_norm"}
         )

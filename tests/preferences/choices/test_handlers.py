@@ -146,6 +146,16 @@ def test_the_page_itself_may_write(page):
     assert (status, state["done"]) == (200, 1)
 
 
+def test_a_file_that_cannot_be_written_now_is_no_refusal_so_that_the_page_asks_again(page, folder):
+    pair, content = choice(page)
+    (folder / "choices.jsonl").mkdir()
+    status, answer = ask(page, "choose", content)
+    assert status == 503 and "choices.jsonl" in answer["error"]
+    (folder / "choices.jsonl").rmdir()
+    status, state = ask(page, "choose", content)
+    assert (status, state["done"]) == (200, 1)
+
+
 @pytest.mark.parametrize("content", [b"[" * 60_000, b'{"pair": ' + b"1" * 5000 + b"}", b"\xff", b"{"])
 def test_what_is_no_json_is_refused_with_a_reason(page, content, capfd):
     status, answer = ask(page, "choose", content)

@@ -150,7 +150,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_state(options, train):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # no file may grow beyond this
     try:
-        with pytest.raises(CheckpointError, match=r"step 3 could not be written .* free some space"):
+        with pytest.raises(CheckpointError, match=r"state-00000003.* could not be written .* free some space"):
             train(config)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

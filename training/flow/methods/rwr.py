@@ -6,7 +6,6 @@ the output of videoalign score with several clips of each prompt.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from pydantic import Field
 from torch import Tensor
 
 from ....cli.options import CommandConfig
-from ....errors import VideoAlignError
+from ....files.tables import read_table
 from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
@@ -102,28 +101,17 @@ def discrete_weight(scores: Sequence[float], levels: Sequence[float], weights: S
 
 
 def read_real_clips(path: Path) -> list[FlowRow]:
-    """The clips of a JSONL file with ``path`` (relative to the file) and ``prompt`` in each line.
+    """The clips of a table with ``path`` (relative to the file) and ``prompt``, such as a JSONL file.
 
     Raises:
         VideoAlignError: it cannot be read, or a clip is missing; the message names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise VideoAlignError(f"{path}: the real clips cannot be read ({error}).") from None
     rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name = f"{path}, line {number}"
-        try:
-            values = json.loads(line)
-            clip, prompt = path.parent / values["path"], str(values["prompt"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise VideoAlignError(f'{name}: expected {{"path": ..., "prompt": ...}} ({error!r}).') from None
+    for row in read_table(path, ("path", "prompt")):
+        clip = path.parent / row.text("path")
         if not clip.is_file():
-            raise VideoAlignError(f"{name}: {clip} does not exist.")
-        rows.append(FlowRow(prompt, {"clip": clip}, name))
+            raise row.error("path", f"{clip} does not exist. Paths are relative to the file.")
+        rows.append(FlowRow(row.text("prompt"), {"clip": clip}, row.where))
     return rows
 
 

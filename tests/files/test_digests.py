@@ -1,6 +1,8 @@
+import hashlib
 import os
 
-from videoalign.nodes.content_fingerprint import content_fingerprint
+from videoalign.files import digests
+from videoalign.files.digests import content_fingerprint
 
 
 def test_the_same_content_elsewhere_has_the_same_fingerprint(tmp_path):
@@ -32,3 +34,21 @@ def test_a_folders_fingerprint_is_of_names_and_contents(tmp_path):
     before = content_fingerprint(tmp_path)
     (tmp_path / "checkpoint-1").rename(tmp_path / "checkpoint-2")
     assert content_fingerprint(tmp_path) != before
+
+
+def test_a_sampled_digest_notices_a_change_at_either_end_of_a_large_file_and_its_length(tmp_path, monkeypatch):
+    monkeypatch.setattr(digests, "_WHOLE_BYTES", 1 << 10)
+    path = tmp_path / "a"
+    content = bytes(200_000)
+    seen = set()
+    for changed in (content, b"x" + content[1:], content[:-1] + b"x", content[:-1]):
+        path.write_bytes(changed)
+        seen.add(digests.sampled_digest([path]))
+    assert len(seen) == 4 and all(len(name) == 16 for name in seen)
+
+
+def test_a_digest_of_values_does_not_depend_on_the_order_of_keys():
+    assert digests.json_digest([{"a": 1, "b": [0.1]}]) == digests.json_digest([{"b": [0.1], "a": 1}])
+    assert digests.json_digest([1, 2]) != digests.json_digest([2, 1])
+    text = b'[{"a": 1, "b": [0.1]}]'  # as it is in the checkpoints of version 0.1.0
+    assert digests.json_digest([{"b": [0.1], "a": 1}]) == hashlib.sha256(text).hexdigest()[:16]
