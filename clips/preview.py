@@ -63,10 +63,12 @@ def write_playable(path: Path, target: Path) -> Path:
 def _is_played(path: Path) -> bool:
     import av
 
+    from .opening import open_video
+
     if path.suffix.lower() not in _CONTAINERS:
         return False
     try:
-        with av.open(str(path)) as container:
+        with open_video(path) as container:
             stream = container.streams.video[0]
             small = min(stream.height, stream.width) < LEAST_SIDE
             return not small and (stream.codec_context.name, stream.format.name) in _PLAYED

@@ -17,7 +17,7 @@ from ..reward.judge import Judge, all_dimensions
 from . import score_command
 from .compare.judges import Judged, read_scores
 from .compare.matching import MadeClip, match, read_manifest
-from .compare.page import Example, disagreements, write_page
+from .compare.page import Example, disagreements, write_comparison
 from .compare.win_rates import WinRate, win_rate
 from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
 
@@ -76,7 +76,7 @@ def run(config: Config) -> int:
         judged[f"{one.title} ({text})" if one.title in judged else one.title] = one
     tables = {title: compare(pairs, one, seed=config.seed) for title, one in judged.items()}
     shown = random.Random(config.seed).sample(pairs, min(config.examples, len(pairs)))
-    page = write_page(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
+    page = write_comparison(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
     write_report(config.output / "report.json", names, len(pairs), tables)
     print(report_text(names, len(pairs), tables))
     print(f"\nOpen {page} to see the clips side by side.")

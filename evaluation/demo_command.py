@@ -22,7 +22,7 @@ class Config(CommandConfig):
 def run(config: Config) -> int:
     """Run the demo; returns the exit status."""
     from ..micro.demo_clips import make_demo_clips
-    from ..micro.demo_page import write_page
+    from ..micro.demo_page import write_demo_page
     from ..micro.world import write_video
     from ..reward.loading import load_video_reward
     from ..reward.settings import EMBEDDED_FILE
@@ -41,6 +41,6 @@ def run(config: Config) -> int:
     print(f"Prompt: {clips[0].prompt}\n")
     print(score_table([{**results[index], "prompt": None} for index in ranking]))
     ranked = [clips[index] for index in ranking], [results[index] for index in ranking]
-    page = write_page(config.output / "index.html", *ranked)
+    page = write_demo_page(config.output / "index.html", *ranked)
     print(f"\nThe clips are in {config.output}; open {page} to see them side by side.")
     return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,7 @@ from comfy_execution.graph_utils import ExecutionBlocker
 
 if TYPE_CHECKING:
     import torch
+    from aiohttp.web import RouteDef
 
 __all__ = [
     "CATEGORY",
@@ -30,7 +32,7 @@ __all__ = [
     "TraceSocket",
     "WeightsSocket",
     "WrappersMP",
-    "add_route",
+    "add_routes",
     "folder_paths",
     "growing_input",
     "grown_values",
@@ -38,6 +40,7 @@ __all__ = [
     "model_management",
     "register_model_folder",
     "send_to_page",
+    "trusted_origins",
     "video_from_images",
     "video_source",
 ]
@@ -64,11 +67,20 @@ def _server():
     return getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
 
 
-def add_route(method: str, path: str, handler) -> None:
-    """Let ComfyUI's server answer ``path`` (and ``/api`` + path) by an aiohttp handler; nothing happens where no server runs."""
+def add_routes(make: Callable[[], Iterable[RouteDef]]) -> None:
+    """Let ComfyUI's server answer what ``make()`` returns (aiohttp routes), also below ``/api``; nothing where no server runs."""
     running = _server()
     if running is not None:
-        running.routes.route(method, path)(handler)
+        for route in make():
+            running.routes.route(route.method, route.path)(route.handler)
+
+
+def trusted_origins() -> tuple[str, ...]:
+    """The other site that ``--enable-cors-header`` lets in by its name. The value ``*`` names none: it lets in every site."""
+    from comfy.cli_args import args
+
+    origin = getattr(args, "enable_cors_header", None)
+    return (origin,) if origin and origin != "*" else ()
 
 
 def send_to_page(event: str, content: dict) -> None:

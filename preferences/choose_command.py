@@ -37,10 +37,11 @@ class Config(CommandConfig):
 
 def run(config: Config) -> int:
     """Serve the page until Ctrl-C; returns the exit status."""
+    import threading
     import webbrowser
 
     from ..errors import VideoAlignError
-    from .choices.page import ChoicePage
+    from .choices.page import ChoicePage, write_opener
     from .choices.session import ChoiceSession
 
     folder = config.folder or (config.manifest.parent if config.manifest else None)
@@ -66,11 +67,15 @@ def run(config: Config) -> int:
                 f"{state['total']} pairs, {state['done']} chosen already. Choose here (Ctrl-C ends it):",
                 file=sys.stderr,
             )
-            with contextlib.suppress(KeyboardInterrupt):
+
+            def announce() -> None:
                 print(page.url, flush=True)
-                if config.browser:
-                    webbrowser.open(page.url)
-                page.serve_forever(0.1)
+                if config.browser:  # one in the terminal returns only when it is closed
+                    address = write_opener(page.url, Path(previews)).as_uri()
+                    threading.Thread(target=webbrowser.open, args=(address,), daemon=True).start()
+
+            with contextlib.suppress(KeyboardInterrupt):
+                page.serve(announce)
         done = session.state()["done"]
     print(f"\n{done} of {state['total']} pairs are chosen; they are in {session.file.path}.", file=sys.stderr)
     return 0

@@ -29,6 +29,28 @@ def test_every_folder_with_python_code_is_a_listed_package():
     assert found == listed
 
 
+def test_every_file_that_the_code_reads_beside_itself_is_in_a_wheel():
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split("\0")  # fmt: skip
+    rooms = {name.split(".")[1] for name in PROJECT["tool"]["setuptools"]["packages"] if "." in name} | {"web"}
+    beside = {
+        file
+        for file in tracked
+        if file.split("/")[0] in rooms
+        and not file.endswith(".py")
+        and not file.startswith("web/docs/")  # ComfyUI's help: it has the folder as its pack
+    }
+    packed = {
+        path.relative_to(ROOT).as_posix()
+        for pattern in PROJECT["tool"]["setuptools"]["package-data"]["videoalign"]
+        for path in ROOT.glob(pattern)
+    }
+    assert "pages/templates/base.html.j2" in beside
+    assert beside <= packed
+
+
 def test_no_requirement_is_pinned_and_both_lists_of_requirements_agree():
     required = PROJECT["project"]["dependencies"]
     extras = [entry for extra in PROJECT["project"]["optional-dependencies"].values() for entry in extra]

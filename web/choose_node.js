@@ -1,5 +1,6 @@
 // Choose A or B inside its node: the page asks the server for the pairs of the folder that the node's widgets name.
 import { api } from "../../scripts/api.js";
+import { answerOf } from "./choose_server.js";
 import { chooseView } from "./choose_view.js";
 import { chain } from "./panel.js";
 
@@ -17,9 +18,7 @@ export function attachChoices(node, panel) {
       headers: { "Content-Type": "application/json" },
       body: JSON.stringify({ ...place(), ...values }),
     });
-    const answer = await response.json();
-    if (!response.ok) throw Object.assign(new Error(answer.error ?? `The server answered ${response.status}.`), { refused: response.status === 400 });
-    return answer;
+    return answerOf(response);
   }
   const clip = (pair, side) => api.apiURL(`${ROUTE}/clip?${new URLSearchParams({ ...place(), pair, side })}`);
 

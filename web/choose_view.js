@@ -1,32 +1,18 @@
 // Choosing between two clips: the clips, four questions, the keys. It knows no server: ComfyUI's node and the page of
 // `videoalign choose` each hand it theirs.
+import { QUESTIONS, answerOfKey, keyHelp, questionRows } from "./choose_questions.js";
 import { element } from "./element.js";
 import { twoClips } from "./two_clips.js";
 
-const QUESTIONS = [
-  ["VQ", "Visual quality", "Which looks better: sharp, clean, no artefacts?"],
-  ["MQ", "Motion quality", "Which moves better: smooth, natural, no jumps?"],
-  ["TA", "Text alignment", "Which shows better what the prompt says?"],
-  ["Overall", "Overall", "Which would you keep?"],
-];
-const ANSWERS = [
-  ["A", "A", "1"],
-  ["same", "same", "2"],
-  ["B", "B", "3"],
-  ["both_bad", "both bad", "4"],
-];
-// Key -> answer. Arrows point at the clip.
-const ANSWER_KEYS = {
-  1: "A", a: "A", arrowleft: "A", 2: "same", s: "same", arrowdown: "same", 3: "B", b: "B", arrowright: "B", 4: "both_bad", x: "both_bad", arrowup: "both_bad",
-};
 const AT_HAND = 3; // pairs whose clips are fetched before they are shown
 const FETCHING = "The clips are on their way.";
+const MOST_SKIPPED = 1000; // pairs left for later that the server is told of; a request must stay short
 const AGAIN = 2000; // ms between attempts to reach a server that does not answer
 
 /**
  * The view.
  * @param {{ask: function(string, object): Promise<object>, clip: function(string, string): string}} server
- *   ask: send "state", "choose" or "back" with values, get the state; rejects with `refused` set when the server said no.
+ *   ask: send "state", "choose" or "back" with values, get the state; rejects as `answerOf` does.
  *   clip: address of clip "A" or "B" of a pair.
  * @returns {{element: HTMLElement, refresh: function(): Promise<void>, close: function(): void}}
  *   refresh: ask what there is to choose, when it may have changed.
@@ -38,10 +24,13 @@ export function chooseView(server) {
   const bar = element("div", "videoalign-meter", element("span", ""));
   const saying = element("div", "videoalign-saying");
   saying.setAttribute("role", "status");
-  const rows = QUESTIONS.map(([name, title, meaning]) => questionRow(name, title, meaning));
-  const questions = element("div", "videoalign-questions", ...rows.map((row) => row.element));
-  const keys = element("div", "videoalign-keys", ...keyHelp());
-  const body = element("div", "videoalign-choosing", screen, questions);
+  const questions = questionRows((place, answer) => {
+    row = place;
+    give(answer);
+    root.focus({ preventScroll: true });
+  });
+  const keys = keyHelp();
+  const body = element("div", "videoalign-choosing", screen, questions.element);
   const root = element("div", "videoalign-choose", element("div", "videoalign-head", progress, bar), prompt, body, saying, keys);
   root.tabIndex = 0;
   root.setAttribute("aria-label", "Choose the better of two clips");
@@ -60,28 +49,6 @@ export function chooseView(server) {
   let showing = null; // id of the pair on the screen
   const players = new Map(); // id of a pair -> its two clips, fetched before they are shown
 
-  function questionRow(name, title, meaning) {
-    const buttons = ANSWERS.map(([answer, text, key]) => {
-      const button = element("button", `videoalign-answer ${answer}`, text);
-      Object.assign(button, { type: "button", tabIndex: -1, title: `${title}: ${text} (key ${key})` });
-      button.dataset.answer = answer;
-      button.setAttribute("role", "radio");
-      button.addEventListener("click", () => {
-        row = QUESTIONS.findIndex(([one]) => one === name);
-        give(answer);
-        root.focus({ preventScroll: true });
-      });
-      return button;
-    });
-    const group = element("div", "videoalign-answers", ...buttons);
-    group.setAttribute("role", "radiogroup");
-    group.setAttribute("aria-label", `${title}. ${meaning}`);
-    const line = element("div", "videoalign-question", element("span", "videoalign-ask", title), group);
-    line.dataset.question = name;
-    line.title = meaning;
-    return { name, element: line, buttons };
-  }
-
   // ---- what is on the screen
 
   function draw() {
@@ -91,15 +58,7 @@ export function chooseView(server) {
     bar.firstChild.style.width = total ? `${(100 * counted) / total}%` : "0";
     bar.hidden = !total;
     body.hidden = prompt.hidden = keys.hidden = !pair;
-    rows.forEach((one, place) => {
-      one.element.classList.toggle("current", place === row);
-      for (const button of one.buttons) {
-        const chosen = answers[one.name] === button.dataset.answer;
-        button.classList.toggle("chosen", chosen);
-        button.classList.toggle("before", !(one.name in answers) && before[one.name] === button.dataset.answer);
-        button.setAttribute("aria-checked", String(chosen));
-      }
-    });
+    questions.draw(row, answers, before);
     if (pair) prompt.replaceChildren(element("span", "videoalign-label", "Prompt"), pair.prompt);
     else if (!total) say("No clips to choose between yet. Connect clips and run, or name a folder that has some.");
     else if (!unsaved.length) say(`All ${total} pairs are chosen.`);
@@ -198,7 +157,7 @@ export function chooseView(server) {
   function skip() {
     const pair = waiting[0];
     if (!pair) return;
-    skipped = [...skipped.filter((one) => one !== pair.pair), pair.pair];
+    skipped = [...skipped.filter((one) => one !== pair.pair), pair.pair].slice(-MOST_SKIPPED);
     waiting = [...waiting, pair]; // the last one if the server knows no other
     next();
     refresh();
@@ -249,7 +208,7 @@ export function chooseView(server) {
           say(`Not kept: ${error.message}`, true);
         } else {
           const count = unsaved.length === 1 ? "1 choice is" : `${unsaved.length} choices are`;
-          say(`The server does not answer: ${count} not kept yet. Leave this page open; it tries again by itself.`, true);
+          say(`${error.told ? error.message : "The server does not answer."} ${count} not kept yet. Leave this page open; it tries again by itself.`, true);
           await new Promise((later) => setTimeout(later, AGAIN));
         }
       }
@@ -295,8 +254,7 @@ export function chooseView(server) {
   root.addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const key = event.key.toLowerCase();
-    const digit = /^Digit([1-4])$/.exec(event.code)?.[1]; // with Shift the key is another character
-    const answer = ANSWER_KEYS[digit ?? key];
+    const answer = answerOfKey(event);
     const act = {
       " ": () => onScreen()?.toggle(), r: () => onScreen()?.play(), ".": () => onScreen()?.step(1), ",": () => onScreen()?.step(-1),
       enter: keep, backspace: back, n: skip, f: fullScreen,
@@ -328,21 +286,4 @@ export function chooseView(server) {
       forget();
     },
   };
-}
-
-function keyHelp() {
-  const help = [
-    ["1 / A / ←", "A"],
-    ["2 / S / ↓", "same"],
-    ["3 / B / →", "B"],
-    ["4 / X / ↑", "both bad"],
-    ["Shift +", "all that is left"],
-    ["Enter", "keep as it is"],
-    ["⌫", "back"],
-    ["N", "later"],
-    ["Space", "pause"],
-    [", .", "frame"],
-    ["F", "full screen"],
-  ];
-  return help.map(([key, meaning]) => element("span", "", element("kbd", "", key), ` ${meaning}`));
 }

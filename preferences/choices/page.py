@@ -2,134 +2,157 @@
 
 from __future__ import annotations
 
-import json
-import re
+import asyncio
+import contextlib
+import logging
+import os
 import secrets
-import urllib.parse
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import signal
+import socket
+from collections.abc import Callable
 from pathlib import Path
 
-from ...clips.preview import content_type
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
 from ...errors import VideoAlignError
+from ...pages.render import render
+from .handlers import MOST_SECONDS, ChoiceHandlers
 from .session import ChoiceSession
 
 _WEB = Path(__file__).parents[2] / "web"
 _FILES = {
     "": ("choose_page.html", "text/html; charset=utf-8"),
-    "choose_view.js": ("choose_view.js", "text/javascript; charset=utf-8"),
-    "two_clips.js": ("two_clips.js", "text/javascript; charset=utf-8"),
-    "element.js": ("element.js", "text/javascript; charset=utf-8"),
     "videoalign.css": ("videoalign.css", "text/css; charset=utf-8"),
+} | {
+    name: (name, "text/javascript; charset=utf-8")
+    for name in ("choose_questions.js", "choose_server.js", "choose_view.js", "two_clips.js", "element.js")
 }
-_MOST_BYTES = 1 << 16  # of a request
 
 
-class ChoicePage(ThreadingHTTPServer):
+_LOG = logging.getLogger(__name__)
+# A request that is no HTTP is answered with 400; its traceback is nobody's.
+_LOG.addFilter(lambda record: not (record.exc_info and isinstance(record.exc_info[1], HttpProcessingError)))
+
+
+class ChoicePage:
     """Serves the page of one session on 127.0.0.1.
+
+    It listens from the start; `serve` answers.
 
     Args:
         session: what is chosen.
         port: to listen on; 0 takes a free one.
 
     Attributes:
-        url: the page's address, with a random word that nobody can guess.
+        word: a random word that nobody can guess, the first part of every address.
+        url: the page's address.
 
     Raises:
-        OSError: the port is in use.
+        VideoAlignError: the port is in use.
     """
 
-    daemon_threads = True
-
     def __init__(self, session: ChoiceSession, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
         self.session = session
         self.word = secrets.token_urlsafe(24)
-        self.url = f"http://127.0.0.1:{self.server_address[1]}/{self.word}/"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: ChoicePage
-    protocol_version = "HTTP/1.1"
-
-    def do_GET(self) -> None:
-        """The page, its scripts, and clips."""
-        address = urllib.parse.urlsplit(self.path)
-        name = self._inside(address.path)
-        if name in _FILES:
-            file, kind = _FILES[name]
-            self._send((_WEB / file).read_bytes(), kind)
-        elif name == "clip":
-            asked = dict(urllib.parse.parse_qsl(address.query))
-            self._answer(lambda: self.server.session.clip(asked.get("pair", ""), asked.get("side", "")))
-        else:
-            self._send(b"", "text/plain", HTTPStatus.NOT_FOUND)
-
-    def do_POST(self) -> None:
-        """A request of the page: state, choose, back."""
-        name = self._inside(urllib.parse.urlsplit(self.path).path)
-        length = int(self.headers.get("Content-Length") or 0)
-        if name is None or not 0 <= length <= _MOST_BYTES:
-            self.close_connection = True
-            self._send(b"", "text/plain", HTTPStatus.NOT_FOUND)
-            return
-        content = self.rfile.read(length)
-        self._answer(lambda: self.server.session.answer(name, _object(content)))
-
-    def log_message(self, *_) -> None:
-        """Quiet: the terminal is for the address and the result."""
-
-    def _inside(self, path: str) -> str | None:
-        """The part of a path after the secret word, or None without it."""
-        start, _, rest = path.removeprefix("/").partition("/")
-        return rest if secrets.compare_digest(start.encode(), self.server.word.encode()) else None
-
-    def _answer(self, ask) -> None:
         try:
-            found = ask()
-        except (VideoAlignError, OSError) as error:
-            self._send(json.dumps({"error": str(error)}).encode(), "application/json", HTTPStatus.BAD_REQUEST)
-            return
-        if isinstance(found, Path):
-            self._send_part(found.read_bytes(), content_type(found))
-        else:
-            self._send(json.dumps(found).encode(), "application/json")
+            self._socket = socket.create_server(("127.0.0.1", port))
+        except OSError as error:
+            raise VideoAlignError(
+                f"Port {port} cannot be listened on ({error.strerror or error}). Give another --port, or 0."
+            ) from None
+        self.address: tuple[str, int] = self._socket.getsockname()
+        self.url = f"http://127.0.0.1:{self.address[1]}/{self.word}/"
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._ended: asyncio.Event | None = None
+        self._stopped = False
 
-    def _send_part(self, content: bytes, kind: str) -> None:
-        """A clip, or the part of it that the browser asks for: without parts it could not go back to the beginning."""
-        asked = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
-        first = int(asked[1]) if asked else 0
-        if not asked or first >= len(content):
-            self._send(content, kind)
-            return
-        part = content[first : int(asked[2]) + 1 if asked[2] else None]
-        where = f"bytes {first}-{first + len(part) - 1}/{len(content)}"
-        self._send(part, kind, HTTPStatus.PARTIAL_CONTENT, {"Content-Range": where})
+    def __enter__(self) -> ChoicePage:
+        return self
 
-    def _send(
-        self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK, headers: dict[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        for name, value in (headers or {}).items():
-            self.send_header(name, value)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(content)))
-        self.send_header("Accept-Ranges", "bytes")
-        self.send_header("Cache-Control", "private, max-age=600" if kind.startswith("video/") else "no-store")
-        self.send_header("Referrer-Policy", "no-referrer")
-        self.send_header("X-Content-Type-Options", "nosniff")
-        self.end_headers()
+    def __exit__(self, *_) -> None:
+        self._socket.close()
+
+    def serve(self, ready: Callable[[], None] | None = None) -> None:
+        """Answer until Ctrl-C, SIGTERM, or `stop` in another thread. A choice that is being kept is kept first.
+
+        Args:
+            ready: called once it answers.
+
+        Raises:
+            KeyboardInterrupt: after Ctrl-C.
+        """
+        asyncio.run(self._serve(ready))
+
+    def stop(self) -> None:
+        """End `serve`, from another thread."""
+        self._stopped = True  # in case it has not begun yet
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):  # it has ended
+                self._loop.call_soon_threadsafe(self._ended.set)
+
+    def application(self) -> web.Application:
+        """The routes, all below the secret word."""
+        handlers = ChoiceHandlers(lambda _: self.session)
+        application = web.Application(middlewares=[self._only_with_the_word])
+        application.router.add_routes(handlers.routes(f"/{self.word}"))
+        application.router.add_get(f"/{self.word}/{{name:[^/]*}}", _file)
+        application.on_response_prepare.append(_private)
+        return application
+
+    @web.middleware
+    async def _only_with_the_word(self, request: web.Request, handler) -> web.StreamResponse:
+        word = request.path.split("/")[1]
+        if not secrets.compare_digest(word.encode("utf-8", "replace"), self.word.encode()):
+            return web.Response(status=404)
+        return await handler(request)
+
+    async def _serve(self, ready: Callable[[], None] | None) -> None:
+        self._ended = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+        with contextlib.suppress(NotImplementedError, RuntimeError, ValueError):  # Windows, or not the main thread
+            self._loop.add_signal_handler(signal.SIGTERM, self._ended.set)
+        # A connection that sends nothing, or half of a request, is closed after the keep-alive time.
+        runner = web.AppRunner(
+            self.application(),
+            access_log=None,  # the terminal is for the address and the result
+            logger=_LOG,
+            keepalive_timeout=MOST_SECONDS,
+            shutdown_timeout=1.0,
+        )
+        await runner.setup()
         try:
-            self.wfile.write(content)
-        except (BrokenPipeError, ConnectionResetError):  # the page went on to another pair
-            self.close_connection = True
+            await web.SockSite(runner, self._socket).start()
+            if ready is not None:
+                ready()
+            if not self._stopped:
+                await self._ended.wait()
+        finally:
+            await runner.cleanup()
 
 
-def _object(content: bytes) -> dict:
+async def _file(request: web.Request) -> web.StreamResponse:
+    """The page, its scripts and its style sheet; nothing else."""
     try:
-        values = json.loads(content or b"{}")
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise VideoAlignError("The request is no JSON object.")
-    return values
+        name, kind = _FILES[request.match_info["name"]]
+    except KeyError:
+        return web.Response(status=404)
+    return web.FileResponse(_WEB / name, headers={"Content-Type": kind, "Cache-Control": "no-store"})
+
+
+async def _private(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.setdefault("Cache-Control", "no-store")
+    response.headers["Referrer-Policy"] = "no-referrer"  # the address has the secret word
+    response.headers["X-Content-Type-Options"] = "nosniff"
+
+
+def write_opener(url: str, folder: Path) -> Path:
+    """A file that only this user can read and that leads a browser to ``url``.
+
+    The command line of a browser can be read by everybody on a computer, so the secret word must not be in it.
+    """
+    path = Path(folder) / "open_the_page.html"
+    text = render("open.html.j2", url=url, title="Choose A or B")
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+    return path

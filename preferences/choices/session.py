@@ -13,6 +13,7 @@ from .candidates import Candidate, read_candidates
 from .choice_file import BOTH_BAD, ChoiceFile, preference_of
 from .pairs import ChoicePair, choice_pairs
 
+ACTIONS = ("state", "choose", "back")  # that a page may ask for
 AHEAD = 8  # pairs that a page is told of; it fetches the clips of the first few before they are shown
 _NAME = re.compile(r"[\w][\w .-]{0,60}")
 
@@ -41,6 +42,7 @@ class ChoiceSession:
         file: the preference file; by default `choice_path`.
         previews: folder for copies of those clips that browsers do not play.
         within: clips elsewhere are refused; None permits all.
+        to_come: a folder that is not there yet has no pairs yet; without it, that is an error.
         manifest, prompt: see `read_candidates`.
         pairs_per_prompt: see `choice_pairs`.
 
@@ -56,12 +58,14 @@ class ChoiceSession:
         previews: Path,
         file: Path | None = None,
         within: Path | None = None,
+        to_come: bool = False,
         manifest: Path | None = None,
         prompt: str | None = None,
         pairs_per_prompt: int = 0,
     ) -> None:
         self.folder, self.chooser, self.previews, self.within = Path(folder), chooser, Path(previews), within
         self.file = ChoiceFile(file or choice_path(folder, chooser))
+        self._to_come = to_come
         self._source = (manifest, prompt)
         self._pairs_per_prompt = pairs_per_prompt
         self._known: tuple[object, dict[str, ChoicePair]] = (None, {})
@@ -72,6 +76,8 @@ class ChoiceSession:
         Raises:
             VideoAlignError: the clips are not known; see `read_candidates`.
         """
+        if self._to_come and not self.folder.exists():
+            return {}
         state = self._state()
         if state is None or state != self._known[0]:
             candidates = [self._permitted(one) for one in read_candidates(self.folder, *self._source)]
@@ -127,7 +133,7 @@ class ChoiceSession:
         if side not in ("A", "B"):
             raise VideoAlignError(f"There is no clip {side!r} in a pair; expected A or B.")
         shown = self._pair(pair)
-        path = shown.a.path if side == "A" else shown.b.path
+        path = self._permitted(shown.a if side == "A" else shown.b).path  # a link may have been changed
         if not path.is_file():
             raise VideoAlignError(f"The clip {path.name} is not there any more.")
         return playable(path, self.previews)
@@ -152,7 +158,7 @@ class ChoiceSession:
         elif action == "back":
             extra["again"] = self.take_back()
         elif action != "state":
-            raise VideoAlignError(f"There is no request {action!r}; expected state, choose or back.")
+            raise VideoAlignError(f"There is no request {action!r}; expected {', '.join(ACTIONS)}.")
         return {**self.state(skipped if isinstance(skipped, list) else []), **extra}
 
     def _pair(self, name: str) -> ChoicePair:

@@ -43,3 +43,57 @@ def test_a_file_that_is_no_video_is_named(tmp_path):
     (tmp_path / "a.mp4").write_bytes(b"nothing")
     with pytest.raises(ClipError, match=r"a\.mp4"):
         playable(tmp_path / "a.mp4", tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "codec", "pixels"),
+    [
+        (".mov", "mpeg4", "yuv420p"),
+        (".mkv", "libx264", "yuv444p"),
+        (".webm", "libvpx-vp9", "yuv444p"),
+        (".avi", "mpeg4", "yuv420p"),
+        (".gif", "gif", "rgb8"),
+        (".mpg", "mpeg2video", "yuv420p"),
+        (".ts", "libx264", "yuv420p"),
+        (".wmv", "wmv2", "yuv420p"),
+        (".flv", "flv", "yuv420p"),
+    ],
+)
+def test_every_kind_of_video_that_is_scored_can_be_shown(tmp_path, suffix, codec, pixels):
+    path = tmp_path / f"clip{suffix}"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=25)
+        stream.width = stream.height = 64
+        stream.pix_fmt = pixels
+        for number in range(6):
+            picture = np.full((64, 64, 3), 20 * number, np.uint8)
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=pixels)))
+        container.mux(stream.encode())
+    frames, _ = read_video(playable(path, tmp_path / "previews"))
+    levels = frames.reshape(len(frames), -1).mean(1)
+    assert len(frames) in (5, 6) and list(levels) == sorted(levels) and levels[-1] - levels[0] > 70
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("list.m3u8", "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\n{path}\n#EXT-X-ENDLIST\n"),
+        ("list.mp4", "ffconcat version 1.0\nfile secret.ts\n"),
+        ("list.mkv", "ffconcat version 1.0\nfile secret.ts\n"),
+    ],
+)
+def test_a_playlist_does_not_give_out_the_films_that_it_names(noise_clip, tmp_path, name, text):
+    clip, _ = noise_clip()
+    secret = tmp_path / "secret.ts"
+    with av.open(str(clip)) as source, av.open(str(secret), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        for packet in source.demux(source.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    (tmp_path / name).write_text(text.format(path=secret))
+    with av.open(str(tmp_path / name)) as opened:  # FFmpeg itself follows it
+        assert next(opened.decode(video=0))
+    with pytest.raises(ClipError, match=name):
+        playable(tmp_path / name, tmp_path / "previews")
+    assert not list((tmp_path / "previews").glob("*.mp4"))

@@ -1,6 +1,8 @@
 """Choose A or B over HTTP, as its page asks: what a run keeps, and what nobody may ask for."""
 
+import http.client
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -152,3 +154,42 @@ def test_a_request_that_is_no_object_is_refused(comfyui):
         request = urllib.request.Request(f"{comfyui.url}{ROUTE}/state", content, {"Content-Type": "application/json"})
         with pytest.raises(urllib.error.HTTPError, match="400"):
             urllib.request.urlopen(request, timeout=30)
+
+
+def test_a_page_of_another_site_cannot_take_a_choice_back(comfyui):
+    run = comfyui.run({"clip": make_clip(43, clips=2), "choose": choose(folder="t/sites", clips_in_batch=2)})
+    assert not run.errors, run.error
+    pair = ask(comfyui, "state", folder="t/sites")[1]["waiting"][0]["pair"]
+    assert ask(comfyui, "choose", folder="t/sites", pair=pair, answers={"VQ": "A"})[0] == 200
+    port = comfyui.url.rpartition(":")[2]
+    # ComfyUI itself looks at the origin only where the host is this computer.
+    for headers in (
+        {"Host": "workstation", "Origin": "https://evil.example"},
+        {"Host": f"evil.example:{port}", "Origin": f"http://evil.example:{port}"},
+    ):
+        for prefix in ("", "/api"):
+            request = urllib.request.Request(
+                f"{comfyui.url}{prefix}{ROUTE}/back",
+                b'{"folder": "t/sites"}',
+                {"Content-Type": "text/plain", **headers},
+            )
+            with pytest.raises(urllib.error.HTTPError, match="403"):
+                urllib.request.urlopen(request, timeout=30)
+    assert ask(comfyui, "state", folder="t/sites")[1]["done"] == 1
+
+
+def test_a_choice_that_comes_in_two_pieces_is_kept(comfyui):
+    run = comfyui.run({"clip": make_clip(44, clips=2), "choose": choose(folder="t/pieces", clips_in_batch=2)})
+    assert not run.errors, run.error
+    pair = ask(comfyui, "state", folder="t/pieces")[1]["waiting"][0]["pair"]
+    content = json.dumps({"folder": "t/pieces", "pair": pair, "answers": {"VQ": "A"}}).encode()
+    host, port = comfyui.url.removeprefix("http://").split(":")
+    connection = http.client.HTTPConnection(host, int(port), timeout=60)
+    connection.putrequest("POST", f"{ROUTE}/choose")
+    connection.putheader("Content-Length", str(len(content)))
+    connection.endheaders()
+    connection.send(content[:20])
+    time.sleep(0.5)
+    connection.send(content[20:])
+    answer = connection.getresponse()
+    assert (answer.status, json.load(answer)["done"]) == (200, 1)

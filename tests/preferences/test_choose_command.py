@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import time
 import urllib.request
 
 import pytest
@@ -56,7 +58,8 @@ def test_a_served_page_keeps_the_choice_even_when_it_is_killed_at_once(clips, ma
     assert {pair.in_source_order().labels["TA"] for pair in kept} == {"A"}
 
 
-def test_ctrl_c_ends_it_and_says_where_the_choices_are(clips, manifest):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_or_sigterm_ends_it_and_says_where_the_choices_are(clips, manifest, tmp_path, number):
     manifest(*((f"{name}.mp4", "a square moves") for name in "ab"), name="clips.jsonl")
     command = [sys.executable, "-m", "videoalign.cli.main", "choose", str(clips), "--no-browser"]
     # A test run in the background has Ctrl-C switched off, and hands that on.
@@ -68,9 +71,44 @@ def test_ctrl_c_ends_it_and_says_where_the_choices_are(clips, manifest):
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     ) as process:
         process.stdout.readline()
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         assert "0 of 1 pairs are chosen" in process.communicate(timeout=60)[1]
         assert process.returncode == 0
+
+
+@pytest.mark.skipif(os.name != "posix", reason="a shell script stands for the browser")
+def test_the_browser_is_not_told_the_secret_word_on_its_command_line_which_others_can_read(clips, manifest, tmp_path):
+    manifest(*((f"{name}.mp4", "a square moves") for name in "ab"), name="clips.jsonl")
+    browser = tmp_path / "browser"
+    browser.write_text(f"""#!/bin/sh
+echo "$1" > {tmp_path}/address.part
+cp "${{1#file://}}" {tmp_path}/opened.html
+ls -l "${{1#file://}}" > {tmp_path}/rights
+mv {tmp_path}/address.part {tmp_path}/address
+""")
+    browser.chmod(0o755)
+    command = [sys.executable, "-m", "videoalign.cli.main", "choose", str(clips)]
+    environment = {**os.environ, "BROWSER": f"{browser} %s"}
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=environment
+    ) as process:
+        url = process.stdout.readline().strip()
+        word = url.rstrip("/").rpartition("/")[2]
+        until = time.monotonic() + 60
+        while not (tmp_path / "address").exists() and time.monotonic() < until:
+            time.sleep(0.05)
+        process.kill()
+    address = (tmp_path / "address").read_text()
+    assert address.startswith("file://") and word not in address
+    assert url in (tmp_path / "opened.html").read_text()
+    assert (tmp_path / "rights").read_text().startswith("-rw-------")
+
+
+def test_a_port_that_is_taken_is_named(videoalign, clips):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        outcome = videoalign("choose", clips, "--prompt", "p", "--no-browser", "--port", port)
+    assert outcome.status == 1 and f"Port {port}" in outcome.err and "--port" in outcome.err
 
 
 @pytest.mark.parametrize(

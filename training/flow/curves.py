@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from ...files.atomic_file import write_text
+from ...pages.render import write_page
 from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import read_log
 
@@ -24,8 +24,8 @@ MEANINGS = {
     "error": "flow error of the clips",
     "grad_norm": "norm of the gradient before it is cut",
 }
-WIDTH, HEIGHT, EDGE = 460, 220, 44
-COLOURS = ("#1b6ca8", "#e07a1f", "#3a9d5d", "#b23a48", "#7a5ea8", "#8c6d31", "#3aa6a6", "#777777")
+TEMPLATE = "curves.html.j2"
+COLOURS = 8  # of the lines, in pages/templates/page.css
 
 Line = tuple[str, Sequence[tuple[int, float]]]
 
@@ -46,28 +46,55 @@ class CurvesPage(Callback):
     def _write(self) -> None:
         lines = read_log(self.folder / "log.jsonl")
         if lines:
-            write_text(self.folder / "curves.html", page(lines, self.folder.name))
+            write_page(self.folder / "curves.html", TEMPLATE, **curves(lines, self.folder.name))
 
 
-def page(lines: Sequence[Mapping], title: str) -> str:
-    """The curves of a log as one HTML page without scripts or other files."""
+@dataclass(frozen=True)
+class ChartAxes:
+    """Where the steps and the values of a chart lie in its picture, in pixels."""
+
+    first_step: int
+    last_step: int
+    low: float
+    high: float
+    width: int = 460
+    height: int = 220
+    left: int = 58
+    right: int = 448
+    top: int = 14
+    bottom: int = 190
+
+    @property
+    def ticks(self) -> list[dict]:
+        """Height and label of the lowest value, the middle and the highest."""
+        values = (self.low, (self.low + self.high) / 2, self.high) if self.high > self.low else (self.low,)
+        return [{"y": f"{self.y(value):.1f}", "label": f"{value:.3g}"} for value in values]
+
+    def x(self, step: int) -> float:
+        return self.left + (step - self.first_step) / max(self.last_step - self.first_step, 1) * (
+            self.right - self.left
+        )
+
+    def y(self, value: float) -> float:
+        tall = (self.high - self.low) or max(abs(self.high), 1e-6)
+        return self.bottom - (value - self.low) / tall * (self.bottom - self.top)
+
+
+def curves(lines: Sequence[Mapping], title: str) -> dict:
+    """What the page of a log shows: the values of its template."""
     names = list(dict.fromkeys(key.partition("/")[0] for line in lines for key in line if key not in ("step", "kind")))
     names.sort(key=lambda name: list(MEANINGS).index(name) if name in MEANINGS else len(MEANINGS))
-    parts = []
+    numbers = []
     for name in names:
         series = {kind: _points(lines, kind, name) for kind in ("train", "eval")}
-        plain = [(f"{kind}", points) for kind, points in series.items() if points]
+        plain = [(kind, points) for kind, points in series.items() if points]
         details = list(
             dict.fromkeys(key for line in lines if line["kind"] == "eval" for key in line if key.startswith(f"{name}/"))
         )
         levels = [(key.partition("/")[2], _points(lines, "eval", key)) for key in details]
-        charts = _chart(plain, "all noise levels") + (_chart(levels, "held out, by noise level") if levels else "")
-        parts.append(f"<h2>{html.escape(name)}</h2><p>{html.escape(MEANINGS.get(name, ''))}</p>{charts}")
-    style = "body{font:15px system-ui;margin:2em;color:#222}h2{margin:1.4em 0 0}p{margin:.2em 0 .4em;color:#666}svg{margin-right:2em}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title><style>{style}</style>'
-        f"<h1>{html.escape(title)}</h1>{''.join(parts)}</html>\n"
-    )
+        charts = [_chart(plain, "all noise levels"), _chart(levels, "held out, by noise level")]
+        numbers.append({"name": name, "meaning": MEANINGS.get(name, ""), "charts": [one for one in charts if one]})
+    return {"title": title, "numbers": numbers, "colours": COLOURS}
 
 
 def _points(lines: Sequence[Mapping], kind: str, name: str) -> list[tuple[int, float]]:
@@ -78,32 +105,16 @@ def _points(lines: Sequence[Mapping], kind: str, name: str) -> list[tuple[int, f
     ]
 
 
-def _chart(lines: Sequence[Line], caption: str) -> str:
-    points = [point for _, own in lines for point in own]
-    if not points:
-        return ""
-    steps, values = [step for step, _ in points], [value for _, value in points]
-    left, right, low, high = min(steps), max(steps), min(values), max(values)
-    wide, tall = max(right - left, 1), (high - low) or max(abs(high), 1e-6)
-
-    def place(step: int, value: float) -> str:
-        x = EDGE + (step - left) / wide * (WIDTH - 2 * EDGE)
-        return f"{x:.1f},{HEIGHT - EDGE - (value - low) / tall * (HEIGHT - 2 * EDGE):.1f}"
-
-    drawn, legend = [], []
-    for number, (label, own) in enumerate(lines):
-        colour = COLOURS[number % len(COLOURS)]
-        path = " ".join(place(*point) for point in own)
-        drawn.append(f'<polyline fill="none" stroke="{colour}" stroke-width="1.6" points="{path}"/>')
-        if len(own) == 1:
-            x, y = path.split(",")
-            drawn.append(f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour}"/>')
-        legend.append(f'<tspan fill="{colour}">{html.escape(label)} </tspan>')
-    axis = f'<path d="M{EDGE} {EDGE}V{HEIGHT - EDGE}H{WIDTH - EDGE}" fill="none" stroke="#aaa"/>'
-    labels = (
-        f'<text x="{EDGE}" y="{EDGE - 26}">{html.escape(caption)}: {"".join(legend)}</text>'
-        f'<text x="2" y="{EDGE + 4}">{high:.3g}</text><text x="2" y="{HEIGHT - EDGE}">{low:.3g}</text>'
-        f'<text x="{EDGE}" y="{HEIGHT - EDGE + 18}">{left}</text>'
-        f'<text x="{WIDTH - EDGE}" y="{HEIGHT - EDGE + 18}" text-anchor="end">step {right}</text>'
-    )
-    return f'<svg width="{WIDTH}" height="{HEIGHT}" font-size="11" role="img">{axis}{"".join(drawn)}{labels}</svg>'
+def _chart(lines: Sequence[Line], caption: str) -> dict | None:
+    """A chart for the template; None without a single point."""
+    steps = [step for _, points in lines for step, _ in points]
+    values = [value for _, points in lines for _, value in points]
+    if not steps:
+        return None
+    axes = ChartAxes(min(steps), max(steps), min(values), max(values))
+    drawn = []
+    for label, points in lines:
+        corners = [(f"{axes.x(step):.1f}", f"{axes.y(value):.1f}") for step, value in points]
+        text = " ".join(",".join(corner) for corner in corners)
+        drawn.append({"label": label, "points": text, "dot": corners[0] if len(corners) == 1 else None})
+    return {"caption": caption, "lines": drawn, "axes": axes}

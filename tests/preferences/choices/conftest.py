@@ -1,11 +1,14 @@
-"""A folder of micro clips to choose between."""
+"""A folder of micro clips to choose between, and its page."""
 
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from micro_clips import write_clips
 
 from videoalign.micro.world import ClipFormat
+from videoalign.preferences.choices.page import ChoicePage
 from videoalign.preferences.choices.session import ChoiceSession
 
 
@@ -24,3 +27,15 @@ def session_of(folder, tmp_path):
         return ChoiceSession(folder, chooser, previews=tmp_path / "previews", **options)
 
     return make
+
+
+@pytest.fixture
+def page(session_of) -> Iterator[ChoicePage]:
+    """The page of a session, answering."""
+    with ChoicePage(session_of()) as page:
+        thread = threading.Thread(target=page.serve, daemon=True)
+        thread.start()
+        yield page
+        page.stop()
+        thread.join(30)
+        assert not thread.is_alive()

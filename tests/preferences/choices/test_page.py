@@ -1,5 +1,4 @@
 import json
-import threading
 import urllib.error
 import urllib.request
 
@@ -7,17 +6,6 @@ import pytest
 
 from videoalign.preferences.choices.page import ChoicePage
 from videoalign.preferences.reading import read_preferences
-
-
-@pytest.fixture
-def page(session_of):
-    """The page of a session, answering."""
-    with ChoicePage(session_of()) as server:
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
 
 
 def get(url: str) -> tuple[int, bytes, str]:
@@ -40,7 +28,7 @@ def post(url: str, values) -> tuple[int, dict]:
 def test_the_page_and_everything_that_it_loads_is_there(page):
     status, html, kind = get(page.url)
     assert (status, kind) == (200, "text/html; charset=utf-8")
-    for name in ("choose_view.js", "two_clips.js", "element.js"):
+    for name in ("choose_view.js", "choose_questions.js", "choose_server.js", "two_clips.js", "element.js"):
         status, script, kind = get(page.url + name)
         assert (status, kind.split(";")[0]) == (200, "text/javascript")
         assert b"scripts/api.js" not in script and b"scripts/app.js" not in script  # ComfyUI's, which is not here
@@ -85,7 +73,7 @@ def test_without_the_secret_word_there_is_nothing(page):
 
 
 def test_it_listens_to_this_computer_only_and_its_word_is_new_every_time(page, session_of):
-    assert page.server_address[0] == "127.0.0.1"
+    assert page.address[0] == "127.0.0.1"
     with ChoicePage(session_of()) as other:
         assert other.word != page.word and len(page.word) >= 32
 

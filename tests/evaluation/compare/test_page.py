@@ -1,0 +1,63 @@
+"""The page of a comparison, from figures that are made up."""
+
+import re
+
+import numpy as np
+import pytest
+
+from videoalign.clips.video_file import write_video
+from videoalign.evaluation.compare.judges import DIMENSIONS
+from videoalign.evaluation.compare.matching import MadeClip
+from videoalign.evaluation.compare.page import Example, write_comparison
+from videoalign.evaluation.compare.win_rates import win_rate
+
+PROMPT = "</div><script>alert('x')</script> \"a & b\" \u2028 <b>"
+
+
+@pytest.fixture
+def example(tmp_path) -> Example:
+    clips = []
+    (tmp_path / "made").mkdir()
+    for name in ("first", "second"):
+        write_video(tmp_path / "made" / f"{name}.mp4", np.zeros((3, 32, 32, 3), np.uint8), 8)
+        clips.append(MadeClip(f"x/../../{name}", tmp_path / "made" / f"{name}.mp4", PROMPT, 7, "m"))
+    return Example(*clips)
+
+
+@pytest.fixture
+def written(example, tmp_path):
+    """The page of eight pairs, one of them shown; the candidate wins three quarters."""
+    ids = (example.base.id, example.candidate.id)
+    scores = [{ids[side]: dict.fromkeys(DIMENSIONS, value)} for side, value in enumerate((0.25, 1.5))]
+    rate = win_rate([0.0] * 8, [1.0] * 6 + [-1.0] * 2, [f"p{number}" for number in range(8)], seed=0)
+    judge = "judge <1>"
+    path = write_comparison(
+        tmp_path / "out" / "page",
+        ("the base", "LoRA <2>"),
+        {judge: dict.fromkeys(DIMENSIONS, rate)},
+        {judge: tuple(scores)},
+        [example],
+        8,
+    )
+    return path.read_text(encoding="utf-8")
+
+
+def test_figures_of_both_sides_are_on_the_page(written):
+    assert "LoRA &lt;2&gt; against the base" in written and "Judged by judge &lt;1&gt;" in written
+    assert written.count("75.0% [") == len(DIMENSIONS) and written.count("6 / 0 / 2") == len(DIMENSIONS)
+    for name in DIMENSIONS:
+        assert f'<span class="number won">{name} +1.50</span>' in written
+        assert f'<span class="number ">{name} +0.25</span>' in written
+    assert re.search(r'class="dot" style="left: 75\.0%"', written)
+
+
+def test_a_prompt_with_markup_is_shown_and_not_run(written):
+    assert written.count("<script") == 1 and "alert('x')" not in written
+    assert "&lt;/div&gt;&lt;script&gt;alert(&#39;x&#39;)" in written
+
+
+def test_a_clip_whose_id_is_a_path_is_kept_inside_the_folder(written, tmp_path):
+    clips = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "out").rglob("*.mp4"))
+    assert clips == ["out/page/clips/01_base.mp4", "out/page/clips/01_candidate.mp4"]
+    assert not list(tmp_path.glob("*.mp4"))
+    assert re.findall(r'src="([^"]+)"', written) == ["clips/01_base.mp4", "clips/01_candidate.mp4"]
