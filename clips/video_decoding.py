@@ -13,12 +13,13 @@ import io
 import math
 import re
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -30,7 +31,7 @@ from ..errors import ClipError
 MIN_FPS, MAX_FPS = 0.1, 1000.0
 # Containers with an index of their keyframes. In the others (MPEG-TS, say) a seek may land behind the keyframe.
 _INDEXED_FORMATS = {"mov", "mp4", "matroska", "webm"}
-_OPTIONS = {"metadata_errors": "replace"}  # a title in another encoding must not keep a clip from being scored
+_OPTIONS: dict[str, Any] = {"metadata_errors": "replace"}  # a title in another encoding must not keep a clip from being scored
 _AGAIN = "Copy or download the file again."
 _UNSPECIFIED_COLORSPACE = 2
 _ITU601 = 5
@@ -120,7 +121,7 @@ class _PacketTable:
     seekable: bool
 
 
-def _opener(source: object, name: str) -> Callable[[], AbstractContextManager[InputContainer]]:
+def _opener(source: Any, name: str) -> Callable[[], AbstractContextManager[InputContainer]]:
     """A function that opens the clip at its first frame, as often as it is called."""
     if isinstance(source, InputContainer):
         return partial(_rewound, source)
@@ -143,7 +144,7 @@ def _opener(source: object, name: str) -> Callable[[], AbstractContextManager[In
 
 
 @contextmanager
-def _opened_file(file: io.IOBase):
+def _opened_file(file: Any):
     position = file.tell()
     file.seek(0)
     try:
@@ -156,7 +157,9 @@ def _opened_file(file: io.IOBase):
 @contextmanager
 def _rewound(container: InputContainer):
     stream = container.streams.best("video")
-    first = 0 if stream is None or stream.start_time is None else float(stream.start_time * stream.time_base)
+    first = 0.0
+    if stream is not None and stream.start_time is not None and stream.time_base is not None:
+        first = float(stream.start_time * stream.time_base)
     start = min(0, math.floor(first * av.time_base))
     try:
         container.seek(start)
@@ -168,7 +171,7 @@ def _rewound(container: InputContainer):
 
 def _video_stream(container: InputContainer, name: str):
     stream = container.streams.best("video")  # not a cover picture, where there is a film
-    if stream is None:
+    if not isinstance(stream, av.VideoStream):
         raise ClipError(f"{name} has no video stream; give a video file.")
     if not stream.codec_context.is_open:  # a container that the caller has decoded from keeps its threads
         stream.thread_type = "AUTO"
@@ -262,7 +265,7 @@ def _decode_by_seeking(
     container, stream, table: _PacketTable, wanted: list[int], frames: dict[int, np.ndarray], to_rgb: _UprightRgb
 ) -> None:
     position = None  # time of the last decoded frame
-    decoded = iter(())
+    decoded: Iterator[av.VideoFrame] = iter(())
     for index in wanted:
         time = table.times[index]
         before = bisect_right(table.keyframes, time) - 1

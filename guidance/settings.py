@@ -77,6 +77,6 @@ class GuidanceSettings:
 
     def weight_row(self) -> tuple[float, float, float]:
         """Weights of VQ, MQ, TA in this order, as the mode uses them."""
-        row = [float(self.weights.get(name, 0.0)) for name in DIMENSIONS]
-        total = sum(row) if self.mode == UNIT_FREE else 1.0
-        return tuple(value / total for value in row)
+        vq, mq, ta = (float(self.weights.get(name, 0.0)) for name in DIMENSIONS)
+        total = vq + mq + ta if self.mode == UNIT_FREE else 1.0
+        return vq / total, mq / total, ta / total

@@ -95,13 +95,14 @@ def _prepare(
 
 def _score_window(model: VideoReward, ready: list[tuple[Request, PreparedClip | VideoAlignError]]):
     results: dict[int, list[ClipScores] | VideoAlignError] = {}
-    sound = []
+    sound, tokens = [], []
     for index, (_, clip) in enumerate(ready):
         if isinstance(clip, VideoAlignError):
             results[index] = clip
         else:
             sound.append(index)
-    for group in _alike(sound, [ready[index][1].video_tokens for index in sound]):
+            tokens.append(clip.video_tokens)
+    for group in _alike(sound, tokens):
         results.update(_score_group(model, ready, group))
     for index, (request, _) in enumerate(ready):
         yield request, results[index]

@@ -24,7 +24,7 @@ def gradient_bytes(reward: LatentReward, shape: Sequence[int]) -> int:
         tokens *= size
     if trunk.name != "ltx-video":  # patches of 2 x 2
         tokens //= 4
-    numbers = tokens * reward.heads["VQ"].inwards.in_features * trunk.dtype.itemsize
+    numbers = tokens * reward.width * trunk.dtype.itemsize
     blocks = len(trunk.blocks)
     return numbers * (_KEPT_BY_A_BLOCK + blocks if reward.recomputes else _KEPT_BY_A_BLOCK * blocks)
 
