@@ -147,7 +147,7 @@ def test_the_page_itself_may_write(page):
 
 
 def test_a_file_that_cannot_be_written_now_is_no_refusal_so_that_the_page_asks_again(page, folder):
-    pair, content = choice(page)
+    _, content = choice(page)
     (folder / "choices.jsonl").mkdir()
     status, answer = ask(page, "choose", content)
     assert status == 503 and "choices.jsonl" in answer["error"]
