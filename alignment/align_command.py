@@ -9,19 +9,22 @@ import sys
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import CommandConfig, positional, read_toml, validate
+from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
-from ..evaluation.compare.matching import MANIFEST
+from ..evaluation.scoring.scoring_run import further_judges
 from ..files.atomic_file import replacing, write_json, write_text
 from ..files.journal import read_journal
 from ..files.json_text import read_json
 from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
+from ..judges import judge_or_reward
 from ..preferences import pairs_command
+from ..reward.weight_options import WeightOptions
 from ..training.flow.config import FlowConfig
 from ..training.loop.trackers import check_trackers
 from ..training.train_flow_command import train_command
@@ -35,7 +38,7 @@ class PairOptions(CommandConfig):
     pairing: Literal["best_worst", "margin", "dominance"] = Field("best_worst", description="Which clips make a pair.")
     margin: float = Field(0.0, ge=0, description="Least difference of the ranking scores, in standard deviations.")
     pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
-    weights: pairs_command.Weights = pairs_command.Weights()
+    weights: WeightOptions = WeightOptions()
     gaps: pairs_command.Gaps = pairs_command.Gaps()
 
 
@@ -55,12 +58,15 @@ class Config(CommandConfig):
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
-    reward: str = Field("micro", description="Video reward that scores the clips, as --model of videoalign score.")
+    reward: str = Field(
+        "micro",
+        description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.",
+    )
     rounds: int = Field(1, ge=1, description="How often to generate, score, pair and train.")
     clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
     compare_clips: int = Field(4, ge=1, description="Clips of each held-out prompt in the comparison.")
-    judge: Literal["none", "micro-world"] = Field("none", description="A second judge of the comparison.")
+    judge: list[str] = Field([], description="A further judge of the comparison, as NAME or NAME:SOURCE; repeatable.")
     train: Path | None = Field(None, description="TOML file with options of videoalign train dpo.")
     steps: int | None = Field(None, ge=1, description="Optimizer steps of a round; wins over the file.")
     learning_rate: float | None = Field(None, gt=0, description="Of the LoRA; wins over the file.")
@@ -69,6 +75,8 @@ class Config(CommandConfig):
     device: str | None = Field(None, description="For sampling and scoring; a GPU by default where there is one.")
     sampling: generate_command.Sampling = generate_command.Sampling()
     pairs: PairOptions = PairOptions()
+
+    _judges = field_validator("judge", mode="before")(further_judges)
 
     @model_validator(mode="after")
     def _has_prompts(self) -> Config:
@@ -171,7 +179,9 @@ def _generate(config: Config, prompts: Path, folder: Path, lora: Path | None, co
 
 def _score(config: Config, clips: Path, scores: Path) -> int:
     return score_command.run(
-        score_command.Config(manifest=clips / MANIFEST, model=config.reward, output=scores, device=config.device)
+        score_command.Config(
+            manifest=clips / CLIP_LIST, judge=judge_or_reward(config.reward), output=scores, device=config.device
+        )
     )
 
 
@@ -182,7 +192,7 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
         ConfigError: the file has unknown options or wrong values.
     """
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
-    first = read_journal(clips / MANIFEST).records[0]
+    first = read_journal(clips / CLIP_LIST).records[0]
     known = {
         "output": output,
         "seed": config.seed,

@@ -18,9 +18,9 @@ from videoalign.micro.video_reward.recipe import Recipe, make_base, make_data, t
 from videoalign.preferences.reading import read_preferences
 from videoalign.reward.agreement import label_values, measure_agreement
 from videoalign.reward.bootstrap import bootstrap_mean
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.scoring_stream import Request, score_stream
-from videoalign.reward.settings import DIMENSIONS
 from videoalign.training import train_video_reward_command
 
 LAST = " Caption: {text_prompt} Visual quality, motion quality and text alignment:"

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
-from ..evaluation.compare.matching import MANIFEST
 from ..files.atomic_file import write_json
 from ..files.journal import append_records, read_journal, rewrite_records
 from ..files.json_text import read_json
@@ -53,7 +53,7 @@ class ClipFolder:
 
     def __init__(self, folder: Path, settings: dict) -> None:
         self.folder = folder
-        self.manifest = folder / MANIFEST
+        self.manifest = folder / CLIP_LIST
         (folder / "videos").mkdir(parents=True, exist_ok=True)
         file = folder / SETTINGS
         settings = json.loads(json.dumps(settings))
@@ -86,10 +86,11 @@ class ClipFolder:
 
     def add(self, wanted: Wanted, made: GeneratedClip, model: str) -> Path:
         """Write a clip, then list it: a listed clip is a whole one."""
+        from ..clips.pixels import as_frames
         from ..clips.video_file import write_video
 
         relative = f"videos/{wanted.id}.mp4"
-        frames = (made.video.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 3, 0).contiguous().numpy()
+        frames = as_frames(made.video)
         write_video(self.folder / relative, frames, made.fps)
         size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": made.fps}
         row = {

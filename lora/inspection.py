@@ -44,7 +44,7 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
 
     Args:
         model: a model file of ComfyUI's whose layers the keys are held against; by default all layers of the family.
-        family: ``wan``, ``hunyuan-video`` or ``ltx-video``; by default told from the keys.
+        family: of the model, by name; told from the keys by default.
 
     Raises:
         LoraFileError: a file cannot be read, or holds no LoRA.

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ..backbones.families import family, family_names
 from ..cli.options import CommandConfig, positional
 
 
@@ -19,11 +19,16 @@ class Config(CommandConfig):
 
     file: Path = positional(description="The LoRA (.safetensors).")
     model: Path | None = Field(None, description="Model file (.safetensors) to hold the keys against.")
-    family: Literal["wan", "hunyuan-video", "ltx-video"] | None = Field(
-        None, description="Family of the model; by default told from the keys."
+    family: str | None = Field(
+        None, description=f"Family of the model ({', '.join(family_names())}); by default told from the keys."
     )
     as_json: bool = Field(False, alias="json", description="Print JSON.")
     keys: bool = Field(False, description="List every key without effect, not only the first ones.")
+
+    @field_validator("family")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        return None if name is None else family(name).name
 
 
 def run(config: Config) -> int:

@@ -52,7 +52,7 @@ def load_lora(
     found, unmatched = _by_module(path, tensors, names)
     if unmatched and not (ignore_unmatched and found):
         raise LoraFileError(
-            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family}: {listed(unmatched)}. "
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name}: {listed(unmatched)}. "
             "Only plain LoRA of linear layers can be continued from; was the file made for another model?"
         )
     if not found:

@@ -53,7 +53,7 @@ def save_lora(
     tensors, stacked = _tensors(ModuleNames(backbone), weights, dtype)
     strings = to_strings(
         metadata or LoraMetadata(),
-        backbone.name,
+        backbone.family,
         backbone.latent_format.name,
         path.stem,
         [own.rank for own in weights.values()],
@@ -82,7 +82,7 @@ def _tensors(
     unknown = [name for name in weights if name not in names.place]
     if unknown:
         raise LoraFileError(
-            f"{names.family} has no linear layer {listed(unknown)}: this LoRA belongs to another model."
+            f"{names.family.name} has no linear layer {listed(unknown)}: this LoRA belongs to another model."
         )
     tensors, stacked = {}, {}
     for original, parts in names.parts.items():

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from ..pages.render import write_page
+from ..reward.dimensions import DIMENSIONS, MEANING
 from .demo_clips import DemoClip
 
-DIMENSIONS = (("VQ", "Visual quality"), ("MQ", "Motion quality"), ("TA", "Text alignment"))
 STRIP_FRAMES = 6
 BAR_LIMIT = 3.0  # standard deviations at the ends of a bar
 
@@ -30,7 +30,7 @@ def write_demo_page(path: Path, clips: Sequence[DemoClip], results: Sequence[dic
 
 
 def _card(rank: int, count: int, clip: DemoClip, result: dict) -> dict:
-    bars = [_bar(label, result[name], BAR_LIMIT) for name, label in DIMENSIONS]
+    bars = [_bar(MEANING[name].capitalize(), result[name], BAR_LIMIT) for name in DIMENSIONS]
     return {
         "name": clip.name,
         "note": clip.note,

@@ -56,14 +56,10 @@ def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float |
 
 
 def _written(frames, folder: Path) -> tuple[Path, float, int]:
-    import torch
-
+    from ..clips.pixels import rgb_bytes
     from ..clips.video_file import write_video
 
-    pixels = torch.as_tensor(frames.pixels)[..., :3]
-    if pixels.is_floating_point():
-        pixels = (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    pixels = pixels.cpu().contiguous().numpy()
+    pixels = rgb_bytes(frames.pixels)
     digest = hashlib.sha256(f"{pixels.shape} {frames.fps}".encode())
     digest.update(pixels)
     path = folder / f"{digest.hexdigest()[:24]}.mp4"

@@ -6,6 +6,7 @@ The columns are those of ``videoalign score`` as far as both have them, so that 
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -15,12 +16,12 @@ from ..files.csv_text import csv_text
 from ..files.file_lock import locked
 from ..files.journal import append_text
 from ..files.tables import Row, read_table, read_text
-from .scored_clip import DIMENSIONS, ScoredClip
+from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
+from ..reward.judge import FIRST_JUDGE, Dimension
+from .scored_clip import ScoredClip
 
-COLUMNS = (
-    "time", "id", "prompt", "seed", "model", "VQ", "MQ", "TA", "Overall",
-    "VQ_raw", "MQ_raw", "TA_raw", "total_frames", "fps", "path",
-)  # fmt: skip
+_ABOUT = {"time", "id", "prompt", "seed", "model", "total_frames", "fps", "path", "judge", "error", "height", "width"}
+_KNOWN = (*sorted(_ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons")
 ENDINGS = (".csv", ".jsonl")
 
 
@@ -48,11 +49,13 @@ def score_row(clip: ScoredClip, when: str) -> dict:
         "prompt": clip.prompt,
         "seed": clip.seed,
         "model": clip.model,
-        **{name: getattr(clip, name) for name in (*DIMENSIONS, "Overall")},
-        **{f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS},
+        **clip.scores,
+        **({f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS} if clip.judge == FIRST_JUDGE else {}),
+        **{f"{name}_reason": text for name, text in clip.reasons.items()},
         "total_frames": clip.total_frames,
         "fps": clip.fps,
         "path": clip.path,
+        "judge": clip.judge,
     }
 
 
@@ -66,11 +69,14 @@ def append_scores(path: Path, clips: Sequence[ScoredClip]) -> int:
     rows = [score_row(clip, when) for clip in clips]
     with locked(path):
         new, table = not path.exists() or not path.stat().st_size, path.suffix.lower() == ".csv"
+        columns = list(dict.fromkeys(name for row in rows for name in row))
         if table and not new:
-            _check_header(path)
+            # A file of 0.1.0 does not name the judge: rows of VideoReward, which its rows are of, go on in it.
+            silent = all(row["judge"] == FIRST_JUDGE for row in rows)
+            columns = _header_for(path, columns, {"judge"} if silent else set())
         before = 0 if new else len(read_scores(path))  # never into a file of another kind
         if table:
-            text = csv_text(rows, COLUMNS, header=new)
+            text = csv_text(rows, columns, header=new)
         else:
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
         append_text(path, text, lines=not table)
@@ -85,19 +91,25 @@ def read_scores(path: Path) -> tuple[ScoredClip, ...]:
     """
     if not path.is_file():
         raise VideoAlignError(f"There is no score file {path}. Check the name, or save scores there first.")
-    table = read_table(path, (*COLUMNS, "raw", "error"), growing=True)
+    table = read_table(path, _KNOWN, growing=True)
     if not table.columns and path.stat().st_size:
         raise VideoAlignError(f"{path} cannot be read as a score file: it holds no whole row.")
     return tuple(_clip(row) for row in table if not row.has("error"))
 
 
-def _check_header(path: Path) -> None:
-    """Refuse a CSV that ours cannot be appended to: other columns, or another separator, as a spreadsheet saves them."""
+def _header_for(path: Path, columns: Sequence[str], dispensable: set[str]) -> list[str]:
+    """The columns of a CSV that rows with ``columns`` can be appended to.
+
+    Raises:
+        VideoAlignError: it lacks one of them, or has another separator, as a spreadsheet saves them.
+    """
     first = read_text(path).partition("\n")[0].rstrip("\r")
-    if first != ",".join(COLUMNS):
+    header = first.split(",")
+    if not set(columns) - dispensable <= set(header):
         raise VideoAlignError(
-            f"{path} has the columns {first}; Save Scores writes {','.join(COLUMNS)}. Choose another file name."
+            f"{path} has the columns {first}; Save Scores writes {','.join(columns)}. Choose another file name."
         )
+    return header
 
 
 def _clip(row: Row) -> ScoredClip:
@@ -107,11 +119,18 @@ def _clip(row: Row) -> ScoredClip:
         raw = {name: row.number_in(f"{name}_raw") for name in names}
     elif not all(isinstance(value, int | float) for value in raw.values()):
         raise row.error("raw", "expected a number for each dimension.")
-    scores = {name: row.number_in(name) if row.has(name) else None for name in (*DIMENSIONS, "Overall")}
-    if scores["VQ"] is None or scores["MQ"] is None:
+    judge = row.text_or_none("judge") or FIRST_JUDGE
+    names = list(RATED) if judge == FIRST_JUDGE else _marks_of(row)
+    scores = {name: row.number_in(name) if row.has(name) else None for name in names}
+    if judge == FIRST_JUDGE and (scores["VQ"] is None or scores["MQ"] is None):
         raise VideoAlignError(f"{row.where} has no VQ and MQ. Is it a score file?")
+    if not scores:
+        raise VideoAlignError(f"{row.where} has no mark of {judge}. Is it a score file?")
     return ScoredClip(
-        **scores,
+        scores,
+        judge=judge,
+        dimensions=_dimensions(judge, names),
+        reasons=_reasons_of(row),
         name=row.text_or_none("id") or f"row {row.number}",
         prompt=row.text_or_none("prompt"),
         model=row.text_or_none("model"),
@@ -121,3 +140,34 @@ def _clip(row: Row) -> ScoredClip:
         raw={name: float(value) for name, value in raw.items()},
         path=row.text_or_none("path"),
     )
+
+
+def _marks_of(row: Row) -> list[str]:
+    """The columns of another judge's row that hold its marks: numbers that are nothing else."""
+    return [
+        name
+        for name, value in row.cells.items()
+        if name not in _ABOUT and not name.endswith(("_raw", "_reason")) and row.has(name) and _is_number(value)
+    ]
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _reasons_of(row: Row) -> dict[str, str]:
+    reasons = row.cells.get("reasons")
+    if isinstance(reasons, dict):
+        return {str(name): str(text) for name, text in reasons.items()}
+    names = [name for name in row.cells if name.endswith("_reason") and row.has(name)]
+    return {name.removesuffix("_reason"): str(row.cells[name]) for name in names}
+
+
+def _dimensions(judge: str, names: Sequence[str]) -> tuple[Dimension, ...]:
+    """What a file tells of a judge's dimensions: their names. VideoReward's are known."""
+    if judge == FIRST_JUDGE:
+        return VIDEO_REWARD_DIMENSIONS
+    return tuple(Dimension(name, MEANING.get(name, name), "") for name in names if name != OVERALL)

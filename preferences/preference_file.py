@@ -28,7 +28,6 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from ..errors import PreferenceFileError
 from ..files.atomic_file import write_text
 
-DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
 LABELS = ("A", "B", "same", "invalid")
 LABEL_CODES = {"A": 1, "B": -1, "same": 0, "invalid": 22}
 """Labels as the integers that `reward.preference_losses` takes."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...clips.find import CLIP_LIST
 from ...errors import VideoAlignError
 from ...files.tables import read_table
-
-MANIFEST = "clips.jsonl"
-"""The list of clips that ``videoalign generate`` writes into its folder."""
 
 
 @dataclass(frozen=True)
@@ -32,9 +30,9 @@ def read_manifest(folder: Path) -> list[MadeClip]:
     Raises:
         VideoAlignError: no manifest, a line that is not one, or a clip that is not there.
     """
-    manifest = folder / MANIFEST if folder.is_dir() else folder
+    manifest = folder / CLIP_LIST if folder.is_dir() else folder
     if not manifest.is_file():
-        raise VideoAlignError(f"{folder} holds no {MANIFEST}; give a folder that videoalign generate wrote.")
+        raise VideoAlignError(f"{folder} holds no {CLIP_LIST}; give a folder that videoalign generate wrote.")
     clips = []
     for row in read_table(manifest, ("id", "path", "prompt", "seed", "model"), suffix=".jsonl", growing=True):
         seed = row.integer_in("seed")

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...clips.preview import write_playable
 from ...pages.render import write_page
-from .judges import DIMENSIONS, Scores
+from ...reward.dimensions import MEANING
+from ...reward.judge import Dimension
+from .judges import Judged
 from .matching import MadeClip
 from .win_rates import WinRate
-
-NAMES = {"VQ": "Visual quality", "MQ": "Motion quality", "TA": "Text alignment", "Overall": "Overall"}
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ def write_comparison(
     folder: Path,
     names: tuple[str, str],
     tables: dict[str, dict[str, WinRate]],
-    scores: dict[str, tuple[Scores, Scores]],
+    judged: dict[str, Judged],
     examples: Sequence[Example],
     pairs: int,
 ) -> Path:
@@ -36,7 +36,7 @@ def write_comparison(
     Args:
         names: of the base and of the candidate.
         tables: judge -> dimension -> win rate of the candidate.
-        scores: judge -> scores of the base's and of the candidate's clips.
+        judged: judge -> its marks of the base's and of the candidate's clips.
         examples: pairs to show.
         pairs: how many pairs were compared in all.
     """
@@ -49,11 +49,11 @@ def write_comparison(
         candidate=names[1],
         pairs=pairs,
         tables=[
-            {"judge": judge, "rows": [_row(name, table[name]) for name in DIMENSIONS]}
+            {"judge": judge, "rows": [_row(one, table[one.name]) for one in judged[judge].dimensions]}
             for judge, table in tables.items()
         ],
         warnings=disagreements(tables),
-        examples=[_example(clips, number, example, names, scores) for number, example in enumerate(examples, 1)],
+        examples=[_example(clips, number, example, names, judged) for number, example in enumerate(examples, 1)],
     )
 
 
@@ -61,55 +61,42 @@ def disagreements(tables: dict[str, dict[str, WinRate]]) -> list[str]:
     """A sentence for each dimension in which one judge sees a clear gain and another a clear loss or no gain at all."""
     texts = []
     judges = list(tables)
-    for name in DIMENSIONS:
-        for judge in judges:
-            for other in judges:
+    for name in dict.fromkeys(name for table in tables.values() for name in table):
+        rating = [judge for judge in judges if name in tables[judge]]
+        for judge in rating:
+            for other in rating:
                 first, second = tables[judge][name], tables[other][name]
                 if first.verdict == 1 and second.verdict < 1 and second.rate <= 0.5:
                     what = "a loss" if second.verdict < 0 else "no gain"
                     texts.append(
-                        f"{NAMES[name]}: {judge} sees a gain ({first.rate:.0%}), {other} {what} ({second.rate:.0%}). "
+                        f"{MEANING.get(name, name).capitalize()}: {judge} sees a gain ({first.rate:.0%}), {other} {what} ({second.rate:.0%}). "
                         "The clips may have learnt to please the first judge: look at them."
                     )
     return texts
 
 
-def _row(name: str, rate: WinRate) -> dict:
-    return {"name": NAMES[name], "rate": rate, "kind": {1: "better", -1: "worse", 0: ""}[rate.verdict]}
+def _row(dimension: Dimension, rate: WinRate) -> dict:
+    return {
+        "name": dimension.meaning.capitalize(),
+        "rate": rate,
+        "kind": {1: "better", -1: "worse", 0: ""}[rate.verdict],
+    }
 
 
-def _example(
-    folder: Path, number: int, example: Example, names: tuple[str, str], scores: dict[str, tuple[Scores, Scores]]
-) -> dict:
+def _example(folder: Path, number: int, example: Example, names: tuple[str, str], judged: dict[str, Judged]) -> dict:
     sides = []
     for side, clip in enumerate((example.base, example.candidate)):
         # Not by the clip's id, which comes from a file and may be a path.
-        file = _shown(clip.path, folder / f"{number:02}_{('base', 'candidate')[side]}.mp4")
-        judged = [{"judge": judge, "cells": _cells(both, example, side)} for judge, both in scores.items()]
-        sides.append({"file": file.name, "name": names[side], "scores": judged})
+        file = write_playable(clip.path, folder / f"{number:02}_{('base', 'candidate')[side]}.mp4")
+        scores = [{"judge": one.title, "cells": _cells(one, example, side)} for one in judged.values()]
+        sides.append({"file": file.name, "name": names[side], "scores": scores})
     return {"prompt": example.base.prompt, "seed": example.base.seed, "sides": sides}
 
 
-def _cells(both: tuple[Scores, Scores], example: Example, side: int) -> list[dict]:
-    ids = (example.base.id, example.candidate.id)
+def _cells(judged: Judged, example: Example, side: int) -> list[dict]:
+    both, ids = (judged.base, judged.candidate), (example.base.id, example.candidate.id)
     this, other = both[side][ids[side]], both[1 - side][ids[1 - side]]
-    return [{"name": name, "value": this[name], "won": this[name] > other[name]} for name in DIMENSIONS]
-
-
-def _shown(clip: Path, target: Path) -> Path:
-    """The clip in a form that every browser plays: H.264 with halved colour. Clips of training quality are 4:4:4."""
-    if clip.suffix.lower() == ".mp4" and not _is_444(clip):
-        shutil.copyfile(clip, target)
-        return target
-    from ...clips.video_file import read_video, write_video
-
-    frames, fps = read_video(clip)
-    write_video(target, frames, fps, pixel_format="yuv420p")
-    return target
-
-
-def _is_444(clip: Path) -> bool:
-    import av
-
-    with av.open(str(clip)) as container:
-        return "444" in (container.streams.video[0].codec_context.pix_fmt or "")
+    return [
+        {"name": one.name, "value": this[one.name], "won": one.merit(this[one.name]) > one.merit(other[one.name])}
+        for one in judged.dimensions
+    ]

@@ -22,12 +22,22 @@ from ...files.atomic_file import write_json, write_text
 from ...files.csv_text import csv_text
 from ...files.journal import append_records, read_journal
 from ...files.json_text import read_json
+from ...reward.dimensions import RATED, VIDEO_REWARD_DETAILS
+from ...reward.judge import FIRST_JUDGE, Judge, all_dimensions
 from .score_rows import ScoreRow
 
+
+def csv_columns(judge: Judge) -> tuple[str, ...]:
+    """The columns of a judge's CSV file: the row, its marks (and why), the judge's details, error and the judge's name."""
+    names = [dimension.name for dimension in all_dimensions(judge)]
+    reasons = [f"{name}_reason" for name in names] if judge.gives_reasons else []
+    return ("id", "path", "prompt", *names, *reasons, *judge.details, "error", "judge")
+
+
 CSV_COLUMNS = (
-    "id", "path", "prompt", "VQ", "MQ", "TA", "Overall", "VQ_raw", "MQ_raw", "TA_raw",
-    "frame_indices", "height", "width", "total_frames", "fps", "error",
+    "id", "path", "prompt", *RATED, *VIDEO_REWARD_DETAILS, "error", "judge",
 )  # fmt: skip
+"""Those of VideoReward: 0.1.0's, and the judge."""
 
 
 def check_output(output: Path, world: int, overwrite: bool) -> None:
@@ -53,18 +63,28 @@ class ScoreJournal:
 
     Args:
         output: the file that the run will write, ``.csv`` or ``.jsonl``.
-        settings: what the scores depend on (model fingerprint, sampling); a journal of other settings is refused.
+        settings: what the scores depend on (judge, model fingerprint, sampling); a journal of other settings is refused.
         rank, world: this process and their number.
         overwrite: forget an earlier run.
+        columns: of a CSV output; see ``csv_columns``.
 
     Raises:
         VideoAlignError: the output exists without a journal, the journal is of another model or other settings, or
             nothing can be written there.
     """
 
-    def __init__(self, output: Path, settings: dict, rank: int, world: int, overwrite: bool) -> None:
+    def __init__(
+        self,
+        output: Path,
+        settings: dict,
+        rank: int,
+        world: int,
+        overwrite: bool,
+        columns: tuple[str, ...] = CSV_COLUMNS,
+    ) -> None:
         check_output(output, world, overwrite)
-        self.output = output
+        self.output, self.columns = output, columns
+        self._judge = settings.get("judge")
         self.folder = _folder(output)
         self._files: dict[Path, list[int] | None] = {}
         self._reported: set[Path] = set()
@@ -99,7 +119,10 @@ class ScoreJournal:
             return None
         results = [settled[row.id] for row in rows]
         with self._writing():
-            (write_csv if self.output.suffix.lower() == ".csv" else write_jsonl)(self.output, results)
+            if self.output.suffix.lower() == ".csv":
+                write_csv(self.output, results, self.columns)
+            else:
+                write_jsonl(self.output, results)
         return results
 
     def _settled(self, rows: list[ScoreRow]) -> dict[str, dict]:
@@ -108,6 +131,8 @@ class ScoreJournal:
         settled: dict[str, dict] = {}
         for line in self._lines():
             name, result = line["row"]["id"], line["result"]
+            if self._judge and "error" not in result:
+                result.setdefault("judge", self._judge)  # a row of 0.1.0 does not say
             if _text(line["row"]) == wanted.get(name) and (
                 "error" not in result or "error" in settled.get(name, result)
             ):
@@ -137,6 +162,7 @@ class ScoreJournal:
         if not file.exists():
             write_json(file, settings)
         found = read_json(file)
+        found.setdefault("judge", FIRST_JUDGE)
         changed = [key for key in settings if found.get(key) != settings[key]]
         if changed:
             raise VideoAlignError(
@@ -171,17 +197,19 @@ def write_jsonl(path: Path, results: list[dict]) -> None:
     write_text(path, "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results))
 
 
-def write_csv(path: Path, results: list[dict]) -> None:
-    """A flat table; raw scores and size in columns of their own, frame indices separated by spaces."""
+def write_csv(path: Path, results: list[dict], columns: tuple[str, ...] = CSV_COLUMNS) -> None:
+    """A flat table; raw scores, reasons and size in columns of their own, frame indices separated by spaces."""
     rows = []
     for result in results:
         flat = dict(result)
         flat.update({f"{name}_raw": value for name, value in result.get("raw", {}).items()})
+        flat.update({f"{name}_reason": text for name, text in result.get("reasons", {}).items()})
         if "size" in result:
             flat["height"], flat["width"] = result["size"]
+        if "frame_indices" in result:
             flat["frame_indices"] = " ".join(map(str, result["frame_indices"]))
         rows.append(flat)
-    write_text(path, csv_text(rows, CSV_COLUMNS))
+    write_text(path, csv_text(rows, columns))
 
 
 def _text(identity: dict) -> str:

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import glob
 import math
-import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...clips.find import caption_beside, find_clips
 from ...errors import VideoAlignError
 from ...files.tables import SUFFIXES, Row, read_table, shown
-
-VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
-
 
 COLUMNS = ("id", "path", "prompt", "fps")
 
@@ -44,22 +40,9 @@ def rows_from_inputs(inputs: list[str], prompts: list[str], sidecars: bool = Fal
     Raises:
         VideoAlignError: an input names no video, or a sidecar is missing.
     """
-    paths: dict[Path, None] = {}  # an ordered set: a clip that is named twice is scored once
-    for given in inputs:
-        path = Path(given).expanduser()
-        if os.path.isdir(path):  # unlike Path's own, False for a name that the system finds too long: a stray caption
-            found = sorted(file for file in path.rglob("*") if _is_clip(file.relative_to(path)))
-            if not found:
-                raise VideoAlignError(f"The folder {given} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
-        elif os.path.exists(path) or not glob.has_magic(given):
-            found = [path]  # a missing file becomes a failed row, so that the others are still scored
-        else:
-            found = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
-            if not found:
-                raise VideoAlignError(f"No file matches {given}.")
-        paths.update(dict.fromkeys(found))
+    paths = find_clips(inputs)
     if sidecars:
-        return [ScoreRow(str(path), path, _sidecar(path)) for path in paths]
+        return [ScoreRow(str(path), path, caption_beside(path)) for path in paths]
     if len(prompts) <= 1:
         return [ScoreRow(str(path), path, prompts[0] if prompts else None) for path in paths]
     return [ScoreRow(f"{path}#{number}", path, prompt) for path in paths for number, prompt in enumerate(prompts, 1)]
@@ -90,21 +73,6 @@ def rows_from_manifest(manifest: Path) -> list[ScoreRow]:
     if twice:
         raise VideoAlignError(f"The manifest {manifest} uses the id {twice[0]!r} more than once; ids must be unique.")
     return numbered
-
-
-def _is_clip(relative: Path) -> bool:
-    """A video by its name, not hidden (``._clip.mp4`` of macOS is no video, ``.trash/`` is not meant)."""
-    return relative.suffix.lower() in VIDEO_SUFFIXES and not any(part.startswith(".") for part in relative.parts)
-
-
-def _sidecar(path: Path) -> str:
-    text = path.with_suffix(".txt")
-    try:
-        return text.read_text(encoding="utf-8-sig").strip()
-    except FileNotFoundError:
-        raise VideoAlignError(f"{path} has no caption file {text.name} beside it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoAlignError(f"The caption file {text} cannot be read: {error}.") from None
 
 
 def _row(row: Row) -> ScoreRow:

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...backbones.vae import VAE
 from ...backbones.wan_whole_clip import encode_whole
+from ...clips.pixels import as_video
 from ...files.tensor_file import save_tensors
 from .clips import read_captions
-from .vae_training import as_video
 
 
 @torch.no_grad()

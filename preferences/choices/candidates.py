@@ -12,13 +12,11 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ...clips.find import CLIP_LIST, caption_beside, find_clips
 from ...errors import VideoAlignError
-from ...evaluation.scoring.score_rows import rows_from_inputs
 from ...files.file_lock import locked
 from ...files.journal import append_records, read_journal
 from ...files.tables import SUFFIXES, Row, read_table
-
-MANIFEST = "clips.jsonl"
 
 
 @dataclass(frozen=True)
@@ -48,7 +46,7 @@ def add_candidates(folder: Path, candidates: list[Candidate]) -> int:
     Raises:
         FileError: it cannot be written.
     """
-    manifest = Path(folder) / MANIFEST
+    manifest = Path(folder) / CLIP_LIST
     with locked(manifest):
         known = {(line.get("path"), line.get("prompt")) for line in read_journal(manifest).records}
         lines = [_line(candidate, manifest.parent) for candidate in candidates]
@@ -71,7 +69,7 @@ def read_candidates(folder: Path, manifest: Path | None = None, prompt: str | No
         VideoAlignError: there is no folder or table, a row is malformed, or a clip's prompt is not known.
     """
     folder = Path(folder)
-    table = manifest or folder / MANIFEST
+    table = manifest or folder / CLIP_LIST
     if manifest is None and not table.exists():
         return _videos_of(folder, prompt)
     if table.suffix.lower() not in SUFFIXES or not table.is_file():
@@ -84,13 +82,12 @@ def _videos_of(folder: Path, prompt: str | None) -> list[Candidate]:
     if not folder.is_dir():
         raise VideoAlignError(f"There is no folder {folder}. Give the folder that holds the clips.")
     try:
-        rows = rows_from_inputs([str(folder)], [prompt] if prompt else [], sidecars=not prompt)
+        return [Candidate(clip, prompt or caption_beside(clip)) for clip in find_clips([str(folder)])]
     except VideoAlignError as error:
         raise VideoAlignError(
             f"{error} The clips' prompts have to be known: give --prompt where all clips have the same, a .txt file beside "
-            f"each clip, or a table with path and prompt as {MANIFEST} in the folder."
+            f"each clip, or a table with path and prompt as {CLIP_LIST} in the folder."
         ) from None
-    return [Candidate(row.path, row.prompt) for row in rows]
 
 
 def _candidate(row: Row) -> Candidate:

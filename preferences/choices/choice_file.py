@@ -22,7 +22,8 @@ from pydantic import ValidationError
 from ...errors import VideoAlignError
 from ...files.file_lock import locked
 from ...files.journal import append_records, read_journal, rewrite_records
-from ..preference_file import DIMENSIONS, PreferencePair, Source, pair_of_sides
+from ...reward.dimensions import RATED
+from ..preference_file import PreferencePair, Source, pair_of_sides
 from .pairs import ChoicePair
 
 FORMAT = "choices"
@@ -126,14 +127,14 @@ def preference_of(
     Raises:
         VideoAlignError: no answer, or one that does not exist.
     """
-    wrong = [f"{name}: {answer}" for name, answer in answers.items() if name not in DIMENSIONS or answer not in ANSWERS]
+    wrong = [f"{name}: {answer}" for name, answer in answers.items() if name not in RATED or answer not in ANSWERS]
     if wrong or not answers:
         raise VideoAlignError(
             f"The choice {', '.join(wrong) or '(nothing)'} cannot be kept; expected one of {', '.join(ANSWERS)} for one or more "
-            f"of {', '.join(DIMENSIONS)}."
+            f"of {', '.join(RATED)}."
         )
-    bad = [name for name in DIMENSIONS if answers.get(name) == BOTH_BAD]
-    labels = {name: "same" if name in bad else answers[name] for name in DIMENSIONS if name in answers}
+    bad = [name for name in RATED if answers.get(name) == BOTH_BAD]
+    labels = {name: "same" if name in bad else answers[name] for name in RATED if name in answers}
     columns: dict = {}
     for side, clip in (("A", pair.a), ("B", pair.b)):
         about = {f"{side}_model": clip.model, f"{side}_seed": clip.seed}

@@ -18,8 +18,8 @@ from ...errors import PreferenceFileError
 from ...files.atomic_file import write_text
 from ...files.csv_text import csv_text
 from ...files.tables import Row, read_table
+from ...reward.dimensions import RATED
 from ..preference_file import (
-    DIMENSIONS,
     LABELS,
     PreferencePair,
     Preferences,
@@ -28,9 +28,9 @@ from ..preference_file import (
 )
 
 ORDER = (
-    *("path_A", "path_B", "A_model", "B_model", "prompt", *DIMENSIONS),
+    *("path_A", "path_B", "A_model", "B_model", "prompt", *RATED),
     *("fps_A", "num_frames_A", "fps_B", "num_frames_B"),
-    *(f"MOS_{side}_{dimension}" for dimension in DIMENSIONS for side in "AB"),
+    *(f"MOS_{side}_{dimension}" for dimension in RATED for side in "AB"),
 )
 """The columns in the order in which they are written; others follow."""
 
@@ -38,13 +38,13 @@ PLAIN = {label: label for label in LABELS}
 
 
 def _scores(row: Row, side: str) -> dict[str, float]:
-    columns = {dimension: f"MOS_{side}_{dimension}" for dimension in DIMENSIONS}
+    columns = {dimension: f"MOS_{side}_{dimension}" for dimension in RATED}
     scores = {d: row.number_in(column) for d, column in columns.items() if column in row.cells}
     return {dimension: score for dimension, score in scores.items() if score is not None}
 
 
 def _pair(row: Row) -> PreferencePair:
-    judged = [dimension for dimension in DIMENSIONS if row.cells.get(dimension) not in (None, "")]
+    judged = [dimension for dimension in RATED if row.cells.get(dimension) not in (None, "")]
     fps = {column: row.number_in(column) if column in row.cells else None for column in ("fps_A", "fps_B")}
     for column, value in fps.items():
         if value is not None and value <= 0:
@@ -67,9 +67,9 @@ def read_videoalign_csv(path: Path, root: Path | None = None, dimensions: tuple[
     path = Path(path)
     table = read_table(path, ORDER)
     table.require(("path_A", "path_B", "prompt", *(dimensions or ())))
-    if not any(dimension in table.columns for dimension in DIMENSIONS):
+    if not any(dimension in table.columns for dimension in RATED):
         raise PreferenceFileError(
-            f"{path}: no label column; expected one or more of {', '.join(DIMENSIONS)}, "
+            f"{path}: no label column; expected one or more of {', '.join(RATED)}, "
             f"found {', '.join(table.columns)}."
         )
     rows = [row.line if row.line is not None else row.number for row in table]

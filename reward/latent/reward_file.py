@@ -10,7 +10,7 @@ Format ``videoalign.latent_reward`` version 1. Metadata:
     head              JSON: ``HeadConfig``
     latent_format     JSON: name, channels, spatial_stride, temporal_stride of the latent space
     time_convention   ``TIME_CONVENTION``
-    calibration       JSON: ``Calibration``: mean and std by dimension, accuracy and gradient scale by dimension and bin of t
+    calibration       JSON: ``Calibration``: mean and std by dimension, accuracy and gradient scale by dimension and bin of sigma
     record            JSON: ``TrainingRecord``: data hash, text encoder, VAE, how it was trained
 
 Tensors: ``network.*`` under diffusers' names, without the output layers, and ``heads.<dimension>.*``.
@@ -29,12 +29,13 @@ from torch import Tensor, nn
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
 from ...files.tensor_file import load_described, save_tensors
-from ..settings import DIMENSIONS
+from ..dimensions import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig
 from .latent_reward import LatentReward, TrainingRecord
 
 FORMAT, VERSION = "videoalign.latent_reward", "1"
+# Part of the format, in the paper's letters: files are compared with it word for word.
 TIME_CONVENTION = "x_t = (1 - t) x_0 + t noise; t = sigma in [0, 1], 0 clean, 1 noise"
 MAKE_ONE = "Make one with: videoalign train latent-reward"
 

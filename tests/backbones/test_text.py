@@ -9,7 +9,7 @@ from tiny_text import comfyui_state, sentencepiece_file, tiny_t5
 
 from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.backbones.sentencepiece_model import sentencepiece_tokenizer
-from videoalign.backbones.text import load_text_encoder, text_identity
+from videoalign.backbones.text_loading import load_text_encoder, text_identity
 from videoalign.errors import WeightsError
 
 PROMPTS = ["a cat walks over the red hill.", "", "two dogs"]

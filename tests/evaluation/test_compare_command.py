@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from videoalign.cli.main import main
+from videoalign.evaluation.compare_command import Config
 from videoalign.micro.world import Fault, make_clip, sample_scene, write_video
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
@@ -80,3 +81,11 @@ def test_folders_that_do_not_fit_are_refused(tmp_path, reward, capsys):
     assert compare(base, other, tmp_path / "out", reward) == 1
     assert "row 1 (line 1), column 'path': the clip" in capsys.readouterr().err
     assert main(["compare", str(base), "--model", "x", "--output", "y"]) == 2
+
+
+def test_judges_of_0_1_0s_files_are_still_meant_and_an_unknown_one_is_refused_before_anything_runs(tmp_path, capsys):
+    folders = {"folders": ["a", "b"], "model": "m", "output": "o"}
+    assert Config(**folders, judge="none").judge == []
+    assert Config(**folders, judge="micro-world").judge == ["micro-world"]
+    assert main(["compare", "a", "b", "--model", "x", "--output", str(tmp_path / "o"), "--judge", "nobody"]) == 2
+    assert "no judge 'nobody'" in capsys.readouterr().err

@@ -147,7 +147,9 @@ def test_an_all_digit_hash_stays_text():
 def test_a_layer_that_the_original_splits_is_an_error_not_a_guess(wan):
     from videoalign.lora.module_names import ModuleNames
 
-    split = SimpleNamespace(name="odd", module=wan.module, original_modules=lambda name: [("a", (0, 1)), ("b", (0, 1))])
+    split = SimpleNamespace(
+        family=wan.family, module=wan.module, original_modules=lambda name: [("a", (0, 1)), ("b", (0, 1))]
+    )
     with pytest.raises(LoraFileError, match="lies in 2 original layers"):
         ModuleNames(split)
 

@@ -7,7 +7,7 @@ import torch
 
 from videoalign.errors import VideoAlignError
 from videoalign.preferences.preference_file import PreferencePair
-from videoalign.reward.settings import DIMENSIONS
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.training.pair_targets import accuracy, pair_targets, require_winners
 
 

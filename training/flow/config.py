@@ -8,18 +8,11 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
+from ...reward.weight_options import WeightOptions
 from ..data_config import EncodedData, EncoderFiles
 from ..loop.config import LoopConfig
 from .noise import NoiseConfig
 from .presets import preset_values
-
-
-class WeightsConfig(CommandConfig):
-    """How much each dimension counts where one decides for several (linear scalarisation)."""
-
-    VQ: float = Field(1.0, ge=0, description="Visual quality.")
-    MQ: float = Field(1.0, ge=0, description="Motion quality.")
-    TA: float = Field(1.0, ge=0, description="Text alignment.")
 
 
 class DataConfig(EncodedData):
@@ -29,7 +22,7 @@ class DataConfig(EncodedData):
         "file",
         description="Who is chosen: as the file says (Overall, or the majority of the dimensions), by the weighted sum of dimensions, or by one of them.",
     )
-    weights: WeightsConfig = WeightsConfig()
+    weights: WeightOptions = WeightOptions()
     margin: float = Field(0.0, ge=0, description="A lead of the scores up to this is a tie; in the scores' unit.")
     ties: Literal["drop", "use"] = Field(
         "drop", description="use: train towards no preference (Flow-DPO); other methods take the first clip."
@@ -125,7 +118,7 @@ class PreviewConfig(CommandConfig):
     )
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
-    reward: str | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
+    reward: str | None = Field(None, description="What scores the previews: a VideoReward as --model of videoalign score, or another judge as its --judge.")
 
     @model_validator(mode="after")
     def _an_image_a_prompt(self) -> PreviewConfig:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from ...backbones.backbone import Conditioning
+from ...backbones.flow_path import add_noise, velocity_target
 from ...cli.options import CommandConfig
 from ...preferences.preference_file import ResolvedPair
 from .config import DataConfig, FlowConfig
@@ -45,13 +46,12 @@ class NoisedClips:
         return len(self.sigma)
 
     def noisy(self, side: str) -> Tensor:
-        """x_t = (1 - sigma) x_0 + sigma x_1 (DESIGN.md section 2)."""
-        sigma = self.sigma.view(-1, *(1,) * (self.noise.ndim - 1))
-        return (1 - sigma) * self.clips[side] + sigma * self.noise
+        """x_t of a side."""
+        return add_noise(self.clips[side], self.noise, self.sigma)
 
     def velocity(self, side: str) -> Tensor:
-        """The velocity that takes x_0 to x_1: noise - clean."""
-        return self.noise - self.clips[side]
+        """The velocity that takes x_0 to x_1, which the network is to say."""
+        return velocity_target(self.clips[side], self.noise)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> NoisedClips:
         """All tensors on a device; ``dtype`` for latents, noise and levels."""

@@ -10,6 +10,7 @@ from typing import Literal
 
 from ...errors import VideoAlignError
 from ...preferences.preference_file import PreferencePair, ResolvedPair
+from ...reward.weights import RewardWeights
 from .config import DataConfig
 
 Verdict = Literal["chosen", "rejected", "tie", "invalid"]
@@ -89,18 +90,10 @@ def scored_clips(sources: Sequence[ResolvedPair], config: DataConfig) -> list[tu
     return list(found.values())
 
 
-def scalar(scores: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """The weighted mean of a clip's scores (linear scalarisation)."""
-    return sum(weight * scores[name] for name, weight in weights.items()) / sum(weights.values())
-
-
 def dimension_weights(config: DataConfig) -> dict[str, float]:
     """The dimensions that decide, and how much each counts."""
     if config.prefer == "weighted":
-        weights = {name: value for name, value in config.weights.model_dump().items() if value > 0}
-        if not weights:
-            raise VideoAlignError("data.weights are all 0: no dimension counts. Give at least one a weight.")
-        return weights
+        return {name: value for name, value in config.weights.weights().as_given().items() if value > 0}
     return {"Overall" if config.prefer == "file" else config.prefer: 1.0}
 
 
@@ -111,7 +104,8 @@ def _by_lead(
     there = all(name in pair.scores_chosen and name in pair.scores_rejected for name in weights)
     if not there or not (always or config.margin > 0 or label == "invalid"):
         return label
-    lead = scalar(pair.scores_chosen, weights) - scalar(pair.scores_rejected, weights)
+    counting = RewardWeights(weights)
+    lead = counting.scalar(pair.scores_chosen) - counting.scalar(pair.scores_rejected)
     if abs(lead) <= config.margin:
         return "tie"
     return "chosen" if lead > 0 else "rejected"

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
+from ...backbones.loading import describe_backbone, load_backbone
 from ...errors import VideoAlignError
 from ...lora.adapters import LoraWeights, adapter_weights
 from ...lora.comfyui_folder import copy_into_loras, expert_path
@@ -75,6 +76,7 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     Raises:
         VideoAlignError: see ``run_method``; what the network itself says against it is said before anything is encoded.
     """
+    config = with_expert_range(config, describe_backbone(config.model.transformer))
     rows = FlowRows(config, method)
     cache = encode_rows(
         rows.all,
@@ -88,7 +90,7 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     backbone = load_base(config)
     check_latent_space(cache, backbone.latent_format, config.model.vae, config.model.transformer)
     add_adapter(backbone, config.lora, config.seed)
-    return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
+    return FlowTask(config, method, rows, backbone, cache)
 
 
 def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
@@ -99,7 +101,6 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
             round).
     """
     from ...backbones.image_conditioning import image_entries
-    from ...backbones.loading import describe_backbone
 
     transformer, preview = config.model.transformer, config.preview
     needed = image_entries(describe_backbone(transformer), str(transformer))
@@ -115,7 +116,6 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
 
 def load_base(config: FlowConfig) -> Backbone:
     """The frozen network as ``config.memory`` asks for it."""
-    from ...backbones.loading import load_backbone
     from .frozen_weights import store_frozen
 
     memory = config.memory
@@ -129,13 +129,17 @@ def load_base(config: FlowConfig) -> Backbone:
 
 
 def with_expert_range(config: FlowConfig, backbone: Backbone) -> FlowConfig:
-    """For an expert of Wan 2.2 A14B: the noise levels that it works at, where the options leave them open."""
-    from ...backbones.wan import EXPERT_BOUNDARIES
+    """For one of two experts (Wan 2.2 A14B): the noise levels that it works at, where the options leave them open.
 
+    Raises:
+        VideoAlignError: the network's family has no experts.
+    """
     expert, noise = config.model.expert, config.noise
     if expert is None or (noise.sigma_min, noise.sigma_max) != (0.0, 1.0):
         return config
-    boundary = EXPERT_BOUNDARIES["i2v" if "image_latents" in getattr(backbone, "needs", ()) else "t2v"]
+    boundary = backbone.expert_boundary
+    if boundary is None:
+        raise VideoAlignError(f"model.expert is {expert}, but {backbone.family.title} has no experts. Leave it out.")
     own = {"sigma_min": boundary} if expert == "high_noise" else {"sigma_max": boundary}
     return config.model_copy(update={"noise": noise.model_copy(update=own)})
 

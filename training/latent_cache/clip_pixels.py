@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...clips.pixels import bytes_to_signed
 from ...clips.video_decoding import decode_frames
 from ...errors import ClipError
 from ...files.atomic_file import write_json
@@ -130,4 +131,4 @@ def _fitted(frames: Tensor, bucket: Bucket) -> Tensor:
     resized = frames.float() if size == (height, width) else resize_frames(frames, size)
     top, left = (size[0] - bucket.height) // 2, (size[1] - bucket.width) // 2
     cut = resized[:, :, top : top + bucket.height, left : left + bucket.width]
-    return cut.permute(1, 0, 2, 3) / 127.5 - 1
+    return bytes_to_signed(cut.permute(1, 0, 2, 3))

@@ -10,8 +10,9 @@ from typing import Any
 import torch
 
 from ...backbones.image_encoder import ImageEncoder, image_encoder_identity, load_image_encoder
-from ...backbones.text import load_text_encoder, text_identity
-from ...backbones.vae import VAE, load_vae, vae_identity
+from ...backbones.text_loading import load_text_encoder, text_identity
+from ...backbones.vae import VAE
+from ...backbones.vae_loading import load_vae, vae_identity
 from ...errors import VideoAlignError
 
 

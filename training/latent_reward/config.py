@@ -53,15 +53,15 @@ class ModelConfig(EncoderFiles):
 
 
 class NoiseConfig(CommandConfig):
-    """Which noise levels t the reward learns at (0 clean, 1 noise)."""
+    """Which noise levels sigma the reward learns at (0 clean, 1 noise)."""
 
     timesteps: Literal["uniform", "logit_normal", "shifted"] = Field(
         "uniform",
-        description="uniform: every t alike; logit_normal: sigmoid of a normal number, fewer at the ends; shifted: uniform, then bent towards noise as the sampler's shift does.",
+        description="uniform: every level alike; logit_normal: sigmoid of a normal number, fewer at the ends; shifted: uniform, then bent towards noise as the sampler's shift does.",
     )
     logit_mean: float = Field(0.0, description="Mean of the normal number of logit_normal; above 0 means more noise.")
     logit_std: float = Field(1.0, gt=0, description="Standard deviation of the normal number of logit_normal.")
-    shift: float = Field(3.0, gt=0, description="Of shifted: t becomes shift t / (1 + (shift - 1) t).")
+    shift: float = Field(3.0, gt=0, description="Of shifted: sigma becomes shift sigma / (1 + (shift - 1) sigma).")
 
 
 class OptimizerConfig(CommandConfig):
@@ -91,7 +91,7 @@ class LossConfig(CommandConfig):
 class EvaluationConfig(CommandConfig):
     """How the reward is judged on held-out pairs, and what is written into the file."""
 
-    bins: int = Field(10, ge=1, le=100, description="Equal bins of t; each held-out pair is judged once in each.")
+    bins: int = Field(10, ge=1, le=100, description="Equal bins of sigma; each held-out pair is judged once in each.")
     pairs: int | None = Field(
         256, ge=1, description="Held-out pairs used while training; the final figures use all of them."
     )
@@ -111,7 +111,7 @@ class Config(LoopConfig):
     batch_size: int = Field(144, ge=1, description="Pairs in an optimizer step, over all processes.")
     clean_latents: bool = Field(
         False,
-        description="Show the network clean latents while it is told t, to compare with: such a reward guides badly.",
+        description="Show the network clean latents while it is told its noise level, to compare with: such a reward guides badly.",
     )
     data: DataConfig
     margin: MarginConfig = MarginConfig()

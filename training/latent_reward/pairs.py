@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from ...backbones.backbone import Conditioning, collate
+from ...backbones.flow_path import generator_of
 from ...errors import VideoAlignError
 from ...preferences.preference_file import PreferencePair, ResolvedPair
 from ...preferences.splits import split_pairs
-from ...reward.settings import DIMENSIONS
+from ...reward.dimensions import DIMENSIONS
 from ..pair_targets import pair_targets, require_winners
 from .config import Config, MarginConfig, NoiseConfig
-from .noise import generator_of, noise_level
+from .noise import noise_level
 
 if TYPE_CHECKING:
     from ..latent_cache import LatentCache
@@ -29,7 +30,7 @@ class LatentPairBatch:
 
     Attributes:
         latents: [S, C, T, H, W] clean latents in the space that the sampler sees.
-        noise, t: [S, C, T, H, W] and [S] in [0, 1], 0 clean; the same for both sides of a pair.
+        noise, sigma: [S, C, T, H, W] and [S] in [0, 1], 0 clean; the same for both sides of a pair.
         conditioning: of the S clips' prompts, and the images that they begin with where the trunk is told them.
         a, b: for each pair, the place of its sides among the S.
         labels: [P, 3] codes for VQ, MQ, TA: 1 A better, -1 B better, 0 tie, 22 invalid.
@@ -39,7 +40,7 @@ class LatentPairBatch:
 
     latents: Tensor
     noise: Tensor
-    t: Tensor
+    sigma: Tensor
     conditioning: Conditioning
     a: list[int]
     b: list[int]
@@ -51,10 +52,13 @@ class LatentPairBatch:
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise level of a sample, and the key of its noise (see ``generator_of``)."""
+    """The noise level of a sample, and the key of its noise (see ``generator_of``).
+
+    The level's own key is that one and "t", the paper's name of sigma: runs that go on must draw the same levels.
+    """
 
     key: tuple
-    t: float
+    sigma: float
 
 
 class LatentPairData:
@@ -107,7 +111,7 @@ class LatentPairData:
         return LatentPairBatch(
             torch.stack([self._latents(path) for path, _, _ in places]),
             torch.stack([drawn[noise] for _, _, noise in places]),
-            torch.tensor([noise.t for _, _, noise in places], dtype=torch.float32),
+            torch.tensor([noise.sigma for _, _, noise in places], dtype=torch.float32),
             collate(
                 [
                     {**self.cache.conditioning(prompt), **self.cache.image(path), **self.constants}
@@ -143,7 +147,7 @@ class LatentPairData:
         return self.batches(rows, noises)
 
     def bin_batch(self, rows: Sequence[int], low: float, high: float, seed: int) -> list[LatentPairBatch]:
-        """The pairs at ``rows``, each at its own fixed t in [low, high) and with its own fixed noise."""
+        """The pairs at ``rows``, each at its own fixed sigma in [low, high) and with its own fixed noise."""
         noises = []
         for row in rows:
             key = ("held out", seed, row, low)

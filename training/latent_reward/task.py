@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-
-import torch
 
 from ...backbones.backbone import Backbone
 from ...backbones.image_conditioning import image_entries
 from ...files.digests import json_digest
+from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from .calibrating import HeldOut
 from .config import Config
@@ -126,17 +125,19 @@ def build_task(config: Config) -> LatentRewardTask:
         image_entries=entries,
     )
     check_latent_space(cache, trunk.latent_format, config.model.vae, config.model.trunk)
-    constants = {"frame_rate": torch.tensor(config.data.fps)} if trunk.name == "ltx-video" else {}
+    constants = trunk.constants(replace(trunk.sampling, fps=config.data.fps))
     data = (LatentPairData(own, cache, config.data.keep_in_memory, constants) for own in (train, held_out))
     return LatentRewardTask(config, *data, trunk, encoders.identities(entries))
 
 
 def accuracy_table(reward: LatentReward) -> str:
-    """Held-out accuracy by dimension and bin of t as text, for the end of a run."""
+    """Held-out accuracy by dimension and bin of sigma as text, for the end of a run."""
     table = reward.calibration
-    head = "t " + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
+    head = f"{'sigma':6}" + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
     rows = [
-        f"{name}" + "".join(f"{share:7.1%}" for share in table.accuracy[name]) + f"{table.overall_accuracy(name):7.1%}"
+        f"{name:6}"
+        + "".join(f"{share:7.1%}" for share in table.accuracy[name])
+        + f"{table.overall_accuracy(name):7.1%}"
         for name in DIMENSIONS
     ]
     return "\n".join([head, *rows])

@@ -54,7 +54,7 @@ def _freeze_idle(reward: LatentReward, example: LatentPairBatch) -> None:
         for name, value in example.conditioning.items()
     }
     trained = [parameter for parameter in reward.parameters() if parameter.requires_grad]
-    total = reward(x_t, example.t[:1], conditioning).sum()
+    total = reward(x_t, example.sigma[:1], conditioning).sum()
     for parameter, gradient in zip(trained, torch.autograd.grad(total, trained, allow_unused=True), strict=True):
         if gradient is None:
             parameter.requires_grad_(False)

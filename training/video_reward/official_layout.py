@@ -17,8 +17,9 @@ from ...files.atomic_file import replacing, write_json, write_text
 from ...files.tensor_file import save_tensors
 from ...reward.checkpoint_files import ADAPTER, FULL_STATE, NON_LORA
 from ...reward.checkpoint_weights import EMBEDDING
+from ...reward.dimensions import DIMENSIONS
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS, Normalisation
+from ...reward.settings import Normalisation
 from ...reward.video_reward import VideoReward
 from .config import Config
 from .trainable import RewardTokenRows

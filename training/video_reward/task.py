@@ -13,8 +13,9 @@ from ...preferences.preference_file import ResolvedPair
 from ...preferences.splits import split_pairs
 from ...reward.agreement import ties_excluded_accuracy
 from ...reward.converted_file import ConvertedReward, save_converted
+from ...reward.dimensions import DIMENSIONS
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS, Normalisation
+from ...reward.settings import Normalisation
 from ..pair_targets import require_winners
 from .config import Config
 from .pair_batches import PairBatch, PairData

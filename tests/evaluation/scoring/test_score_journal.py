@@ -245,6 +245,17 @@ def test_text_that_utf8_cannot_hold_survives_in_jsonl_as_an_escape(journal, rows
     assert one.finished([odd]) == {}
 
 
+def test_a_journal_of_0_1_0_names_no_judge_and_goes_on_as_videorewards(journal, rows, tmp_path):
+    """Its run.json has no judge, nor have its rows; what was scored then is not scored again."""
+    journal().add(rows[0], result(rows[0]))
+    run = tmp_path / "scores.jsonl.run" / "run.json"
+    assert "judge" not in json.loads(run.read_text())
+    later = journal(settings={"judge": "videoreward", **SETTINGS})
+    assert later.finished(rows) == {"a": result(rows[0], judge="videoreward")}
+    with pytest.raises(VideoAlignError, match="another judge"):
+        journal(settings={"judge": "micro-world", **SETTINGS})
+
+
 def test_a_row_whose_rate_is_not_a_number_is_settled_like_any_other(journal, rows, tmp_path):
     odd = ScoreRow("odd", rows[0].path, "x", float("nan"))
     one = journal()

@@ -111,5 +111,5 @@ def test_a_clip_without_a_score_is_refused_with_its_row():
 
 
 def test_weights_that_are_all_zero_are_refused():
-    with pytest.raises(VideoAlignError, match="no dimension counts"):
-        verdict(pair(labels=MIXED), config(prefer="weighted", weights={"VQ": 0, "MQ": 0, "TA": 0}))
+    with pytest.raises(ValueError, match="all weights are 0"):
+        config(prefer="weighted", weights={"VQ": 0, "MQ": 0, "TA": 0})

@@ -18,9 +18,10 @@ from torch import Tensor
 from ....cli.options import CommandConfig
 from ....files.tables import read_table
 from ....preferences.preference_file import ResolvedPair
+from ....reward.weights import RewardWeights
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, dimension_weights, scalar, scored_clips
+from ..rows import FlowRow, dimension_weights, scored_clips
 
 
 class RwrOptions(CommandConfig):
@@ -45,7 +46,7 @@ class RwrOptions(CommandConfig):
 
 
 class FlowRwr(Method):
-    """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - t)^2 factor."""
+    """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - sigma)^2 factor."""
 
     name = "rwr"
     options_class = RwrOptions
@@ -60,7 +61,8 @@ class FlowRwr(Method):
         """Every clip of the pairs once, weighted by its reward."""
         clips, options = scored_clips(sources, data), self.options
         if options.weighting == "exponential":
-            rewards = [scalar(scores, dimension_weights(data)) for _, scores in clips]
+            weights = RewardWeights(dimension_weights(data))
+            rewards = [weights.scalar(scores) for _, scores in clips]
             weights = exponential_weights(rewards, options.temperature)
         else:
             weights = [
