@@ -10,7 +10,22 @@ from ..errors import TableError
 from ..files.json_text import parse_json
 from ..files.tables import SUFFIXES, Row, read_table, read_text
 
-_OTHERS = (".yaml", ".yml", ".toml", ".ini", ".xml", ".html", ".md", ".xlsx", ".xls", ".ods", ".parquet", ".arrow", ".gz", ".zip")
+_OTHERS = (
+    ".yaml",
+    ".yml",
+    ".toml",
+    ".ini",
+    ".xml",
+    ".html",
+    ".md",
+    ".xlsx",
+    ".xls",
+    ".ods",
+    ".parquet",
+    ".arrow",
+    ".gz",
+    ".zip",
+)
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines: U+2028 and others may stand in a prompt
 
 
@@ -50,7 +65,9 @@ def read_prompt_rows(path: Path) -> list[PromptRow]:
         lines = [line.strip() for line in _LINE_END.split(read_text(path))]
         prompts = [PromptRow(line) for line in lines if line and not line.startswith("#")]
         if prompts and (prompts[0].prompt in ("[", "{") or _is_object(prompts[0].prompt)):
-            raise TableError(f"{path} looks like JSON, not like a text with one prompt a line. Name it .json or .jsonl.")
+            raise TableError(
+                f"{path} looks like JSON, not like a text with one prompt a line. Name it .json or .jsonl."
+            )
     if not prompts:
         raise TableError(f"{path} holds no prompt. Write one prompt a line.")
     return list(dict.fromkeys(prompts))

@@ -58,7 +58,9 @@ def load_lora(
     if not found:
         raise LoraFileError(f"{path} holds no LoRA ({len(tensors)} tensors).")
     if unmatched:
-        note(f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family} and are left out: {listed(unmatched)}.")
+        note(
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family} and are left out: {listed(unmatched)}."
+        )
     alphas = RecordedAlphas(path, metadata, tensors)
     unknown: list[str] = []
     stacked = json.loads(metadata.get(STACKED, "{}"))

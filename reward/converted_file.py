@@ -56,7 +56,9 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
         CheckpointError: the file is missing, truncated, or not a converted VideoReward.
     """
     remedy = "Make one with: videoalign convert"
-    metadata, tensors = load_described(path, CheckpointError, FORMAT, VERSION, "a converted VideoReward", remedy, device)
+    metadata, tensors = load_described(
+        path, CheckpointError, FORMAT, VERSION, "a converted VideoReward", remedy, device
+    )
     try:
         return ConvertedReward(
             RewardSettings.from_dict(json.loads(metadata["settings"])),

@@ -76,11 +76,7 @@ def disagreements(tables: dict[str, dict[str, WinRate]]) -> list[str]:
 
 
 def _row(dimension: Dimension, rate: WinRate) -> dict:
-    return {
-        "name": dimension.meaning.capitalize(),
-        "rate": rate,
-        "kind": {1: "better", -1: "worse", 0: ""}[rate.verdict],
-    }
+    return {"name": dimension.meaning.capitalize(), "rate": rate, "kind": {1: "better", -1: "worse", 0: ""}[rate.verdict]}
 
 
 def _example(folder: Path, number: int, example: Example, names: tuple[str, str], judged: dict[str, Judged]) -> dict:
@@ -94,8 +90,8 @@ def _example(folder: Path, number: int, example: Example, names: tuple[str, str]
 
 
 def _cells(judged: Judged, example: Example, side: int) -> list[dict]:
-    both, ids = (judged.base, judged.candidate), (example.base.id, example.candidate.id)
-    this, other = both[side][ids[side]], both[1 - side][ids[1 - side]]
+    ids, marks = (example.base.id, example.candidate.id), (judged.base, judged.candidate)
+    this, other = marks[side][ids[side]], marks[1 - side][ids[1 - side]]
     return [
         {"name": one.name, "value": this[one.name], "won": one.merit(this[one.name]) > one.merit(other[one.name])}
         for one in judged.dimensions

@@ -156,6 +156,4 @@ def write_caption(folder: Path, key: str, conditioning: Mapping[str, Tensor], pr
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     remedy = "Free some space and run the same command again; what is encoded is kept."
-    save_tensors(
-        path, {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata, remedy=remedy
-    )
+    save_tensors(path, {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata, remedy=remedy)
