@@ -25,7 +25,7 @@ class CommandConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", validate_default=False)
 
 
-def positional(**kwargs: object) -> FieldInfo:
+def positional(**kwargs: typing.Any) -> typing.Any:
     """A field that the command line takes without an option name."""
     return Field(json_schema_extra={"positional": True}, **kwargs)
 

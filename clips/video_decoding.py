@@ -10,7 +10,7 @@ itself.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +118,7 @@ def _decode_webp(film: AnimatedWebp, choose: Callable, fps: float | None, name: 
 
 def _video_stream(container: InputContainer, name: str):
     stream = container.streams.best("video")  # not a cover picture, where there is a film
-    if stream is None:
+    if not isinstance(stream, av.VideoStream):
         raise ClipError(f"{name} has no video stream; give a video file.")
     context = stream.codec_context
     if context is None:
@@ -207,7 +207,7 @@ def _decode_by_seeking(
     Some muxers mark every packet as a keyframe; decoding from one that is none gives garbage without an error.
     """
     position = None  # time of the last decoded frame
-    decoded = iter(())
+    decoded: Iterator[av.VideoFrame] = iter(())
     for index in wanted:
         time = table.times[index]
         before = bisect_right(table.keyframes, time) - 1

@@ -95,7 +95,8 @@ class FlowNRG:
         Returns:
             Whether a new run began.
         """
-        goes_on = sigmas is not None and bool(self._reached) and float(sigmas[0]) <= self._reached * (1 + SAME_SIGMA)
+        reached = self._reached or 0.0
+        goes_on = sigmas is not None and reached > 0 and float(sigmas[0]) <= reached * (1 + SAME_SIGMA)
         self._reached = None
         if not goes_on:
             self._levels, self._kept = [], None

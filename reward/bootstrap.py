@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ class Interval:
     confidence: float = 0.95
 
 
-def cluster_index(clusters: ArrayLike | None, count: int) -> np.ndarray:
+def cluster_index(clusters: Iterable[Hashable] | None, count: int) -> np.ndarray:
     """For each of `count` pairs the number (0..clusters - 1) of its cluster; without clusters every pair is its own.
 
     Clusters are any hashable names, such as the prompts: pairs of one prompt share a clip or a difficulty, so drawing
@@ -55,7 +55,7 @@ def percentile_interval(replicates: ArrayLike, confidence: float) -> Interval:
 
 def bootstrap_mean(
     values: ArrayLike,
-    clusters: ArrayLike | None = None,
+    clusters: Iterable[Hashable] | None = None,
     *,
     confidence: float = 0.95,
     resamples: int = 1000,

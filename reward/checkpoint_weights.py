@@ -72,9 +72,9 @@ def merge_state(
     merged = {}
     for name in list(base):
         tensor = base.pop(name)
-        pair = adapters.get(name)
-        if pair is not None:
-            tensor = tensor.float() + lora.alpha / lora.rank * (pair["B"].float() @ pair["A"].float())
+        factors = adapters.get(name)
+        if factors is not None and lora is not None:
+            tensor = tensor.float() + lora.alpha / lora.rank * (factors["B"].float() @ factors["A"].float())
         merged[name] = tensor.to(dtype).contiguous()
     return merged
 
@@ -115,16 +115,18 @@ def _check_adapters(
         raise CheckpointError(
             f"The checkpoint {found}, but model_config.json says lora_enable = {str(lora is not None).lower()}."
         )
+    if lora is None:
+        return
     ranks = {pair["A"].shape[0] for pair in adapters.values()}
-    if adapters and ranks != {lora.rank}:
+    if ranks != {lora.rank}:
         raise CheckpointError(
             f"The LoRA weights have rank {sorted(ranks)}, model_config.json says {lora.rank}; the scale would be wrong."
         )
     for name, pair in adapters.items():
-        found = [*pair["B"].shape, *pair["A"].shape]
-        if found != [base[name].shape[0], lora.rank, lora.rank, base[name].shape[-1]]:
+        shape = [*pair["B"].shape, *pair["A"].shape]
+        if shape != [base[name].shape[0], lora.rank, lora.rank, base[name].shape[-1]]:
             raise CheckpointError(
-                f"The LoRA of {name} ({list(base[name].shape)}) is {found[:2]} times {found[2:]}; "
+                f"The LoRA of {name} ({list(base[name].shape)}) is {shape[:2]} times {shape[2:]}; "
                 "the base model is another one than the checkpoint was trained with."
             )
 

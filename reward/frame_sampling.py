@@ -39,9 +39,8 @@ def frame_count(total_frames: int, clip_fps: float, sampling: FrameSampling) -> 
         return min(max(count, FRAME_FACTOR), _floor_even(total_frames))
     lowest = max(math.ceil(sampling.min_frames / FRAME_FACTOR), 1) * FRAME_FACTOR
     highest = _floor_even(min(sampling.max_frames, total_frames))
-    count = total_frames / clip_fps * sampling.fps
-    count = min(max(count, lowest), highest)
-    return min(round(count / FRAME_FACTOR) * FRAME_FACTOR, _floor_even(total_frames))
+    wanted = min(max(total_frames / clip_fps * sampling.fps, lowest), highest)
+    return min(round(wanted / FRAME_FACTOR) * FRAME_FACTOR, _floor_even(total_frames))
 
 
 def frame_indices(total_frames: int, count: int) -> list[int]:

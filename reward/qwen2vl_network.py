@@ -8,6 +8,7 @@ text positions are plain 1-D: the official forward passes no position ids, so al
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -69,7 +70,7 @@ class Qwen2VLRewardNetwork(nn.Module):
         Returns:
             for each clip [t * h * w / 4, hidden].
         """
-        features: list[torch.Tensor | None] = [None] * len(grids)
+        features: dict[int, torch.Tensor] = {}
         by_size: dict[tuple[int, int], list[int]] = {}
         for index, (_, h, w) in enumerate(grids):
             by_size.setdefault((h, w), []).append(index)
@@ -79,7 +80,7 @@ class Qwen2VLRewardNetwork(nn.Module):
             lengths = [grids[index][0] * h * w // 4 for index in members]
             for index, own in zip(members, self._vision(together, h, w).split(lengths), strict=True):
                 features[index] = own
-        return features
+        return [features[index] for index in range(len(grids))]
 
     def _vision(self, patches: torch.Tensor, h: int, w: int) -> torch.Tensor:
         hidden = rearrange(self.visual.patch_embed(patches), "(t n) d -> t n d", n=h * w)
@@ -94,7 +95,7 @@ class Qwen2VLRewardNetwork(nn.Module):
         return self.language_model.embed_tokens(input_ids)
 
     def read(
-        self, embeddings: torch.Tensor, attention_mask: torch.Tensor | None = None, cache: object | None = None
+        self, embeddings: torch.Tensor, attention_mask: torch.Tensor | None = None, cache: Any = None
     ) -> torch.Tensor:
         """Last hidden states of the language model.
 
@@ -120,7 +121,7 @@ class Qwen2VLRewardNetwork(nn.Module):
         """Raw rewards in float32: hidden states [..., hidden] at the reward tokens -> [..., output_dim]."""
         return F.linear(hidden.float(), self.rm_head.weight.float())
 
-    def _attend(self, attention: nn.Module, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
+    def _attend(self, attention: Any, hidden: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
         q, k, v = rearrange(
             attention.qkv(hidden), "t n (three head d) -> three t head n d", three=3, head=self.vision_heads
         )
@@ -134,8 +135,8 @@ class Qwen2VLRewardNetwork(nn.Module):
         order = "(h mh) (w mw) -> (h w mh mw)"
         rows, columns = rearrange(rows, order, mh=2, mw=2), rearrange(columns, order, mh=2, mw=2)
         inverse = self.visual.rotary_pos_emb.inv_freq.to(device)
-        angles = [position.to(device).float()[:, None] * inverse for position in (rows, columns)]
-        angles = torch.cat(angles + angles, dim=-1)
+        by_axis = [position.to(device).float()[:, None] * inverse for position in (rows, columns)]
+        angles = torch.cat(by_axis + by_axis, dim=-1)
         return angles.cos(), angles.sin()
 
 

@@ -41,9 +41,9 @@ class RewardTokenizer:
         self._plain = _without_control_tokens(tokenizer)
         # What is the same for every caption is encoded once; it is most of the text.
         self._constant = {piece: self._plain_ids(piece) for piece in template.pieces[::2] if CAPTION_FIELD not in piece}
-        self.video_token_id = tokenizer.token_to_id(VIDEO_TOKEN)
-        self.reward_token_ids = [tokenizer.token_to_id(token) for token in REWARD_TOKENS]
-        self.pad_token_id = tokenizer.token_to_id(PAD_TOKEN)
+        self.video_token_id = self._id_of(VIDEO_TOKEN)
+        self.reward_token_ids = [self._id_of(token) for token in REWARD_TOKENS]
+        self.pad_token_id = self._id_of(PAD_TOKEN)
 
     def __len__(self) -> int:
         return self.tokenizer.get_vocab_size(with_added_tokens=True)
@@ -53,7 +53,7 @@ class RewardTokenizer:
         ids: list[int] = []
         for position, piece in enumerate(self.template.pieces):
             if position % 2:
-                token = self.tokenizer.token_to_id(piece)
+                token = self._id_of(piece)
                 ids += [token] * (video_tokens if piece == VIDEO_TOKEN else 1)
             elif piece in self._constant:
                 ids += self._constant[piece]
@@ -65,6 +65,12 @@ class RewardTokenizer:
                         f"The caption {caption[:60]!r} is not valid text; it holds a lone surrogate. Re-save it as UTF-8."
                     ) from None
         return ids
+
+    def _id_of(self, token: str) -> int:
+        """The id of a token that the tokenizer is known to have."""
+        number = self.tokenizer.token_to_id(token)
+        assert number is not None, token
+        return number
 
     def _plain_ids(self, text: str) -> list[int]:
         return self._plain.encode(text, add_special_tokens=False).ids

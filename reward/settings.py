@@ -215,10 +215,10 @@ def _normalisation(section: dict | None) -> Normalisation:
     if not section:
         return Normalisation()
     try:
-        means = tuple(float(section[f"{name}_mean"]) for name in DIMENSIONS)
-        stds = tuple(float(section[f"{name}_std"]) for name in DIMENSIONS)
+        mean_vq, mean_mq, mean_ta = (float(section[f"{name}_mean"]) for name in DIMENSIONS)
+        std_vq, std_mq, std_ta = (float(section[f"{name}_std"]) for name in DIMENSIONS)
     except KeyError as error:
         raise CheckpointError(
             f"model_config.json: inference_config lacks {error}; it needs a mean and a std each for VQ, MQ, TA."
         ) from None
-    return Normalisation(means, stds)
+    return Normalisation((mean_vq, mean_mq, mean_ta), (std_vq, std_mq, std_ta))

@@ -11,6 +11,7 @@ Labels: 1 = A better, -1 = B better, 0 = tie, NaN or 22 = invalid (left out). Di
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -137,7 +138,7 @@ def _cross_fitted(
 def held_out_ties(
     labels: ArrayLike,
     differences: ArrayLike,
-    clusters: ArrayLike | None = None,
+    clusters: Iterable[Hashable] | None = None,
     *,
     folds: int = 2,
     repeats: int = 20,

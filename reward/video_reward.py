@@ -179,7 +179,7 @@ class VideoReward(Judge):
         hidden = self.network.read(batch, mask)
         return [self._head(hidden[index], self._reward_positions(row)) for index, row in enumerate(ids)]
 
-    def _reuse_clip(self, clip: PreparedClip, captions: Sequence[str]) -> list[list[float]]:
+    def _reuse_clip(self, clip: PreparedClip, captions: Sequence[str | None]) -> list[list[float]]:
         from transformers import DynamicCache
 
         ids = [self._ids(clip, caption) for caption in captions]

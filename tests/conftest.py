@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest_plugins = ["command_line", "made_clips"]
+pytest_plugins = ["command_line", "comfyui_versions", "made_clips"]
 
 # Sums are rounded differently with another number of threads: one thread here and in every process that a test starts, so
 # that what is claimed to be equal bit for bit can be compared on any machine.
@@ -18,8 +18,32 @@ torch.set_num_threads(1)
 os.environ["OMP_NUM_THREADS"] = "1"
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SHIPPED = REPOSITORY / "tests" / "data" / "videoreward"
+TESTS = REPOSITORY / "tests"
+SHIPPED = TESTS / "data" / "videoreward"
 SHARED = REPOSITORY.parent / "shared" / "fixtures"
+
+# What several workers do first, so that no long group is left for the end: by folder, the longest first.
+LONGEST_FIRST = ("comfyui", "browser", "training", "micro", "reward", "backbones")
+# These score the same clips with the same checkpoints; one worker makes them once (see `official`).
+SHARES_CHECKPOINTS = ("test_official_", "test_caption_independence")
+
+# Files whose subject depends on the versions of transformers, PyAV or NumPy, by the start of their paths: marked ``oldest``.
+OLDEST = (
+    "backbones/test_image_encoder", "backbones/test_text", "clips/test_video_decoding", "reward/test_caption",
+    "reward/test_checkpoint_", "reward/test_conver", "reward/test_damaged_clips", "reward/test_frame_", "reward/test_given_frames",
+    "reward/test_gradients", "reward/test_loading", "reward/test_official_", "reward/test_qwen2vl_network",
+    "reward/test_scoring_stream",
+)  # fmt: skip
+# Tests of numbers that another order of summation changes, by the start of their names: marked ``numeric``.
+NUMERIC = (
+    "comfyui/test_scoring_in_comfyui.py", "guidance/test_flow_nrg.py", "guidance/test_runs.py", "guidance/test_strength.py",
+    "micro/video/test_orthogonal_momentum.py", "micro/video_reward/test_embedded_reward.py", "micro/world/test_measure.py",
+    "reward/test_caption_independence.py", "reward/test_gradients.py",
+    "reward/test_official_scores.py::test_bfloat16_scores_are_the_official_ones_within_the_spread_of_bfloat16",
+    "reward/test_official_scores.py::test_float16_scores", "reward/test_official_scores.py::test_float32_scores_are_the_official_ones[prompt/-False",
+    "reward/test_official_scores.py::test_float32_scores_are_the_official_ones[syn/-False", "reward/test_preference_losses.py",
+    "test_version_0_1_0.py", "training/flow/test_dpo.py", "training/flow/test_frozen_weights.py", "training/video_reward/test_official_step.py",
+)  # fmt: skip
 
 # How to load the checkpoint of a recording so that its arithmetic is the recorded one. Without rotary_dtype the rotary
 # frequencies are rounded to the checkpoint's own type, bfloat16.
@@ -40,12 +64,30 @@ RECORDINGS = {
 
 def pytest_addoption(parser):
     parser.addoption("--run-slow", action="store_true", help="also run tests marked slow (minutes, gigabytes)")
+    parser.addoption(
+        "--run-long", action="store_true", help="also run tests marked long (several processes, ten seconds)"
+    )
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(config, items):
+    for item in items:
+        name = item.nodeid.partition("tests/")[2]
+        for marker, starts in (("oldest", OLDEST), ("numeric", NUMERIC)):
+            if name.startswith(starts):
+                item.add_marker(marker)
+    skip_what_cannot_run(config, items)
+    if getattr(config.option, "loadgroup", False):
+        for item in items:
+            item.add_marker(pytest.mark.xdist_group(group_of(item)))
+        items.sort(key=lambda item: order_of(item.path))
+
+
+def skip_what_cannot_run(config, items):
     reasons = {}
-    if not config.getoption("--run-slow"):
-        reasons["slow"] = "slow: run with --run-slow"
+    for marker, reason in (("slow", "minutes or gigabytes"), ("long", "several processes or ten seconds")):
+        if not config.getoption(f"--run-{marker}"):
+            reasons[marker] = f"{reason}: run with --run-{marker}"
     if not torch.cuda.is_available():
         reasons["gpu"] = "needs a CUDA device"
     if not os.environ.get("COMFYUI_PATH"):
@@ -54,6 +96,21 @@ def pytest_collection_modifyitems(config, items):
         for marker, reason in reasons.items():
             if marker in item.keywords:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def group_of(item) -> str:
+    """Tests of a group run in one process: those of a file, and those that share a ComfyUI or loaded checkpoints."""
+    folder = item.path.relative_to(TESTS).parts[0]
+    if folder in ("comfyui", "browser"):
+        return folder
+    if item.path.name.startswith(SHARES_CHECKPOINTS) and folder == "reward":
+        return "official"
+    return str(item.path.relative_to(TESTS))
+
+
+def order_of(path: Path) -> int:
+    folder = path.relative_to(TESTS).parts[0]
+    return LONGEST_FIRST.index(folder) if folder in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
 @pytest.fixture(scope="session")

@@ -94,12 +94,14 @@ class Calibration:
             CheckpointError: an entry is missing, of the wrong length, or not a number.
         """
         try:
-            tables = {
-                name: {dimension: tuple(map(kind, row)) for dimension, row in values[name].items()}
-                for name, kind in (("accuracy", float), ("pairs", int), ("gradient_scale", float))
-            }
-            moments = {name: {key: float(value) for key, value in values[name].items()} for name in ("mean", "std")}
-            return cls(tuple(map(float, values["edges"])), **tables, **moments)
+            return cls(
+                edges=tuple(map(float, values["edges"])),
+                accuracy={dimension: tuple(map(float, row)) for dimension, row in values["accuracy"].items()},
+                pairs={dimension: tuple(map(int, row)) for dimension, row in values["pairs"].items()},
+                gradient_scale={dimension: tuple(map(float, row)) for dimension, row in values["gradient_scale"].items()},
+                mean={dimension: float(value) for dimension, value in values["mean"].items()},
+                std={dimension: float(value) for dimension, value in values["std"].items()},
+            )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, CheckpointError):
                 raise

@@ -21,7 +21,7 @@ def gradient_bytes(reward: LatentReward, shape: Sequence[int]) -> int:
     """Bytes that the gradient takes beside the weights, for latents of this shape [B, C, T, H, W] and as ``reward`` is set."""
     trunk = reward.trunk
     tokens = shape[0] * math.prod(-(-size // side) for size, side in zip(shape[2:], trunk.patch, strict=True))
-    numbers = tokens * reward.heads["VQ"].inwards.in_features * trunk.dtype.itemsize
+    numbers = tokens * reward.width * trunk.dtype.itemsize
     blocks = len(trunk.blocks)
     return numbers * (_KEPT_BY_A_BLOCK + blocks if reward.recomputes else _KEPT_BY_A_BLOCK * blocks)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -67,11 +68,11 @@ class LatentReward(nn.Module):
     ) -> None:
         super().__init__()
         self.trunk = trunk
-        self.network = trunk.module
+        self.network: Any = trunk.module  # diffusers' classes differ in what they have
         self.head_config = head or HeadConfig()
         self.calibration, self.record = calibration, record or TrainingRecord()
-        width = trunk.module.proj_out.in_features
-        self.heads = nn.ModuleDict({name: RewardHead(width, self.head_config) for name in DIMENSIONS})
+        self.width = cast(nn.Linear, trunk.module.proj_out).in_features
+        self.heads = nn.ModuleDict({name: RewardHead(self.width, self.head_config) for name in DIMENSIONS})
 
     @property
     def recomputes(self) -> bool:

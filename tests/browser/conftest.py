@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfy_page import ComfyPage
-from comfyui_fixtures import comfyui, report_versions, reward_file, start_comfyui
+from comfyui_fixtures import comfyui, reward_file, start_comfyui
 
 __all__ = ["comfyui", "reward_file", "start_comfyui"]
 
@@ -15,10 +15,6 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-
-
-def pytest_terminal_summary(terminalreporter):
-    report_versions(terminalreporter)
 
 
 def pytest_collection_modifyitems(items):

@@ -6,26 +6,12 @@ from pathlib import Path
 
 import pytest
 from comfy_server import ComfyServer
+from comfyui_versions import versions_that_ran
 from prompts import MODEL
 
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
 from videoalign.reward.loading import read_official
-
-versions_that_ran: set[str] = set()
-_reported = False
-
-
-def report_versions(terminalreporter) -> None:
-    """Say once which ComfyUI ran: a pass without it must not look like a pass with it."""
-    global _reported
-    if _reported:
-        return
-    _reported = True
-    if versions_that_ran:
-        terminalreporter.write_line(f"ComfyUI {', '.join(sorted(versions_that_ran))} ran in these tests.")
-    else:
-        terminalreporter.write_line("No ComfyUI ran in these tests.", yellow=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,13 +1,9 @@
 """The ComfyUI server of the tests."""
 
 import pytest
-from comfyui_fixtures import comfyui, report_versions, reward_file, start_comfyui
+from comfyui_fixtures import comfyui, reward_file, start_comfyui
 
 __all__ = ["comfyui", "reward_file", "start_comfyui"]
-
-
-def pytest_terminal_summary(terminalreporter):
-    report_versions(terminalreporter)
 
 
 @pytest.fixture(autouse=True)

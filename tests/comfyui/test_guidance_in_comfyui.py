@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from comfy_process import ComfyProcess, RemoteError
-from comfyui_fixtures import versions_that_ran
+from comfyui_versions import versions_that_ran
 from guidance_prompts import random_reward
 from tiny_backbones import save_single, tiny
 

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from comfyui_fixtures import versions_that_ran
+from comfyui_versions import versions_that_ran
 from safetensors.torch import load_file, save_file
 from tiny_backbones import inputs, original_state, tiny
 

@@ -78,6 +78,7 @@ def log_of(tmp_path):
     return "\n".join(path.read_text() for path in sorted(tmp_path.glob("log*.txt")))
 
 
+@pytest.mark.long
 def test_a_run_killed_at_a_random_moment_and_resumed_gives_the_uninterrupted_table(
     start, score, rows, tmp_path, uninterrupted
 ):
@@ -92,6 +93,7 @@ def test_a_run_killed_at_a_random_moment_and_resumed_gives_the_uninterrupted_tab
     assert (tmp_path / "x.csv").read_bytes() == uninterrupted
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="the workers of torchrun are looked up in /proc")
 def test_torchrun_with_one_of_two_processes_killed_is_resumed_by_one(start, score, rows, tmp_path, uninterrupted):
     launcher = start(TORCHRUN)
@@ -105,6 +107,7 @@ def test_torchrun_with_one_of_two_processes_killed_is_resumed_by_one(start, scor
     assert (tmp_path / "x.csv").read_bytes() == uninterrupted
 
 
+@pytest.mark.long
 def test_torchrun_with_two_processes_gives_the_table_of_one_and_tells_of_the_failed_row(start, tmp_path, uninterrupted):
     status = start(TORCHRUN).wait(timeout=240)
     assert (tmp_path / "x.csv").read_bytes() == uninterrupted, log_of(tmp_path)
@@ -112,6 +115,7 @@ def test_torchrun_with_two_processes_gives_the_table_of_one_and_tells_of_the_fai
     assert {path.name for path in (tmp_path / "x.csv.run").glob("part-*")} == {"part-0-of-2.jsonl", "part-1-of-2.jsonl"}
 
 
+@pytest.mark.long
 @pytest.mark.skipif(find_spec("accelerate") is None, reason="accelerate is not installed")
 def test_accelerate_resumes_with_two_processes_what_one_began(
     start, score, rows, tmp_path, uninterrupted, interrupt_after

@@ -15,7 +15,7 @@ from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.reward.settings import EMBEDDED_LATENT_FILE
 
-PAIRS, CLEAR, SIGMA = 120, 0.4, 0.4
+PAIRS, CLEAR, SIGMA = 80, 0.4, 0.4
 
 
 @pytest.fixture(scope="module")
@@ -36,11 +36,12 @@ def judged():
     return np.array(truth), (values[0] - values[1]).numpy()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("dimension", "least"), [("VQ", 0.85), ("MQ", 0.65), ("TA", 0.75)])
 def test_it_ranks_clear_pairs_under_noise_as_the_truth_does(judged, dimension, least):
     truth, found = (values[:, DIMENSIONS.index(dimension)] for values in judged)
     clear = np.abs(truth) >= CLEAR
-    assert clear.sum() >= 30
+    assert clear.sum() >= 20
     assert (np.sign(truth[clear]) == np.sign(found[clear])).mean() >= least
 
 

@@ -164,6 +164,7 @@ def killed_run(arguments, tmp_path, kills, seed):
     return newest_state(tmp_path / "killed" / "checkpoints")["weights"], codes
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("kills", "steps"), [(1, 4), pytest.param(10, 24, marks=pytest.mark.slow)])
 def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones_bit_for_bit(
     kills, steps, arguments, tmp_path
@@ -179,6 +180,7 @@ def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones
     assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
 
 
+@pytest.mark.long
 def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arguments, tmp_path):
     from videoalign.training.loop.log_file import read_log
 
@@ -186,10 +188,9 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arg
         sys.executable,
         "-m",
         "torch.distributed.run",
+        "--standalone",  # takes a free port
         "--nproc_per_node",
         "2",
-        "--master_port",
-        str(random.randint(20000, 40000)),
     ]
     launch += ["-m", "videoalign.cli.main", *arguments(output="two")]
     subprocess.run(launch, check=True, capture_output=True)

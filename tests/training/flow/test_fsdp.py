@@ -1,7 +1,6 @@
 """FSDP on two processes of a CPU gives the LoRA of one process; what cannot work is refused before anything is read."""
 
 import os
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -35,8 +34,8 @@ def trained_by_two(config):
     """The LoRA of a run of two processes with FSDP that was stopped and resumed."""
     options = config.output.parent / f"{config.output.name}.json"
     options.write_text(config.model_dump_json(exclude_none=True), encoding="utf-8")
-    command = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2"]
-    command += ["--master_port", str(random.randint(20000, 40000)), str(FOLDER / "fsdp_process.py"), str(options)]
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
+    command += [str(FOLDER / "fsdp_process.py"), str(options)]
     environment = {**os.environ, "ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr[-3000:]
@@ -50,6 +49,7 @@ def trained_by_one(config):
     return load_file(lora_file(config))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 5e-4)])
 def test_two_processes_with_fsdp_train_the_lora_of_one(precision, tolerance, options, new_accelerator_state):
     """Stopped after three steps and resumed; with held-out pairs that two processes cannot share equally."""

@@ -216,6 +216,7 @@ build_cache({folder!r}, rows, [Bucket(32, 32, 5, 8)], Encoders(tiny_wan21(), Mic
 """
 
 
+@pytest.mark.long
 def test_a_killed_build_goes_on_where_it_was(tmp_path, encoders, encoded_clips):
     for number in range(9):
         write_clip(tmp_path / f"{number}.mp4", number)

@@ -111,7 +111,7 @@ def test_two_processes_train_what_one_does_with_the_same_global_batch(videoalign
     for grouped in ("--no-data.group-by-prompt", "--data.group-by-prompt"):
         one, two = f"one{grouped}", f"two{grouped}"
         assert videoalign("train", "latent-reward", *arguments(one), grouped).status == 0
-        launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29617"]
+        launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
         launch += ["-m", "videoalign.cli.main", "train", "latent-reward", *arguments(two), grouped]
         subprocess.run(launch, check=True)
         ours, expected = (newest_state(tmp_path / name / "checkpoints")["weights"] for name in (two, one))

@@ -56,7 +56,7 @@ def test_a_run_stopped_after_a_step_and_resumed_equals_the_uninterrupted_one_bit
 
 
 def test_training_moves_what_it_should_and_lowers_the_loss(options):
-    config = options(max_steps=30, micro_batch_size=4, batch_size=4, model={"lora_dropout": 0.0})
+    config = options(max_steps=12, micro_batch_size=4, batch_size=4, log_every=2, model={"lora_dropout": 0.0})
     task = VideoRewardTask(config)
     frozen = {n: p.detach().clone() for n, p in task.reward.network.named_parameters() if not p.requires_grad}
     TrainLoop(task, config, len(task.train), task.fingerprint()).run()
@@ -200,7 +200,7 @@ def test_two_processes_train_what_one_does_with_the_same_global_batch(options, t
     for section in ("data", "model", "optimizer", "loss"):
         lines += [f"[{section}]", *(f"{key} = {json.dumps(value)}" for key, value in sections[section].items())]
     file.write_text("\n".join(lines))
-    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc_per_node", "2", "--master_port", "29613"]
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     launch += ["-m", "videoalign.cli.main", "train", "video-reward", "--config", str(file)]
     subprocess.run(launch, check=True)
     ours, expected = final_weights(two), final_weights(one)
