@@ -14,11 +14,6 @@ from .video_file import Encoding, encode_frames
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
 _CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
 _QUICK = Encoding(crf=8, preset="veryfast", threads=0)
-# Containers that hold their pictures themselves. A playlist would have FFmpeg open the files that it names.
-_OPEN_OPTIONS = {
-    "format_whitelist": "mov,matroska,webm,avi,gif,mpegts,mpeg,mpegvideo,m4v,h264,hevc,asf,flv,ogg,mxf,nut,ivf,obu,dv",
-    "protocol_whitelist": "file",
-}
 LEAST_SIDE = 256  # pixels; smaller pictures are enlarged by a whole number, pixel by pixel, so that nothing is smoothed
 
 
@@ -68,10 +63,12 @@ def write_playable(path: Path, target: Path) -> Path:
 def _is_played(path: Path) -> bool:
     import av
 
+    from .opening import open_video
+
     if path.suffix.lower() not in _CONTAINERS:
         return False
     try:
-        with av.open(str(path), options=_OPEN_OPTIONS) as container:
+        with open_video(path) as container:
             stream = container.streams.video[0]
             small = min(stream.height, stream.width) < LEAST_SIDE
             return not small and (stream.codec_context.name, stream.format.name) in _PLAYED
@@ -80,16 +77,10 @@ def _is_played(path: Path) -> bool:
 
 
 def _write_copy(path: Path, copy: Path) -> None:
-    import av
-
     from .frames import every_frame
     from .video_decoding import decode_frames
 
-    try:
-        with av.open(str(path), options=_OPEN_OPTIONS, metadata_errors="replace") as container:
-            decoded = decode_frames(container, every_frame, name=path.name)
-    except av.FFmpegError as error:
-        raise ClipError(f"{path} cannot be read as a video ({error}).") from error
+    decoded = decode_frames(str(path), every_frame)
     frames = decoded.frames
     times = -(-LEAST_SIDE // min(frames.shape[1:3]))
     height, width = (frames.shape[1] * times) // 2 * 2, (frames.shape[2] * times) // 2 * 2
