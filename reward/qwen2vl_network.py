@@ -7,6 +7,7 @@ text positions are plain 1-D: the official forward passes no position ids, so al
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 
 import torch
@@ -32,6 +33,9 @@ class Qwen2VLRewardNetwork(nn.Module):
         vision_class, text_class = _transformers_classes()
         self.visual = vision_class._from_config(vision_config, attn_implementation="sdpa")
         self.language_model = text_class._from_config(text_config, attn_implementation="sdpa")
+        # Newer transformers (5.24 is one) call it cache, and from 5.40 on would silently drop the older name.
+        known = inspect.signature(text_class.forward).parameters
+        self._cache_argument = "cache" if "cache" in known else "past_key_values"
         self.rm_head = nn.Linear(text_config.hidden_size, output_dim, bias=False)
         self.vision_heads = vision_config.num_heads
         self.vision_head_dim = vision_config.embed_dim // vision_config.num_heads
@@ -112,8 +116,8 @@ class Qwen2VLRewardNetwork(nn.Module):
             inputs_embeds=embeddings,
             attention_mask=attention_mask,
             position_ids=positions.expand(3, embeddings.shape[0], -1),
-            past_key_values=cache,
             use_cache=cache is not None,
+            **({} if cache is None else {self._cache_argument: cache}),
         ).last_hidden_state
 
     def rewards(self, hidden: torch.Tensor) -> torch.Tensor:
