@@ -74,7 +74,7 @@ class HunyuanVideoTextEncoder(TextEncoder):
             llama = getattr(llama, "language_model", llama)  # a whole LLaVA: the pictures' half is not needed
             clip = pretrained(CLIPTextModel, second, dtype)
             tokenizers = [
-                AutoTokenizer.from_pretrained(root / name, local_files_only=True)
+                AutoTokenizer.from_pretrained(root / name, local_files_only=True, trust_remote_code=False)
                 for name in ("tokenizer", "tokenizer_2")
             ]
         except (OSError, ValueError) as error:

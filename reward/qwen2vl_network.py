@@ -157,11 +157,9 @@ def _inverse_frequencies(dim: int, theta: float) -> torch.Tensor:
 def _sub_configs(config: dict, vocabulary: int):
     from transformers import Qwen2VLConfig
 
-    values = {
-        key: value
-        for key, value in config.items()
-        if key not in ("architectures", "transformers_version", "model_type")
-    }
+    values = _without_code(config)
+    for key in ("architectures", "transformers_version", "model_type"):
+        values.pop(key, None)
     values["vocab_size"] = vocabulary
     if "text_config" in values:
         values["text_config"] = {**values["text_config"], "vocab_size": vocabulary}
@@ -170,6 +168,16 @@ def _sub_configs(config: dict, vocabulary: int):
         holder.update(pad_token_id=None, bos_token_id=None, eos_token_id=None)
     full = Qwen2VLConfig(**values)
     return full.vision_config, getattr(full, "text_config", full)
+
+
+def _without_code(config: dict) -> dict:
+    """A configuration without attention implementations: transformers 4.56 to 5.2 may download and run what they name
+    (CVE-2026-4372), and the network sets its own."""
+    return {
+        key: _without_code(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if "attn_implementation" not in key
+    }
 
 
 def _transformers_classes():
