@@ -43,6 +43,22 @@ class LoraFileError(VideoAlignError):
     """A LoRA file cannot be written or read, or does not fit the model."""
 
 
+class FileError(VideoAlignError):
+    """A file cannot be written or is in use by another program: a full or read-only disk, no permission."""
+
+
+class TableError(VideoAlignError):
+    """A table (preferences, scores, prompts, a manifest) cannot be used; the text names file, row, column and remedy."""
+
+
+PreferenceFileError = TableError
+"""The name of the error in preference files, which are tables like others."""
+
+
+class TrainingStopped(VideoAlignError):  # noqa: N818 - reads as what happened
+    """Training cannot go on; the message names the rows and says which state is kept."""
+
+
 def listed(keys: Iterable[str]) -> str:
     """The first keys, and how many more there are, for the text of an error."""
     keys = list(keys)

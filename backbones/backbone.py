@@ -1,16 +1,14 @@
 """A video diffusion transformer with one face for all families: velocity, features, blocks, and names of its layers.
 
-Conventions (rectified flow; ComfyUI's CONST parametrisation and diffusers' flow-match schedulers agree):
-
-    x_t = (1 - sigma) x0 + sigma noise,   velocity = noise - x0,   sigma in [0, 1], 0 is clean
-
-Latents are [B, C, T, H, W] in the normalised space of the sampler. The time that a network is told is always sigma.
+Velocities are those of the rectified flow in ``flow_path.py``. Latents are [B, C, T, H, W] in the normalised space of the
+sampler. The time that a network is told is always sigma.
 """
 
 from __future__ import annotations
 
 import contextlib
 import inspect
+import json
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar
@@ -20,6 +18,7 @@ from torch import Tensor, nn
 
 from ..errors import VideoAlignError
 from .conditioning import Conditioning, ConditioningError, collate
+from .family import Family
 from .latent_format import LatentFormat
 from .sampling_defaults import SamplingDefaults
 
@@ -33,8 +32,11 @@ name and a range [start, stop) of that layer's rows (None: all of them)."""
 class Backbone(ABC):
     """One family of networks; a subclass a family. Its weights are frozen until somebody says otherwise.
 
+    ``features`` stops a forward pass before the output head by an exception from a hook, which works for any network whose
+    head begins with ``norm_out``, so that no family needs a second forward pass.
+
     Attributes:
-        name: ``wan``, ``hunyuan-video`` or ``ltx-video``.
+        family: facts that are known without the network, its name among them.
         module: the diffusers transformer. peft's layers, gradient checkpointing and offloading may be put on it.
         config: builds ``module`` again (``build_backbone(name, config)``); plain JSON.
         latent_format: what it samples.
@@ -42,8 +44,8 @@ class Backbone(ABC):
         total_blocks: blocks of the checkpoint, of which ``len(blocks)`` are built.
     """
 
-    name: ClassVar[str]
-    diffusers_class: ClassVar[str]
+    family: ClassVar[Family]
+    diffusers_class: ClassVar[str]  # what config.json of a folder calls the network
     block_lists: ClassVar[dict[str, str]]  # attribute of the module -> the config's count, in the order of evaluation
     ignored: ClassVar[str] = "(?!)"  # pattern of tensors that diffusers' folders have and its class does not read
 
@@ -56,6 +58,11 @@ class Backbone(ABC):
         self.latent_format = self.latent_format_of(config)
         self.sampling = sampling or self.sampling_of(config)
         self.total_blocks = total_blocks or len(self.blocks)
+
+    @property
+    def name(self) -> str:
+        """The family's: ``wan``."""
+        return self.family.name
 
     # -- what a family says about itself --------------------------------------------------------------------------------
     @classmethod
@@ -90,11 +97,22 @@ class Backbone(ABC):
 
     @classmethod
     @abstractmethod
-    def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat: ...
+    def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat:
+        """What a network of this config samples; one of ``family.latent_formats``.
+
+        Raises:
+            VideoAlignError: latents that no member of the family has, or a variant that is not supported.
+        """
 
     @classmethod
     @abstractmethod
-    def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults: ...
+    def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults:
+        """How the authors of a network of this config sample from it."""
+
+    @property
+    @abstractmethod
+    def patch(self) -> tuple[int, int, int]:
+        """Latent elements along time, height and width that make one token."""
 
     @abstractmethod
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
@@ -108,10 +126,34 @@ class Backbone(ABC):
     # -- building --------------------------------------------------------------------------------------------------------
     @classmethod
     def build_module(cls, config: Mapping[str, Any]) -> nn.Module:
-        """A diffusers network with random weights (under ``torch.device("meta")``: without)."""
-        transformer = getattr(__import__("diffusers", fromlist=[cls.diffusers_class]), cls.diffusers_class)
+        """A network with random weights (under ``torch.device("meta")``: without)."""
+        transformer = cls.network_class()
         accepted = inspect.signature(transformer.__init__).parameters
         return transformer(**{key: value for key, value in config.items() if key in accepted})
+
+    @classmethod
+    def network_class(cls) -> type[nn.Module]:
+        """The class of ``module``, whose arguments are ``config``: diffusers' ``diffusers_class``.
+
+        Raises:
+            VideoAlignError: the installed diffusers does not have it.
+        """
+        import diffusers
+
+        try:
+            return getattr(diffusers, cls.diffusers_class)
+        except AttributeError:
+            raise VideoAlignError(
+                f"{cls.family.title} needs {cls.diffusers_class}, which diffusers {diffusers.__version__} does not have. "
+                "Update it: pip install -U diffusers"
+            ) from None
+
+    @classmethod
+    def with_defaults(cls, config: Mapping[str, Any]) -> dict[str, Any]:
+        """The config with what the network's class assumes where it says nothing, as plain JSON."""
+        parameters = inspect.signature(cls.network_class().__init__).parameters.values()
+        defaults = {entry.name: entry.default for entry in parameters if entry.default is not entry.empty}
+        return json.loads(json.dumps({**defaults, **config}))
 
     @classmethod
     def truncated(cls, config: Mapping[str, Any], num_blocks: int | None) -> dict[str, Any]:
@@ -125,7 +167,7 @@ class Backbone(ABC):
         if num_blocks is None:
             return config
         if not 1 <= num_blocks <= total:
-            raise VideoAlignError(f"num_blocks is {num_blocks}; this {cls.name} network has blocks 1 to {total}.")
+            raise VideoAlignError(f"num_blocks is {num_blocks}; this {cls.family.name} network has blocks 1 to {total}.")
         for count in cls.block_lists.values():
             config[count] = min(config[count], num_blocks)
             num_blocks -= config[count]
@@ -133,6 +175,7 @@ class Backbone(ABC):
 
     @classmethod
     def count_blocks(cls, config: Mapping[str, Any]) -> int:
+        """Blocks of a network of this config."""
         return sum(config[count] for count in cls.block_lists.values())
 
     # -- use -------------------------------------------------------------------------------------------------------------
@@ -169,7 +212,8 @@ class Backbone(ABC):
         device, dtype = x_t.device, self.dtype
         own = {
             key: value.to(
-                device, dtype if value.is_floating_point() and key not in ("guidance", "frame_rate") else None
+                device,
+                dtype if value.is_floating_point() and value.ndim > 1 else None,  # numbers keep their float32
             )
             for key, value in conditioning.items()
         }
@@ -181,7 +225,7 @@ class Backbone(ABC):
                 self._call(x_t, sigma, own)
             except _ReachedHeadError as reached:
                 return reached.tokens
-        raise RuntimeError(f"{self.diffusers_class} no longer runs norm_out after its blocks.")
+        raise RuntimeError(f"{type(self.module).__name__} no longer runs norm_out after its blocks.")
 
     @contextlib.contextmanager
     def _stopping_before_head(self) -> Iterator[None]:
@@ -202,6 +246,11 @@ class Backbone(ABC):
             )
         if tuple(sigma.shape) != (len(x_t),):
             raise VideoAlignError(f"sigma must have shape [{len(x_t)}], one a sample; found {list(sigma.shape)}.")
+        known = self.family.conditioning
+        if unknown := sorted(set(conditioning) - set(known)):
+            raise ConditioningError(
+                f"A {self.name} network knows nothing of {unknown} in its conditioning; known are {', '.join(known)}."
+            )
         for key in self.needs:
             if key not in conditioning:
                 raise ConditioningError(
@@ -226,6 +275,27 @@ class Backbone(ABC):
     def text_width(self) -> int:
         """D of the text embeddings."""
 
+    def constants(self, sampling: SamplingDefaults) -> dict[str, Tensor]:
+        """Unbatched entries of every conditioning that do not come from the prompt: embedded guidance, frame rate."""
+        entries = {}
+        if sampling.embedded_guidance is not None:
+            entries["guidance"] = torch.tensor(float(sampling.embedded_guidance))
+        if "frame_rate" in self.family.conditioning:
+            entries["frame_rate"] = torch.tensor(float(sampling.fps))
+        return entries
+
+    @property
+    def expert_boundary(self) -> float | None:
+        """Where two experts share the noise levels: one works at sigma >= this, the other below. None without experts."""
+        return None
+
+    def image_refusal(self) -> str | None:
+        """Why the entries that this network needs of an image cannot be made of one picture; None where they can.
+
+        Asked of networks that need such entries only (``image_conditioning.IMAGE_ENTRIES``).
+        """
+        return f"this {self.name} network needs an image, which is not supported"
+
     @property
     def dtype(self) -> torch.dtype:
         """What the network computes in."""
@@ -233,6 +303,7 @@ class Backbone(ABC):
 
     @property
     def device(self) -> torch.device:
+        """Where the network is."""
         return self._input_weight.device
 
     def to(self, *arguments: Any, **options: Any) -> Backbone:

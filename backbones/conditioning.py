@@ -20,9 +20,9 @@ Conditioning = Mapping[str, Tensor]
     image_embeds   [B, L', D']          CLIP's tokens, where the checkpoint has an image embedder (Wan 2.1 I2V)
     guidance       [B]                  embedded guidance scale (HunyuanVideo), as the user reads it: 6.0
     frame_rate     [B]                  LTX-Video; 25 if absent
-"""
 
-KEYS = ("text", "text_mask", "pooled", "image_latents", "image_embeds", "guidance", "frame_rate")
+A family may have further ones; ``Family.conditioning`` names those that its networks know.
+"""
 
 
 class ConditioningError(VideoAlignError):
@@ -35,13 +35,11 @@ def collate(conditionings: Sequence[Conditioning]) -> dict[str, Tensor]:
     Texts are padded with zeros at the end. ``text_mask`` is in the result where lengths differ or one of them had it.
 
     Raises:
-        ConditioningError: none given, different or unknown keys, or shapes that differ in more than the text's length.
+        ConditioningError: none given, different entries, or shapes that differ in more than the text's length.
     """
     if not conditionings:
         raise ConditioningError("There is no conditioning to make a batch of.")
     keys = [set(own) - {"text_mask"} for own in conditionings]
-    if unknown := set().union(*keys) - set(KEYS):
-        raise ConditioningError(f"Unknown conditioning {sorted(unknown)}; known are {', '.join(KEYS)}.")
     for own in keys:
         if own != keys[0]:
             raise ConditioningError(

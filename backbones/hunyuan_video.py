@@ -11,8 +11,9 @@ from torch import Tensor
 from ..errors import WeightsError
 from .backbone import Backbone, Places, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
-from .hunyuan_video_names import VARIANTS, name_in_network, places
-from .latent_format import HUNYUAN_VIDEO, LatentFormat
+from .hunyuan_video_family import HUNYUAN_VIDEO, LATENTS
+from .hunyuan_video_names import FILE_NAMES, VARIANTS, places
+from .latent_format import LatentFormat
 from .sampling_defaults import SamplingDefaults
 
 _HEAD = 128
@@ -25,20 +26,23 @@ class HunyuanVideo(Backbone):
     ``guidance`` is optional in the conditioning: where the network has that input the authors' 6.0 is the default.
     """
 
-    name = "hunyuan-video"
+    family = HUNYUAN_VIDEO
     diffusers_class = "HunyuanVideoTransformer3DModel"
     block_lists = {"transformer_blocks": "num_layers", "single_transformer_blocks": "num_single_layers"}  # noqa: RUF012
 
     @classmethod
     def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """It refines its text's tokens in blocks of their own."""
         return "txt_in.individual_token_refiner.blocks.0.norm1.weight" in shapes
 
     @classmethod
     def original_name(cls, name: str) -> str:
-        return name_in_network(name)
+        """Tencent's names become those of ComfyUI's network."""
+        return FILE_NAMES.to_network(name)
 
     @classmethod
     def config_from(cls, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> dict[str, Any]:
+        """diffusers' config from the tensors' shapes; heads have 128 channels."""
         for key, variant in VARIANTS.items():
             if key in shapes:
                 raise WeightsError(f"it is a {variant} network. Use a HunyuanVideo (1.0) model.")
@@ -64,47 +68,62 @@ class HunyuanVideo(Backbone):
             "pooled_projection_dim": shapes["vector_in.in_layer.weight"][1],
             "rope_theta": 256.0,
             "rope_axes_dim": _ROPE,
-            "image_condition_type": None if in_channels == HUNYUAN_VIDEO.channels else "latent_concat",
+            "image_condition_type": None if in_channels == LATENTS.channels else "latent_concat",
         }
 
     @classmethod
     def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+        """A layer's rows in the original, which fuses q, k and v, and in single blocks the MLP's first layer with them."""
         hidden = config["num_attention_heads"] * config["attention_head_dim"]
         return places(name, hidden, int(hidden * config["mlp_ratio"]))
 
     @classmethod
     def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat:
-        if config["out_channels"] != HUNYUAN_VIDEO.channels:
+        """16 channels; the image-to-video variant that replaces tokens is refused."""
+        if config["out_channels"] != LATENTS.channels:
             raise WeightsError(
-                f"it samples latents of {config['out_channels']} channels; HunyuanVideo samples {HUNYUAN_VIDEO.channels}."
+                f"it samples latents of {config['out_channels']} channels; HunyuanVideo samples {LATENTS.channels}."
             )
         if config.get("image_condition_type") == "token_replace":
             raise WeightsError(
                 "it replaces tokens of the first frame (I2V of March 2025); use T2V or the concatenating I2V."
             )
-        return HUNYUAN_VIDEO
+        return LATENTS
 
     @classmethod
     def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults:
+        """The authors' defaults at 720p; guidance is embedded where the network is distilled."""
         return SamplingDefaults(
             shift=7, steps=50, guidance_scale=1, fps=24, frames=129, height=720, width=1280,
             embedded_guidance=6.0 if config["guidance_embeds"] else None,
         )  # fmt: skip
 
     @property
+    def patch(self) -> tuple[int, int, int]:
+        """1 x 2 x 2."""
+        return self.config["patch_size_t"], self.config["patch_size"], self.config["patch_size"]
+
+    @property
     def needs(self) -> tuple[str, ...]:
+        """LLaMA's tokens and CLIP's vector; image-to-video networks an image's latents."""
         image = self.config["in_channels"] != self.latent_format.channels
         return ("text", "pooled", *(["image_latents"] if image else []))
 
     @property
     def text_width(self) -> int:
+        """LLaMA's 4096."""
         return self.config["text_embed_dim"]
 
     @property
     def _input_weight(self) -> Tensor:
         return self.module.x_embedder.proj.weight
 
+    def image_refusal(self) -> str | None:
+        """Its text encoder would have to be shown the picture."""
+        return f"this {self.name} network is an image-to-video one whose text encoder sees the image too, which is not supported"
+
     def lora_targets(self, ffn: bool = False) -> list[str]:
+        """Attention of both streams; with ``ffn`` their MLPs, and the output of single blocks, which is one with the MLP's."""
         double = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"]
         single = ["attn.to_q", "attn.to_k", "attn.to_v"]  # their output layer is one with the MLP's: proj_out
         double = [f"attn.{part}" for part in double]
@@ -131,7 +150,7 @@ class HunyuanVideo(Backbone):
                 conditioning.get("guidance", torch.full_like(sigma, self.sampling.embedded_guidance)).to(sigma) * 1000
             )
         v = self.module(
-            hidden_states=pad_to_patches(concatenated(x_t, conditioning, self.config["in_channels"]), (1, 2, 2)),
+            hidden_states=pad_to_patches(concatenated(x_t, conditioning, self.config["in_channels"]), self.patch),
             timestep=sigma * 1000,
             encoder_hidden_states=text,
             encoder_attention_mask=mask,

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from .renaming import Renames
+from .renaming import FileNames, Renames
 
 _PARTS = {"q": 0, "k": 1, "v": 2}
 _FUSED = (
@@ -71,34 +71,28 @@ def places(name: str, hidden: int, mlp: int) -> list[tuple[str, tuple[int, int] 
     return [(_original(name), None)]
 
 
-_IN_FILES = tuple(
-    (re.compile(pattern), new)
-    for pattern, new in (
-        (r"^txt_in\.t_embedder\.mlp\.0\.", "txt_in.t_embedder.in_layer."),
-        (r"^txt_in\.t_embedder\.mlp\.2\.", "txt_in.t_embedder.out_layer."),
-        (r"^txt_in\.c_embedder\.linear_1\.", "txt_in.c_embedder.in_layer."),
-        (r"^txt_in\.c_embedder\.linear_2\.", "txt_in.c_embedder.out_layer."),
-        (r"^(time|vector|guidance)_in\.mlp\.0\.", r"\1_in.in_layer."),
-        (r"^(time|vector|guidance)_in\.mlp\.2\.", r"\1_in.out_layer."),
-        (r"_mod\.linear\.", "_mod.lin."),
-        (r"\.modulation\.linear\.", ".modulation.lin."),
-        (r"_attn_(qkv|proj)\.", r"_attn.\1."),
-        (r"_attn_q_norm\.", "_attn.norm.query_norm."),
-        (r"_attn_k_norm\.", "_attn.norm.key_norm."),
-        (r"\.q_norm\.", ".norm.query_norm."),
-        (r"\.k_norm\.", ".norm.key_norm."),
-        (r"mlp\.fc1\.", "mlp.0."),
-        (r"mlp\.fc2\.", "mlp.2."),
-        (r"(query_norm|key_norm)\.scale$", r"\1.weight"),
-    )
+FILE_NAMES = FileNames(
+    (
+        ("txt_in.t_embedder.mlp.0", "txt_in.t_embedder.in_layer", False),
+        ("txt_in.t_embedder.mlp.2", "txt_in.t_embedder.out_layer", False),
+        ("txt_in.c_embedder.linear_1", "txt_in.c_embedder.in_layer", False),
+        ("txt_in.c_embedder.linear_2", "txt_in.c_embedder.out_layer", False),
+        ("_in.mlp.0", "_in.in_layer", False),
+        ("_in.mlp.2", "_in.out_layer", False),
+        ("_mod.linear", "_mod.lin", True),
+        (".modulation.linear", ".modulation.lin", True),
+        ("_attn_qkv", "_attn.qkv", True),
+        ("_attn_proj", "_attn.proj", True),
+        ("_attn_q_norm", "_attn.norm.query_norm", False),
+        ("_attn_k_norm", "_attn.norm.key_norm", False),
+        (".q_norm", ".norm.query_norm", False),
+        (".k_norm", ".norm.key_norm", False),
+        ("mlp.fc1", "mlp.0", True),
+        ("mlp.fc2", "mlp.2", True),
+    ),
+    tensors=((r"(query_norm|key_norm)\.scale$", r"\1.weight"),),
 )
-
-
-def name_in_network(name: str) -> str:
-    """A tensor's name in Tencent's files -> in ComfyUI's network; ComfyUI's own names stay."""
-    for pattern, new in _IN_FILES:
-        name = pattern.sub(new, name)
-    return name
+"""Layers in Tencent's files, in ComfyUI's network, and whether a LoRA may have the former."""
 
 
 VARIANTS = {

@@ -35,18 +35,13 @@ def image_entries(backbone: Backbone, name: str) -> tuple[str, ...]:
     if not needed:
         return ()
     advice = "Use a Wan image-to-video model of one image, or a text-to-video model."
-    if backbone.name != "wan":
-        raise VideoAlignError(
-            f"{name}: this {backbone.name} network is an image-to-video one whose text encoder sees the image too, which is "
-            f"not supported. {advice}"
-        )
-    if backbone.config.get("pos_embed_seq_len") is not None:
-        raise VideoAlignError(f"{name}: this Wan is for a first and a last frame, which is not supported. {advice}")
+    if refusal := backbone.image_refusal():
+        raise VideoAlignError(f"{name}: {refusal}. {advice}")
     extra = backbone.config["in_channels"] - backbone.latent_format.channels
     expected = MASK_CHANNELS + backbone.latent_format.channels
     if "image_latents" in needed and extra != expected:
         raise VideoAlignError(
-            f"{name}: this Wan takes {extra} channels beside the noisy latents; an image-to-video one takes {expected}, a mask and "
+            f"{name}: this {backbone.family.title} takes {extra} channels beside the noisy latents; an image-to-video one takes {expected}, a mask and "
             f"latents. {advice}"
         )
     return needed

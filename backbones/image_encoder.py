@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .text import folder_config, pretrained
+from .pretrained_folder import folder_config, pretrained
 from .weight_files import WeightFiles, fill_module, open_weights
 
 _HEADS = 16  # of ViT-H; no tensor tells

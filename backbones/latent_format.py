@@ -16,7 +16,7 @@ class LatentFormat:
     """A latent space.
 
     Attributes:
-        name: ``wan2.1``, ``wan2.2``, ``hunyuan-video`` or ``ltxv``.
+        name: what files and messages call it: ``wan2.1``.
         channels: C of latents [B, C, T, H, W].
         spatial_stride: pixels per latent element along height and width.
         temporal_stride: frames per latent frame after the first one, which holds one frame.
@@ -65,11 +65,3 @@ def _nearest(value: int, step: int) -> tuple[int, int]:
     """The multiples of ``step`` around ``value``."""
     below = max(value, 0) // step * step
     return below, below + step
-
-
-WAN21 = LatentFormat("wan2.1", channels=16, spatial_stride=8, temporal_stride=4)
-WAN22 = LatentFormat("wan2.2", channels=48, spatial_stride=16, temporal_stride=4)
-HUNYUAN_VIDEO = LatentFormat("hunyuan-video", channels=16, spatial_stride=8, temporal_stride=4)
-LTXV = LatentFormat("ltxv", channels=128, spatial_stride=32, temporal_stride=8)
-
-LATENT_FORMATS = {own.name: own for own in (WAN21, WAN22, HUNYUAN_VIDEO, LTXV)}

@@ -12,12 +12,8 @@ import torch
 
 from ..errors import VideoAlignError, WeightsError
 from .backbone import Backbone
-from .hunyuan_video import HunyuanVideo
-from .ltx_video import LTXVideo
-from .wan import Wan
+from .families import backbone_classes, family_names
 from .weight_files import WeightFiles, fill_module, open_weights
-
-FAMILIES: dict[str, type[Backbone]] = {own.name: own for own in (Wan, HunyuanVideo, LTXVideo)}
 
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.model.", "net.")
 _OTHER_PARTS = ("vae.", "text_encoders.", "first_stage_model.", "cond_stage_model.", "conditioner.", "model_ema.")
@@ -47,16 +43,16 @@ def load_backbone(
     path = Path(path)
     with torch.inference_mode(False):
         source = _open_folder(path) if path.is_dir() else _open_file(path)
-        family, config = source.family, source.config
-        config, total = family.truncated(config, num_blocks), family.count_blocks(config)
+        kind, config = source.kind, source.config
+        config, total = kind.truncated(config, num_blocks), kind.count_blocks(config)
         with torch.device("meta"):
-            module = family.build_module(config)
+            module = kind.build_module(config)
         dtype = dtype or _stored_type(source)
         state = source.state(module, config, dtype, device)
         fill_module(module, state, source.files.name)
         module.to(device)  # what is computed, not read: the positions' tables
-        sampling = family.sampling_of(config).overridden(source.files.metadata, source.files.name)
-        return family(module, config, sampling, total)
+        sampling = kind.sampling_of(config).overridden(source.files.metadata, source.files.name)
+        return kind(module, config, sampling, total)
 
 
 def describe_backbone(path: Path | str) -> Backbone:
@@ -68,14 +64,14 @@ def describe_backbone(path: Path | str) -> Backbone:
     path = Path(path)
     with torch.inference_mode(False):
         source = _open_folder(path) if path.is_dir() else _open_file(path)
-        family, config = source.family, source.config
-        first = family.truncated(config, 1)
+        kind, config = source.kind, source.config
+        first = kind.truncated(config, 1)
         with torch.device("meta"):
-            return family(family.build_module(first), first, total_blocks=family.count_blocks(config))
+            return kind(kind.build_module(first), first, total_blocks=kind.count_blocks(config))
 
 
 def build_backbone(name: str, config: Mapping[str, Any], num_blocks: int | None = None) -> Backbone:
-    """A backbone of the family ``name`` (``wan``, ``hunyuan-video``, ``ltx-video``) with random float32 weights.
+    """A backbone of a family, by its name (``wan``), with random float32 weights.
 
     Args:
         config: of the diffusers class, as ``Backbone.config`` has it.
@@ -84,25 +80,27 @@ def build_backbone(name: str, config: Mapping[str, Any], num_blocks: int | None 
     Raises:
         VideoAlignError: an unknown family, or ``num_blocks`` is out of range.
     """
-    if name not in FAMILIES:
-        raise VideoAlignError(f"There is no backbone '{name}'; known are {', '.join(FAMILIES)}.")
-    family = FAMILIES[name]
+    families = backbone_classes()
+    if name not in families:
+        raise VideoAlignError(f"There is no backbone '{name}'; known are {', '.join(families)}.")
+    kind = families[name]
     with torch.inference_mode(False):
-        own = family.truncated(_with_defaults(family, config), num_blocks)
-        return family(family.build_module(own), own, total_blocks=family.count_blocks(config))
+        whole = kind.with_defaults(config)
+        built = kind.truncated(whole, num_blocks)
+        return kind(kind.build_module(built), built, total_blocks=kind.count_blocks(whole))
 
 
 class _Source:
-    """An opened checkpoint: which family, its config, and how its tensors are found.
+    """An opened checkpoint: its backbone's class, its config, and how its tensors are found.
 
     Attributes:
         names: name in the family's original naming (single file) or diffusers' (folder) -> name in the file.
     """
 
     def __init__(
-        self, files: WeightFiles, names: dict[str, str], family: type[Backbone], config: dict, original: bool
+        self, files: WeightFiles, names: dict[str, str], kind: type[Backbone], config: dict, original: bool
     ) -> None:
-        self.files, self.names, self.family, self.config, self.original = files, names, family, config, original
+        self.files, self.names, self.kind, self.config, self.original = files, names, kind, config, original
 
     def state(
         self, module: torch.nn.Module, config: Mapping[str, Any], dtype: torch.dtype, device: torch.device | str
@@ -127,7 +125,7 @@ class _Source:
         left = [name for name in self.names if name not in used and not self._may_be_left(name, config)]
         if left:
             raise WeightsError(
-                f"{self.files.name}: {len(left)} tensors of this {self.family.name} checkpoint are not known "
+                f"{self.files.name}: {len(left)} tensors of this {self.kind.family.name} checkpoint are not known "
                 f"({', '.join(sorted(left)[:3])}{', ...' if len(left) > 3 else ''}); it is of a variant that is not supported."
             )
         return state
@@ -146,17 +144,17 @@ class _Source:
             return [(key, None)]
         module, _, leaf = key.rpartition(".")
         if leaf in ("weight", "bias"):
-            return [(f"{name}.{leaf}", rows) for name, rows in self.family.places(module, config)]
-        return self.family.places(key, config)
+            return [(f"{name}.{leaf}", rows) for name, rows in self.kind.places(module, config)]
+        return self.kind.places(key, config)
 
     def _may_be_left(self, name: str, config: Mapping[str, Any]) -> bool:
         """A block that was not asked for; or what diffusers itself leaves unread in its own folders."""
-        for attribute, count in self.family.block_lists.items():
-            list_name = self.family.places(attribute, self.config)[0][0] if self.original else attribute
+        for attribute, count in self.kind.block_lists.items():
+            list_name = self.kind.places(attribute, self.config)[0][0] if self.original else attribute
             match = re.match(rf"{re.escape(list_name)}\.(\d+)\.", name)
             if match and config[count] <= int(match[1]) < self.config[count]:
                 return True
-        return not self.original and re.search(self.family.ignored, name) is not None
+        return not self.original and re.search(self.kind.ignored, name) is not None
 
 
 def _open_file(path: Path) -> _Source:
@@ -166,23 +164,23 @@ def _open_file(path: Path) -> _Source:
     if not prefix:
         kept = {key: own for key, own in kept.items() if not key.startswith(_OTHER_PARTS)}
     shapes = {name: files.shapes[key] for name, key in kept.items()}
-    family = next((own for own in FAMILIES.values() if own.recognises(shapes)), None)
-    if family is None:
-        raise WeightsError(f"{files.name}: {_what_else(shapes)} Supported are {', '.join(FAMILIES)} networks.")
-    names = {family.original_name(name): key for name, key in kept.items()}
+    kind = next((known for known in backbone_classes().values() if known.recognises(shapes)), None)
+    if kind is None:
+        raise WeightsError(f"{files.name}: {_what_else(shapes)} Supported are {', '.join(family_names())} networks.")
+    names = {kind.original_name(name): key for name, key in kept.items()}
     shapes = {name: files.shapes[key] for name, key in names.items()}
     try:
-        config = family.config_from(shapes, files.metadata)
-        family.latent_format_of(config)
+        config = kind.config_from(shapes, files.metadata)
+        kind.latent_format_of(config)
     except WeightsError as error:
         raise WeightsError(f"{files.name}: {error}") from None
     except ValueError as error:
         raise WeightsError(f"{files.name}: its metadata cannot be understood ({error}).") from None
     except KeyError as error:
         raise WeightsError(
-            f"{files.name}: it looks like a {family.name} network, but tensor {error} is missing; the file is incomplete."
+            f"{files.name}: it looks like a {kind.family.name} network, but tensor {error} is missing; the file is incomplete."
         ) from None
-    return _Source(files, names, family, config, original=True)
+    return _Source(files, names, kind, config, original=True)
 
 
 def _what_else(shapes: Mapping[str, tuple[int, ...]]) -> str:
@@ -205,34 +203,24 @@ def _open_folder(path: Path) -> _Source:
         )
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        kind = config.get("_class_name")
+        class_name = config.get("_class_name")
     except (ValueError, AttributeError) as error:
         raise WeightsError(f"{folder / 'config.json'} is not a diffusers config ({error}).") from None
-    family = next((own for own in FAMILIES.values() if own.diffusers_class == kind), None)
-    if family is None:
-        known = ", ".join(own.diffusers_class for own in FAMILIES.values())
-        raise WeightsError(f"{folder / 'config.json'} is of a {kind}; supported are {known}.")
+    families = {backbone.diffusers_class: backbone for backbone in backbone_classes().values()}
+    kind = families.get(class_name)
+    if kind is None:
+        known = ", ".join(families)
+        raise WeightsError(f"{folder / 'config.json'} is of a {class_name}; supported are {known}.")
     files = open_weights(folder)
     index = folder.parent / "model_index.json"
     pipeline = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "") if index.is_file() else ""
-    config = family.config_of_pipeline(pipeline) | {key: own for key, own in config.items() if not key.startswith("_")}
-    config = _with_defaults(family, config)
+    config = kind.config_of_pipeline(pipeline) | {key: own for key, own in config.items() if not key.startswith("_")}
+    config = kind.with_defaults(config)
     try:
-        family.latent_format_of(config)
+        kind.latent_format_of(config)
     except WeightsError as error:
         raise WeightsError(f"{folder / 'config.json'}: {error}") from None
-    return _Source(files, {key: key for key in files.shapes}, family, config, original=False)
-
-
-def _with_defaults(family: type[Backbone], config: Mapping[str, Any]) -> dict[str, Any]:
-    """The config with what its class assumes where it says nothing."""
-    import inspect
-
-    import diffusers
-
-    parameters = inspect.signature(getattr(diffusers, family.diffusers_class).__init__).parameters.values()
-    defaults = {own.name: own.default for own in parameters if own.default is not own.empty}
-    return json.loads(json.dumps({**defaults, **config}))
+    return _Source(files, {key: key for key in files.shapes}, kind, config, original=False)
 
 
 def _stored_type(source: _Source) -> torch.dtype:

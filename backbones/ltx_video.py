@@ -12,7 +12,8 @@ from torch import Tensor
 from ..errors import WeightsError
 from .backbone import Backbone, Places
 from .conditioning import Conditioning, ConditioningError
-from .latent_format import LTXV, LatentFormat
+from .latent_format import LatentFormat
+from .ltx_video_family import LTX_VIDEO, LTXV
 from .ltx_video_names import VARIANTS, original
 from .sampling_defaults import SamplingDefaults
 
@@ -41,16 +42,18 @@ class LTXVideo(Backbone):
     ``frame_rate`` is optional in the conditioning; 25 is the default.
     """
 
-    name = "ltx-video"
+    family = LTX_VIDEO
     diffusers_class = "LTXVideoTransformer3DModel"
     block_lists = {"transformer_blocks": "num_layers"}  # noqa: RUF012
 
     @classmethod
     def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """PixArt has the same time embedding, and a convolution for its patches."""
         return "adaln_single.emb.timestep_embedder.linear_1.bias" in shapes and "pos_embed.proj.bias" not in shapes
 
     @classmethod
     def config_from(cls, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> dict[str, Any]:
+        """diffusers' config from the tensors' shapes and from ``config`` in the metadata."""
         for key, variant in VARIANTS.items():
             if key in shapes:
                 raise WeightsError(f"it is a {variant} network. Use an LTX-Video (0.9) model.")
@@ -83,14 +86,17 @@ class LTXVideo(Backbone):
 
     @classmethod
     def config_of_pipeline(cls, pipeline: str) -> dict[str, Any]:
+        """Whether the first latent frame stands for one frame, which a folder's network does not say itself."""
         return {CAUSAL: pipeline in _CAUSAL_PIPELINES}
 
     @classmethod
     def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+        """A layer under its original name: LTX-Video fuses none."""
         return [(original(name), None)]
 
     @classmethod
     def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat:
+        """128 channels."""
         if config["out_channels"] != LTXV.channels or config["in_channels"] != LTXV.channels:
             raise WeightsError(
                 f"it samples latents of {config['out_channels']} channels; LTX-Video samples {LTXV.channels}."
@@ -99,15 +105,23 @@ class LTXVideo(Backbone):
 
     @classmethod
     def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults:
+        """The authors' defaults at 512 x 768."""
         # exp(2.37): the shift of the authors' schedule at this size
         return SamplingDefaults(shift=10.7, steps=40, guidance_scale=3, fps=25, frames=97, height=512, width=768)
 
     @property
+    def patch(self) -> tuple[int, int, int]:
+        """1 x 1 x 1: every latent element is a token."""
+        return self.config["patch_size_t"], self.config["patch_size"], self.config["patch_size"]
+
+    @property
     def needs(self) -> tuple[str, ...]:
+        """Text."""
         return ("text",)
 
     @property
     def text_width(self) -> int:
+        """T5-XXL's 4096."""
         return self.config["caption_channels"]
 
     @property
@@ -115,6 +129,7 @@ class LTXVideo(Backbone):
         return self.module.transformer_blocks[0].attn1.norm_q.weight
 
     def lora_targets(self, ffn: bool = False) -> list[str]:
+        """Self-attention and cross-attention; with ``ffn`` the two layers of the MLP."""
         parts = [
             f"{attention}.{part}" for attention in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")
         ]

@@ -1,8 +1,7 @@
 """Sampling from a rectified flow in a plain loop: Euler steps, classifier-free guidance, one hook.
 
-    x_t = (1 - sigma) x0 + sigma noise,   v = noise - x0,   dx / dsigma = v
-
-so that a step from sigma to sigma' is x + (sigma' - sigma) v. This is what ComfyUI's ``euler`` does with a flow model.
+With dx / dsigma = v (see ``flow_path.py``) a step from sigma to sigma' is x + (sigma' - sigma) v. This is what ComfyUI's
+``euler`` does with a flow model.
 """
 
 from __future__ import annotations
@@ -17,9 +16,12 @@ from torch import Tensor
 from ..errors import VideoAlignError
 from .backbone import Backbone
 from .conditioning import Conditioning, collate
+from .flow_path import seeded_noise, sigmas
 from .sampling_defaults import SamplingDefaults
 from .vae import VAE
 
+NetworkVelocity = Callable[[Tensor, Tensor, Conditioning], Tensor]
+"""(x_t [B, C, T, H, W], sigma [B], conditioning of B prompts) -> velocity [B, C, T, H, W]."""
 Velocity = Callable[[Tensor, Tensor], Tensor]
 """(x_t [B, C, T, H, W], sigma [B]) -> velocity [B, C, T, H, W]."""
 Hook = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -28,43 +30,22 @@ Progress = Callable[[int, int], None]
 """(steps done, steps in all)."""
 
 
-def sigmas(steps: int, shift: float = 1.0) -> Tensor:
-    """[steps + 1] noise levels from 1 to 0: sigma = shift t / (1 + (shift - 1) t) at even t.
-
-    These are the levels of ComfyUI's ``simple`` scheduler where ``steps`` divides 1000.
-
-    Raises:
-        VideoAlignError: fewer than one step, or a shift that is not positive.
-    """
-    if steps < 1 or not shift > 0:
-        raise VideoAlignError(
-            f"{steps} steps with shift {shift} is no schedule; expected at least 1 step and a shift above 0."
-        )
-    t = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
-    return (shift * t / (1 + (shift - 1) * t)).float()
-
-
-def seeded_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
-    """[B, *shape] float32 standard normal noise on the CPU; each sample's depends on its own seed alone.
-
-    A sample's noise is what ComfyUI makes for a batch of one with that seed.
-    """
-    return torch.stack([torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds])
-
-
 def guided_velocity(
-    backbone: Backbone, conditioning: Conditioning, negative: Conditioning | None = None, scale: float = 1.0
+    network: NetworkVelocity, conditioning: Conditioning, negative: Conditioning | None = None, scale: float = 1.0
 ) -> Velocity:
-    """The backbone's velocity with classifier-free guidance: v_neg + scale (v_pos - v_neg).
+    """A network's velocity with classifier-free guidance: v_neg + scale (v_pos - v_neg).
 
     With scale 1, or without a negative conditioning, the network is evaluated once a step.
+
+    Args:
+        network: ``Backbone.velocity``, or the velocity of a network that is being trained.
     """
 
     def velocity(x_t: Tensor, sigma: Tensor) -> Tensor:
-        v = backbone.velocity(x_t, sigma, conditioning)
+        v = network(x_t, sigma, conditioning)
         if negative is None or scale == 1:
             return v
-        v_negative = backbone.velocity(x_t, sigma, negative)
+        v_negative = network(x_t, sigma, negative)
         return v_negative + scale * (v - v_negative)
 
     return velocity
@@ -159,7 +140,7 @@ def generate(
         )
     shape = backbone.latent_format.shape(settings.frames, settings.height, settings.width)
     levels = sigmas(settings.steps, settings.shift)
-    common = _common_entries(backbone, settings) | dict(extra or {})
+    common = backbone.constants(settings) | dict(extra or {})
     guided = settings.guidance_scale != 1
     negative = text_encoder.encode([negative_prompt])[0] if guided else None
     total = settings.steps * -(-len(prompts) // batch_size)
@@ -169,9 +150,8 @@ def generate(
         others = [common | dict(image(start + place) if image else {}) for place in range(len(words))]
         texts = text_encoder.encode(list(words))
         positive = collate([text | own for text, own in zip(texts, others, strict=True)])
-        velocity = guided_velocity(
-            backbone, positive, collate([negative | own for own in others]) if guided else None, settings.guidance_scale
-        )
+        unwanted = collate([negative | own for own in others]) if guided else None
+        velocity = guided_velocity(backbone.velocity, positive, unwanted, settings.guidance_scale)
         report = None if progress is None else _offset(progress, number * settings.steps, total)
         latents = sample(
             velocity,
@@ -186,16 +166,6 @@ def generate(
                 videos = [vae.decode(own[None].to(vae.device))[0].cpu() for own in latents]
         for word, seed, own, video in zip(words, numbers, latents.cpu(), videos, strict=True):
             yield GeneratedClip(word, seed, own, video, settings.fps)
-
-
-def _common_entries(backbone: Backbone, settings: SamplingDefaults) -> dict[str, Tensor]:
-    """Entries of every conditioning that come from the settings."""
-    entries = {}
-    if settings.embedded_guidance is not None:
-        entries["guidance"] = torch.tensor(settings.embedded_guidance)
-    if backbone.name == "ltx-video":
-        entries["frame_rate"] = torch.tensor(float(settings.fps))
-    return entries
 
 
 def _offset(progress: Progress, before: int, total: int) -> Progress:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .text import TextEncoder, encoder_folder, pretrained
+from .pretrained_folder import encoder_folder, pretrained
+from .text_encoder import TextEncoder
 from .weight_files import open_weights
 
 MAX_TOKENS = 256  # of the prompt, without the instruction
@@ -37,6 +38,7 @@ class HunyuanVideoTextEncoder(TextEncoder):
     """
 
     model_types = ("llama", "llava")
+    titles = ("llama (HunyuanVideo)",)
 
     def __init__(self, llama: nn.Module, clip: nn.Module, tokenizer, clip_tokenizer, identity: str) -> None:
         self.llama, self.clip = (module.eval().requires_grad_(False) for module in (llama, clip))
@@ -86,7 +88,7 @@ class HunyuanVideoTextEncoder(TextEncoder):
 
     @classmethod
     def identity_of_folder(cls, path: Path, dtype: torch.dtype) -> str:
-        """For cache keys."""
+        """Weights of both encoders, their tokenizers, the instruction and type."""
         first, second = encoder_folder(path), encoder_folder(path, "text_encoder_2")
         digest = hashlib.sha256(f"{TEMPLATE}{MAX_TOKENS}{SKIPPED_LAYERS}".encode())
         for folder in (first, second):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -12,11 +12,13 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .text import TextEncoder, encoder_folder, folder_config, pretrained
+from .pretrained_folder import encoder_folder, folder_config, pretrained
+from .text_encoder import TextEncoder
 from .weight_files import WeightFiles, fill_module, open_weights
 
 MAX_TOKENS = 512
 _CLASSES = {"umt5": "UMT5EncoderModel", "t5": "T5EncoderModel"}
+_FIRST_LAYER = "encoder.block.0.layer.0.SelfAttention"
 _EMBEDDED = "spiece_model"  # ComfyUI's name for a tokenizer inside a file
 _FOLDERS = ("tokenizer", "t5_tokenizer", "umt5_tokenizer")
 _IN_COMFYUI = Path("comfy") / "text_encoders" / "t5_tokenizer"
@@ -33,6 +35,7 @@ class T5TextEncoder(TextEncoder):
     """
 
     model_types = ("umt5", "t5")
+    titles = file_titles = ("umt5 (Wan)", "T5 (LTX-Video)")
 
     def __init__(self, module: nn.Module, tokenize: Callable[[str], list[int]], padded: bool, identity: str) -> None:
         self.module = module.eval().requires_grad_(False)
@@ -60,7 +63,13 @@ class T5TextEncoder(TextEncoder):
 
     # -- loading ---------------------------------------------------------------------------------------------------------
     @classmethod
+    def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """T5 and umt5 share T5's names, with relative positions in the first layer at least."""
+        return f"{_FIRST_LAYER}.relative_attention_bias.weight" in shapes and "shared.weight" in shapes
+
+    @classmethod
     def from_folder(cls, path: Path, dtype: torch.dtype, device: torch.device | str) -> T5TextEncoder:
+        """From ``text_encoder`` of a pipeline, or that folder itself, with the tokenizer beside it."""
         import transformers
 
         folder = encoder_folder(path)
@@ -71,22 +80,22 @@ class T5TextEncoder(TextEncoder):
 
     @classmethod
     def identity_of_folder(cls, path: Path, dtype: torch.dtype) -> str:
+        """Weights, tokenizer and type."""
         folder = encoder_folder(path)
         _, tokens = _folder_tokenizer(_tokenizer_beside(folder))
         return _identity(open_weights(folder, "model"), tokens, dtype)
 
     @classmethod
     def from_file(
-        cls, path: Path | str, dtype: torch.dtype, device: torch.device | str, tokenizer: Path | str | None = None
+        cls, files: WeightFiles, dtype: torch.dtype, device: torch.device | str, tokenizer: Path | str | None = None
     ) -> T5TextEncoder:
         """From a ComfyUI file; its configuration is derived from the tensors' shapes.
 
         Raises:
-            WeightsError: not such a file, or there is no tokenizer for it.
+            WeightsError: damaged, or there is no tokenizer for it.
         """
         import transformers
 
-        files = open_weights(path)
         kind, config = _described(files)
         with torch.device("meta"):
             module = getattr(transformers, _CLASSES[kind])(getattr(transformers, f"{kind.upper()}Config")(**config))
@@ -99,21 +108,15 @@ class T5TextEncoder(TextEncoder):
         return cls(module.to(device), tokenize, kind == "umt5", _identity(files, tokens, dtype))
 
     @classmethod
-    def identity_of_file(cls, path: Path | str, dtype: torch.dtype, tokenizer: Path | str | None = None) -> str:
-        files = open_weights(path)
+    def identity_of_file(cls, files: WeightFiles, dtype: torch.dtype, tokenizer: Path | str | None = None) -> str:
+        """Weights, tokenizer and type."""
         kind, _ = _described(files)
         return _identity(files, _file_tokenizer(files, kind, tokenizer)[1], dtype)
 
 
 def _described(files: WeightFiles) -> tuple[str, dict]:
     """(``umt5`` or ``t5``, transformers' configuration) of a file."""
-    shapes, first = files.shapes, "encoder.block.0.layer.0.SelfAttention"
-    if f"{first}.relative_attention_bias.weight" not in shapes or "shared.weight" not in shapes:
-        raise WeightsError(
-            f"{files.name} is not an encoder of T5's kind ({_what_it_is(shapes)}). As single files umt5 (Wan) and T5 "
-            "(LTX-Video) can be read; for HunyuanVideo give a diffusers folder with text_encoder, text_encoder_2, tokenizer "
-            "and tokenizer_2."
-        )
+    shapes, first = files.shapes, _FIRST_LAYER
     gated = "encoder.block.0.layer.1.DenseReluDense.wi_0.weight" in shapes
     feed = "wi_0" if gated else "wi"
     buckets, heads = shapes[f"{first}.relative_attention_bias.weight"]
@@ -131,14 +134,6 @@ def _described(files: WeightFiles) -> tuple[str, dict]:
     # umt5 has a position bias in every layer, T5 shares the first layer's.
     every = layers > 1 and "encoder.block.1.layer.0.SelfAttention.relative_attention_bias.weight" in shapes
     return "umt5" if every else "t5", config
-
-
-def _what_it_is(shapes: dict[str, tuple[int, ...]]) -> str:
-    if any(name.startswith(("model.layers.", "layers.")) for name in shapes):
-        return "it looks like a LLaMA"
-    if any(name.startswith(("text_model.", "transformer.text_model.")) for name in shapes):
-        return "it looks like CLIP"
-    return f"its first tensors are {', '.join(list(shapes)[:3]) or 'none'}"
 
 
 def _file_tokenizer(

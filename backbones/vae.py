@@ -1,29 +1,22 @@
 """Video autoencoders: clips to latents as ComfyUI's sampler sees them, and back.
 
-One subclass per family holds a diffusers module. Weights come from ComfyUI single files or diffusers folders; the
-configuration is derived from the tensors' shapes, or read from the folder, never from a hub.
+A subclass (``vae_wan.py``, ...) holds a diffusers module; ``vae_loading.py`` reads one from a file.
 """
 
 from __future__ import annotations
 
 import hashlib
-import importlib
-import json
-from pathlib import Path
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
-from ..errors import ClipSizeError, WeightsError
+from ..errors import ClipSizeError
 from .latent_format import LatentFormat
-from .weight_files import WeightFiles, fill_module, open_weights
-
-_FAMILIES = ("vae_wan.WanVAE", "vae_hunyuan_video.HunyuanVideoVAE", "vae_ltx_video.LTXVideoVAE")
-_PREFIXES = ("", "vae.", "first_stage_model.")
 
 
 class VAE:
-    """A video autoencoder; subclasses know their family's names, sizes and statistics.
+    """A video autoencoder; subclasses know their names, sizes and statistics.
 
     Attributes:
         module: the diffusers autoencoder, frozen, in evaluation mode.
@@ -32,7 +25,8 @@ class VAE:
         weights: names the weights, for cache keys; None where they come from no file (their bytes are hashed then).
     """
 
-    diffusers_class: str
+    diffusers_class: ClassVar[str]
+    title: ClassVar[str]  # what messages call it
 
     def __init__(self, module: nn.Module, weights: str | None = None):
         self.module = module.eval().requires_grad_(False)
@@ -40,11 +34,18 @@ class VAE:
         self.latent_format = self.format_of(dict(module.config))
         self.mean, self.std = (values.float() for values in self.statistics())
 
-    # What a family tells.
+    # What a subclass tells.
+
+    @classmethod
+    def build_module(cls, config: dict) -> nn.Module:
+        """The autoencoder of a configuration with random weights: diffusers' ``diffusers_class``."""
+        import diffusers
+
+        return getattr(diffusers, cls.diffusers_class).from_config(config)
 
     @staticmethod
     def recognises(shapes: dict[str, tuple[int, ...]]) -> bool:
-        """Whether a single file with these tensors is of this family, in the original (ComfyUI) naming."""
+        """Whether a single file with these tensors is one of these, in the original (ComfyUI) naming."""
         raise NotImplementedError
 
     @staticmethod
@@ -103,14 +104,16 @@ class VAE:
     @property
     def identity(self) -> str:
         """Names everything that the latents of a clip depend on, for cache keys."""
-        return _identity(self.weights or _digest(self.module), self.dtype, self.tiling)
+        return identity_of_weights(self.weights or _digest(self.module), self.dtype, self.tiling)
 
     @property
     def dtype(self) -> torch.dtype:
+        """Of the weights and of the arithmetic."""
         return self.module.dtype
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return self.module.device
 
     def to(self, device: torch.device | str) -> VAE:
@@ -169,61 +172,6 @@ class VAE:
         return tensor
 
 
-def load_vae(
-    path: Path | str, dtype: torch.dtype = torch.float32, device: torch.device | str = "cpu", tiling: bool = False
-) -> VAE:
-    """Load the VAE of Wan 2.1, Wan 2.2 (48 channels), HunyuanVideo or LTX-Video.
-
-    Args:
-        path: a ComfyUI single file (.safetensors; also a checkpoint that holds a VAE under ``vae.``), or a diffusers
-            folder: the pipeline's, or its ``vae`` subfolder.
-        dtype: of the weights and of the arithmetic.
-        tiling: cut big clips into overlapping tiles.
-
-    Raises:
-        WeightsError: nothing there, damaged, or not a VAE of these families.
-    """
-    path = Path(path)
-    with torch.inference_mode(False), torch.no_grad():
-        vae = _load_folder(path, dtype) if path.is_dir() else _load_single_file(path, dtype)
-    vae.set_tiling(tiling)
-    return vae.to(device)
-
-
-def vae_identity(path: Path | str, dtype: torch.dtype = torch.float32, tiling: bool = False) -> str:
-    """What ``load_vae(...).identity`` would be, without reading the tensors.
-
-    Raises:
-        WeightsError: nothing there, or damaged.
-    """
-    path = Path(path)
-    if path.is_dir() and not (path / "config.json").is_file():
-        path = path / "vae"
-    return _identity(open_weights(path).identity(), dtype, tiling)
-
-
-def _digest(module: nn.Module) -> str:
-    digest = hashlib.sha256()
-    for name, tensor in module.state_dict().items():
-        digest.update(name.encode())
-        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
-    return digest.hexdigest()[:16]
-
-
-def _identity(weights: str, dtype: torch.dtype, tiling: bool) -> str:
-    return f"{weights}-{str(dtype).removeprefix('torch.')}{'-tiled' if tiling else ''}"
-
-
-def build_vae(diffusers_class: str, config: dict) -> VAE:
-    """A VAE with random weights, from a diffusers class name ("AutoencoderKLWan", ...) and its configuration."""
-    family = next((family for family in _families() if family.diffusers_class == diffusers_class), None)
-    if family is None:
-        raise WeightsError(
-            f"there is no VAE '{diffusers_class}'; choose from {[f.diffusers_class for f in _families()]}."
-        )
-    return family(_module(family, config))
-
-
 def check_clip(video: Tensor, latent_format: LatentFormat) -> None:
     """Check that a clip [B, 3, T, H, W] can be encoded.
 
@@ -235,72 +183,14 @@ def check_clip(video: Tensor, latent_format: LatentFormat) -> None:
     latent_format.shape(*video.shape[2:])
 
 
-def _families() -> list[type[VAE]]:
-    found = []
-    for name in _FAMILIES:
-        module, _, family = name.partition(".")
-        found.append(getattr(importlib.import_module(f".{module}", __package__), family))
-    return found
+def _digest(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in module.state_dict().items():
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()[:16]
 
 
-def _module(family: type[VAE], config: dict) -> nn.Module:
-    import diffusers
-
-    return getattr(diffusers, family.diffusers_class).from_config(config)
-
-
-def _load_folder(path: Path, dtype: torch.dtype) -> VAE:
-    folder = path if (path / "config.json").is_file() else path / "vae"
-    try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise WeightsError(
-            f"{path} holds no VAE: neither config.json nor vae/config.json is there. Give a diffusers folder or a ComfyUI "
-            "VAE file."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise WeightsError(f"{folder / 'config.json'} cannot be read ({error}).") from error
-    family = next((f for f in _families() if f.diffusers_class == config.get("_class_name")), None)
-    if family is None:
-        raise WeightsError(
-            f"{folder} holds a '{config.get('_class_name')}'; supported are {', '.join(f.diffusers_class for f in _families())}."
-        )
-    files = open_weights(folder)
-    return _filled(family, config, {name: files.read(name, dtype) for name in files.shapes}, files)
-
-
-def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
-    files = open_weights(path)
-    for prefix in reversed(_PREFIXES):
-        shapes = {key[len(prefix) :]: shape for key, shape in files.shapes.items() if key.startswith(prefix)}
-        family = next((family for family in _families() if family.recognises(shapes)), None)
-        if family is not None:
-            break
-    else:
-        raise WeightsError(
-            f"{path} is not a VAE that is supported (Wan 2.1, Wan 2.2, HunyuanVideo, LTX-Video in ComfyUI's naming). "
-            "Give the VAE file that you use in ComfyUI, or a diffusers folder."
-        )
-    config = family.config_of(shapes, files.metadata)
-    with torch.device("meta"):
-        module = _module(family, config)
-    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
-    names = family.file_names(module, shapes)
-    state = {name: family.from_original(files.read(prefix + own, dtype), expected[name]) for name, own in names.items()}
-    used = set(names.values())
-    unused = [name for name in shapes if name not in used and not family.may_ignore(name)]
-    if unused:
-        raise WeightsError(
-            f"{path}: {len(unused)} tensors are not known ({', '.join(unused[:3])}); the file is of a variant that is not "
-            "supported."
-        )
-    vae = _filled(family, config, state, files)
-    family.adapt(vae.module, files.metadata)
-    return vae
-
-
-def _filled(family: type[VAE], config: dict, state: dict[str, Tensor], files: WeightFiles) -> VAE:
-    with torch.device("meta"):
-        module = _module(family, config)
-    fill_module(module, state, files.name)
-    return family(module, files.identity())
+def identity_of_weights(weights: str, dtype: torch.dtype, tiling: bool) -> str:
+    """``VAE.identity`` of a VAE with these weights."""
+    return f"{weights}-{str(dtype).removeprefix('torch.')}{'-tiled' if tiling else ''}"

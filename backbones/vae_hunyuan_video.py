@@ -12,7 +12,8 @@ import re
 import torch
 from torch import Tensor, nn
 
-from .latent_format import HUNYUAN_VIDEO, LatentFormat
+from .hunyuan_video_family import LATENTS
+from .latent_format import LatentFormat
 from .vae import VAE
 
 SCALING_FACTOR = 0.476986
@@ -24,14 +25,17 @@ class HunyuanVideoVAE(VAE):
     """ComfyUI reads it under two sets of names: diffusers', and those of latent diffusion."""
 
     diffusers_class = "AutoencoderKLHunyuanVideo"
+    title = "HunyuanVideo"
 
     @staticmethod
     def recognises(shapes: dict[str, tuple[int, ...]]) -> bool:
+        """16 latent channels and a convolution over time behind them."""
         conv_in, quant = shapes.get("decoder.conv_in.conv.weight"), shapes.get("post_quant_conv.weight")
         return conv_in is not None and quant is not None and conv_in[1] == 16 and len(quant) == 5
 
     @staticmethod
     def config_of(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> dict:
+        """Widths and number of layers."""
         block, resnet = ("down_blocks", "resnets") if _has_diffusers_names(shapes) else ("down", "block")
         widths = []
         while (first := f"encoder.{block}.{len(widths)}.{resnet}.0.conv1.conv.weight") in shapes:
@@ -50,24 +54,29 @@ class HunyuanVideoVAE(VAE):
 
     @staticmethod
     def format_of(config: dict) -> LatentFormat:
-        return HUNYUAN_VIDEO
+        """HunyuanVideo's."""
+        return LATENTS
 
     def statistics(self) -> tuple[Tensor, Tensor]:
+        """One scale for all channels."""
         channels = self.module.config.latent_channels
         return torch.zeros(channels), torch.full((channels,), 1 / self.module.config.scaling_factor)
 
     def set_tiling(self, tiling: bool) -> None:
+        """Tiles in space, and pieces in time."""
         super().set_tiling(tiling)
         # diffusers cuts long clips in time unless told otherwise; that changes the latents.
         self.module.use_framewise_encoding = self.module.use_framewise_decoding = tiling
 
     @classmethod
     def original_names(cls, module: nn.Module) -> dict[str, str]:
+        """Latent diffusion's name of each of diffusers' tensors."""
         last = len(module.config.block_out_channels) - 1
         return {name: _original_name(name, last) for name in module.state_dict()}
 
     @classmethod
     def file_names(cls, module: nn.Module, shapes: dict[str, tuple[int, ...]]) -> dict[str, str]:
+        """Files have either of two sets of names."""
         if _has_diffusers_names(shapes):
             return {name: name for name in module.state_dict()}
         return cls.original_names(module)
@@ -80,6 +89,7 @@ class HunyuanVideoVAE(VAE):
 
     @staticmethod
     def from_original(tensor: Tensor, shape: torch.Size) -> Tensor:
+        """Convolutions of one element become linear layers."""
         return tensor.reshape(shape) if tensor.numel() == shape.numel() else tensor
 
 

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .latent_format import LTXV, LatentFormat
+from .flow_path import add_noise
+from .latent_format import LatentFormat
+from .ltx_video_family import LTXV
 from .vae import VAE
 
 DECODE_TIMESTEP, DECODE_NOISE_SCALE = 0.05, 0.025  # of the decoders that take out the last noise (0.9.1 and newer)
@@ -22,6 +24,7 @@ Block = tuple[str, dict]
 
 
 def blocks_of(*described: tuple[str, int | dict]) -> list[Block]:
+    """Blocks whose options are given in full or as the number of layers alone."""
     return [(name, {"num_layers": value} if isinstance(value, int) else dict(value)) for name, value in described]
 
 
@@ -64,13 +67,16 @@ class LTXVideoVAE(VAE):
     """Versions 0.9 to 0.9.8. The decoders of 0.9.1 and newer also take out a little noise; it is added with a fixed seed."""
 
     diffusers_class = "AutoencoderKLLTXVideo"
+    title = "LTX-Video"
 
     @staticmethod
     def recognises(shapes: dict[str, tuple[int, ...]]) -> bool:
+        """Its statistics are in the file."""
         return "per_channel_statistics.std-of-means" in shapes and "decoder.conv_in.conv.weight" in shapes
 
     @staticmethod
     def config_of(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> dict:
+        """Lists of blocks from the metadata, or those of the version that the shapes tell."""
         own = _described(metadata)
         both = own.get("blocks")
         encoder, decoder = own.get("encoder_blocks", both), own.get("decoder_blocks", both)
@@ -94,10 +100,12 @@ class LTXVideoVAE(VAE):
 
     @staticmethod
     def format_of(config: dict) -> LatentFormat:
+        """LTX-Video's."""
         return LTXV
 
     @staticmethod
     def adapt(module: nn.Module, metadata: dict[str, str]) -> None:
+        """How the decoder goes on beyond the picture's sides."""
         # ComfyUI continues the picture by reflection in the decoder unless the file says otherwise; diffusers by zeros.
         mode = _described(metadata).get("spatial_padding_mode", "reflect")
         for layer in module.decoder.modules():
@@ -106,12 +114,15 @@ class LTXVideoVAE(VAE):
 
     @staticmethod
     def may_ignore(name: str) -> bool:
+        """Further statistics."""
         return name.startswith("per_channel_statistics.")
 
     def statistics(self) -> tuple[Tensor, Tensor]:
+        """Those of the file."""
         return self.module.latents_mean, self.module.latents_std / self.module.config.scaling_factor
 
     def decode_raw(self, latents: Tensor) -> Tensor:
+        """Decoders that take out the last noise are given it, the same for every call."""
         if not self.module.config.timestep_conditioning:
             return self.module.decode(latents).sample
         # Its blocks may draw noise as well: the same for every call, so that decoding is deterministic.
@@ -119,12 +130,13 @@ class LTXVideoVAE(VAE):
             torch.manual_seed(_NOISE_SEED)
             mean, std = (own.to(latents).view(1, -1, 1, 1, 1) for own in (self.mean, self.std))
             noise = torch.randn(latents.shape[1:]).to(latents) * std + mean
-            noisy = (1 - DECODE_NOISE_SCALE) * latents + DECODE_NOISE_SCALE * noise
+            noisy = add_noise(latents, noise, DECODE_NOISE_SCALE)
             timestep = torch.full((len(latents),), DECODE_TIMESTEP, device=latents.device, dtype=latents.dtype)
             return self.module.decode(noisy, timestep).sample
 
     @classmethod
     def original_names(cls, module: nn.Module) -> dict[str, str]:
+        """Name in the original's flat lists of blocks of each of diffusers' tensors."""
         places = _places(module)
         return {name: _original_name(name, places) for name in module.state_dict()}
 

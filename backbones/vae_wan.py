@@ -7,8 +7,9 @@ import re
 import torch
 from torch import Tensor, nn
 
-from .latent_format import WAN21, WAN22, LatentFormat
+from .latent_format import LatentFormat
 from .vae import VAE
+from .wan_family import WAN21, WAN22
 from .wan_whole_clip import decode_whole, encode_whole
 
 # Statistics of the raw latents, published with the models.
@@ -74,32 +75,39 @@ class WanVAE(VAE):
     """The VAE of Wan 2.1 or 2.2; which of the two, its configuration tells."""
 
     diffusers_class = "AutoencoderKLWan"
+    title = "Wan 2.1, Wan 2.2"
 
     @staticmethod
     def recognises(shapes: dict[str, tuple[int, ...]]) -> bool:
+        """Norms of Wan's VAEs have a gamma."""
         return "decoder.middle.0.residual.0.gamma" in shapes and "decoder.head.0.gamma" in shapes
 
     @staticmethod
     def config_of(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> dict:
+        """Base widths, and which of the two it is."""
         widths = shapes["encoder.conv1.weight"][0], shapes["decoder.head.0.gamma"][0]
         newer = "decoder.upsamples.0.upsamples.0.residual.2.weight" in shapes
         return (wan22_config if newer else wan21_config)(*widths)
 
     @staticmethod
     def format_of(config: dict) -> LatentFormat:
+        """Wan 2.2's is residual."""
         return WAN22 if config.get("is_residual") else WAN21
 
     def statistics(self) -> tuple[Tensor, Tensor]:
+        """The published ones, which are in the configuration."""
         config = self.module.config
         return torch.tensor(config.latents_mean), torch.tensor(config.latents_std)
 
     def encode_raw(self, video: Tensor) -> Tensor:
+        """Small clips are run at once, with the same result."""
         batch, _, frames, height, width = video.shape
         if self._runs_at_once(batch * frames * height * width):
             return encode_whole(self.module, video)[0]
         return super().encode_raw(video)
 
     def decode_raw(self, latents: Tensor) -> Tensor:
+        """Small clips are run at once, with the same result."""
         batch, _, frames, height, width = latents.shape
         if self._runs_at_once(batch * (4 * frames - 3) * height * width * 64):
             return decode_whole(self.module, latents)
@@ -112,6 +120,7 @@ class WanVAE(VAE):
 
     @classmethod
     def original_names(cls, module: nn.Module) -> dict[str, str]:
+        """Original name of each of diffusers' tensors."""
         config = module.config
         return {name: _original_name(name, config.num_res_blocks, config.is_residual) for name in module.state_dict()}
 

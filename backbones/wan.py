@@ -11,15 +11,16 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from .backbone import Backbone, Places, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
-from .latent_format import WAN21, WAN22, LatentFormat
+from .latent_format import LatentFormat
 from .sampling_defaults import SamplingDefaults
+from .wan_family import WAN, WAN21, WAN22
+from .wan_image_attention import image_attention
 from .wan_names import VARIANTS, original
 
 EXPERT_BOUNDARIES = {"t2v": 0.875, "i2v": 0.9}
 """Wan 2.2 A14B: the high-noise expert works at sigma >= this, the low-noise one below (Wan's own configuration)."""
 
 _HEAD = 128  # channels of an attention head, the same in every Wan
-_PATCH = (1, 2, 2)
 
 
 class Wan(Backbone):
@@ -29,17 +30,19 @@ class Wan(Backbone):
     groups of one length each, which is exact (Wan's own attention has no mask).
     """
 
-    name = "wan"
+    family = WAN
     diffusers_class = "WanTransformer3DModel"
     block_lists = {"blocks": "num_layers"}  # noqa: RUF012
     ignored = r"\.norm_added_q\."
 
     @classmethod
     def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:
+        """Every Wan has a modulation of its head."""
         return "head.modulation" in shapes
 
     @classmethod
     def config_from(cls, shapes: Mapping[str, tuple[int, ...]], metadata: Mapping[str, str]) -> dict[str, Any]:
+        """diffusers' config from the tensors' shapes; heads have 128 channels in every Wan."""
         for key, variant in VARIANTS.items():
             if key in shapes:
                 raise WeightsError(f"it is a {variant} variant of Wan. Use a T2V, I2V or TI2V model.")
@@ -68,10 +71,12 @@ class Wan(Backbone):
 
     @classmethod
     def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+        """A layer under its original name: Wan fuses none."""
         return [(original(name), None)]
 
     @classmethod
     def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat:
+        """Wan 2.1's 16 channels (A14B of Wan 2.2 too), or the 48 of Wan 2.2 TI2V-5B."""
         formats = {own.channels: own for own in (WAN21, WAN22)}
         channels = config["out_channels"]
         if channels not in formats:
@@ -80,12 +85,14 @@ class Wan(Backbone):
 
     @classmethod
     def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults:
+        """The authors' defaults at 480p for 16 channels, at 704p for 48."""
         if config["out_channels"] == WAN22.channels:
             return SamplingDefaults(shift=5, steps=50, guidance_scale=5, fps=24, frames=121, height=704, width=1280)
         return SamplingDefaults(shift=5, steps=50, guidance_scale=5, fps=16, frames=81, height=480, width=832)
 
     @classmethod
     def build_module(cls, config: Mapping[str, Any]) -> nn.Module:
+        """As in the base class; the positions' tables are always real, and image tokens may come with texts of any length."""
         module = super().build_module(config)
         if any(buffer.is_meta for buffer in module.rope.buffers()):
             with torch.device("cpu"):  # not in any file: computed from the config
@@ -93,27 +100,44 @@ class Wan(Backbone):
                     module.rope.attention_head_dim, module.rope.patch_size, module.rope.max_seq_len
                 )
         if module.condition_embedder.image_embedder is not None:
-            from .wan_image_attention import image_attention
-
             for block in module.blocks:
                 block.attn2.set_processor(image_attention())
         return module
 
     @property
+    def patch(self) -> tuple[int, int, int]:
+        """1 x 2 x 2."""
+        return tuple(self.config["patch_size"])
+
+    @property
     def needs(self) -> tuple[str, ...]:
+        """Text; image-to-video networks an image's latents, those of Wan 2.1 its CLIP tokens too."""
         image = self.config["in_channels"] != self.latent_format.channels
         embeds = self.config.get("image_dim") is not None
         return ("text", *(["image_latents"] if image else []), *(["image_embeds"] if embeds else []))
 
     @property
     def text_width(self) -> int:
+        """umt5's 4096."""
         return self.config["text_dim"]
 
     @property
     def _input_weight(self) -> Tensor:
         return self.module.patch_embedding.weight
 
+    @property
+    def expert_boundary(self) -> float:
+        """Of Wan 2.2 A14B; a file does not tell whether it is an expert."""
+        return EXPERT_BOUNDARIES["i2v" if "image_latents" in self.needs else "t2v"]
+
+    def image_refusal(self) -> str | None:
+        """Networks for a first and a last frame take two pictures."""
+        if self.config.get("pos_embed_seq_len") is not None:
+            return "this Wan is for a first and a last frame, which is not supported"
+        return None
+
     def lora_targets(self, ffn: bool = False) -> list[str]:
+        """Self-attention, cross-attention and its image part; with ``ffn`` the two layers of the MLP."""
         parts = [
             f"{attention}.{part}" for attention in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")
         ]
@@ -144,7 +168,7 @@ class Wan(Backbone):
 
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         size = x_t.shape[2:]
-        x = pad_to_patches(concatenated(x_t, conditioning, self.config["in_channels"]), _PATCH)
+        x = pad_to_patches(concatenated(x_t, conditioning, self.config["in_channels"]), self.patch)
         v = self.module(
             hidden_states=x,
             timestep=sigma * 1000,

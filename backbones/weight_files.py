@@ -6,17 +6,15 @@ and `<module>.weight_scale` with a `<module>.comfy_quant` note or one in the met
 
 from __future__ import annotations
 
-import hashlib
 import json
-import math
-import os
-import struct
 from collections.abc import Iterable
 from pathlib import Path
 
 import torch
 
 from ..errors import WeightsError
+from ..files.digests import sampled_digest
+from ..files.safetensors_header import read_header
 
 _SCALES = (".scale_weight", ".weight_scale")
 _NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale")
@@ -26,8 +24,6 @@ _TYPES = {
     "F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2, "U8": torch.uint8,
     "I8": torch.int8, "I16": torch.int16, "I32": torch.int32, "I64": torch.int64,
 }  # fmt: skip
-_WHOLE_BYTES = 64 << 20  # files up to this size are hashed whole
-_SAMPLES, _SAMPLE_BYTES = 64, 1 << 16
 
 
 class WeightFiles:
@@ -51,12 +47,11 @@ class WeightFiles:
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._place: dict[str, tuple[Path, int, int]] = {}  # the file, and the bytes [start, stop) in it
         for path in self.paths:
-            header, metadata, start = _read_header(path)
-            self.metadata = self.metadata or metadata
-            for key, entry in header.items():
-                self._place[key] = (path, *(start + offset for offset in entry["data_offsets"]))
-            self._shapes.update({key: tuple(entry["shape"]) for key, entry in header.items()})
-            self.types.update({key: entry["dtype"] for key, entry in header.items()})
+            header = read_header(path, WeightsError)
+            self.metadata = self.metadata or header.metadata
+            for key, entry in header.entries.items():
+                self._place[key] = (path, entry.start, entry.stop)
+                self._shapes[key], self.types[key] = entry.shape, entry.dtype
         self.shapes = {key: own for key, own in self._shapes.items() if not key.endswith((*_SCALES, *_NOTES))}
 
     def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
@@ -115,30 +110,8 @@ class WeightFiles:
             return stored.view(_TYPES[kind]).reshape(self._shapes[name])
 
     def identity(self) -> str:
-        """``content_identity`` of the files: for cache keys."""
-        return content_identity(self.paths)
-
-
-def content_identity(paths: Iterable[Path]) -> str:
-    """16 hexadecimal digits that change whenever the content of weight files does.
-
-    Small files are hashed whole; of large ones the beginning (a safetensors header), the size and 64 pieces spread over
-    the file.
-    """
-    digest = hashlib.sha256()
-    for path in paths:
-        size = path.stat().st_size
-        digest.update(f"{size};".encode())
-        with open(path, "rb") as file:
-            if size <= _WHOLE_BYTES:
-                digest.update(file.read())
-                continue
-            length = min(int.from_bytes(file.read(8), "little"), _WHOLE_BYTES)
-            digest.update(file.read(length))
-            for index in range(_SAMPLES):
-                file.seek((size - _SAMPLE_BYTES) * index // (_SAMPLES - 1))
-                digest.update(file.read(_SAMPLE_BYTES))
-    return digest.hexdigest()[:16]
+        """``sampled_digest`` of the files: for cache keys."""
+        return sampled_digest(self.paths)
 
 
 def open_weights(path: Path | str, stem: str = "diffusion_pytorch_model") -> WeightFiles:
@@ -183,34 +156,3 @@ def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], name: s
             )
     module.load_state_dict(state, assign=True)
     module.requires_grad_(False)
-
-
-def _read_header(path: Path) -> tuple[dict[str, dict], dict[str, str], int]:
-    """Entries and metadata of a safetensors file, and where its tensors begin."""
-    try:
-        size = os.path.getsize(path)
-        with open(path, "rb") as file:
-            (length,) = struct.unpack("<Q", file.read(8))
-            if length > size - 8:
-                raise ValueError("header longer than the file")
-            header = json.loads(file.read(length))
-        if not isinstance(header, dict):
-            raise ValueError("its header is not a table of tensors")
-    except FileNotFoundError:
-        raise WeightsError(f"{path} does not exist. Check the path.") from None
-    except (OSError, ValueError, struct.error) as error:
-        raise WeightsError(
-            f"{path} cannot be read as safetensors ({error}); it is damaged or incomplete. Copy or download it again."
-        ) from error
-    metadata = header.pop("__metadata__", {})
-    end = max((entry["data_offsets"][1] for entry in header.values()), default=0)
-    if size != 8 + length + end:
-        raise WeightsError(
-            f"{path} is truncated: its header promises {8 + length + end} bytes, it has {size}. Copy or download it again."
-        )
-    for key, entry in header.items():
-        start, stop = entry["data_offsets"]
-        kind = _TYPES.get(entry["dtype"])
-        if kind is not None and math.prod(entry["shape"]) * kind.itemsize != stop - start:
-            raise WeightsError(f"{path}: the header's shape of '{key}' does not fit its bytes; the file is damaged.")
-    return header, metadata, 8 + length

@@ -77,7 +77,7 @@ def measure(name: str, options: argparse.Namespace) -> dict:
     from videoalign.backbones.loading import build_backbone
     from videoalign.training.flow.adapter import add_adapter
     from videoalign.training.flow.config import LoraOptions
-    from videoalign.training.flow.methods.method import NoisedClips
+    from videoalign.training.flow.method import NoisedClips
 
     width, heads, ffn, blocks, frames, height, columns, rank = SIZES[options.size]
     cuda = options.device.startswith("cuda")

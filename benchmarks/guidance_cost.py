@@ -130,8 +130,8 @@ class Run:
         self.x_t = torch.randn(1, *shape, device=self.device)
         length = SIZES[options.size].text
         self.text, empty = ({"text": 0.5 * torch.randn(1, length, 4096, device=self.device)} for _ in range(2))
-        self.once = guided_velocity(self.generator, self.text)
-        self.cfg = guided_velocity(self.generator, self.text, empty, CFG_SCALE)
+        self.once = guided_velocity(self.generator.velocity, self.text)
+        self.cfg = guided_velocity(self.generator.velocity, self.text, empty, CFG_SCALE)
         self.guidance = FlowNRG(self.reward.rewards, GuidanceSettings(strength=100.0, mode=RAW))
         self.guidance.start_run()
         self.plain = plain_trunk(trunk, self.x_t, self.text["text"].to(dtype))

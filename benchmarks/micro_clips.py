@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 
 from videoalign.backbones.sampling import generate
+from videoalign.clips.pixels import as_frames
 from videoalign.evaluation.compare.win_rates import win_rate
 from videoalign.generation.pipeline import Pipeline
 from videoalign.micro.world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.video_reward import VideoReward
 
-DIMENSIONS = ("VQ", "MQ", "TA")
 JUDGES = ("reward", "measured")
 BATCH = 50
 
@@ -49,7 +50,7 @@ def judged_row(
         )
         scores, found = [], []
         for clip, prompt in zip(made, prompts, strict=True):
-            frames = frames_of(clip.video)
+            frames = as_frames(clip.video)
             scores += reward.score([Frames(frames, clip.fps)], [prompt])
             found.append(measure(frames, prompt, clip.fps))
         row = {
@@ -59,11 +60,6 @@ def judged_row(
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(row))
     return json.loads(file.read_text())
-
-
-def frames_of(video) -> np.ndarray:
-    """[3, T, H, W] in -1..1 -> [T, H, W, 3] uint8."""
-    return (video.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 3, 0).contiguous().numpy()
 
 
 def win_rates(base: dict, row: dict, prompts: Sequence[str]) -> str:

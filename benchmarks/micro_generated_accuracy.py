@@ -13,16 +13,19 @@ import numpy as np
 import torch
 
 from videoalign.backbones.conditioning import collate
+from videoalign.backbones.flow_path import add_noise
 from videoalign.backbones.micro_files import MICRO_VAE
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
+from videoalign.clips.pixels import as_video
 from videoalign.micro.video.generated_pairs import write_generated
-from videoalign.micro.video.vae_training import as_video
 from videoalign.micro.world import read_video
-from videoalign.preferences.preference_file import Preferences, read_preferences
+from videoalign.preferences.preference_file import Preferences
+from videoalign.preferences.reading import read_preferences
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.reward.loading import load_video_reward
-from videoalign.reward.settings import DIMENSIONS, EMBEDDED_LATENT_FILE
+from videoalign.reward.settings import EMBEDDED_LATENT_FILE
 
 SEED = 910_002  # the held-out set of the latent reward's recipe
 LEVELS = (0.05, 0.2, 0.35, 0.5, 0.65, 0.8, 0.9)
@@ -51,10 +54,10 @@ def main() -> None:
     print("VideoReward: measured difference above 0.05, above 0.25 (pairs)")
     for place, name in enumerate(DIMENSIONS):
         print(f"{name}  " + "  ".join(agreement(pairs, found, place, margin) for margin in (0.05, 0.25)))
-    print("\nlatent reward, measured difference above 0.1, by t: " + ", ".join(map(str, LEVELS)))
+    print("\nlatent reward, measured difference above 0.1, by sigma: " + ", ".join(map(str, LEVELS)))
     by_level = latent_scores(options.latent_reward, clips)
     for place, name in enumerate(DIMENSIONS):
-        print(f"{name}  " + "  ".join(agreement(pairs, by_level[t], place, 0.1).split()[0] for t in LEVELS))
+        print(f"{name}  " + "  ".join(agreement(pairs, by_level[sigma], place, 0.1).split()[0] for sigma in LEVELS))
 
 
 def agreement(pairs: Preferences, scores: dict[Path, list[float]], place: int, margin: float) -> str:
@@ -73,15 +76,15 @@ def agreement(pairs: Preferences, scores: dict[Path, list[float]], place: int, m
 def latent_scores(file: Path, clips: dict[Path, str]) -> dict[float, dict[Path, list[float]]]:
     """VQ, MQ, TA of each clip's noisy latent at each level; the clips of a prompt share their noise."""
     vae, encoder, reward = load_vae(MICRO_VAE), MicroTextEncoder(), load_latent_reward(file)
-    found: dict[float, dict[Path, list[float]]] = {t: {} for t in LEVELS}
+    found: dict[float, dict[Path, list[float]]] = {sigma: {} for sigma in LEVELS}
     noise = {prompt: seed for seed, prompt in enumerate(dict.fromkeys(clips.values()))}
     for clip, prompt in clips.items():
         clean = vae.encode(as_video(read_video(clip)[0][None]))
         drawn = torch.randn(clean.shape, generator=torch.Generator().manual_seed(noise[prompt]))
         conditioning = collate(encoder.encode([prompt]))
-        for t in LEVELS:
-            rewards = reward.rewards((1 - t) * clean + t * drawn, torch.tensor([t]), conditioning)
-            found[t][clip] = rewards[0].tolist()
+        for sigma in LEVELS:
+            rewards = reward.rewards(add_noise(clean, drawn, sigma), torch.tensor([sigma]), conditioning)
+            found[sigma][clip] = rewards[0].tolist()
     return found
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 from reward_losses import measure
 
 from videoalign.micro.world import write_dataset
-from videoalign.reward.settings import DIMENSIONS, EMBEDDED_FILE
+from videoalign.reward.dimensions import DIMENSIONS
+from videoalign.reward.settings import EMBEDDED_FILE
 
 
 def main() -> None:

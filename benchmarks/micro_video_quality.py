@@ -9,10 +9,10 @@ import argparse
 from pathlib import Path
 
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
+from videoalign.clips.pixels import as_frames, as_video
 from videoalign.micro.video.clips import sample_video_clip
 from videoalign.micro.video.judging import contact_sheet, judge, judged_captions, sample_clips
-from videoalign.micro.video.vae_training import as_frames, as_video
 
 SEED = 12345  # of clips that it was not trained on
 

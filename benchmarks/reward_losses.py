@@ -15,12 +15,12 @@ from pathlib import Path
 import numpy as np
 
 from videoalign.micro.video_reward.recipe import Recipe, make_base, make_data, training_config
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 from videoalign.reward.agreement import label_values, measure_agreement
 from videoalign.reward.bootstrap import bootstrap_mean
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.scoring_stream import Request, score_stream
-from videoalign.reward.settings import DIMENSIONS
 from videoalign.training import train_video_reward_command
 
 LAST = " Caption: {text_prompt} Visual quality, motion quality and text alignment:"

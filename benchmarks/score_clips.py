@@ -23,7 +23,6 @@ import transformers
 from plain_scoring import score_plainly
 from synthetic_checkpoint import SHIPPED_TINY, random_video_reward
 
-from videoalign.reward import scoring_stream
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.scoring_stream import Request, score_stream
 from videoalign.reward.video_reward import VideoReward
@@ -147,16 +146,15 @@ def batch_against_singles(model: VideoReward, clips: list[Path], repeats: int) -
 
 def decoding(model: VideoReward, clips: list[Path], batch_size: int) -> None:
     """How much of the time is decoding, and how much of it happens while the model works."""
-    decode, forward = Intervals(scoring_stream.prepare_clip), Intervals(model.score_prepared)
-    scoring_stream.prepare_clip, model.score_prepared = decode, forward
+    decode, forward = Intervals(model.prepare), Intervals(model.score_prepared)
+    model.prepare, model.score_prepared = decode, forward
     try:
         start = time.perf_counter()
         stream(model, clips, CAPTIONS[:1], batch_size=batch_size)
         wall = time.perf_counter() - start
     finally:
-        scoring_stream.prepare_clip = decode.function
-        del model.score_prepared
-    (alone,) = race(1, lambda: [decode.function(clip, model.settings.sampling) for clip in clips])
+        del model.prepare, model.score_prepared
+    (alone,) = race(1, lambda: [decode.function(clip) for clip in clips])
     until_first = forward.spans[0][0] - start
     print(
         f"decoding and resizing {len(clips)} clips alone: {alone}; {100 * alone.wall / (alone.wall + forward.seconds):.1f} % of "

@@ -5,12 +5,26 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from ..training.flow.methods import method_summaries
+
+if TYPE_CHECKING:
+    from ..training.train_flow_command import TrainFlowCommand
+
+TRAIN_FLOW = "training.train_flow_command"
+
+
+def _method_commands() -> dict[str, tuple[str, str]]:
+    return {f"train {name}": (TRAIN_FLOW, summary) for name, summary in method_summaries().items()}
+
 
 COMMANDS = {
     "score": ("evaluation.score_command", "Score clips: visual quality, motion quality, text alignment."),
     "convert": ("reward.convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("evaluation.bench_command", "Measure how often a reward agrees with people's choices."),
-    "align": ("training.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
+    "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generation.generate_command", "Generate clips of a file of prompts from a video model."),
     "pairs": ("preferences.pairs_command", "Make preference pairs of scored clips."),
     "choose": ("preferences.choose_command", "Choose between two clips of one prompt, on a local page."),
@@ -19,12 +33,10 @@ COMMANDS = {
     "compare": ("evaluation.compare_command", "Compare two models' clips of the same prompts and seeds."),
     "train video-reward": ("training.train_video_reward_command", "Train a VideoReward from preference pairs."),
     "train latent-reward": ("training.train_latent_reward_command", "Train a latent reward model, which guidance climbs."),
-    "train dpo": ("training.train_dpo_command", "Train a LoRA from preference pairs with Flow-DPO."),
-    "train rwr": ("training.train_rwr_command", "Train a LoRA by reward-weighted regression."),
-    "train sft": ("training.train_sft_command", "Train a LoRA on the chosen clips alone."),
+    **_method_commands(),
     "lora inspect": ("lora.lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "lora convert": ("lora.lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),
-    "demo": ("micro.demo_command", "Score a few shipped clips offline, to see that everything works."),
+    "demo": ("evaluation.demo_command", "Score a few shipped clips offline, to see that everything works."),
 }
 
 
@@ -39,12 +51,13 @@ def main(arguments: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
-    words = 2 if " ".join(arguments[:2]) in COMMANDS else 1
+    known = commands()
+    words = 2 if " ".join(arguments[:2]) in known else 1
     name, rest = " ".join(arguments[:words]), arguments[words:]
-    if name not in COMMANDS:
+    if name not in known:
         print(f"videoalign: there is no command '{name}'.\n\n{_usage()}", file=sys.stderr)
         return 2
-    command = importlib.import_module(f"..{COMMANDS[name][0]}", __package__)
+    command = load_command(name)
     from ..errors import VideoAlignError
     from .options import ConfigError, parse_command
 
@@ -63,9 +76,22 @@ def main(arguments: list[str] | None = None) -> int:
         return 1
 
 
+def commands() -> dict[str, tuple[str, str]]:
+    """Name of each command -> its module and what it does; with the methods that a program has registered."""
+    return {**COMMANDS, **_method_commands()}
+
+
+def load_command(name: str) -> ModuleType | TrainFlowCommand:
+    """What runs a command: it has ``Config``, the options, and ``run``, which takes them and returns the exit status."""
+    path = commands()[name][0]
+    module = importlib.import_module(f"..{path}", __package__)
+    return module.train_command(name.removeprefix("train ")) if path == TRAIN_FLOW else module
+
+
 def _usage() -> str:
-    width = max(map(len, COMMANDS))
-    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in COMMANDS.items()]
+    known = commands()
+    width = max(map(len, known))
+    lines = [f"  {name:<{width}}  {text}" for name, (_, text) in known.items()]
     return (
         "usage: videoalign COMMAND [options]\n\n" + "\n".join(lines) + "\n\nEach command has --help and --print-config."
     )

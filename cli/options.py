@@ -96,7 +96,7 @@ def documented_toml(config_class: type[CommandConfig]) -> str:
 
 
 def _document(config_class: type[BaseModel], path: tuple[str, ...], lines: list[str], sections: list[str]) -> None:
-    for name, field in _fields(config_class):
+    for name, field in _fields(config_class, command=not path):
         inner = _model_of(field.annotation)
         if inner is not None:
             own: list[str] = ["", f"[{'.'.join((*path, name))}]"]
@@ -121,7 +121,7 @@ def _toml_value(value: object) -> str:
 
 
 def _add_options(parser: argparse.ArgumentParser, config_class: type[BaseModel], path: tuple[str, ...]) -> None:
-    for name, field in _fields(config_class):
+    for name, field in _fields(config_class, command=not path):
         inner = _model_of(field.annotation)
         if inner is not None:
             _add_options(parser, inner, (*path, name))
@@ -145,12 +145,12 @@ def _add_options(parser: argparse.ArgumentParser, config_class: type[BaseModel],
         parser.add_argument("--" + key.replace("_", "-"), **options)
 
 
-def _fields(config_class: type[BaseModel]) -> list[tuple[str, FieldInfo]]:
+def _fields(config_class: type[BaseModel], command: bool = False) -> list[tuple[str, FieldInfo]]:
     """Fields by the name that users write: an alias where the field's own name is taken (``json``).
 
-    A command's own fields come before those that it inherits.
+    A command's own fields come before those that all commands of its kind have; a section's as they are declared.
     """
-    own = inspect.get_annotations(config_class)
+    own = inspect.get_annotations(config_class) if command else config_class.model_fields
     fields = sorted(config_class.model_fields.items(), key=lambda item: item[0] not in own)
     return [(field.alias or name, field) for name, field in fields]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from fractions import Fraction
+import shutil
 from pathlib import Path
 
 from ..errors import ClipError
 from ..files.atomic_file import replacing
-from ..files.journal import locked
+from ..files.file_lock import locked
+from .video_file import Encoding, encode_frames
 
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
 _CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
+_QUICK = Encoding(crf=8, preset="veryfast", threads=0)
 LEAST_SIDE = 256  # pixels; smaller pictures are enlarged by a whole number, pixel by pixel, so that nothing is smoothed
 
 
@@ -40,6 +42,24 @@ def content_type(path: Path) -> str:
     return _CONTAINERS[Path(path).suffix.lower()]
 
 
+def write_playable(path: Path, target: Path) -> Path:
+    """Put a clip at ``target`` in a form that browsers play: the file itself, or a copy as ``playable`` makes it.
+
+    Args:
+        target: an .mp4 file; replaced if present.
+
+    Raises:
+        ClipError: the clip cannot be decoded.
+    """
+    path, target = Path(path), Path(target)
+    if _CONTAINERS.get(path.suffix.lower()) == "video/mp4" and _is_played(path):
+        with replacing(target) as temporary:
+            shutil.copyfile(path, temporary)
+    else:
+        _write_copy(path, target)
+    return target
+
+
 def _is_played(path: Path) -> bool:
     import av
 
@@ -55,25 +75,12 @@ def _is_played(path: Path) -> bool:
 
 
 def _write_copy(path: Path, copy: Path) -> None:
-    import av
-    import numpy as np
-
+    from .frames import every_frame
     from .video_decoding import decode_frames
 
-    rates: list[float] = []
-
-    def every(total: int, fps: float) -> list[int]:
-        rates.append(fps)
-        return list(range(total))
-
-    frames = decode_frames(str(path), every).frames
+    decoded = decode_frames(str(path), every_frame)
+    frames = decoded.frames
     times = -(-LEAST_SIDE // min(frames.shape[1:3]))
     height, width = (frames.shape[1] * times) // 2 * 2, (frames.shape[2] * times) // 2 * 2
-    with replacing(copy) as temporary, av.open(str(temporary), "w", format="mp4") as container:
-        stream = container.add_stream("libx264", rate=Fraction(rates[0]).limit_denominator(1001))
-        stream.height, stream.width, stream.pix_fmt = height, width, "yuv420p"
-        stream.options = {"crf": "8", "preset": "veryfast"}
-        for frame in frames:
-            large = frame.repeat(times, 0).repeat(times, 1)[:height, :width] if times > 1 else frame[:height, :width]
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(large), format="rgb24")))
-        container.mux(stream.encode())
+    large = (frame.repeat(times, 0).repeat(times, 1)[:height, :width] for frame in frames)
+    encode_frames(copy, large, (height, width), decoded.fps, "yuv420p", _QUICK)

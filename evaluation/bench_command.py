@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -13,7 +12,10 @@ from pydantic import Field, model_validator
 from ..cli.options import positional
 from ..errors import VideoAlignError
 from ..files.tables import read_table
-from ..preferences.preference_file import DIMENSIONS, Preferences, read_preferences
+from ..judges import open_judge, parse_judge
+from ..preferences.preference_file import Preferences
+from ..preferences.reading import read_preferences
+from ..reward.dimensions import RATED
 from .bench.known_scores import read_known_scores
 from .bench.measure import Measurement, compare, measure
 from .bench.output_files import FILES, write_files
@@ -25,9 +27,8 @@ from .scoring.scoring_run import (
     Outcome,
     Process,
     ScoringOptions,
+    judge_options,
     leave_to_the_last,
-    load_model,
-    override_sampling,
     run_settings,
     score_rows,
 )
@@ -40,7 +41,7 @@ class Config(ScoringOptions):
     """Measure how often a reward agrees with people's choices between two clips.
 
     Reads VideoGen-RewardBench's CSV, a GenAI-Bench table (CSV, JSON or JSONL), or any other preference file; scores
-    each distinct clip and prompt once with --model, or takes --scores that exist already. Prints the accuracies by
+    each distinct clip and prompt once with --model (or --judge), or takes --scores that exist already. Prints the accuracies by
     dimension, without and with ties, and writes into --output:
 
       out_single.csv, out_pair.csv, accuracy.json   as VideoAlign's official script does
@@ -54,7 +55,11 @@ class Config(ScoringOptions):
     pairs: Path = positional(description="Preference file.")
     model: str | None = Field(
         None,
-        description="Converted file, checkpoint folder, name in ComfyUI's models/reward_models, or hub repository.",
+        description="VideoReward: converted file, checkpoint folder, name in ComfyUI's models/reward_models, or hub repository.",
+    )
+    judge: str | None = Field(
+        None,
+        description="Another judge in the place of --model, as NAME or NAME:SOURCE. Where its marks are not called VQ, MQ, TA, Overall, its overall mark (or its only one) is compared with the label Overall.",
     )
     scores: Path | None = Field(
         None,
@@ -80,10 +85,12 @@ class Config(ScoringOptions):
 
     @model_validator(mode="after")
     def _one_source_of_scores(self) -> Config:
-        if (self.model is None) == (self.scores is None):
-            raise ValueError("give either --model or --scores")
-        if self.model is not None and self.output is None:
-            raise ValueError("--model needs --output, a folder in which a stopped run goes on")
+        if sum(source is not None for source in (self.model, self.judge, self.scores)) != 1:
+            raise ValueError("give either --model or --scores, or --judge")
+        if self.scores is None and self.output is None:
+            raise ValueError("--model and --judge need --output, a folder in which a stopped run goes on")
+        if self.judge is not None:
+            parse_judge(self.judge)
         return self
 
 
@@ -107,20 +114,21 @@ def run(config: Config) -> int:
         source = str(config.scores)
     else:
         try:
-            outcome, results, about["model"] = _score(config, pairs, protocol, process)
+            outcome, results, protocol, about["model"] = _score(config, pairs, protocol, process)
         except KeyboardInterrupt:
             print("videoalign bench: interrupted. Run the same command again to go on.", file=sys.stderr)
             return 130
         if outcome.results is None:
             return leave_to_the_last(process, outcome.failed)
-        source = config.model
+        source = config.judge or config.model
     options = {"confidence": config.confidence, "resamples": config.resamples, "seed": config.seed}
     comparison = compare(pairs, results, protocol)
     if len(pairs) > MANY_PAIRS:
         print(f"Measuring {len(pairs)} pairs and resampling the intervals; this takes minutes.", file=sys.stderr)
     measurement = measure(comparison, protocol, config.group_by, **options)
     if config.output is not None:
-        write_files(config.output, pairs, results, measurement, {**about, **options, "clips": len(clip_rows(pairs))})
+        about |= {**options, "clips": len(clip_rows(pairs))}
+        write_files(config.output, pairs, results, measurement, about, protocol.scores)
     print(measurement_table(measurement, protocol, f"{protocol.title} rules, {config.pairs.name}, scores of {source}"))
     return _report_failures(config, measurement)
 
@@ -130,43 +138,39 @@ def _check_folder(config: Config, process: Process) -> None:
     if config.output.exists() and not config.output.is_dir():
         raise VideoAlignError(f"--output {config.output} is a file; it must be a folder.")
     scores = config.output / SCORES
-    unfinished = config.model is not None and scores.with_name(SCORES + ".run").is_dir()
+    unfinished = config.scores is None and scores.with_name(SCORES + ".run").is_dir()
     found = [name for name in FILES if (config.output / name).exists()]
     if found and not unfinished and not config.overwrite:
         raise VideoAlignError(
             f"{config.output} holds {found[0]} of another run. Choose another --output, or --overwrite."
         )
-    if config.model is not None:
+    if config.scores is None:
         check_output(scores, process.world, config.overwrite)
 
 
 def _read_pairs(config: Config) -> tuple[Preferences, Protocol]:
     preferences = read_preferences(config.pairs, config.format, config.videos)
     if config.protocol == REWARD_BENCH.name and preferences.format == "videoalign":  # asked for: then all four
-        read_table(config.pairs).require(DIMENSIONS)
+        read_table(config.pairs, RATED).require(RATED)
     return preferences, PROTOCOLS.get(config.protocol) or protocol_of(preferences)
 
 
 def _score(
     config: Config, pairs: list[BenchPair], protocol: Protocol, process: Process
-) -> tuple[Outcome, Mapping[BenchClip, dict], dict]:
-    """The outcome of scoring, the scores by clip, and what they depend on."""
+) -> tuple[Outcome, Mapping[BenchClip, dict], Protocol, dict]:
+    """The outcome of scoring, the scores by clip, the protocol for this judge, and what the scores depend on."""
     missing = missing_clips(pairs)
     if missing and process.rank == 0:
         shown = "; ".join(missing[:5]) + (f"; and {len(missing) - 5} more" if len(missing) > 5 else "")
         print(f"videoalign bench: clips are missing, their pairs will be left out: {shown}", file=sys.stderr)
-    model = load_model(config.model, config)
-    model.settings = replace(model.settings, sampling=protocol.sampling(model.settings.sampling))
-    override_sampling(model, config.sampling)
-    settings = run_settings(model)
+    judge = open_judge(config.judge or f"videoreward:{config.model}", judge_options(config, protocol.max_pixels))
+    settings, protocol = run_settings(judge), protocol.for_judge(judge)
     rows = clip_rows(pairs)
     journal = ScoreJournal(config.output / SCORES, settings, process.rank, process.world, config.overwrite)
-    try:
-        outcome = score_rows(model, list(rows.values()), config, process, journal)
-    finally:
-        journal.close()
+    outcome = score_rows(judge, list(rows.values()), config, process, journal)
     results = dict(zip(rows, outcome.results or (), strict=outcome.results is not None))
-    return outcome, results, {"source": config.model, **settings}
+    about = {"source": config.judge or config.model, **settings}
+    return outcome, results, protocol, about
 
 
 def _report_failures(config: Config, measurement: Measurement) -> int:

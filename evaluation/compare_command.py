@@ -2,41 +2,50 @@
 
 from __future__ import annotations
 
-import json
 import random
-from dataclasses import asdict
+import re
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import positional
-from ..files.atomic_file import replacing
+from ..clips.find import CLIP_LIST
+from ..files.atomic_file import write_json
+from ..judges import judge_or_reward, open_judge
+from ..reward.judge import Judge, all_dimensions
 from . import score_command
-from .compare.judges import DIMENSIONS, Scores, measure_micro_world, read_scores
-from .compare.matching import MANIFEST, MadeClip, match, read_manifest
+from .compare.judges import Judged, read_scores
+from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Example, disagreements, write_page
 from .compare.win_rates import WinRate, win_rate
-from .scoring.scoring_run import ScoringOptions
+from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
+
+SIDES = ("base", "candidate")
 
 
 class Config(ScoringOptions):
     """Compare the clips of two folders that videoalign generate wrote with the same prompts and seeds.
 
-    Clips are scored with a video reward (each once; a second run takes the scores that are there). Printed and written
-    to report.json are, for each dimension, the share of pairs that the candidate wins with its 95 % interval, and
-    index.html shows clips side by side.
+    Clips are scored with a video reward and with every other --judge (each clip once; a second run takes the scores that
+    are there). Printed and written to report.json are, for each judge and dimension, the share of pairs that the candidate
+    wins with its 95 % interval, and index.html shows clips side by side.
     """
 
     folders: list[Path] = positional(default=[], description="Folder of the base, folder of the candidate.")
-    model: str = Field(description="Video reward that judges: a file, folder or name, as in videoalign score.")
-    judge: Literal["none", "micro-world"] = Field(
-        "none", description="A second judge: micro-world measures clips of the micro world without any reward."
+    model: str = Field(
+        description="What judges first: a VideoReward as --model of videoalign score, or another judge as its --judge."
+    )
+    judge: list[str] = Field(
+        [],
+        description="A further judge, as NAME or NAME:SOURCE; repeatable. micro-world measures clips of the micro world without any reward.",
     )
     output: Path = Field(description="Folder for the page, the report and the scores.")
     names: list[str] = Field([], description="What to call base and candidate; their folders' names by default.")
     examples: int = Field(12, ge=0, description="Pairs of clips on the page, picked by lot.")
     seed: int = Field(0, description="Of the lot and the intervals.")
+
+    _judges = field_validator("judge", mode="before")(further_judges)
 
     @model_validator(mode="after")
     def _two_of_each(self) -> Config:
@@ -59,19 +68,13 @@ def run(config: Config) -> int:
     names = tuple(config.names) or tuple(folder.resolve().name for folder in config.folders)
     if names[0] == names[1]:
         names = ("base", "candidate")
-    judged: dict[str, tuple[Scores, Scores]] = {}
-    reward = []
-    for side, folder in enumerate(config.folders):
-        file = config.output / f"scores_{('base', 'candidate')[side]}.jsonl"
-        status = score_folder(folder, file, config)
-        if status:
-            return status
-        reward.append(read_scores(file, [pair[side] for pair in pairs]))
-    judged[f"the reward {Path(config.model).stem}"] = (reward[0], reward[1])
-    if config.judge == "micro-world":
-        first, second = (measure_micro_world([pair[side] for pair in pairs]) for side in (0, 1))
-        judged["the world's own measurement"] = (first, second)
-    tables = {judge: compare(pairs, *scores, seed=config.seed) for judge, scores in judged.items()}
+    judged: dict[str, Judged] = {}
+    for number, text in enumerate((judge_or_reward(config.model), *config.judge)):
+        one = _judged(config, text, pairs, further=number > 0)
+        if isinstance(one, int):
+            return one
+        judged[f"{one.title} ({text})" if one.title in judged else one.title] = one
+    tables = {title: compare(pairs, one, seed=config.seed) for title, one in judged.items()}
     shown = random.Random(config.seed).sample(pairs, min(config.examples, len(pairs)))
     page = write_page(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
     write_report(config.output / "report.json", names, len(pairs), tables)
@@ -80,27 +83,54 @@ def run(config: Config) -> int:
     return 0
 
 
-def score_folder(folder: Path, output: Path, options: Config) -> int:
-    """Run ``videoalign score`` over a generated folder; scores that are there already are kept. Returns its status."""
-    own = {name: getattr(options, name) for name in ScoringOptions.model_fields}
-    manifest = folder / MANIFEST if folder.is_dir() else folder
-    return score_command.run(score_command.Config(manifest=manifest, model=options.model, output=output, **own))
+def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], further: bool) -> Judged | int:
+    """What the judge ``text`` says of both folders, or the status of the scoring that stopped.
+
+    Args:
+        further: another judge than the first, whose sampling options are not its.
+    """
+    options = judge_options(config)
+    judge = open_judge(text, replace(options, sampling={}) if further else options)
+    dimensions = all_dimensions(judge)
+    marks = []
+    for number, (side, folder) in enumerate(zip(SIDES, config.folders, strict=True)):
+        file = config.output / (f"scores_{side}_{_slug(text)}.jsonl" if further else f"scores_{side}.jsonl")
+        status = score_folder(folder, file, config, text, judge)
+        if status:
+            return status
+        marks.append(read_scores(file, [pair[number] for pair in pairs], [one.name for one in dimensions]))
+    title = f"the reward {Path(config.model).stem}" if text == f"videoreward:{config.model}" else judge.title
+    return Judged(title, dimensions, *marks)
 
 
-def compare(
-    pairs: list[tuple[MadeClip, MadeClip]], base: Scores, candidate: Scores, seed: int = 0
-) -> dict[str, WinRate]:
+def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:
+    """Run ``videoalign score`` over a generated folder; scores that are there already are kept. Returns its status.
+
+    Args:
+        text, judge: the judge as it is named, and open.
+    """
+    shared = {name: getattr(options, name) for name in ScoringOptions.model_fields}
+    manifest = folder / CLIP_LIST if folder.is_dir() else folder
+    return score_command.run(score_command.Config(manifest=manifest, judge=text, output=output, **shared), judge)
+
+
+def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged, seed: int = 0) -> dict[str, WinRate]:
     """Win rate of the candidate in each dimension, by one judge's scores."""
     prompts = [clip.prompt for clip, _ in pairs]
     return {
-        name: win_rate(
-            [base[clip.id][name] for clip, _ in pairs],
-            [candidate[clip.id][name] for _, clip in pairs],
+        dimension.name: win_rate(
+            [dimension.merit(judged.base[clip.id][dimension.name]) for clip, _ in pairs],
+            [dimension.merit(judged.candidate[clip.id][dimension.name]) for _, clip in pairs],
             prompts,
             seed=seed,
         )
-        for name in DIMENSIONS
+        for dimension in judged.dimensions
     }
+
+
+def _slug(text: str) -> str:
+    """A judge's name and source as part of a file's name."""
+    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
 
 
 def write_report(path: Path, names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> None:
@@ -111,8 +141,7 @@ def write_report(path: Path, names: tuple[str, str], pairs: int, tables: dict[st
         "pairs": pairs,
         "judges": {judge: {name: asdict(rate) for name, rate in table.items()} for judge, table in tables.items()},
     }
-    with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=1, ensure_ascii=False), encoding="utf-8")
+    write_json(path, content)
 
 
 def report_text(names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> str:

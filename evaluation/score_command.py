@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,16 +12,17 @@ from pydantic import Field, model_validator
 
 from ..cli.options import positional
 from ..errors import VideoAlignError
-from .scoring.score_journal import ScoreJournal, check_output
+from ..judges import open_judge, parse_judge
+from ..reward.judge import Dimension, Judge, all_dimensions
+from .scoring.score_journal import ScoreJournal, check_output, csv_columns
 from .scoring.score_rows import rows_from_inputs, rows_from_manifest
 from .scoring.score_table import score_summary, score_table
 from .scoring.scoring_run import (
     Outcome,
     Process,
     ScoringOptions,
+    judge_options,
     leave_to_the_last,
-    load_model,
-    override_sampling,
     run_settings,
     score_rows,
 )
@@ -29,7 +31,7 @@ LONG_TABLE = 60
 
 
 class Config(ScoringOptions):
-    """Score clips with a video reward model.
+    """Score clips with a video reward model or another judge.
 
     Clips are files, folders or glob patterns, each scored against every --prompt; or the rows of a --manifest
     (CSV or JSONL with path, and optionally id, prompt and fps; paths relative to the manifest). A row that fails
@@ -38,8 +40,12 @@ class Config(ScoringOptions):
     """
 
     clips: list[str] = positional(default=[], description="Files, folders or glob patterns.")
-    model: str = Field(
-        description="Converted file, checkpoint folder, name in ComfyUI's models/reward_models, or hub repository."
+    model: str | None = Field(
+        None,
+        description="VideoReward: converted file, checkpoint folder, name in ComfyUI's models/reward_models, or hub repository.",
+    )
+    judge: str | None = Field(
+        None, description="Another judge in the place of --model, as NAME or NAME:SOURCE; videoreward:X is --model X."
     )
     prompt: list[str] = Field(
         [], description="Caption; repeat the option for several. Without one only VQ and MQ exist."
@@ -61,11 +67,18 @@ class Config(ScoringOptions):
             raise ValueError("captions come from the manifest; leave --prompt and --captions-from-txt out")
         if self.prompt and self.captions_from_txt:
             raise ValueError("--prompt and --captions-from-txt exclude each other")
+        if (self.model is None) == (self.judge is None):
+            raise ValueError("give either --model or --judge")
+        if self.judge is not None:
+            parse_judge(self.judge)
         return self
 
 
-def run(config: Config) -> int:
+def run(config: Config, judge: Judge | None = None) -> int:
     """Score; returns 0 when every row succeeded, 1 when some failed, 130 when interrupted.
+
+    Args:
+        judge: that of ``config``, where it is open already.
 
     Raises:
         VideoAlignError: the rows, the model or the output cannot be used at all.
@@ -83,32 +96,34 @@ def run(config: Config) -> int:
         rows = rows_from_inputs(config.clips, config.prompt, config.captions_from_txt)
     if config.fps is not None:
         rows = [replace(row, fps=config.fps if row.fps is None else row.fps) for row in rows]
-    model = load_model(config.model, config)
-    override_sampling(model, config.sampling)
+    if judge is None:
+        judge = open_judge(config.judge or f"videoreward:{config.model}", judge_options(config))
     journal = None
     if config.output is not None:
-        journal = ScoreJournal(config.output, run_settings(model), process.rank, process.world, config.overwrite)
+        settings = run_settings(judge)
+        journal = ScoreJournal(
+            config.output, settings, process.rank, process.world, config.overwrite, csv_columns(judge)
+        )
     try:
-        outcome = score_rows(model, rows, config, process, journal, _print_json if config.json_lines else None)
+        outcome = score_rows(judge, rows, config, process, journal, _print_json if config.json_lines else None)
     except KeyboardInterrupt:
         hint = " Run the same command again to go on." if journal else ""
         print(f"videoalign score: interrupted.{hint}", file=sys.stderr)
         return 130
-    finally:
-        if journal:
-            journal.close()
     if outcome.results is None:
         return leave_to_the_last(process, outcome.failed)
-    return _report(config, outcome)
+    return _report(config, outcome, all_dimensions(judge))
 
 
-def _report(config: Config, outcome: Outcome) -> int:
+def _report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension]) -> int:
     results = outcome.results
     if config.output is not None:
         print(f"{len(results)} rows in {config.output}.", file=sys.stderr)
     if not config.json_lines:
         whole = len(results) <= LONG_TABLE or config.output is None
-        _print_text(score_table(results) if whole else score_summary(results))
+        _print_text(
+            score_table(results, dimensions=dimensions) if whole else score_summary(results, dimensions=dimensions)
+        )
     if outcome.failed:
         print(f"videoalign score: {outcome.failed} of {len(results)} rows failed.", file=sys.stderr)
     return 1 if outcome.failed else 0

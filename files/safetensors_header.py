@@ -1,17 +1,30 @@
-"""What a safetensors file holds, read from its header (no torch): names, types, shapes, metadata and single numbers."""
+"""What a safetensors file holds, read from its header (no torch): names, types, shapes, metadata and single numbers.
+
+A header is refused where the safetensors library refuses it: tensors that overlap or leave holes, offsets that are negative
+or behind the end, shapes that do not fit their bytes, bytes behind the last tensor, a header over 100 MB. One thing more is
+refused: a tensor that the header names twice, of which the library takes the last.
+"""
 
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ..errors import LoraFileError
+from ..errors import VideoAlignError, WeightsError
 
-_LARGEST = 100_000_000  # bytes; the format's own limit
+LARGEST_HEADER = 100_000_000  # bytes; the format's own limit
+BITS = {
+    "BOOL": 8, "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6, "U8": 8, "I8": 8, "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8,
+    "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "I16": 16, "U16": 16, "F16": 16, "BF16": 16, "I32": 32, "U32": 32, "F32": 32,
+    "C64": 64, "F64": 64, "I64": 64, "U64": 64,
+}  # fmt: skip
+"""Bits of an element by the format's names of types."""
 _NUMBERS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i"}
+_WORD = 2**64
 
 
 class Entry(NamedTuple):
@@ -19,7 +32,7 @@ class Entry(NamedTuple):
 
     dtype: str  # as the format spells it: F32, F16, BF16, F8_E4M3, ...
     shape: tuple[int, ...]
-    start: int
+    start: int  # bytes from the beginning of the file
     stop: int
 
 
@@ -31,12 +44,13 @@ class Header:
     entries: dict[str, Entry]
     metadata: dict[str, str]
     size: int  # bytes of the file
+    kind: type[VideoAlignError] = WeightsError
 
     def number(self, key: str) -> float:
         """The value of a tensor with one element.
 
         Raises:
-            LoraFileError: it has more, or is of a type that holds no plain number.
+            VideoAlignError: it has more, or is of a type that holds no plain number (as the header's ``kind``).
         """
         entry = self.entries[key]
         with self.path.open("rb") as file:
@@ -46,34 +60,85 @@ class Header:
             return struct.unpack("<f", b"\0\0" + raw)[0]
         form = _NUMBERS.get(entry.dtype)
         if form is None or struct.calcsize(form) != len(raw):
-            raise LoraFileError(f"{self.path}: {key} is {entry.dtype} {list(entry.shape)}, expected one number.")
+            raise self.kind(f"{self.path}: {key} is {entry.dtype} {list(entry.shape)}, expected one number.")
         return float(struct.unpack(form, raw)[0])
 
 
-def read_header(path: Path | str) -> Header:
-    """Read the header.
+def read_header(path: Path | str, kind: type[VideoAlignError] = WeightsError) -> Header:
+    """Read and check the header.
+
+    Args:
+        kind: the error to raise.
 
     Raises:
-        LoraFileError: the file is missing, truncated, or not safetensors.
+        VideoAlignError: the file is missing, truncated, damaged, or not safetensors (as ``kind``).
     """
     path = Path(path)
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
             (length,) = struct.unpack("<Q", file.read(8))
-            if not 2 <= length <= min(size - 8, _LARGEST):
+            if length > LARGEST_HEADER or length > size - 8:
                 raise ValueError(f"a header of {length} bytes in a file of {size}")
-            content = json.loads(file.read(length))
-        metadata = content.pop("__metadata__", {})
-        entries = {
-            key: Entry(own["dtype"], tuple(own["shape"]), *(8 + length + offset for offset in own["data_offsets"]))
-            for key, own in content.items()
-        }
+            content = json.loads(file.read(length).decode(), object_pairs_hook=_once, parse_constant=_refused)
+        if not isinstance(content, dict):
+            raise ValueError("its header is not a table of tensors")
+        metadata = _metadata(content.pop("__metadata__", None))
+        entries = {key: _entry(key, value, 8 + length) for key, value in content.items()}
+        for text in (*entries, *metadata, *metadata.values()):
+            text.encode()  # a lone surrogate is no text
     except FileNotFoundError:
-        raise LoraFileError(f"{path} does not exist. Check the path.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, struct.error) as error:
-        raise LoraFileError(f"{path} is not a safetensors file ({error}).") from None
-    needed = max((entry.stop for entry in entries.values()), default=0)
-    if needed > size:
-        raise LoraFileError(f"{path} is truncated: {size} bytes of {needed}. Download or export it again.")
-    return Header(path, entries, metadata, size)
+        raise kind(f"{path} does not exist. Check the path.") from None
+    except (OSError, ValueError, RecursionError, struct.error) as error:
+        raise kind(
+            f"{path} cannot be read ({error}): truncated, damaged or not a safetensors file. Copy or download it again."
+        ) from None
+    end = 8 + length
+    for key, entry in sorted(entries.items(), key=lambda item: item[1][2:]):
+        if entry.start != end:
+            raise kind(
+                f"{path} cannot be read: tensor '{key}' overlaps the one before it or leaves a hole; the file is damaged."
+            )
+        end = entry.stop
+    if end != size:
+        what = "truncated" if size < end else "damaged, with bytes that belong to no tensor"
+        raise kind(
+            f"{path} cannot be read: {what}; its header promises {end} bytes, it has {size}. Copy or download it again."
+        )
+    return Header(path, entries, metadata, size, kind)
+
+
+def _entry(key: str, value: Any, base: int) -> Entry:
+    try:
+        dtype, shape, (start, stop) = value["dtype"], value["shape"], value["data_offsets"]
+    except (KeyError, TypeError, ValueError):
+        raise ValueError(f"'{key}' lacks dtype, shape or data_offsets") from None
+    numbers = [*shape, start, stop] if isinstance(shape, list) else [None]
+    if not all(type(number) is int and 0 <= number < _WORD for number in numbers):
+        raise ValueError(f"the header's shape or offsets of '{key}' are no sizes")
+    if not isinstance(dtype, str) or dtype not in BITS:
+        raise ValueError(f"'{key}' is stored as {dtype}; known are {', '.join(BITS)}")
+    bits = math.prod(shape) * BITS[dtype]
+    if bits % 8 or bits // 8 != stop - start:
+        raise ValueError(f"the header's shape of '{key}' does not fit its bytes")
+    return Entry(dtype, tuple(shape), base + start, base + stop)
+
+
+def _metadata(value: Any) -> dict[str, str]:
+    if value is None:
+        return {}
+    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
+        raise ValueError("its metadata is not a table of texts")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"its header has '{next(name for name in names if names.count(name) > 1)}' twice")
+    return content
+
+
+def _refused(word: str) -> None:
+    raise ValueError(f"{word} in its header")

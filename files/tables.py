@@ -1,18 +1,28 @@
-"""Rows of a CSV, JSON or JSONL file, with errors that name the file, the row and the column."""
+"""Rows of a CSV, TSV, JSON or JSONL file, read right or refused with the file, the row, the column and the remedy.
+
+By the name's ending, in any case: .csv (commas, or the semicolons and tabs that spreadsheets write), .tsv, .json (a list of
+objects, or one object a line), .jsonl and .ndjson. UTF-8, with or without a byte order mark. Columns are known by their
+names without regard to case and to spaces around them. Values are taken through `Row`, which checks them.
+"""
 
 from __future__ import annotations
 
-import csv
-import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..preferences.preference_file import PreferenceFileError
+from ..errors import TableError
+from .csv_text import csv_rows
+from .json_text import json_rows
 
-SUFFIXES = (".csv", ".json", ".jsonl")
+SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".ndjson")
+_SHOWN = 60  # characters of a value in a message
+_DIGITS = re.compile(r"\s*[+-]?[0-9]{1,40}\s*")
+_DECIMAL_COMMA = re.compile(r"\s*[+-]?[0-9]+,[0-9]+\s*")
+_EXACT = 2**53  # integers up to here are exact when written as 42.0
 
 
 @dataclass(frozen=True)
@@ -30,41 +40,77 @@ class Row:
         line = f" (line {self.line})" if self.line is not None else ""
         return f"{self.path}, row {self.number}{line}"
 
-    def error(self, column: str, message: str) -> PreferenceFileError:
-        return PreferenceFileError(f"{self.where}, column {column!r}: {message}")
+    def error(self, column: str, message: str) -> TableError:
+        return TableError(f"{self.where}, column {column!r}: {message}")
 
     def value(self, column: str) -> Any:
+        """A cell as it is.
+
+        Raises:
+            TableError: there is no such column.
+        """
         if column not in self.cells:
-            raise PreferenceFileError(
+            raise TableError(
                 f"{self.where}: column {column!r} is missing; found {', '.join(self.cells) or 'no columns'}."
             )
         return self.cells[column]
+
+    def has(self, column: str) -> bool:
+        """Whether the column is there and the cell is not empty."""
+        return self.cells.get(column) not in (None, "")
 
     def text(self, column: str) -> str:
         """A cell that must hold text, such as a path."""
         value = self.value(column)
         if not isinstance(value, str) or not value.strip():
-            raise self.error(column, f"found {value!r}; expected text. Fill it in or remove the row.")
+            raise self.error(column, f"found {shown(value)}; expected text. Fill it in or remove the row.")
         return value
+
+    def text_or_none(self, column: str) -> str | None:
+        """Text, or None where the column or the cell's content is missing; a number is taken for its digits."""
+        if not self.has(column):
+            return None
+        value = self.cells[column]
+        if isinstance(value, bool) or not isinstance(value, str | int | float):
+            raise self.error(column, f"found {shown(value)}; it must be text or a number.")
+        return str(value)
 
     def number_in(self, column: str) -> float | None:
         """A cell that holds a finite number, or None if it is empty."""
         value = self.value(column)
         if value is None or value == "":
             return None
-        try:
-            number = float(value)
-        except (TypeError, ValueError):
-            number = math.nan
-        if isinstance(value, bool) or not math.isfinite(number):
-            raise self.error(column, f"found {value!r}; expected a finite number or nothing.")
+        number = _number(value)
+        if number is None or not math.isfinite(number):
+            hint = ""
+            if isinstance(value, str) and _DECIMAL_COMMA.fullmatch(value):
+                hint = f" Write it with a decimal point: {value.strip().replace(',', '.')}."
+            raise self.error(column, f"found {shown(value)}; expected a finite number or nothing.{hint}")
         return number
 
+    def integer_in(self, column: str) -> int | None:
+        """A cell that holds a whole number, also as 42.0, or None if the column or its content is missing."""
+        if not self.has(column):
+            return None
+        value = self.cells[column]
+        if isinstance(value, int) and not isinstance(value, bool):
+            return value
+        if isinstance(value, str) and _DIGITS.fullmatch(value):
+            return int(value)
+        number = _number(value)
+        if number is None or not number.is_integer() or abs(number) > _EXACT:
+            raise self.error(column, f"found {shown(value)}; expected a whole number or nothing.")
+        return int(number)
+
     def choice(self, column: str, allowed: Mapping[str, str]) -> str:
-        """The meaning that `allowed` gives to the cell's text."""
+        """The meaning that `allowed` gives to the cell's text; a whole number counts as its digits."""
         value = self.value(column)
+        if isinstance(value, int | float) and not isinstance(value, bool) and float(value).is_integer():
+            value = str(int(value))
         if not isinstance(value, str) or value not in allowed:
-            raise self.error(column, f"found {value!r}; allowed: {', '.join(allowed)}. Correct it or remove the row.")
+            raise self.error(
+                column, f"found {shown(value)}; allowed: {', '.join(allowed)}. Correct it or remove the row."
+            )
         return allowed[value]
 
 
@@ -80,87 +126,114 @@ class Table:
         return iter(self.rows)
 
     def require(self, needed: Iterable[str]) -> None:
-        """Raise PreferenceFileError that names the columns that are missing and those found."""
+        """Raise TableError that names the columns that are missing and those found."""
         missing = [column for column in needed if column not in self.columns]
         if missing:
-            raise PreferenceFileError(
+            raise TableError(
                 f"{self.path}: column{'s' if len(missing) > 1 else ''} {', '.join(map(repr, missing))} missing; "
                 f"found {', '.join(self.columns) or 'none'}. Rename or add the column, or name the right format."
             )
 
 
-def _csv_rows(path: Path) -> Iterator[Row]:
-    with open(path, encoding="utf-8-sig", newline="") as file:
-        reader = csv.reader(file)
-        header = next(reader, None)
-        if not header:
-            raise PreferenceFileError(f"{path}: the file is empty; expected a header line with column names.")
-        repeated = sorted({name for name in header if header.count(name) > 1})
-        if repeated:
-            raise PreferenceFileError(f"{path}: column {repeated[0]!r} occurs twice in the header. Rename one of them.")
-        yield Row(path, 0, dict.fromkeys(header), 1)
-        number, line = 0, reader.line_num
-        for cells in reader:
-            start, line = line + 1, reader.line_num
-            if not cells:
-                continue
-            number += 1
-            row = Row(path, number, dict(zip(header, cells, strict=False)), start)
-            if len(cells) != len(header):
-                raise PreferenceFileError(
-                    f"{row.where}: {len(cells)} cells under {len(header)} columns ({', '.join(header)}). A text with a "
-                    "comma must stand in double quotes."
-                )
-            yield row
+def read_table(
+    path: Path | str,
+    columns: Iterable[str] = (),
+    *,
+    suffix: str | None = None,
+    growing: bool = False,
+    text_column: str | None = None,
+) -> Table:
+    """The whole file as a table.
 
+    Args:
+        columns: names that the caller asks for: a column of another case is called so. Others keep their spelling.
+        suffix: how to read the file, in place of its name's ending.
+        growing: the JSON lines are being appended to: a last line without its end is left out in place of an error.
+        text_column: the column that a bare text in the place of a JSON object stands for.
 
-def _json_rows(path: Path) -> Iterator[Row]:
-    def checked(number: int, values: Any, line: int | None) -> Row:
-        if not isinstance(values, dict):
-            raise PreferenceFileError(f"{path}, row {number}: found {type(values).__name__}; expected a JSON object.")
-        return Row(path, number, values, line)
-
-    if path.suffix == ".json":
-        try:
-            values = json.loads(path.read_text(encoding="utf-8-sig"))
-        except json.JSONDecodeError as error:
-            raise PreferenceFileError(f"{path}, line {error.lineno}: not valid JSON ({error.msg}).") from error
-        if not isinstance(values, list):
-            raise PreferenceFileError(f"{path}: found {type(values).__name__}; expected a JSON list of objects.")
-        for number, item in enumerate(values, start=1):
-            yield checked(number, item, None)
-        return
-    with open(path, encoding="utf-8-sig") as file:
-        number = 0
-        for line, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            number += 1
-            try:
-                values = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise PreferenceFileError(f"{path}, line {line}: not valid JSON ({error.msg}).") from error
-            yield checked(number, values, line)
-
-
-def iterate_rows(path: Path) -> Iterator[Row]:
-    """The rows one by one; a CSV's header comes first as row 0 with empty cells."""
+    Raises:
+        TableError: the file is missing, of another kind, damaged, or two columns have one name.
+    """
     path = Path(path)
-    if path.suffix not in SUFFIXES:
-        raise PreferenceFileError(
-            f"{path}: files of type {path.suffix or '(none)'} cannot be read; expected {', '.join(SUFFIXES)}. "
+    rows = list(_rows(path, tuple(columns), suffix or path.suffix, growing, text_column))
+    names = list(rows[0].cells) if rows else []
+    return Table(path, names, [row for row in rows if row.number > 0])
+
+
+def iterate_rows(path: Path | str, columns: Iterable[str] = ()) -> Iterator[Row]:
+    """The rows one by one; a CSV's header comes first as row 0 with empty cells. See ``read_table``."""
+    path = Path(path)
+    return _rows(path, tuple(columns), path.suffix, False, None)
+
+
+def read_text(path: Path | str) -> str:
+    """A file's UTF-8 text with its line ends as they are, without the byte order mark.
+
+    Raises:
+        TableError: it cannot be read, or is other text.
+    """
+    try:
+        return Path(path).read_bytes().decode("utf-8-sig")
+    except (FileNotFoundError, NotADirectoryError):
+        raise TableError(f"{path} cannot be read: there is no such file. Check the path.") from None
+    except UnicodeDecodeError as error:
+        raise TableError(
+            f"{path} cannot be read: not UTF-8 text ({error}). Save it as UTF-8, or, if it is no text at all, as CSV or JSONL."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path} cannot be read: {error}.") from None
+
+
+def shown(value: Any) -> str:
+    """A value for a message: short, and without characters that a terminal would obey."""
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_SHOWN:
+        return "a number of very many digits"
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
+
+
+def _rows(path: Path, columns: tuple[str, ...], suffix: str, growing: bool, text_column: str | None) -> Iterator[Row]:
+    suffix = suffix.lower()
+    if suffix not in SUFFIXES:
+        raise TableError(
+            f"{path}: files of type {suffix or '(none)'} cannot be read; expected {', '.join(SUFFIXES)}. "
             "Save a Parquet table as JSONL first, with pandas: read_parquet and to_json(orient='records', lines=True)."
         )
+    text = read_text(path)
+    found: Iterable[tuple[int, int | None, dict[str, Any]]]
+    if suffix in (".csv", ".tsv"):
+        found = csv_rows(path, text, columns, "\t" if suffix == ".tsv" else None)
+    else:
+        found = json_rows(path, text, suffix == ".json", growing, text_column)
+    for number, line, cells in found:
+        yield Row(path, number, _renamed(f"{path}, row {number}" if number else str(path), cells, columns), line)
+
+
+def _renamed(where: str, cells: Mapping[str, Any], columns: tuple[str, ...]) -> Mapping[str, Any]:
+    """The cells under the caller's spelling of their columns."""
+    known = {_plain(name): name for name in columns}
+    renamed: dict[str, Any] = {}
+    spelled: dict[str, str] = {}
+    for name, cell in cells.items():
+        new = known.get(_plain(name), name)
+        if new in renamed:
+            raise TableError(
+                f"{where}: columns {spelled[new]!r} and {name!r} are one name. Rename or remove one of them."
+            )
+        renamed[new], spelled[new] = cell, name
+    return renamed
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
+
+
+def _number(value: Any) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        return None
+    if isinstance(value, str) and "_" in value:  # Python's own spelling, no table's
+        return None
     try:
-        yield from _csv_rows(path) if path.suffix == ".csv" else _json_rows(path)
-    except UnicodeDecodeError as error:
-        raise PreferenceFileError(f"{path}: not UTF-8 text ({error}). Save it as UTF-8.") from error
-    except csv.Error as error:
-        raise PreferenceFileError(f"{path}: not a valid CSV file ({error}).") from error
-
-
-def read_table(path: Path) -> Table:
-    """The whole file as a table."""
-    rows = list(iterate_rows(path))
-    columns = list(rows[0].cells) if rows else []
-    return Table(Path(path), columns, [row for row in rows if row.number > 0])
+        return float(value)
+    except (ValueError, OverflowError):
+        return None

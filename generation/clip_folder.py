@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
-from ..evaluation.compare.matching import MANIFEST
-from ..files.atomic_file import replacing
+from ..files.atomic_file import write_json
+from ..files.journal import append_records, read_journal, rewrite_records
+from ..files.json_text import read_json
 from .prompts import PromptRow
 
 if TYPE_CHECKING:
@@ -51,12 +53,12 @@ class ClipFolder:
 
     def __init__(self, folder: Path, settings: dict) -> None:
         self.folder = folder
-        self.manifest = folder / MANIFEST
+        self.manifest = folder / CLIP_LIST
         (folder / "videos").mkdir(parents=True, exist_ok=True)
         file = folder / SETTINGS
         settings = json.loads(json.dumps(settings))
         if file.exists():
-            earlier = json.loads(file.read_text(encoding="utf-8"))
+            earlier = read_json(file)
             changed = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
             if changed:
                 shown = "; ".join(f"{name} was {earlier.get(name)!r}, is {settings.get(name)!r}" for name in changed)
@@ -64,8 +66,7 @@ class ClipFolder:
                     f"{folder} holds clips made with other settings ({shown}). Choose another --output, or delete it."
                 )
         else:
-            with replacing(file) as temporary:
-                temporary.write_text(json.dumps(settings, indent=1, ensure_ascii=False), encoding="utf-8")
+            write_json(file, settings)
         self._rows = {row["id"]: row for row in self._finished()}
 
     def missing(self, wanted: list[Wanted]) -> list[Wanted]:
@@ -85,47 +86,34 @@ class ClipFolder:
 
     def add(self, wanted: Wanted, made: GeneratedClip, model: str) -> Path:
         """Write a clip, then list it: a listed clip is a whole one."""
+        from ..clips.pixels import as_frames
         from ..clips.video_file import write_video
 
         relative = f"videos/{wanted.id}.mp4"
-        frames = (made.video.clamp(-1, 1) * 127.5 + 127.5).round().byte().permute(1, 2, 3, 0).contiguous().numpy()
-        try:
-            write_video(self.folder / relative, frames, made.fps)
-            size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": made.fps}
-            row = {
-                "id": wanted.id,
-                "path": relative,
-                "prompt": wanted.prompt,
-                "seed": wanted.seed,
-                **({} if wanted.image is None else {"image": str(wanted.image.absolute())}),
-                **size,
-                "model": model,
-            }
-            with open(self.manifest, "a", encoding="utf-8") as file:
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
-        except OSError as error:
-            raise VideoAlignError(
-                f"{self.folder / relative} cannot be written: {error}. Free some space and run the same command again."
-            ) from None
+        frames = as_frames(made.video)
+        write_video(self.folder / relative, frames, made.fps)
+        size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": made.fps}
+        row = {
+            "id": wanted.id,
+            "path": relative,
+            "prompt": wanted.prompt,
+            "seed": wanted.seed,
+            **({} if wanted.image is None else {"image": str(wanted.image.absolute())}),
+            **size,
+            "model": model,
+        }
+        append_records(self.manifest, [row], checksum=True)
         self._rows[wanted.id] = row
         return self.folder / relative
 
     def close(self, wanted: list[Wanted]) -> None:
-        """Put the list into the order of the wanted clips, whatever stops and restarts there were."""
-        with replacing(self.manifest) as temporary:
-            lines = [json.dumps(self._rows[clip.id], ensure_ascii=False) + "\n" for clip in wanted]
-            temporary.write_text("".join(lines), encoding="utf-8")
+        """Put the list into the order of the wanted clips, whatever stops and restarts there were; without checksums."""
+        rewrite_records(self.manifest, [self._rows[clip.id] for clip in wanted])
 
     def _finished(self) -> Iterator[dict]:
-        """Listed clips whose files are there. A line that a kill tore off is dropped, in the file too."""
-        if not self.manifest.exists():
-            return
-        text = self.manifest.read_text(encoding="utf-8", errors="replace")
-        whole = text[: text.rfind("\n") + 1]
-        if whole != text:
-            with replacing(self.manifest) as temporary:
-                temporary.write_text(whole, encoding="utf-8")
-        for line in whole.splitlines():
-            row = json.loads(line)
-            if (self.folder / row["path"]).is_file():
+        """Listed clips whose files are there."""
+        content = read_journal(self.manifest)
+        content.report(self.manifest)
+        for row in content.records:
+            if {"id", "path", "prompt"} <= row.keys() and (self.folder / row["path"]).is_file():
                 yield row

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..backbones.weight_files import content_identity
 from ..errors import VideoAlignError
+from ..files.digests import sampled_digest
 
 _PARTS = (".safetensors", ".json", ".bin", ".model")
 
@@ -19,4 +19,4 @@ def file_key(path: Path) -> str:
     if not path.exists():
         raise VideoAlignError(f"There is no {path}; check the path.")
     files = sorted(file for file in path.rglob("*") if file.suffix in _PARTS) if path.is_dir() else [path]
-    return content_identity(files)
+    return sampled_digest(files)

@@ -43,14 +43,14 @@ def check_images(network: str, rows: Sequence[PromptRow]) -> None:
 
 def image_settings(model: str, image_encoder: str | None, rows: Sequence[PromptRow]) -> dict:
     """What the clips of an image-to-video model depend on besides; nothing where no prompt has an image."""
-    from ..backbones.weight_files import content_identity
+    from ..files.digests import sampled_digest
     from .pipeline import image_encoder_file
 
     images = [row.image for row in rows if row.image is not None]
     if not images:
         return {}
     encoder = image_encoder_file(model, image_encoder)
-    return {"images": content_identity(images), "image_encoder": encoder and file_key(Path(encoder))}
+    return {"images": sampled_digest(images), "image_encoder": encoder and file_key(Path(encoder))}
 
 
 def images_of(

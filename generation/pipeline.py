@@ -89,8 +89,8 @@ def load_pipeline(
     """
     from ..backbones.image_encoder import load_image_encoder
     from ..backbones.loading import load_backbone
-    from ..backbones.text import load_text_encoder
-    from ..backbones.vae import load_vae
+    from ..backbones.text_loading import load_text_encoder
+    from ..backbones.vae_loading import load_vae
 
     network_file, vae_file, text_file = model_files(model, vae, text_encoder)
     if dtype is None and torch.device(device).type == "cpu":

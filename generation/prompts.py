@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..errors import VideoAlignError
+from ..errors import TableError
+from ..files.json_text import parse_json
+from ..files.tables import SUFFIXES, Row, read_table, read_text
+
+_OTHERS = (".yaml", ".yml", ".toml", ".ini", ".xml", ".html", ".md", ".xlsx", ".xls", ".ods", ".parquet", ".arrow", ".gz", ".zip")
+_LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines: U+2028 and others may stand in a prompt
 
 
 @dataclass(frozen=True)
@@ -29,46 +31,43 @@ def read_prompt_rows(path: Path) -> list[PromptRow]:
     """The prompts of a file with their images, in order, each once.
 
     Args:
-        path: ``.jsonl`` or ``.csv`` with a key or column "prompt" and perhaps "image" (a path relative to the file); any
-            other name: text with one prompt a line, where empty lines and lines that begin with # are left out.
+        path: a table (see ``files.tables``) with a key or column "prompt" and perhaps "image" (a path relative to the file);
+            any other name: text with one prompt a line, where empty lines and lines that begin with # are left out.
 
     Raises:
-        VideoAlignError: the file cannot be read, a row has no prompt, an image is missing, or there is no prompt at all.
+        TableError: the file cannot be read, a row has no prompt, an image is missing, or there is no prompt at all.
     """
-    try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoAlignError(f"The prompts {path} cannot be read: {error}.") from None
-    if path.suffix.lower() == ".jsonl":
-        prompts = [_of_line(path, number, line) for number, line in enumerate(text.split("\n"), 1) if line.strip()]
-    elif path.suffix.lower() == ".csv":
-        rows = list(csv.DictReader(io.StringIO(text, newline="")))
-        prompts = [_filled(path, number, row) for number, row in enumerate(rows, 2)]
+    suffix = path.suffix.lower()
+    if suffix in SUFFIXES:
+        table = read_table(path, ("prompt", "image"), text_column="prompt")
+        prompts = [_filled(row) for row in table]
+    elif suffix in _OTHERS:
+        raise TableError(
+            f"{path} is no list of prompts: a {suffix} file is not read. Write one prompt a line in a .txt file, or a .csv or .jsonl "
+            "table with a column 'prompt'."
+        )
     else:
-        lines = (line.strip() for line in text.splitlines())
+        lines = [line.strip() for line in _LINE_END.split(read_text(path))]
         prompts = [PromptRow(line) for line in lines if line and not line.startswith("#")]
+        if prompts and (prompts[0].prompt in ("[", "{") or _is_object(prompts[0].prompt)):
+            raise TableError(f"{path} looks like JSON, not like a text with one prompt a line. Name it .json or .jsonl.")
     if not prompts:
-        raise VideoAlignError(f"{path} holds no prompt. Write one prompt a line.")
+        raise TableError(f"{path} holds no prompt. Write one prompt a line.")
     return list(dict.fromkeys(prompts))
 
 
-def _of_line(path: Path, number: int, line: str) -> PromptRow:
+def _is_object(line: str) -> bool:
     try:
-        row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise VideoAlignError(f"{path}, line {number}: not valid JSON ({error}).") from None
-    return _filled(path, number, row if isinstance(row, dict) else {})
+        return isinstance(parse_json(line), dict)
+    except ValueError:
+        return False
 
 
-def _filled(path: Path, number: int, row: Mapping[str, object]) -> PromptRow:
-    prompt, image = row.get("prompt"), row.get("image")
-    if not isinstance(prompt, str) or not prompt.strip():
-        raise VideoAlignError(f"{path}, line {number}: no prompt; expected a text under 'prompt'.")
-    if not image:
-        return PromptRow(prompt.strip())
-    file = path.parent / str(image)
+def _filled(row: Row) -> PromptRow:
+    prompt, image = row.text("prompt").strip(), row.text_or_none("image")
+    if image is None:
+        return PromptRow(prompt)
+    file = row.path.parent / image
     if not file.is_file():
-        raise VideoAlignError(
-            f"{path}, line {number}: the image {file} does not exist. Paths are relative to the file."
-        )
-    return PromptRow(prompt.strip(), file)
+        raise row.error("image", f"the image {file} does not exist. Paths are relative to the file.")
+    return PromptRow(prompt, file)

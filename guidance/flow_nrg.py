@@ -1,13 +1,13 @@
 """Flow-NRG: shift what a flow model predicts along the gradient of a reward (paper, Eq. 11 = 22).
 
-With x_t = (1 - t) x0 + t x1, v = x1 - x0 and R = sum_i c_i r_i(x_t, t, condition), the three forms of one shift are
+On the path of ``backbones/flow_path.py`` and with R = sum_i c_i r_i(x_t, sigma, condition) the three forms of one shift are
 
-    v~  = v  - f(t) grad R
-    x0~ = x0 + t f(t) grad R            what a ComfyUI sampler sees: ``denoised``
-    x1~ = x1 - (1 - t) f(t) grad R
+    v~  = v  - f(sigma) grad R
+    x0~ = x0 + sigma f(sigma) grad R            what a ComfyUI sampler sees: ``denoised``
+    x1~ = x1 - (1 - sigma) f(sigma) grad R
 
-with f(t) = t / (1 - t) in the paper. The gradient goes through the reward model only, never through the generator, and the
-shift comes after classifier-free guidance.
+with f(sigma) = sigma / (1 - sigma) in the paper, which calls sigma t. The gradient goes through the reward model
+only, never through the generator, and the shift comes after classifier-free guidance.
 """
 
 from __future__ import annotations
@@ -19,19 +19,27 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..backbones.flow_path import (
+    SAME_SIGMA,
+    exploding_to_flow,
+    over,
+    velocity_to_x0,
+    velocity_to_x1,
+    x0_to_velocity,
+    x1_to_velocity,
+)
 from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 from .settings import GuidanceSettings
-from .strength import coefficients, factor
+from .strength import acts_at, coefficients, factor
 from .trace import RewardTrace, TracePoint
 
 if TYPE_CHECKING:
     from ..reward.latent.calibration import Calibration
 
 Conditioning = Mapping[str, torch.Tensor]
-# Two evaluations at one noise level: the same sigma may come with another last digit.
-_SAME_SIGMA = 1e-5
-# From here on it is t = 1, where no shift is defined: LTX-Video's schedule begins one rounding below 1 (t / (1 - t) = 1.7e7).
+# From here on it is sigma = 1, where no shift is defined: LTX-Video's schedule begins one rounding below 1, where
+# sigma / (1 - sigma) = 1.7e7.
 _NOISE = 1 - 1e-6
 
 
@@ -87,7 +95,7 @@ class FlowNRG:
         Returns:
             Whether a new run began.
         """
-        goes_on = sigmas is not None and bool(self._reached) and float(sigmas[0]) <= self._reached * (1 + _SAME_SIGMA)
+        goes_on = sigmas is not None and bool(self._reached) and float(sigmas[0]) <= self._reached * (1 + SAME_SIGMA)
         self._reached = None
         if not goes_on:
             self._levels, self._kept = [], None
@@ -103,11 +111,11 @@ class FlowNRG:
     def shift_velocity(
         self, x_t: torch.Tensor, sigma: torch.Tensor, v: torch.Tensor, conditioning: Conditioning, model: str = "model"
     ) -> torch.Tensor:
-        """v~ = v - f(t) grad R.
+        """v~ = v - f(sigma) grad R.
 
         Args:
             x_t: the noisy latent, [B, C, T, H, W].
-            sigma: t of each sample, [B], 0 clean to 1 noise.
+            sigma: noise level of each sample, [B], 0 clean to 1 noise.
             v: the model's velocity after classifier-free guidance.
             conditioning: what the reward is told beside x_t; first dimension B.
             model: name for the trace, where one run uses two models.
@@ -129,11 +137,10 @@ class FlowNRG:
         conditioning: Conditioning,
         model: str = "model",
     ) -> torch.Tensor:
-        """x0~ = x0 + t f(t) grad R; arguments as ``shift_velocity``."""
-        t = _over(sigma, x_t)
-        v = (x_t.float() - denoised.float()) / t.clamp_min(torch.finfo(torch.float32).tiny)
+        """x0~ = x0 + sigma f(sigma) grad R; arguments as ``shift_velocity``."""
+        v = x0_to_velocity(denoised.float(), x_t.float(), sigma)
         shift = self._shift(x_t, sigma, v, conditioning, model)
-        return denoised if shift is None else (denoised.float() - t * shift).to(denoised.dtype)
+        return denoised if shift is None else velocity_to_x0(shift, denoised.float(), sigma).to(denoised.dtype)
 
     def shift_noise(
         self,
@@ -143,11 +150,13 @@ class FlowNRG:
         conditioning: Conditioning,
         model: str = "model",
     ) -> torch.Tensor:
-        """x1~ = x1 - (1 - t) f(t) grad R; arguments as ``shift_velocity``. At t = 1, x1 says nothing about v: unshifted."""
-        t = _over(sigma, x_t)
-        v = (noise.float() - x_t.float()) / (1 - t).clamp_min(torch.finfo(torch.float32).tiny)
+        """x1~ = x1 - (1 - sigma) f(sigma) grad R; arguments as ``shift_velocity``.
+
+        At sigma = 1, x1 says nothing about v: unshifted.
+        """
+        v = x1_to_velocity(noise.float(), x_t.float(), sigma)
         shift = self._shift(x_t, sigma, v, conditioning, model)
-        return noise if shift is None else (noise.float() + (1 - t) * shift).to(noise.dtype)
+        return noise if shift is None else velocity_to_x1(shift, noise.float(), sigma).to(noise.dtype)
 
     def shift_denoised_of_exploding(
         self,
@@ -159,11 +168,11 @@ class FlowNRG:
     ) -> torch.Tensor:
         """The shift for x = x0 + sigma n (EPS and V models), sigma from 0 to infinity: x0~ = x0 + w sigma^2 grad_x R.
 
-        With t = sigma / (1 + sigma) and x_t = x / (1 + sigma) this is the flow path, which the reward knows; the flow's
-        shift of x0, w t^2 / (1 - t) grad_{x_t} R, is then w sigma^2 grad_x R.
+        The reward knows the flow path only, which this is in another scale (``exploding_to_flow``): with s and x_t on the
+        flow, its shift of x0, w s^2 / (1 - s) grad_{x_t} R, is w sigma^2 grad_x R.
         """
-        sigma = sigma.float()
-        return self.shift_denoised(x.float() / _over(1 + sigma, x), sigma / (1 + sigma), denoised, conditioning, model)
+        x_t, sigma = exploding_to_flow(x.float(), sigma.float())
+        return self.shift_denoised(x_t, sigma, denoised, conditioning, model)
 
     def hook(self, conditioning: Conditioning) -> Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]:
         """``shift_velocity`` as a function of (x_t, sigma [B], v), for samplers that take a guidance hook."""
@@ -173,7 +182,7 @@ class FlowNRG:
         """The shift of the velocity, float32, or None where there is none."""
         settings = self.settings
         sigma = sigma.float()
-        guided = (sigma > 0) & (sigma < _NOISE) & (sigma <= settings.start_sigma) & (sigma >= settings.end_sigma)
+        guided = (sigma > 0) & (sigma < _NOISE) & acts_at(sigma, settings.start_sigma, settings.end_sigma)
         if not guided.any():
             return None
         began = time.perf_counter()
@@ -190,7 +199,7 @@ class FlowNRG:
         if direction is None:
             ratio, cut, shift = torch.zeros_like(sigma), torch.zeros_like(guided), None
         else:
-            shift = torch.where(_over(guided, x_t), -_over(factor(sigma, settings), x_t) * direction, 0.0)
+            shift = torch.where(over(guided, x_t), -over(factor(sigma, settings), x_t) * direction, 0.0)
             shift, ratio, cut = _capped(shift, v, settings.cap)
             self._check_shift(ratio, v, sigma)
         self._record(sigma, rows, ratio, cut, time.perf_counter() - began, reused, model)
@@ -199,7 +208,7 @@ class FlowNRG:
     def _level(self, sigma: float) -> int:
         """Which noise level of the run this is: heun and others evaluate one twice, and call between the steps."""
         for place in range(len(self._levels) - 1, -1, -1):
-            if math.isclose(self._levels[place], sigma, rel_tol=_SAME_SIGMA):
+            if math.isclose(self._levels[place], sigma, rel_tol=SAME_SIGMA):
                 return place
         self._levels.append(sigma)
         return len(self._levels) - 1
@@ -272,12 +281,7 @@ def _capped(shift, v, cap) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         return shift, ratio, torch.zeros_like(ratio, dtype=torch.bool)
     cut = ratio > cap
     scale = torch.where(cut, cap / ratio, 1.0)
-    return shift * _over(scale, shift), ratio * scale, cut
-
-
-def _over(values: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-    """[B] to [B, 1, 1, ...], to be multiplied with x."""
-    return values.to(x.device).view(-1, *(1,) * (x.ndim - 1))
+    return shift * over(scale, shift), ratio * scale, cut
 
 
 def _plain(tensor: torch.Tensor) -> torch.Tensor:

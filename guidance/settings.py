@@ -6,12 +6,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..errors import GuidanceError, VideoAlignError
+from ..reward.dimensions import DIMENSIONS
+from ..reward.weights import RewardWeights
 
 RAW, UNIT_FREE = "raw", "unit-free"
 MODES = (UNIT_FREE, RAW)
-# How the unit-free shift of the velocity depends on t; see strength.py.
+# How the unit-free shift of the velocity depends on sigma; see strength.py.
 SCHEDULES = ("gaussian", "paper")
 
 
@@ -23,10 +24,10 @@ class GuidanceSettings:
         weights: weight of each of VQ, MQ and TA, 0 or more; a missing one is 0. ``RAW`` uses them as given, ``UNIT_FREE``
             divides them by their sum.
         strength: w, 0 or more. ``RAW``: the paper's (100 there), which means something for one latent reward model only.
-            ``UNIT_FREE``: the shift of the velocity at t = 1/2 in standard deviations of the latent; 0.1 to 1 is usual.
+            ``UNIT_FREE``: the shift of the velocity at sigma = 1/2 in standard deviations of the latent; 0.1 to 1 is usual.
             0 changes nothing, and rewards are still recorded.
         mode: ``UNIT_FREE`` or ``RAW``.
-        schedule: of the unit-free strength: "gaussian" (bounded for every t) or "paper" (t / (1 - t)).
+        schedule: of the unit-free strength: "gaussian" (bounded for every sigma) or "paper" (sigma / (1 - sigma)).
         start_sigma, end_sigma: guidance acts where end_sigma <= sigma <= start_sigma. sigma = 1 is always skipped.
         cap: most that ||shift of v|| / ||v|| may be, by sample; None for no limit. ||shift of x0|| / ||x_t - x0|| is the
             same number.
@@ -37,7 +38,7 @@ class GuidanceSettings:
         GuidanceError: a value is out of range, or all weights are 0.
     """
 
-    weights: Mapping[str, float] = field(default_factory=lambda: {"VQ": 0.1, "MQ": 0.1, "TA": 0.8})
+    weights: Mapping[str, float] = field(default_factory=lambda: RewardWeights().as_given())
     strength: float = 0.3
     mode: str = UNIT_FREE
     schedule: str = "gaussian"
@@ -52,11 +53,10 @@ class GuidanceSettings:
             raise GuidanceError(
                 f"There is no dimension {', '.join(sorted(unknown))}; weights are for {', '.join(DIMENSIONS)}."
             )
-        for name, value in self.weights.items():
-            if not (math.isfinite(value) and value >= 0):
-                raise GuidanceError(f"The weight of {name} is {value}; it must be 0 or more.")
-        if not sum(self.weights.values()) > 0:
-            raise GuidanceError("The weights of VQ, MQ and TA are all 0; give at least one of them a value above 0.")
+        try:
+            RewardWeights(self.weights)
+        except VideoAlignError as error:
+            raise GuidanceError(str(error)) from None
         if not (math.isfinite(self.strength) and self.strength >= 0):
             raise GuidanceError(f"The guidance strength is {self.strength}; it must be 0 or more.")
         if self.mode not in MODES:
@@ -77,6 +77,6 @@ class GuidanceSettings:
 
     def weight_row(self) -> tuple[float, float, float]:
         """Weights of VQ, MQ, TA in this order, as the mode uses them."""
-        row = [float(self.weights.get(name, 0.0)) for name in DIMENSIONS]
-        total = sum(row) if self.mode == UNIT_FREE else 1.0
-        return tuple(value / total for value in row)
+        weights = RewardWeights(self.weights)
+        row = weights.normalised(DIMENSIONS) if self.mode == UNIT_FREE else weights.as_given(DIMENSIONS)
+        return tuple(float(value) for value in row.values())

@@ -1,6 +1,7 @@
 """How strongly each dimension's gradient counts at a noise level.
 
-The shift of the velocity is  -f(t) * grad_x sum_i c_i(t) r_i  (paper, Eq. 11 = 22, for c_i = w w_i and f = t / (1 - t)).
+The shift of the velocity is  -f(sigma) * grad_x sum_i c_i(sigma) r_i  (paper, Eq. 11 = 22, for c_i = w w_i and
+f = sigma / (1 - sigma)).
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..backbones.flow_path import SAME_SIGMA, Level
 from ..errors import GuidanceError
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 from .settings import RAW, GuidanceSettings
 
 if TYPE_CHECKING:
@@ -20,25 +22,33 @@ if TYPE_CHECKING:
 FULL_CONFIDENCE = 0.2
 
 
-def factor(t: torch.Tensor, settings: GuidanceSettings) -> torch.Tensor:
-    """f(t), for t in [0, 1).
+def acts_at(sigma: Level, start: float, end: float) -> Level:
+    """Whether guidance that acts from noise level ``start`` down to ``end`` acts at ``sigma``, of one level or of each.
 
-    Raw strength, and unit-free strength with the schedule "paper": t / (1 - t).
+    A level is still inside where its last digits differ from those of the end that it lies on.
+    """
+    return (sigma <= start * (1 + SAME_SIGMA)) & (sigma >= end * (1 - SAME_SIGMA))
 
-    Unit-free strength with the schedule "gaussian": gradients arrive with the same size at every t, because they were
-    divided by their size there. That of a value function falls towards t = 1, where the latent tells less and less of the
-    clip: for latents of unit variance as (1 - t) / ((1 - t)^2 + t^2). Multiplied back in, this leaves
-    t / ((1 - t)^2 + t^2), which is 0 at t = 0, 1 at t = 1/2 and t = 1, and at most 1.21.
+
+def factor(sigma: torch.Tensor, settings: GuidanceSettings) -> torch.Tensor:
+    """f(sigma), for sigma in [0, 1).
+
+    Raw strength, and unit-free strength with the schedule "paper": sigma / (1 - sigma).
+
+    Unit-free strength with the schedule "gaussian": gradients arrive with the same size at every sigma, because they were
+    divided by their size there. That of a value function falls towards sigma = 1, where the latent tells less and less of
+    the clip: for latents of unit variance as (1 - sigma) / ((1 - sigma)^2 + sigma^2). Multiplied back in, this leaves
+    sigma / ((1 - sigma)^2 + sigma^2), which is 0 at sigma = 0, 1 at sigma = 1/2 and sigma = 1, and at most 1.21.
     """
     if settings.mode == RAW or settings.schedule == "paper":
-        return t / (1 - t)
-    return t / ((1 - t) ** 2 + t**2)
+        return sigma / (1 - sigma)
+    return sigma / ((1 - sigma) ** 2 + sigma**2)
 
 
 def coefficients(
-    t: torch.Tensor, elements: int, settings: GuidanceSettings, calibration: Calibration | None
+    sigma: torch.Tensor, elements: int, settings: GuidanceSettings, calibration: Calibration | None
 ) -> torch.Tensor:
-    """c_i(t), [B, 3] for VQ, MQ, TA, where t is [B]; float32 on t's device.
+    """c_i(sigma), [B, 3] for VQ, MQ, TA, where sigma is [B]; float32 on its device.
 
     Unit-free: strength * weight / (size of that dimension's gradient here, as measured when the reward was trained) *
     (how far it can be trusted here). The size is a stored one: a sample whose gradient is small is shifted little, and no
@@ -52,20 +62,21 @@ def coefficients(
     """
     row = settings.weight_row()
     if settings.mode == RAW:
-        return settings.strength * t.new_tensor(row, dtype=torch.float32).expand(len(t), 3)
+        return settings.strength * sigma.new_tensor(row, dtype=torch.float32).expand(len(sigma), 3)
     if calibration is None:
         raise GuidanceError(
             "The latent reward model stores no gradient sizes, which unit-free strength divides by. Choose raw strength, or "
             "train it with calibration (videoalign train latent-reward)."
         )
-    table = {value: _unit_free_row(value, elements, row, calibration) for value in set(t.tolist())}
-    return settings.strength * t.new_tensor([table[value] for value in t.tolist()], dtype=torch.float32)
+    levels = sigma.tolist()
+    table = {level: _unit_free_row(level, elements, row, calibration) for level in set(levels)}
+    return settings.strength * sigma.new_tensor([table[level] for level in levels], dtype=torch.float32)
 
 
-def _unit_free_row(t: float, elements: int, weights, calibration: Calibration) -> list[float]:
+def _unit_free_row(sigma: float, elements: int, weights, calibration: Calibration) -> list[float]:
     made = []
     for name, weight in zip(DIMENSIONS, weights, strict=True):
-        size = calibration.gradient_rms(name, t, elements)
-        trust = min(calibration.confidence(name, t) / FULL_CONFIDENCE, 1.0)
+        size = calibration.gradient_rms(name, sigma, elements)
+        trust = min(calibration.confidence(name, sigma) / FULL_CONFIDENCE, 1.0)
         made.append(weight * trust / size if size > 0 else 0.0)
     return made

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from ..reward.settings import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ import torch
 from torch import nn
 
 from ..errors import LoraFileError, listed
-from ..training.loop.sharding import whole
 
 if TYPE_CHECKING:
     import peft
@@ -69,7 +68,7 @@ def adapter_weights(module: nn.Module, adapter: str | None = None) -> dict[str, 
             raise LoraFileError(
                 f"The adapter of {name} is a DoRA or has a bias. Only plain LoRA (use_dora and lora_bias off) is supported."
             )
-        down, up = (whole(part[adapter].weight.detach()).cpu() for part in (layer.lora_A, layer.lora_B))
+        down, up = (_whole(part[adapter].weight.detach()).cpu() for part in (layer.lora_A, layer.lora_B))
         if down.ndim != 2:
             raise LoraFileError(f"The adapter of {name} belongs to a convolution. Only linear layers are supported.")
         found[name] = LoraWeights(down, up, layer.scaling[adapter] * down.shape[0])  # scaling: alpha/r, also rslora's
@@ -132,6 +131,11 @@ def copy_into_adapters(module: nn.Module, weights: Mapping[str, LoraWeights], ad
                 )
             down.copy_(own.A)
             up.copy_(own.B)
+
+
+def _whole(weight: torch.Tensor) -> torch.Tensor:
+    """A weight that is in shards (FSDP) put together."""
+    return weight.full_tensor() if hasattr(weight, "full_tensor") else weight
 
 
 def _lora_layers(module: nn.Module) -> dict[str, nn.Module]:

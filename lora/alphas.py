@@ -1,43 +1,67 @@
-"""The alpha of files that carry none among their tensors: peft and diffusers write it elsewhere."""
+"""The alpha of files that carry none among their tensors: peft, diffusers and others write it elsewhere."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Iterable
 from pathlib import Path
 
 _DIFFUSERS = "lora_adapter_metadata"  # in the safetensors metadata; keys with the component's name before them
+_FINETRAINERS = "lora_config"  # in the safetensors metadata; peft's words
 _PEFT = "adapter_config.json"  # beside peft's adapter_model.safetensors
+_COMPONENT = "transformer."
 
 
-def recorded_alphas(path: Path, metadata: dict[str, str]) -> Callable[[str, int], float]:
-    """(module name as in the file, rank) -> alpha. Where the file records none it is the rank: a scale of 1.
+class RecordedAlphas:
+    """What a file records of its alphas besides tensors.
 
-    rslora's alpha / sqrt(rank) is turned into the alpha that gives the same scale as alpha / rank.
+    Attributes:
+        source: where it stands, for a message; None where the file records none.
     """
-    config = _recorded(path, metadata)
 
-    def alpha(module: str, rank: int) -> float:
-        value = config.get("lora_alpha")
-        for pattern, own in (config.get("alpha_pattern") or {}).items():
-            if re.match(rf"(.*\.)?({pattern})$", module):
-                value = own
+    def __init__(self, path: Path, metadata: dict[str, str], keys: Iterable[str] = ()) -> None:
+        """Args: the file, its safetensors metadata, and its keys."""
+        self.source, self._config = _recorded(path, metadata, keys)
+        self._beside = self.source == _PEFT and path.name != "adapter_model.safetensors"
+
+    def __call__(self, module: str, rank: int) -> float | None:
+        """The alpha of a module (its name as in the file) of that rank; None where the file does not tell.
+
+        rslora's alpha / sqrt(rank) is turned into the alpha that gives the same scale as alpha / rank.
+        """
+        if self._beside and self._value(module, "rank_pattern", "r") not in (None, rank):
+            return None  # the configuration beside a file of another name may be another file's
+        value = self._value(module, "alpha_pattern", "lora_alpha")
         if value is None:
-            return float(rank)
-        return float(value) * math.sqrt(rank) if config.get("use_rslora") else float(value)
+            return None
+        return float(value) * math.sqrt(rank) if self._config.get("use_rslora") else float(value)
 
-    return alpha
+    def _value(self, module: str, patterns: str, default: str) -> float | None:
+        """The value of the first pattern that fits, as peft chooses it, else the default."""
+        for pattern, value in (self._config.get(patterns) or {}).items():
+            if re.match(rf"(.*\.)?({pattern})$", module):
+                return value
+        return self._config.get(default)
 
 
-def _recorded(path: Path, metadata: dict[str, str]) -> dict:
-    beside = path.with_name(_PEFT)
+def _recorded(path: Path, metadata: dict[str, str], keys: Iterable[str]) -> tuple[str | None, dict]:
     try:
         if _DIFFUSERS in metadata:
-            return {key.removeprefix("transformer."): value for key, value in json.loads(metadata[_DIFFUSERS]).items()}
-        if path.name == "adapter_model.safetensors" and beside.is_file():
-            return json.loads(beside.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+            return _DIFFUSERS, _of_component(json.loads(metadata[_DIFFUSERS]))
+        if _FINETRAINERS in metadata and "lora_alpha" in (config := json.loads(metadata[_FINETRAINERS])):
+            return _FINETRAINERS, config
+        if {"lora_alpha", f"{_COMPONENT}lora_alpha"} & set(metadata):  # SimpleTuner: a key a setting
+            return "lora_alpha", _of_component(metadata)
+        beside = path.with_name(_PEFT)
+        peft = path.name == "adapter_model.safetensors" or any(key.startswith("base_model.model.") for key in keys)
+        if peft and beside.is_file():
+            return _PEFT, json.loads(beside.read_text(encoding="utf-8"))
+    except (OSError, ValueError, TypeError, AttributeError):
         pass  # then the file has no alpha that could be read
-    return {}
+    return None, {}
+
+
+def _of_component(config: dict) -> dict:
+    return {key.removeprefix(_COMPONENT): value for key, value in config.items()}

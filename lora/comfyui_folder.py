@@ -56,13 +56,8 @@ def copy_into_loras(file: Path | str, comfyui: Path | str | None = None, overwri
             return target
         number += 1
         target = folder / f"{file.stem}-{number}{file.suffix}"
-    try:
-        with replacing(target) as temporary:
-            shutil.copyfile(file, temporary)
-    except OSError as error:
-        raise LoraFileError(
-            f"{file} could not be copied to {target} ({error}). Free some space, or copy it yourself."
-        ) from error
+    with replacing(target, LoraFileError, "Free some space, or copy it yourself.") as temporary:
+        shutil.copyfile(file, temporary)
     return target
 
 

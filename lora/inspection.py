@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ..errors import LoraFileError, listed
 from ..files.safetensors_header import read_header
-from .alphas import recorded_alphas
+from .alphas import RecordedAlphas
 from .comfyui_folder import EXPERTS
 from .comfyui_keys import checkpoint_modules, family_of, matched
 from .key_styles import parse_key
@@ -26,7 +26,8 @@ class Inspection:
     modules: int
     ranks: dict[int, int]
     scales: dict[float, int]
-    alphas_missing: int
+    alphas_missing: int  # among the tensors
+    alphas_recorded: str | None  # where the file tells them instead
     other_keys: list[str]  # not of a plain LoRA
     matched: int
     unmatched: list[str]
@@ -43,12 +44,12 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
 
     Args:
         model: a model file of ComfyUI's whose layers the keys are held against; by default all layers of the family.
-        family: ``wan``, ``hunyuan-video`` or ``ltx-video``; by default told from the keys.
+        family: of the model, by name; told from the keys by default.
 
     Raises:
         LoraFileError: a file cannot be read, or holds no LoRA.
     """
-    header = read_header(path)
+    header = read_header(path, LoraFileError)
     parsed = {key: parse_key(key) for key in header.entries}
     modules: dict[str, dict[str, str]] = {}
     for key, own in parsed.items():
@@ -57,15 +58,16 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
     modules = {module: own for module, own in modules.items() if "A" in own}
     if not modules:
         raise LoraFileError(f"{path} holds no plain LoRA: {listed(header.entries)}.")
-    alphas = recorded_alphas(header.path, header.metadata)
+    alphas = RecordedAlphas(header.path, header.metadata, header.entries)
     ranks, scales = Counter(), Counter()
     for module, own in modules.items():
         rank = header.entries[own["A"]].shape[0]
         ranks[rank] += 1
-        scales[round((header.number(own["alpha"]) if "alpha" in own else alphas(module, rank)) / rank, 6)] += 1
+        alpha = header.number(own["alpha"]) if "alpha" in own else alphas(module, rank)
+        scales[1.0 if alpha is None else round(alpha / rank, 6)] += 1
     layers = None
     if model is not None:
-        names = read_header(model).entries
+        names = read_header(model, LoraFileError).entries
         layers, family = checkpoint_modules(names), family or family_of(names)
     family = family or family_of(header.entries)
     applied, ignored = matched(header.entries, family, layers) if family else ([], list(header.entries))
@@ -79,6 +81,7 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
         ranks=dict(ranks),
         scales=dict(scales),
         alphas_missing=sum("alpha" not in own for own in modules.values()),
+        alphas_recorded=alphas.source,
         other_keys=[key for key, own in parsed.items() if own is None],
         matched=len(applied),
         unmatched=ignored,

@@ -18,6 +18,8 @@ _DOTTED = (
     "pipe.dit.",
     "unet.",
     "model.",
+    "_orig_mod.",  # torch.compile's
+    "module.",  # DistributedDataParallel's
 )
 _UNDERSCORED = ("lora_unet__", "lora_unet_", "lora_transformer_", "lycoris_")
 _SUFFIXES = (  # (pattern, which tensor)

@@ -34,6 +34,7 @@ def run(config: Config) -> int:
     import torch
 
     from ..backbones.loading import load_backbone
+    from ..errors import LoraFileError
     from ..files.safetensors_header import read_header
     from .metadata import PREFIX, from_strings
     from .reading import load_lora, lora_file
@@ -41,7 +42,7 @@ def run(config: Config) -> int:
 
     backbone = load_backbone(config.model, device="meta")  # names and sizes only: no memory for the weights
     weights = load_lora(config.file, backbone, config.ignore_unmatched)
-    strings = read_header(lora_file(config.file)).metadata
+    strings = read_header(lora_file(config.file), LoraFileError).metadata
     metadata = from_strings(strings)
     others = {key: value for key, value in strings.items() if not key.startswith(PREFIX) and key not in _RECOMPUTED}
     own = {key: value for key, value in metadata.extra.items() if key != "stacked"}

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from ..backbones.families import family, family_names
 from ..cli.options import CommandConfig, positional
 
 
@@ -19,11 +19,16 @@ class Config(CommandConfig):
 
     file: Path = positional(description="The LoRA (.safetensors).")
     model: Path | None = Field(None, description="Model file (.safetensors) to hold the keys against.")
-    family: Literal["wan", "hunyuan-video", "ltx-video"] | None = Field(
-        None, description="Family of the model; by default told from the keys."
+    family: str | None = Field(
+        None, description=f"Family of the model ({', '.join(family_names())}); by default told from the keys."
     )
     as_json: bool = Field(False, alias="json", description="Print JSON.")
     keys: bool = Field(False, description="List every key without effect, not only the first ones.")
+
+    @field_validator("family")
+    @classmethod
+    def _is_known(cls, name: str | None) -> str | None:
+        return None if name is None else family(name).name
 
 
 def run(config: Config) -> int:
@@ -40,9 +45,11 @@ def run(config: Config) -> int:
     print(f"  {found.modules} layers; rank {_counts(found.ranks)}; scale (alpha/rank) {_counts(found.scales)}")
     print(f"  keys begin with {_counts(found.prefixes)}")
     if found.alphas_missing:
-        print(
-            f"  {found.alphas_missing} layers have no alpha in the file: ComfyUI takes alpha = rank there, a scale of 1"
-        )
+        print(f"  {found.alphas_missing} layers have no alpha tensor: ComfyUI takes alpha = rank there, a scale of 1")
+        if found.alphas_recorded:
+            print(f"  their alpha stands in {found.alphas_recorded}; videoalign lora convert writes it where ComfyUI reads it")
+        else:
+            print("  nothing else in the file tells it either; the trainer's own setting may have been another one")
     if found.other_keys:
         print(f"  {len(found.other_keys)} keys are not of a plain LoRA: {listed(found.other_keys)}")
     total = found.matched + len(found.unmatched)

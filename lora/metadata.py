@@ -5,14 +5,12 @@ from __future__ import annotations
 import datetime
 import json
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ..backbones.family import Family
 
 PREFIX = "videoalign."
-_IMPLEMENTATIONS = {
-    "wan": "https://github.com/Wan-Video/Wan2.1",
-    "hunyuan-video": "https://github.com/Tencent/HunyuanVideo",
-    "ltx-video": "https://github.com/Lightricks/LTX-Video",
-}
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class LoraMetadata:
     Attributes:
         title: shown by tools that list models; the file's name by default.
         base_model: which model it was trained on, e.g. ``wan2.2-t2v-a14b``; the latent format's name by default.
-        method: ``dpo``, ``rwr`` or ``sft``.
+        method: name of the loss, such as ``dpo``.
         beta: Flow-DPO's, as it was with ``reduction``.
         reduction: ``mean`` or ``sum`` over a clip's latent elements (500 by mean is 2.4e-4 by sum for Wan at 480p).
         data_hash: of the pairs or clips trained on.
@@ -54,7 +52,7 @@ class LoraMetadata:
 
 
 def to_strings(
-    metadata: LoraMetadata, family: str, base_model: str, name: str, ranks: list[int], alphas: list[float]
+    metadata: LoraMetadata, family: Family, base_model: str, name: str, ranks: list[int], alphas: list[float]
 ) -> dict[str, str]:
     """The file's metadata. ``ss_network_dim`` and ``_alpha`` are as trained: those of one layer, not of a fused stack."""
     base = metadata.base_model or base_model
@@ -62,7 +60,7 @@ def to_strings(
     known: dict[str, Any] = {
         "modelspec.sai_model_spec": "1.0.1",
         "modelspec.architecture": f"{base}/lora",
-        "modelspec.implementation": _IMPLEMENTATIONS.get(family),
+        "modelspec.implementation": family.implementation,
         "modelspec.title": metadata.title or name,
         "modelspec.description": metadata.description,
         "modelspec.author": metadata.author,

@@ -12,16 +12,6 @@ from .fused import Rows
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
 
-# HunyuanVideo's own file names some layers differently from ComfyUI's network; LoRA files have both.
-_ALIASES = (
-    (r"_attn\.(qkv|proj)$", r"_attn_\1"),
-    (r"_mod\.lin$", r"_mod.linear"),
-    (r"\.modulation\.lin$", r".modulation.linear"),
-    (r"mlp\.0$", r"mlp.fc1"),
-    (r"mlp\.2$", r"mlp.fc2"),
-)
-
-
 class ModuleNames:
     """The linear layers of a backbone.
 
@@ -33,7 +23,7 @@ class ModuleNames:
     """
 
     def __init__(self, backbone: Backbone) -> None:
-        self.family = backbone.name
+        self.family = backbone.family
         self.features = _linear_layers(backbone.module)
         self.place: dict[str, tuple[str, Rows]] = {}
         self.parts: dict[str, dict[str, Rows]] = {}
@@ -41,7 +31,7 @@ class ModuleNames:
             places = backbone.original_modules(name)
             originals = {original for original, _ in places}
             if len(originals) != 1:  # the original splits what diffusers fuses: no backbone does
-                raise LoraFileError(f"{self.family}: {name} lies in {len(originals)} original layers, expected 1.")
+                raise LoraFileError(f"{self.family.name}: {name} lies in {len(originals)} original layers, expected 1.")
             rows = [(0, out) if own is None else tuple(own) for _, own in places]
             self.place[name] = (places[0][0], rows)
             self.parts.setdefault(places[0][0], {})[name] = rows
@@ -60,18 +50,13 @@ class ModuleNames:
     def _index(self) -> dict[str, tuple[str, bool]]:
         stems: dict[str, tuple[str, bool]] = {}
         names = [(name, name, True) for name in self.parts]
-        names += [(alias, name, True) for name in self.parts if (alias := _alias(name)) != name]
+        if (file_names := self.family.file_names) is not None:  # LoRA files may follow the model's files
+            names += [(alias, name, True) for name in self.parts if (alias := file_names.to_lora(name)) != name]
         names += [(name, name, False) for name in self.place]
         for written, name, original in names:
             for stem in (written, written.replace(".", "_")):
                 stems.setdefault(stem, (name, original))
         return stems
-
-
-def _alias(name: str) -> str:
-    for pattern, replacement in _ALIASES:
-        name = re.sub(pattern, replacement, name)
-    return name
 
 
 def _linear_layers(module) -> dict[str, tuple[int, int]]:

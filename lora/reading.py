@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from ..errors import LoraFileError, listed
+from ..files.tensor_file import load_tensors
 from .adapters import LoraWeights
-from .alphas import recorded_alphas
+from .alphas import RecordedAlphas
 from .fused import split
 from .key_styles import parse_key
 from .module_names import ModuleNames
@@ -24,37 +25,47 @@ if TYPE_CHECKING:
 _NAMES = ("adapter_model.safetensors", "pytorch_lora_weights.safetensors")
 
 
-def load_lora(path: Path | str, backbone: Backbone, ignore_unmatched: bool = False) -> dict[str, LoraWeights]:
+def load_lora(
+    path: Path | str,
+    backbone: Backbone,
+    ignore_unmatched: bool = False,
+    note: Callable[[str], None] | None = None,
+) -> dict[str, LoraWeights]:
     """The LoRA's weights in float32 by diffusers module name. Ranks and alphas may differ from module to module.
 
-    A missing alpha is what the file's peft configuration says, else the rank (as every loader takes it). A fused layer's
+    A missing alpha is what the file records elsewhere (``alphas``), else the rank, as every loader takes it. A fused layer's
     adapter is split into those of its parts: exactly where B is block-diagonal, else each part gets all of A.
 
     Args:
         path: a safetensors file, or the folder where peft or diffusers wrote one.
         ignore_unmatched: leave out tensors that fit no layer of the backbone, where some fit.
+        note: told, in a sentence, what was assumed or left out; printed on standard error by default.
 
     Raises:
         LoraFileError: the file cannot be read, has tensors that are no LoRA of a linear layer of this backbone (they are
-            listed), or of another size.
+            listed), of another size, or with values that are not finite.
     """
+    note = note or (lambda text: print(text, file=sys.stderr))
     path = lora_file(path)
-    tensors, metadata = _read(path)
+    metadata, tensors = load_tensors(path, LoraFileError)
     names = ModuleNames(backbone)
     found, unmatched = _by_module(path, tensors, names)
     if unmatched and not (ignore_unmatched and found):
         raise LoraFileError(
-            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family}: {listed(unmatched)}. "
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name}: {listed(unmatched)}. "
             "Only plain LoRA of linear layers can be continued from; was the file made for another model?"
         )
     if not found:
         raise LoraFileError(f"{path} holds no LoRA ({len(tensors)} tensors).")
-    alphas = recorded_alphas(path, metadata)
+    if unmatched:
+        note(f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family} and are left out: {listed(unmatched)}.")
+    alphas = RecordedAlphas(path, metadata, tensors)
+    unknown: list[str] = []
     stacked = json.loads(metadata.get(STACKED, "{}"))
     weights: dict[str, LoraWeights] = {}
     for (module, original), own in found.items():
         parts = names.parts[module] if original else {module: [(0, names.features[module][1])]}
-        lora = _adapter(path, module, own, alphas)
+        lora = _adapter(path, module, own, alphas, unknown)
         first = next(iter(parts))
         _check(path, module, lora, names.features[first][0], max(stop for rows in parts.values() for _, stop in rows))
         whole = len(parts) == 1 and len(parts[first]) == 1
@@ -63,6 +74,11 @@ def load_lora(path: Path | str, backbone: Backbone, ignore_unmatched: bool = Fal
         if twice:
             raise LoraFileError(f"{path} has {listed(twice)} twice, under different names. Keep one of them.")
         weights |= layers
+    if unknown:
+        note(
+            f"{path} tells no alpha of {len(unknown)} of {len(found)} layers; it is taken to be the rank, a scale of 1. Where the trainer "
+            "used another one, the strength is wrong by that factor."
+        )
     if not weights:
         raise LoraFileError(f"{path} holds a LoRA whose B is zero everywhere: there is nothing to continue from.")
     return weights
@@ -83,16 +99,6 @@ def lora_file(path: Path | str) -> Path:
     if not path.is_file():
         raise LoraFileError(f"{path} does not exist. Check the path.")
     return path
-
-
-def _read(path: Path) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
-        raise LoraFileError(
-            f"{path} cannot be read ({error}): truncated, or not safetensors. Download or export it again."
-        ) from None
 
 
 def _by_module(
@@ -116,14 +122,25 @@ def _by_module(
     return found, unmatched
 
 
-def _adapter(path: Path, module: str, own: dict[str, torch.Tensor], alphas: Callable[[str, int], float]) -> LoraWeights:
+def _adapter(
+    path: Path, module: str, own: dict[str, torch.Tensor], alphas: RecordedAlphas, unknown: list[str]
+) -> LoraWeights:
     missing = [name for name in ("A", "B") if name not in own]
     if missing:
         raise LoraFileError(
             f"{path}: {' and '.join(missing)} of {module} is missing. The file is damaged: get it again."
         )
     rank = own["A"].shape[0]
+    broken = [name for name, tensor in own.items() if not torch.isfinite(tensor.float()).all()]
+    if broken:
+        raise LoraFileError(
+            f"{path}: {broken[0]} of {module} has values that are not finite (NaN or infinite); the training that made the file has "
+            "diverged. Use an earlier checkpoint of it."
+        )
     alpha = own["alpha"].item() if "alpha" in own else alphas(module, rank)
+    if alpha is None:
+        unknown.append(module)
+        alpha = rank
     return LoraWeights(own["A"].float(), own["B"].float(), float(alpha))
 
 

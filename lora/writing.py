@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import nn
 
 from ..errors import LoraFileError, listed
-from ..files.atomic_file import replacing
+from ..files.tensor_file import save_tensors
 from .adapters import LoraWeights, adapter_weights, module_name
 from .fused import stack
 from .metadata import PREFIX, LoraMetadata, to_strings
@@ -55,7 +53,7 @@ def save_lora(
     tensors, stacked = _tensors(ModuleNames(backbone), weights, dtype)
     strings = to_strings(
         metadata or LoraMetadata(),
-        backbone.name,
+        backbone.family,
         backbone.latent_format.name,
         path.stem,
         [own.rank for own in weights.values()],
@@ -63,14 +61,7 @@ def save_lora(
     )
     if stacked:
         strings[STACKED] = json.dumps(stacked)
-    try:
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, {"format": "pt", **strings})
-    except (SafetensorError, OSError) as error:
-        size = sum(tensor.nbytes for tensor in tensors.values()) / 1e6
-        raise LoraFileError(
-            f"{path} could not be written ({error}); it needs {size:.0f} MB. Free some space, or choose another folder."
-        ) from error
+    save_tensors(path, tensors, {"format": "pt", **strings}, LoraFileError)
     return path
 
 
@@ -91,7 +82,7 @@ def _tensors(
     unknown = [name for name in weights if name not in names.place]
     if unknown:
         raise LoraFileError(
-            f"{names.family} has no linear layer {listed(unknown)}: this LoRA belongs to another model."
+            f"{names.family.name} has no linear layer {listed(unknown)}: this LoRA belongs to another model."
         )
     tensors, stacked = {}, {}
     for original, parts in names.parts.items():

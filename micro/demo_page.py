@@ -10,10 +10,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ..files.atomic_file import replacing
+from ..files.atomic_file import write_text
+from ..reward.dimensions import DIMENSIONS, MEANING
 from .demo_clips import DemoClip
 
-DIMENSIONS = (("VQ", "Visual quality"), ("MQ", "Motion quality"), ("TA", "Text alignment"))
 STRIP_FRAMES = 6
 BAR_LIMIT = 3.0  # standard deviations at the ends of a bar
 
@@ -31,23 +31,16 @@ img{image-rendering:pixelated;border-radius:6px;display:block}.strip{width:100%;
 .track{position:relative;height:12px;background:#eceff4;border-radius:6px}.track:after{content:"";position:absolute;left:50%;top:-2px;
 bottom:-2px;width:1px;background:#9aa5b5}.fill{position:absolute;top:0;bottom:0;border-radius:6px}.up{background:#1f9d55}.down{background:#cc3d3d}
 .num{text-align:right;font-variant-numeric:tabular-nums}.overall{font-weight:700;border-top:1px solid #e5e9f0;padding-top:.25rem}
-.warning{background:#fdecc8;border:1px solid #d9a441;border-radius:8px;padding:.7rem 1rem;font-weight:600}
 footer{color:#68758a;font-size:.85rem;margin-top:1.4rem}
 @media(max-width:860px){.card{grid-template-columns:2.4rem 1fr}.bars,.text{grid-column:1/-1}}
 """
 
-_WARNING = (
-    '<p class="warning">The weights of this reward are random. The page shows that everything runs; the scores and the '
-    "ranking mean nothing.</p>"
-)
 
-
-def write_page(path: Path, clips: Sequence[DemoClip], results: Sequence[dict], random_weights: bool) -> Path:
+def write_page(path: Path, clips: Sequence[DemoClip], results: Sequence[dict]) -> Path:
     """Write the page; clips and results in the order of the ranking.
 
     Args:
         results: objects of ``videoalign score --json`` with VQ, MQ, TA and Overall.
-        random_weights: say in large letters that the ranking means nothing.
     """
     cards = [
         _card(place, len(clips), clip, result)
@@ -58,21 +51,19 @@ def write_page(path: Path, clips: Sequence[DemoClip], results: Sequence[dict], r
         f"<title>VideoAlign demo</title><style>{_STYLE}</style><h1>Which clip is best, and why?</h1>"
         f'<p class="lead">All clips were asked for with the same words: <b>{html.escape(clips[0].prompt)}</b>. '
         "A small reward model watched each and gave three scores. The best comes first.</p>"
-        + (_WARNING if random_weights else "")
         + "".join(cards)
         + "<footer>Green is better, red is worse, the unit is one standard deviation of the reward's training set; 0 is its "
         "average. The clips are the micro world's: what works here on a laptop works on real clips with the released "
         "VideoReward.</footer></html>"
     )
-    with replacing(path) as temporary:
-        temporary.write_text(content, encoding="utf-8")
+    write_text(path, content)
     return path
 
 
 def _card(place: int, count: int, clip: DemoClip, result: dict) -> str:
     kind, tag = {1: ("best", "best"), count: ("worst", "worst")}.get(place, ("", ""))
     badge = f'<span class="tag">{tag}</span>' if tag else ""
-    bars = "".join(_bar(label, result[name], BAR_LIMIT) for name, label in DIMENSIONS)
+    bars = "".join(_bar(MEANING[name].capitalize(), result[name], BAR_LIMIT) for name in DIMENSIONS)
     overall = _bar("Overall (sum)", result["Overall"], BAR_LIMIT * len(DIMENSIONS), "overall")
     return (
         f'<div class="card {kind}"><div class="rank">{place}</div><img width="150" height="150" alt="{html.escape(clip.name)}" '

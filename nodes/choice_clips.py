@@ -56,14 +56,10 @@ def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float |
 
 
 def _written(frames, folder: Path) -> tuple[Path, float, int]:
-    import torch
-
+    from ..clips.pixels import rgb_bytes
     from ..clips.video_file import write_video
 
-    pixels = torch.as_tensor(frames.pixels)[..., :3]
-    if pixels.is_floating_point():
-        pixels = (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
-    pixels = pixels.cpu().contiguous().numpy()
+    pixels = rgb_bytes(frames.pixels)
     digest = hashlib.sha256(f"{pixels.shape} {frames.fps}".encode())
     digest.update(pixels)
     path = folder / f"{digest.hexdigest()[:24]}.mp4"
@@ -77,12 +73,11 @@ def _written(frames, folder: Path) -> tuple[Path, float, int]:
 
 
 def _copied(content: bytes, suffix: str, folder: Path) -> Path:
-    from ..files.atomic_file import replacing
+    from ..files.atomic_file import write_bytes
 
     path = folder / f"{hashlib.sha256(content).hexdigest()[:24]}{suffix}"
     if not path.exists():
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
+        write_bytes(path, content)
     return path
 
 

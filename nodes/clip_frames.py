@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
+
+    from ..clips.frames import SampledFrames, View
 
 HEIGHT = 120  # pixels
 COUNT = 4
@@ -25,25 +28,35 @@ def small_frames(source: object, count: int = COUNT, height: int = HEIGHT) -> np
     Raises:
         ClipError: the clip cannot be decoded.
     """
+    from ..clips.frames import read_frames
+
+    return small_pictures(read_frames(source, small_view(count, height)))
+
+
+def small_view(count: int = COUNT, height: int = HEIGHT) -> View:
+    """What ``small_frames`` looks at, for whoever reads the clip anyway."""
+    from ..clips.frames import View
+
+    return View(lambda total, _: spread(total, count), lambda frames: _shrunk(frames, height))
+
+
+def small_pictures(frames: SampledFrames) -> np.ndarray:
+    """The pictures that ``small_view`` gave: uint8 RGB [n, height, width, 3]."""
+    return frames.as_bytes()
+
+
+def _shrunk(frames: torch.Tensor, height: int) -> torch.Tensor:
+    """RGB [n, 3, H, W], 0..255, as uint8 of that height."""
     import numpy as np
     import torch
     from PIL import Image
 
-    from ..clips.video_decoding import decode_frames
-    from ..reward.clip import Frames
-
-    if isinstance(source, Frames):
-        pixels = source.pixels[spread(source.pixels.shape[0], count)][..., :3]
-        pixels = torch.as_tensor(pixels)
-        if pixels.is_floating_point():
-            pixels = (pixels.float().clamp(0, 1) * 255).round().to(torch.uint8)
-        frames = pixels.cpu().numpy()
-    else:
-        frames = decode_frames(source, lambda total, _: spread(total, count)).frames
-    width = min(max(round(frames.shape[2] * height / frames.shape[1]), 1), 4 * height)
-    enlarged = frames.shape[1] < height // 2  # pixel art stays crisp
+    pictures = frames.detach().to(torch.uint8).permute(0, 2, 3, 1).cpu().numpy()
+    width = min(max(round(pictures.shape[2] * height / pictures.shape[1]), 1), 4 * height)
+    enlarged = pictures.shape[1] < height // 2  # pixel art stays crisp
     how = Image.Resampling.NEAREST if enlarged else Image.Resampling.BICUBIC
-    return np.stack([np.asarray(Image.fromarray(frame).resize((width, height), how)) for frame in frames])
+    small = [np.asarray(Image.fromarray(picture).resize((width, height), how)) for picture in pictures]
+    return torch.from_numpy(np.stack(small)).permute(0, 3, 1, 2)
 
 
 def spread(total: int, count: int) -> list[int]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scored_clip import DIMENSIONS, SIGMA, ScoredClip
+from ..reward.dimensions import SIGMA
+from .scored_clip import ScoredClip
 
 if TYPE_CHECKING:
     import numpy as np
@@ -57,12 +58,13 @@ def _strip(clip: ScoredClip) -> Image.Image | None:
 def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
     shares = "   ".join(f"{name} {share:.0%}" for name, share in ranking.weights.items())
     draw.text((_MARGIN, 12), f"Ranked by  {shares}", fill=_TEXT, font=_font(18))
-    draw.text(
-        (_MARGIN, 36),
-        "Scores in sd, standard deviations of the reward's training set: 0 is average.",
-        fill=_DIM,
-        font=_font(12),
+    known = all(row.clip.unit for row in ranking.order)
+    what = (
+        "Scores in sd, standard deviations of the reward's training set: 0 is average."
+        if known
+        else "Marks of a judge."
     )
+    draw.text((_MARGIN, 36), what, fill=_DIM, font=_font(12))
     for place, note in enumerate(ranking.notes):
         draw.text(
             (_MARGIN, 54 + 20 * place),
@@ -84,7 +86,7 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool
     colour = _GOLD if winner else _TEXT if chosen else _DIM
     label = f"#{row.rank}" if row.rank is not None else "out"
     draw.text((_MARGIN + 6, top + 44), label, fill=colour, font=_font(34))
-    draw.text((_MARGIN + 6, top + 86), f"{row.total:+.2f} sd", fill=colour, font=_font(16))
+    draw.text((_MARGIN + 6, top + 86), _amount(row.total, row.clip.unit), fill=colour, font=_font(16))
     if winner:
         draw.text((_MARGIN + 6, top + 24), "BEST", fill=_GOLD, font=_font(14))
     left = _MARGIN + _RANK_WIDTH
@@ -93,14 +95,14 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool
     draw.text((left, top + 10), _shortened(draw, title, bars - left - _MARGIN, 14), fill=_TEXT, font=_font(14))
     if strip is not None:
         sheet.paste(strip, (left, top + 34))
-    for place, name in enumerate(DIMENSIONS):
-        _bar(draw, name, getattr(row.clip, name), (bars, top + 40 + 30 * place))
+    for place, one in enumerate(row.clip.dimensions[:3]):  # what a row has room for
+        _bar(draw, one.name, row.clip.score(one.name), row.clip.unit, (bars, top + 40 + 30 * place))
     if row.gate_failures:
         reason = _shortened(draw, "; ".join(row.gate_failures).replace(SIGMA, "sd"), _BAR_WIDTH - 8, 13)
         draw.text((bars, top + _ROW - 28), reason, fill=_RED, font=_font(13))
 
 
-def _bar(draw, name: str, score: float | None, corner: tuple[int, int]) -> None:
+def _bar(draw, name: str, score: float | None, unit: str, corner: tuple[int, int]) -> None:
     x, y = corner
     draw.text((x, y), name, fill=_DIM, font=_font(14))
     if score is None:
@@ -114,7 +116,11 @@ def _bar(draw, name: str, score: float | None, corner: tuple[int, int]) -> None:
         (min(middle, middle + reach), y + 3, max(middle, middle + reach), y + 15), fill=_GREEN if score >= 0 else _RED
     )
     draw.line((middle, y, middle, y + 18), fill=_TEXT)
-    draw.text((right + 8, y), f"{score:+.2f} sd", fill=_TEXT, font=_font(14))
+    draw.text((right + 8, y), _amount(score, unit), fill=_TEXT, font=_font(14))
+
+
+def _amount(score: float, unit: str) -> str:
+    return f"{score:+.2f} {unit.replace(SIGMA, 'sd')}".rstrip()
 
 
 def _font(size: int):

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from .scored_clip import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
     from ..guidance.settings import GuidanceSettings

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..guidance.flow_nrg import FlowNRG
+from ..guidance.strength import acts_at
 from .comfy_compat import WrappersMP, model_management
 from .latent_reward_handle import LatentRewardHandle
 from .reward_conditioning import chosen_cond, reward_conditioning
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from .comfy_compat import ModelPatcher
 
 _KEY = "videoalign.reward_guidance"
-_SAME_SIGMA = 1e-6
 
 
 class Steering:
@@ -89,4 +89,4 @@ class Steering:
     def _guided(self, sampling, sigma: float) -> bool:
         """Whether ``sigma`` lies in the guided part."""
         start, end = (float(sampling.percent_to_sigma(percent)) for percent in (self.start_percent, self.end_percent))
-        return end * (1 - _SAME_SIGMA) <= sigma <= start * (1 + _SAME_SIGMA)
+        return acts_at(sigma, start, end)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ..errors import CheckpointError
+from ..files.digests import content_fingerprint
 from .comfy_compat import CATEGORY, LatentRewardSocket, folder_paths, io
-from .content_fingerprint import content_fingerprint
 from .latent_reward_models import EMBEDDED_NAME, FOLDER, latent_reward_names, latent_reward_path
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")

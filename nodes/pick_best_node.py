@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
+from ..reward.dimensions import DIMENSIONS, MEANING, SIGMA
+from ..reward.weights import RewardWeights
 from .comfy_compat import CATEGORY, ExecutionBlocker, ScoresSocket, WeightsSocket, growing_input, grown_values, io
 from .contact_sheet import contact_sheet
 from .node_pictures import shown_clip
 from .ranking import GATE_OFF, Gates, RankedClip, Ranking, rank
-from .reward_weights import RewardWeights
-from .scored_clip import SIGMA
-
-_MEANING = {"VQ": "visual quality", "MQ": "motion quality", "TA": "text alignment"}
 
 
 class PickBest(io.ComfyNode):
@@ -27,7 +25,7 @@ class PickBest(io.ComfyNode):
                 step=0.05,
                 tooltip=f"Lowest {meaning} in {SIGMA} that a clip needs to be chosen. {GATE_OFF:g}: no gate.",
             )
-            for name, meaning in _MEANING.items()
+            for name, meaning in ((name, MEANING[name]) for name in DIMENSIONS)
         ]
         return io.Schema(
             node_id="VideoAlignPickBest",
@@ -93,19 +91,19 @@ class PickBest(io.ComfyNode):
         """Rank all candidates of all inputs."""
         clips = [clip for wire in grown_values("candidates", inputs) for scores in wire for clip in scores]
         chosen_weights = weights[0] if weights and weights[0] is not None else RewardWeights()
-        ranking = rank(clips, chosen_weights, Gates(min_VQ[0], min_MQ[0], min_TA[0]), top_k[0])
+        ranking = rank(clips, chosen_weights, Gates({"VQ": min_VQ[0], "MQ": min_MQ[0], "TA": min_TA[0]}), top_k[0])
         return io.NodeOutput(*_outputs(ranking), ui={"videoalign_ranking": [_shown(ranking)]})
 
 
 def _outputs(ranking: Ranking) -> tuple:
-    import torch
+    from ..clips.pixels import bytes_to_unit
 
     chosen = ranking.chosen
     nothing = ExecutionBlocker(ranking.why_none()) if not chosen else None
     ranked = [_video(row) for row in chosen]
     # An empty list would be an error in whatever hangs on it; a silent stop is meant.
     rejected = [_video(row) for row in ranking.rejected] or ExecutionBlocker(None)
-    sheet = torch.from_numpy(contact_sheet(ranking).copy()).float().div(255)[None]
+    sheet = bytes_to_unit(contact_sheet(ranking).copy())[None]
     return (
         nothing or ranked[0],
         nothing or ranked,

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from ..errors import VideoAlignError
-from .reward_weights import RewardWeights
-from .scored_clip import DIMENSIONS, SIGMA, ScoredClip, comparability_notes
+from ..reward.judge import Dimension
+from ..reward.weights import RewardWeights
+from .scored_clip import ScoredClip, comparability_notes
 
 # A gate at this value (in sigma) or below lets everything pass.
 GATE_OFF = -10.0
@@ -15,11 +16,9 @@ GATE_OFF = -10.0
 
 @dataclass(frozen=True)
 class Gates:
-    """Lowest score, in sigma, that a clip must reach in each dimension; ``GATE_OFF`` asks for nothing."""
+    """Lowest score that a clip must reach in some dimensions, in their units; ``GATE_OFF`` asks for nothing."""
 
-    VQ: float = GATE_OFF
-    MQ: float = GATE_OFF
-    TA: float = GATE_OFF
+    lowest: Mapping[str, float] = field(default_factory=dict)
 
     def failed(self, clip: ScoredClip) -> tuple[str, ...]:
         """A reason for each gate that the clip does not pass.
@@ -28,17 +27,22 @@ class Gates:
             VideoAlignError: a gate asks for a score that the clip does not have.
         """
         reasons = []
-        for name in DIMENSIONS:
-            lowest, score = getattr(self, name), getattr(clip, name)
+        for name, lowest in self.lowest.items():
+            score = clip.score(name)
             if lowest <= GATE_OFF:
                 continue
+            if score is None and name not in clip.scores:
+                raise VideoAlignError(
+                    f"The gate min_{name} is {lowest:+.2f}, but {clip.name} was judged by {clip.judge}, which gives no {name}. Set "
+                    f"min_{name} to {GATE_OFF:g} (off)."
+                )
             if score is None:
                 raise VideoAlignError(
-                    f"The gate min_{name} is {lowest:+.2f} {SIGMA}, but {clip.name} was scored without a caption and has no {name}. Give "
+                    f"The gate min_{name} is {_amount(lowest, clip)}, but {clip.name} was scored without a caption and has no {name}. Give "
                     f"Score Video a caption, or set min_{name} to {GATE_OFF:g} (off)."
                 )
             if score < lowest:
-                reasons.append(f"{name} {score:+.2f} {SIGMA} is below {lowest:+.2f} {SIGMA}")
+                reasons.append(f"{name} {_amount(score, clip)} is below {_amount(lowest, clip)}")
         return tuple(reasons)
 
 
@@ -49,7 +53,7 @@ class RankedClip:
     Attributes:
         clip: it.
         index: its position among the candidates, 0-based.
-        total: the weighted mean of its normalised scores, in sigma.
+        total: the weighted mean of its scores, in their unit; more is better.
         rank: 1 for the winner; None when a gate rejected it.
         gate_failures: why it was rejected, a reason for each gate.
     """
@@ -99,10 +103,11 @@ class Ranking:
 def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | None = None, top_k: int = 1) -> Ranking:
     """Rank clips by the weighted mean of their normalised scores; equal ones keep their order.
 
-    Where a clip has no TA, all are ranked by VQ and MQ, whose weights are divided by their own sum, and a note says so.
+    Where a clip lacks a mark (TA without a caption), all are ranked by the other dimensions, whose weights are divided by
+    their own sum, and a note says so. A judge of which no dimension has a weight is asked for all of them alike.
 
     Raises:
-        VideoAlignError: there are no clips, ``top_k`` is below 1, all weight is on a score that is missing, or a gate asks
+        VideoAlignError: there are no clips, ``top_k`` is below 1, judges differ in what they mark, all weight is on a score that is missing, or a gate asks
             for one.
     """
     if not clips:
@@ -111,19 +116,49 @@ def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | Non
         raise VideoAlignError(f"top_k is {top_k}; choose at least 1.")
     gates = gates or Gates()
     notes = comparability_notes(list(clips))
-    without = sum(clip.TA is None for clip in clips)
-    dimensions = DIMENSIONS
-    if without:
-        dimensions = ("VQ", "MQ")
+    dimensions = _dimensions_of_all(clips)
+    names = [one.name for one in dimensions if all(clip.score(one.name) is not None for clip in clips)]
+    missing = [one.name for one in dimensions if one.name not in names]
+    # A judge that knows none of the weighted dimensions is asked for all of its own alike.
+    used = (
+        weights if any(name in weights.values for name in names + missing) else RewardWeights(dict.fromkeys(names, 1.0))
+    )
+    weighted = [name for name in missing if used.as_given(missing)[name]]
+    if weighted:
+        if not any(used.as_given(names).values()):
+            raise VideoAlignError(
+                f"All the weight is on {', '.join(weighted)}, which these clips have no score for: {', '.join(weighted)} needs a "
+                f"caption. Give Score Video a caption, or give {' or '.join(names)} some weight."
+            )
+        without = sum(any(clip.score(name) is None for name in missing) for clip in clips)
         who = "No clip has a caption" if without == len(clips) else f"{without} of {len(clips)} clips have no caption"
-        if weights.TA:
-            notes.insert(0, f"{who}: ranked by VQ and MQ alone.")
-    shares = weights.normalised(dimensions)
+        notes.insert(0, f"{who}: ranked by {' and '.join(names)} alone.")
+    shares = used.normalised(names)
+    merit = {one.name: one.merit for one in dimensions}
     rows = []
     for index, clip in enumerate(clips):
-        total = sum(share * getattr(clip, name) for name, share in shares.items())
+        total = sum(share * merit[name](clip.scores[name]) for name, share in shares.items())
         rows.append((bool(failed := gates.failed(clip)), -total, index, failed, clip))
     order = []
     for place, (rejected, negative, index, failed, clip) in enumerate(sorted(rows, key=lambda row: row[:3]), start=1):
         order.append(RankedClip(clip, index, -negative, None if rejected else place, failed))
     return Ranking(tuple(order), shares, top_k, tuple(notes))
+
+
+def _amount(score: float, clip: ScoredClip) -> str:
+    return f"{score:+.2f} {clip.unit}".rstrip()
+
+
+def _dimensions_of_all(clips: Sequence[ScoredClip]) -> tuple[Dimension, ...]:
+    """What all clips are marked for.
+
+    Raises:
+        VideoAlignError: they were judged by judges that have nothing in common.
+    """
+    shared = [one for one in clips[0].dimensions if all(one.name in clip.scores for clip in clips)]
+    if not shared:
+        judges = ", ".join(sorted({clip.judge for clip in clips}))
+        raise VideoAlignError(
+            f"The clips were judged by {judges}, which mark nothing alike. Rank each judge's by themselves."
+        )
+    return tuple(shared)

@@ -5,18 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..backbones.families import family
 from ..errors import GuidanceError
 
 if TYPE_CHECKING:
     import torch
-
-# ComfyUI's entry in model_conds -> ours, by family of the latent reward.
-_COMMON = {"c_crossattn": "text", "c_concat": "image_latents"}
-_ENTRIES = {
-    "wan": {**_COMMON, "clip_fea": "image_embeds"},
-    "hunyuan-video": {**_COMMON, "attention_mask": "text_mask", "y": "pooled", "guidance": "guidance"},
-    "ltx-video": {**_COMMON, "attention_mask": "text_mask", "frame_rate": "frame_rate"},
-}
 
 
 def chosen_cond(conds: Sequence[Mapping[str, Any]] | None, sigma: float) -> Mapping[str, Any]:
@@ -46,11 +39,11 @@ def chosen_cond(conds: Sequence[Mapping[str, Any]] | None, sigma: float) -> Mapp
     return next((cond for cond in active if cond.get("area") is None and cond.get("mask") is None), active[0])
 
 
-def reward_conditioning(family: str, model_conds: Mapping[str, Any], batch: int) -> dict[str, torch.Tensor]:
+def reward_conditioning(trunk: str, model_conds: Mapping[str, Any], batch: int) -> dict[str, torch.Tensor]:
     """Batched conditioning of a latent reward.
 
     Args:
-        family: of its trunk: wan, hunyuan-video or ltx-video.
+        trunk: the family of its trunk, by name.
         model_conds: the chosen conditioning's "model_conds": objects with the value in ``.cond``.
         batch: number of clips.
 
@@ -58,14 +51,13 @@ def reward_conditioning(family: str, model_conds: Mapping[str, Any], batch: int)
         GuidanceError: there is no text.
     """
     made = {}
-    for name, own in _ENTRIES[family].items():
-        held = model_conds.get(name)
-        value = getattr(held, "cond", None)
+    for entry, name in family(trunk).conditioning.items():
+        value = getattr(model_conds.get(name), "cond", None)
         if value is not None:
-            made[own] = _rows(value, batch)
+            made[entry] = _rows(value, batch)
     if "text" not in made:
         raise GuidanceError(
-            f"The sampler's conditioning has no text embedding, which a {family} latent reward needs. Connect the output of a "
+            f"The sampler's conditioning has no text embedding, which a {trunk} latent reward needs. Connect the output of a "
             "text encoder node to the sampler."
         )
     if "text_mask" in made:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .scored_clip import DIMENSIONS
+from ..reward.dimensions import DIMENSIONS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from ..errors import VideoAlignError
+from ..guidance.settings import RAW, UNIT_FREE
+from ..reward.weights import RewardWeights
 from .comfy_compat import (
     CATEGORY,
     ExecutionBlocker,
@@ -12,11 +14,9 @@ from .comfy_compat import (
     io,
     send_to_page,
 )
-from .reward_weights import RewardWeights
 from .reward_weights_node import weight_sliders
 
-UNIT_FREE, RAW = "unit-free", "raw (paper)"
-_MODES = {UNIT_FREE: "unit-free", RAW: "raw"}
+_MODES = {UNIT_FREE: UNIT_FREE, "raw (paper)": RAW}
 
 
 class RewardGuidance(io.ComfyNode):
@@ -145,7 +145,7 @@ class RewardGuidance(io.ComfyNode):
             raise VideoAlignError(
                 f"Guidance is to start at {start_percent:g} and end at {end_percent:g}; give start_percent the smaller value."
             )
-        used = RewardWeights(VQ, MQ, TA) if weights is None else weights
+        used = RewardWeights.of(VQ, MQ, TA) if weights is None else weights
         settings = GuidanceSettings(used.as_given(), strength, _MODES[strength_mode], cap=cap or None, every=every)
         guidance = FlowNRG(latent_reward.rewards, settings, latent_reward.calibration)
         trace = GuidanceTrace(

@@ -1,38 +1,44 @@
-"""A VideoReward in ComfyUI's hands: what travels along a REWARD wire."""
+"""A judge of clips in ComfyUI's hands: what travels along a REWARD wire."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..reward.judge import Judge, Marks, Prepared
 from .comfy_compat import model_management
 from .whole_model_patcher import WholeModelPatcher
 
 if TYPE_CHECKING:
     import torch
 
-    from ..reward.clip import PreparedClip
-    from ..reward.scores import ClipScores
-    from ..reward.video_reward import VideoReward
+    from ..clips.frames import SampledFrames, View
 
 
 class RewardHandle:
-    """A reward model that ComfyUI's memory manager moves to the GPU for scoring, and away when others need the room.
+    """A judge whose weights ComfyUI's memory manager moves to the GPU for scoring, and away when others need the room.
+
+    Args:
+        name: what people call it.
+        judge: with its weights on the device where they wait.
+        load_device: where it scores.
 
     Attributes:
-        name: what people call the model.
-        reward: the library's model.
-        patcher: the memory manager's hold on it.
+        name, judge: as given.
+        patchers: the memory manager's hold on each of its modules; none for a judge without weights.
     """
 
-    def __init__(self, name: str, reward: VideoReward, load_device: torch.device) -> None:
+    def __init__(self, name: str, judge: Judge, load_device: torch.device) -> None:
         self.name = name
-        self.reward = reward
-        self.patcher = WholeModelPatcher(reward.network, load_device, offload_device=reward.device)
+        self.judge = judge
+        self.patchers = [
+            WholeModelPatcher(module, load_device, offload_device=next(module.parameters()).device)
+            for module in judge.modules
+        ]
 
     @classmethod
     def load(cls, name: str, path: Path, dtype: torch.dtype | None, on_cpu: bool) -> RewardHandle:
-        """Read a checkpoint; its weights go to the GPU when they are first used.
+        """Read a VideoReward; its weights go to the GPU when they are first used.
 
         Args:
             dtype: arithmetic; the checkpoint's own when None.
@@ -52,22 +58,41 @@ class RewardHandle:
             reward = load_video_reward(path, dtype=dtype, device=offload_device)
         return cls(name, reward, load_device)
 
-    def score(self, clip: PreparedClip, caption: str | None) -> ClipScores:
-        """Score one clip, after making room for it.
+    def score(
+        self, source: object, caption: str | None, also: View | None = None
+    ) -> tuple[Marks, SampledFrames | None]:
+        """Judge one clip, after making room for it. The clip is read once.
+
+        Args:
+            source: a path, a binary file object, or ``Frames``.
+            also: what somebody else wants to see of the clip, read in the same pass.
+
+        Returns:
+            the marks, and what ``also`` asked for.
 
         Raises:
-            ClipError, CaptionError: it cannot be scored.
+            ClipError, CaptionError: it cannot be judged.
             torch.OutOfMemoryError: it does not fit beside the model; ComfyUI answers by unloading everything.
         """
-        model_management.load_models_gpu(
-            [self.patcher], memory_required=self._working_memory(clip), force_full_load=True
-        )
-        return self.reward.score_prepared([clip], [(caption,)])[0][0]
+        from ..clips.frames import read_for_several
 
-    def _working_memory(self, clip: PreparedClip) -> int:
-        """Bytes that scoring takes beside the weights, generously: a block's widest activations, a few of them at once."""
-        visual = self.reward.network.visual.config
-        text = self.reward.network.language_model.config
-        patches = 4 * clip.video_tokens * visual.embed_dim * visual.mlp_ratio
-        tokens = 2 * clip.video_tokens * text.intermediate_size  # the caption and the template are the smaller half
-        return int(4 * 4 * max(patches, tokens))
+        self.judge.check_caption(caption)
+        frames, *seen = read_for_several(source, [self.judge.view, *([also] if also else [])])
+        prepared = self.judge.prepare_frames(frames)
+        try:
+            return self._marks(prepared, caption), seen[0] if seen else None
+        except _out_of_memory() as error:
+            # Of the same kind, so that ComfyUI unloads all models after it.
+            raise type(error)(f"{self.judge.described(prepared)}: {error}") from error
+
+    def _marks(self, prepared: Prepared, caption: str | None) -> Marks:
+        if self.patchers:
+            memory = self.judge.working_memory(prepared)
+            model_management.load_models_gpu(self.patchers, memory_required=memory, force_full_load=True)
+        return self.judge.score_prepared([prepared], [(caption,)])[0][0]
+
+
+def _out_of_memory() -> type[Exception]:
+    import torch
+
+    return torch.cuda.OutOfMemoryError

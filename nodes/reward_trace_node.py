@@ -45,10 +45,9 @@ class RewardTraceNode(io.ComfyNode):
         """Draw what was recorded."""
         import json
 
-        import torch
-
+        from ..clips.pixels import bytes_to_unit
         from .reward_curve import reward_curve
 
         shown = trace.shown()
-        picture = torch.from_numpy(reward_curve(shown)).float()[None] / 255
+        picture = bytes_to_unit(reward_curve(shown))[None]
         return io.NodeOutput(samples, picture, json.dumps(shown, indent=1), ui={"videoalign_trace": [shown]})

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 from ..errors import VideoAlignError
+from ..reward.dimensions import DIMENSIONS, MEANING
+from ..reward.weights import RewardWeights
 from .comfy_compat import CATEGORY, WeightsSocket, io
-from .reward_weights import CUSTOM, PRESETS, RewardWeights, chosen_weights
-
-_MEANING = {"VQ": "visual quality", "MQ": "motion quality", "TA": "text alignment"}
+from .reward_weights import CUSTOM, PRESETS, chosen_weights
 
 
 def weight_sliders(tooltip: str) -> list:
     """Inputs VQ, MQ and TA; ``tooltip`` has a place for what the dimension means."""
-    default = RewardWeights()
+    default = RewardWeights().as_given()
     return [
         io.Float.Input(
             name,
-            default=getattr(default, name),
+            default=default[name],
             min=0.0,
             max=1.0,
             step=0.01,
             display_mode=io.NumberDisplay.slider,
-            tooltip=tooltip.format(meaning),
+            tooltip=tooltip.format(MEANING[name]),
         )
-        for name, meaning in _MEANING.items()
+        for name in DIMENSIONS
     ]
 
 

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+from ..backbones.families import comfyui_latent_formats
 from ..errors import GuidanceError
 
 FLOW, EXPLODING = "flow", "exploding"
 # Parametrisations of comfy.model_sampling by class name, the special ones before those that they derive from.
 _NEITHER = ("IMG_TO_IMG_FLOW", "IMG_TO_IMG", "V_PREDICTION_DDPM")
 _PATHS = {"CONST": FLOW, "EPS": EXPLODING, "COSMOS_RFLOW": EXPLODING}
-# comfy.latent_formats by class name -> backbones.latent_format.
-_SPACES = {"Wan21": "wan2.1", "Wan22": "wan2.2", "HunyuanVideo": "hunyuan-video", "LTXV": "ltxv"}
 
 
 def path_of(model_sampling: Any) -> str:
-    """``FLOW`` (x_t = (1 - t) x0 + t n) or ``EXPLODING`` (x = x0 + sigma n: EPS and V models).
+    """``FLOW`` (x_t = (1 - sigma) x0 + sigma n) or ``EXPLODING`` (x = x0 + sigma n: EPS and V models).
 
     Raises:
         GuidanceError: another one, for which no shift is known.
@@ -43,7 +42,9 @@ def check_fits(reward_name: str, space: tuple[str, int], latent_format: Any) -> 
     Raises:
         GuidanceError: it was trained on another latent space.
     """
-    found = _SPACES.get(type(latent_format).__name__, type(latent_format).__name__)
+    kind = type(latent_format).__name__
+    known = comfyui_latent_formats().get(kind)
+    found = kind if known is None else known.name
     channels = latent_format.latent_channels
     if (found, channels) == space:
         return

@@ -5,20 +5,23 @@ The columns are those of ``videoalign score`` as far as both have them, so that 
 
 from __future__ import annotations
 
-import csv
-import io
 import json
+import math
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
 from ..errors import VideoAlignError
-from .scored_clip import DIMENSIONS, ScoredClip
+from ..files.csv_text import csv_text
+from ..files.file_lock import locked
+from ..files.journal import append_text
+from ..files.tables import Row, read_table, read_text
+from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
+from ..reward.judge import FIRST_JUDGE, Dimension
+from .scored_clip import ScoredClip
 
-COLUMNS = (
-    "time", "id", "prompt", "seed", "model", "VQ", "MQ", "TA", "Overall",
-    "VQ_raw", "MQ_raw", "TA_raw", "total_frames", "fps", "path",
-)  # fmt: skip
+_ABOUT = {"time", "id", "prompt", "seed", "model", "total_frames", "fps", "path", "judge", "error", "height", "width"}
+_KNOWN = (*sorted(_ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons")
 ENDINGS = (".csv", ".jsonl")
 
 
@@ -46,11 +49,13 @@ def score_row(clip: ScoredClip, when: str) -> dict:
         "prompt": clip.prompt,
         "seed": clip.seed,
         "model": clip.model,
-        **{name: getattr(clip, name) for name in (*DIMENSIONS, "Overall")},
-        **{f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS},
+        **clip.scores,
+        **({f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS} if clip.judge == FIRST_JUDGE else {}),
+        **{f"{name}_reason": text for name, text in clip.reasons.items()},
         "total_frames": clip.total_frames,
         "fps": clip.fps,
         "path": clip.path,
+        "judge": clip.judge,
     }
 
 
@@ -62,20 +67,20 @@ def append_scores(path: Path, clips: Sequence[ScoredClip]) -> int:
     """
     when = datetime.now(timezone.utc).isoformat(timespec="seconds")
     rows = [score_row(clip, when) for clip in clips]
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        before = path.read_text(encoding="utf-8") if path.exists() else ""
-        if path.suffix.lower() == ".csv":
-            text = _csv_text(path, rows, before)
+    with locked(path):
+        new, table = not path.exists() or not path.stat().st_size, path.suffix.lower() == ".csv"
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        if table and not new:
+            # A file of 0.1.0 does not name the judge: rows of VideoReward, which its rows are of, go on in it.
+            silent = all(row["judge"] == FIRST_JUDGE for row in rows)
+            columns = _header_for(path, columns, {"judge"} if silent else set())
+        before = 0 if new else len(read_scores(path))  # never into a file of another kind
+        if table:
+            text = csv_text(rows, columns, header=new)
         else:
             text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
-        # A program that was killed while it wrote may have left half a line; do not glue the next one to it.
-        gap = "\n" if before and not before.endswith("\n") else ""
-        with path.open("a", encoding="utf-8", errors="backslashreplace", newline="") as file:
-            file.write(gap + text)
-        return len(read_scores(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoAlignError(f"Scores could not be appended to {path} ({error}).") from error
+        append_text(path, text, lines=not table)
+    return before + len(rows)
 
 
 def read_scores(path: Path) -> tuple[ScoredClip, ...]:
@@ -86,60 +91,83 @@ def read_scores(path: Path) -> tuple[ScoredClip, ...]:
     """
     if not path.is_file():
         raise VideoAlignError(f"There is no score file {path}. Check the name, or save scores there first.")
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            if path.suffix.lower() == ".csv":
-                rows = list(csv.DictReader(file))
-            else:
-                rows = [json.loads(line) for line in file if line.strip()]
-    except (OSError, UnicodeDecodeError, csv.Error, json.JSONDecodeError) as error:
-        raise VideoAlignError(f"{path} cannot be read as a score file ({error}).") from error
-    numbered = enumerate(rows, start=1)
-    return tuple(
-        _clip(row, number, path) for number, row in numbered if not (isinstance(row, dict) and row.get("error"))
-    )
+    table = read_table(path, _KNOWN, growing=True)
+    if not table.columns and path.stat().st_size:
+        raise VideoAlignError(f"{path} cannot be read as a score file: it holds no whole row.")
+    return tuple(_clip(row) for row in table if not row.has("error"))
 
 
-def _csv_text(path: Path, rows: list[dict], before: str) -> str:
-    buffer = io.StringIO()
-    writer = csv.DictWriter(buffer, COLUMNS, lineterminator="\n")
-    if not before:
-        writer.writeheader()
-    elif (header := next(csv.reader(io.StringIO(before)), [])) != list(COLUMNS):
+def _header_for(path: Path, columns: Sequence[str], dispensable: set[str]) -> list[str]:
+    """The columns of a CSV that rows with ``columns`` can be appended to.
+
+    Raises:
+        VideoAlignError: it lacks one of them, or has another separator, as a spreadsheet saves them.
+    """
+    first = read_text(path).partition("\n")[0].rstrip("\r")
+    header = first.split(",")
+    if not set(columns) - dispensable <= set(header):
         raise VideoAlignError(
-            f"{path} has the columns {', '.join(header)}; Save Scores writes {', '.join(COLUMNS)}. Choose another file name."
+            f"{path} has the columns {first}; Save Scores writes {','.join(columns)}. Choose another file name."
         )
-    for row in rows:
-        writer.writerow({key: "" if value is None else value for key, value in row.items()})
-    return buffer.getvalue()
+    return header
 
 
-def _clip(row: object, number: int, path: Path) -> ScoredClip:
-    if not isinstance(row, dict):
-        raise VideoAlignError(f"{path}, row {number}: expected an object with VQ and MQ; found {row!r}.")
-    raw = row.get("raw") or {
-        name: row[f"{name}_raw"] for name in DIMENSIONS if row.get(f"{name}_raw") not in (None, "")
-    }
-    try:
-        scores = {name: _number(row.get(name)) for name in (*DIMENSIONS, "Overall")}
-        known = {name: float(value) for name, value in raw.items()}
-        frames, fps, seed = (_number(row.get(name)) for name in ("total_frames", "fps", "seed"))
-    except (TypeError, ValueError) as error:
-        raise VideoAlignError(f"{path}, row {number}: {error}.") from None
-    if scores["VQ"] is None or scores["MQ"] is None:
-        raise VideoAlignError(f"{path}, row {number} has no VQ and MQ. Is it a score file?")
+def _clip(row: Row) -> ScoredClip:
+    raw = row.cells.get("raw")
+    if not isinstance(raw, dict):
+        names = [name for name in DIMENSIONS if row.has(f"{name}_raw")]
+        raw = {name: row.number_in(f"{name}_raw") for name in names}
+    elif not all(isinstance(value, int | float) for value in raw.values()):
+        raise row.error("raw", "expected a number for each dimension.")
+    judge = row.text_or_none("judge") or FIRST_JUDGE
+    names = list(RATED) if judge == FIRST_JUDGE else _marks_of(row)
+    scores = {name: row.number_in(name) if row.has(name) else None for name in names}
+    if judge == FIRST_JUDGE and (scores["VQ"] is None or scores["MQ"] is None):
+        raise VideoAlignError(f"{row.where} has no VQ and MQ. Is it a score file?")
+    if not scores:
+        raise VideoAlignError(f"{row.where} has no mark of {judge}. Is it a score file?")
     return ScoredClip(
-        **scores,
-        name=str(row.get("id") or f"row {number}"),
-        prompt=row.get("prompt") or None,
-        model=row.get("model") or None,
-        seed=None if seed is None else int(row["seed"]),
-        total_frames=None if frames is None else int(frames),
-        fps=fps,
-        raw=known,
-        path=row.get("path") or None,
+        scores,
+        judge=judge,
+        dimensions=_dimensions(judge, names),
+        reasons=_reasons_of(row),
+        name=row.text_or_none("id") or f"row {row.number}",
+        prompt=row.text_or_none("prompt"),
+        model=row.text_or_none("model"),
+        seed=row.integer_in("seed"),
+        total_frames=row.integer_in("total_frames"),
+        fps=row.number_in("fps") if row.has("fps") else None,
+        raw={name: float(value) for name, value in raw.items()},
+        path=row.text_or_none("path"),
     )
 
 
-def _number(value: object) -> float | None:
-    return None if value is None or value == "" else float(value)
+def _marks_of(row: Row) -> list[str]:
+    """The columns of another judge's row that hold its marks: numbers that are nothing else."""
+    return [
+        name
+        for name, value in row.cells.items()
+        if name not in _ABOUT and not name.endswith(("_raw", "_reason")) and row.has(name) and _is_number(value)
+    ]
+
+
+def _is_number(value: object) -> bool:
+    try:
+        return not isinstance(value, bool) and math.isfinite(float(value))
+    except (TypeError, ValueError, OverflowError):
+        return False
+
+
+def _reasons_of(row: Row) -> dict[str, str]:
+    reasons = row.cells.get("reasons")
+    if isinstance(reasons, dict):
+        return {str(name): str(text) for name, text in reasons.items()}
+    names = [name for name in row.cells if name.endswith("_reason") and row.has(name)]
+    return {name.removesuffix("_reason"): str(row.cells[name]) for name in names}
+
+
+def _dimensions(judge: str, names: Sequence[str]) -> tuple[Dimension, ...]:
+    """What a file tells of a judge's dimensions: their names. VideoReward's are known."""
+    if judge == FIRST_JUDGE:
+        return VIDEO_REWARD_DIMENSIONS
+    return tuple(Dimension(name, MEANING.get(name, name), "") for name in names if name != OVERALL)

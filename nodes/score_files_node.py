@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import VideoAlignError
+from ..files.digests import content_fingerprint
 from .comfy_compat import CATEGORY, ScoresSocket, folder_paths, io
-from .content_fingerprint import content_fingerprint
 from .node_pictures import shown_clip
 from .score_file import append_scores, read_scores, score_path
 

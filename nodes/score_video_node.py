@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from .clip_frames import small_frames
+from typing import TYPE_CHECKING
+
+from ..reward.dimensions import RATED, SIGMA
+from .clip_frames import small_pictures, small_view
 from .clip_input import InputClip, input_clips
 from .comfy_compat import CATEGORY, ExecutionBlocker, ProgressBar, RewardSocket, ScoresSocket, io, model_management
 from .node_pictures import shown_clip
-from .scored_clip import SIGMA, ScoredClip
+from .scored_clip import ScoredClip
+
+if TYPE_CHECKING:
+    from .reward_handle import RewardHandle
 
 _UNIT = f"in {SIGMA}, standard deviations of the reward's training set; 0 is average, higher is better"
 
@@ -111,40 +117,44 @@ class ScoreVideo(io.ComfyNode):
             model_management.throw_exception_if_processing_interrupted()
             scored.append(_score(reward, one, text, seed))
             bar.update(1)
-        columns = {name: [getattr(row, name) for row in scored] for name in ("VQ", "MQ", "TA", "Overall")}
-        if text is None:
-            for name in ("TA", "Overall"):
-                columns[name] = ExecutionBlocker(
-                    f"{name} needs a caption: Score Video has none, so it scored VQ and MQ only."
-                )
+        columns = {name: _column(name, scored) for name in RATED}
         videos = [row.clip for row in scored]
         return io.NodeOutput(
             tuple(scored), *columns.values(), videos, ui={"videoalign_scores": [shown_clip(row) for row in scored]}
         )
 
 
-def _score(reward, one: InputClip, caption: str | None, seed: int | None) -> ScoredClip:
+def _column(name: str, scored: list[ScoredClip]) -> list | ExecutionBlocker:
+    """The marks of one output, or why it gives none."""
+    marks = [row.score(name) for row in scored]
+    if None not in marks:
+        return marks
+    if all(name in row.scores for row in scored):
+        there = [one.name for one in scored[0].dimensions if scored[0].score(one.name) is not None]
+        return ExecutionBlocker(
+            f"{name} needs a caption: Score Video has none, so it scored {' and '.join(there)} only."
+        )
+    return ExecutionBlocker(f"The judge {scored[0].judge} gives no {name}; its marks are in SCORES.")
+
+
+def _score(reward: RewardHandle, one: InputClip, caption: str | None, seed: int | None) -> ScoredClip:
     import torch
 
-    from ..reward.clip import prepare_clip
-
-    reward.reward.check_caption(caption)
-    prepared = prepare_clip(one.source, reward.reward.settings.sampling)
     try:
-        scores = reward.score(prepared, caption)
+        marks, frames = reward.score(one.source, caption, also=small_view())
     except torch.cuda.OutOfMemoryError as error:
-        # Of the same kind, so that ComfyUI unloads all models after it.
         raise torch.cuda.OutOfMemoryError(
-            f"Score Video ran out of memory on {one.name}: {len(prepared.indices)} frames of {prepared.size[1]}x{prepared.size[0]} "
-            f"pixels. Choose device cpu in Load Video Reward Model, or score a shorter clip. ({error})"
+            f"Score Video ran out of memory on {one.name}. Choose device cpu in Load Video Reward Model, or score a shorter clip. "
+            f"({error})"
         ) from error
     return ScoredClip.of(
-        scores,
+        marks,
+        reward.judge,
         one.name,
         model=reward.name,
         seed=seed,
         path=one.path,
         clip=one.video,
         latent=one.latent,
-        frames=small_frames(one.source),
+        frames=small_pictures(frames),
     )

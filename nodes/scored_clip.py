@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from ..reward.dimensions import SIGMA, VIDEO_REWARD_DIMENSIONS
+from ..reward.judge import FIRST_JUDGE, Dimension
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ..reward.scores import ClipScores
+    from ..reward.judge import Judge, Marks
 
-DIMENSIONS = ("VQ", "MQ", "TA")
-# The unit of scores, a standard deviation. Spelled out: the source stays readable in every code page.
-SIGMA = "\N{GREEK SMALL LETTER SIGMA}"
 # Scores of clips that differ in one of these cannot be compared; attribute and how a person calls it.
 COMPARED_ONLY_WITHIN = (
     ("prompt", "prompt"),
     ("total_frames", "number of frames"),
     ("fps", "frame rate"),
     ("model", "reward model"),
+    ("judge", "judge"),
 )
 
 
@@ -27,62 +29,72 @@ class ScoredClip:
     """One clip's scores, where they come from, and the clip itself when it is at hand.
 
     Attributes:
-        VQ, MQ, TA: scores in standard deviations of the reward's training set (sigma; 0 = average). TA is None without
-            a caption.
-        Overall: their sum, None without a caption.
+        scores: marks by name of the dimension, an overall one included; None for one that does not exist (no caption).
+            VideoReward's are VQ, MQ, TA and their sum, in standard deviations of its training set (sigma; 0 = average).
         name: what people call the clip.
-        prompt: the caption that TA was judged against, or None.
-        model: the reward model's name.
+        prompt: the caption that it was judged against, or None.
+        model: name of the reward model or other judge, as people know it.
+        judge: which judge that is, as score files call it.
+        dimensions: what the marks mean, without the overall one.
         seed: the seed that the clip was sampled with, when it was told.
         total_frames, fps: length in frames and frames per second.
         raw: scores before normalisation, by dimension.
+        reasons: why, by dimension, where the judge says it.
         path: file of the clip, when it has one.
         clip: a ComfyUI VIDEO, or None for scores read from a file.
         latent: a ComfyUI LATENT of this clip alone, or None.
         frames: small uint8 RGB pictures [n, h, w, 3] to show, in order, or None.
     """
 
-    VQ: float
-    MQ: float
-    TA: float | None
-    Overall: float | None
+    scores: Mapping[str, float | None]
     name: str
     prompt: str | None = None
     model: str | None = None
+    judge: str = FIRST_JUDGE
+    dimensions: tuple[Dimension, ...] = field(default=VIDEO_REWARD_DIMENSIONS, repr=False)
     seed: int | None = None
     total_frames: int | None = None
     fps: float | None = None
     raw: dict[str, float] = field(default_factory=dict)
+    reasons: dict[str, str] = field(default_factory=dict)
     path: str | None = None
     clip: object | None = field(default=None, repr=False, compare=False)
     latent: dict | None = field(default=None, repr=False, compare=False)
     frames: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @classmethod
-    def of(cls, scores: ClipScores, name: str, **about) -> ScoredClip:
-        """From the library's scores; ``about`` are this class's other attributes."""
+    def of(cls, marks: Marks, judge: Judge, name: str, **about) -> ScoredClip:
+        """From a judge's marks; ``about`` are this class's other attributes."""
         return cls(
-            VQ=scores.VQ,
-            MQ=scores.MQ,
-            TA=scores.TA,
-            Overall=scores.Overall,
+            scores=dict(marks.marks),
             name=name,
-            prompt=scores.caption,
-            total_frames=scores.total_frames,
-            fps=scores.fps,
-            raw=dict(scores.raw),
+            judge=judge.name,
+            dimensions=judge.dimensions,
+            prompt=marks.caption,
+            total_frames=marks.total_frames,
+            fps=marks.fps,
+            raw=dict(getattr(marks, "raw", {})),
+            reasons=dict(marks.reasons),
             **about,
         )
+
+    @property
+    def unit(self) -> str:
+        """Sigma where that is the unit of all marks, else empty: other judges' units are sentences."""
+        return SIGMA if all(dimension.unit == SIGMA for dimension in self.dimensions) else ""
+
+    def score(self, name: str) -> float | None:
+        """The mark of a dimension; None if there is none."""
+        return self.scores.get(name)
 
     def shown(self) -> dict:
         """What the frontend shows of it, JSON-ready."""
         return {
             "name": self.name,
-            "VQ": self.VQ,
-            "MQ": self.MQ,
-            "TA": self.TA,
-            "Overall": self.Overall,
-            "unit": SIGMA,
+            **self.scores,
+            "unit": self.unit,
+            "judge": self.judge,
+            "reasons": dict(self.reasons),
             "prompt": self.prompt,
             "model": self.model,
             "seed": self.seed,

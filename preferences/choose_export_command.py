@@ -24,7 +24,7 @@ class Config(CommandConfig):
 def run(config: Config) -> int:
     """Export; returns the exit status."""
     from .importers.videoalign import write_videoalign_csv
-    from .preference_file import read_preferences
+    from .reading import read_preferences
 
     if config.file is None:
         raise VideoAlignError("Give the preference file to export.")

@@ -25,7 +25,8 @@ def run(config: Config) -> int:
     """Merge; returns the exit status."""
     from ..errors import VideoAlignError
     from .choices.merge import merge_choices
-    from .preference_file import Preferences, read_preferences, write_preferences
+    from .preference_file import Preferences, write_preferences
+    from .reading import read_preferences
 
     if config.output.exists() and not config.overwrite:
         raise VideoAlignError(f"{config.output} exists. Choose another --output, or allow --overwrite.")

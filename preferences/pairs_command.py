@@ -8,22 +8,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
-from .importers.scored_clips import JUDGED, pair_clips, read_scored_clips
-from .preference_file import PreferenceFileError, PreferencePair, Preferences, write_preferences
-
-
-class Weights(CommandConfig):
-    """How much each dimension counts in the ranking; divided by their sum."""
-
-    VQ: float = Field(1.0, ge=0, description="Weight of visual quality.")
-    MQ: float = Field(1.0, ge=0, description="Weight of motion quality.")
-    TA: float = Field(1.0, ge=0, description="Weight of text alignment.")
-
-    @model_validator(mode="after")
-    def _not_all_zero(self) -> Weights:
-        if self.VQ + self.MQ + self.TA == 0:
-            raise ValueError("all weights are 0; give at least one dimension a weight")
-        return self
+from ..errors import PreferenceFileError
+from ..reward.dimensions import DIMENSIONS
+from ..reward.weight_options import WeightOptions
+from .importers.scored_clips import pair_clips, read_scored_clips
+from .preference_file import PreferencePair, Preferences, write_preferences
 
 
 class Gaps(CommandConfig):
@@ -57,7 +46,7 @@ class Config(CommandConfig):
     pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
     root: Path | None = Field(None, description="Folder that relative clip paths start from; found by itself.")
     overwrite: bool = Field(False, description="Replace an existing output.")
-    weights: Weights = Weights()
+    weights: WeightOptions = WeightOptions()
     gaps: Gaps = Gaps()
 
     @model_validator(mode="after")
@@ -76,7 +65,7 @@ def run(config: Config) -> int:
     if config.output.exists() and not config.overwrite:
         raise PreferenceFileError(f"{config.output} already exists. Choose another name, or give --overwrite.")
     clips = read_scored_clips(config.scores)
-    weights = config.weights.model_dump()
+    weights = config.weights.weights().as_given()
     gaps = config.gaps.model_dump(exclude_none=True)
     pairs = pair_clips(clips, pairing=config.pairing, weights=weights, margin=config.margin, gaps=gaps)
     pairs = clearest(pairs, weights, config.pairs_per_prompt)
@@ -120,7 +109,7 @@ def clearest(pairs: list[PreferencePair], weights: dict[str, float], most: int |
 def mean_leads(pairs: list[PreferencePair]) -> dict[str, float]:
     """Mean of chosen minus rejected score in each dimension that all pairs have, in the scores' unit."""
     leads = {}
-    for name in JUDGED:
+    for name in DIMENSIONS:
         if all(name in pair.scores_chosen and name in pair.scores_rejected for pair in pairs):
             leads[name] = sum(pair.scores_chosen[name] - pair.scores_rejected[name] for pair in pairs) / len(pairs)
     return leads

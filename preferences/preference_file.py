@@ -11,12 +11,11 @@
 - `source` remembers which clip was A in the file it came from, and the columns that have no place here, so that
   exporting to that format gives back what was imported.
 
-The other formats are in `importers`; `read_preferences` reads them all.
+This is the model of a pair and the writer; `reading` reads this form and, by `importers`, all others.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,11 +23,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from ..errors import VideoAlignError
+from ..errors import PreferenceFileError
+from ..files.atomic_file import write_text
 
-DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
 LABELS = ("A", "B", "same", "invalid")
 LABEL_CODES = {"A": 1, "B": -1, "same": 0, "invalid": 22}
 """Labels as the integers that `reward.preference_losses` takes."""
@@ -37,10 +36,6 @@ OPPOSITE = {"A": "B", "B": "A", "same": "same", "invalid": "invalid"}
 Dimension = Literal["VQ", "MQ", "TA", "Overall"]
 Label = Literal["A", "B", "same", "invalid"]
 FilledText = Annotated[str, StringConstraints(min_length=1)]
-
-
-class PreferenceFileError(VideoAlignError):
-    """A preference file cannot be used; the text names the file, the row, the key, what was found and what to do."""
 
 
 class _Strict(BaseModel):
@@ -102,6 +97,10 @@ class PreferencePair(_Strict):
         """The pair turned so that `chosen` is the clip that the imported file called A."""
         return self.swapped() if self.source is not None and self.source.a == "rejected" else self
 
+    def as_line(self) -> str:
+        """The pair as a line of the native file, without the line's end."""
+        return json.dumps(self.model_dump(exclude_defaults=True), ensure_ascii=False)
+
 
 def pair_of_sides(path_a: str, path_b: str, labels: Mapping[str, str], **fields: Any) -> PreferencePair:
     """A pair from a source with sides A and B: `labels` per dimension, `scores_a` / `scores_b` and other fields.
@@ -120,6 +119,38 @@ def pair_of_sides(path_a: str, path_b: str, labels: Mapping[str, str], **fields:
     votes = [LABEL_CODES[label] for name, label in labels.items() if label in ("A", "B") and name != "Overall"]
     decision = {"A": 1, "B": -1}.get(labels.get("Overall", ""), sum(votes))
     return pair.swapped() if decision < 0 else pair
+
+
+@dataclass(frozen=True)
+class ResolvedPair:
+    """A pair whose clips are ready to open: what every trainer takes.
+
+    Attributes:
+        pair: who prefers which; A is the chosen clip, B the rejected one.
+        chosen, rejected: the clips' files.
+        name: file, row and id, for error messages.
+        format: of the file that the pair was read from.
+    """
+
+    pair: PreferencePair
+    chosen: Path
+    rejected: Path
+    name: str
+    format: str = "native"
+
+    @property
+    def prompt(self) -> str:
+        return self.pair.prompt
+
+    @property
+    def fps(self) -> float | None:
+        """Frames per second of both clips, where their containers are wrong."""
+        return self.pair.fps
+
+    @property
+    def clips(self) -> dict[str, Path]:
+        """The two files by side."""
+        return {"chosen": self.chosen, "rejected": self.rejected}
 
 
 @dataclass(frozen=True)
@@ -146,10 +177,27 @@ class Preferences(Sequence):
         """Path of one clip of pair `index`, ready to open."""
         return self.root / getattr(self.pairs[index], side)
 
+    def row(self, index: int) -> int:
+        """Row or line of pair `index` in the file, counted from 1."""
+        return self.rows[index] if self.rows else index + 1
+
+    def resolved(self) -> list[ResolvedPair]:
+        """The pairs with their clips' files; whether these are there is for `check_clips`."""
+        return [
+            ResolvedPair(
+                pair,
+                self.clip(index, "chosen"),
+                self.clip(index, "rejected"),
+                f"{self.path or 'preferences'}, row {self.row(index)}" + (f" ({pair.id})" if pair.id else ""),
+                self.format,
+            )
+            for index, pair in enumerate(self.pairs)
+        ]
+
     def check_clips(self) -> None:
         """Raise PreferenceFileError that names the rows and the first paths whose clip is not there."""
         missing = [
-            (self.rows[index] if self.rows else index + 1, side, self.clip(index, side))
+            (self.row(index), side, self.clip(index, side))
             for index in range(len(self))
             for side in ("chosen", "rejected")
             if not self.clip(index, side).is_file()
@@ -175,96 +223,8 @@ class Preferences(Sequence):
         return replace(self, pairs=pairs, root=Path(folder))
 
 
-def _explain(error: ValidationError, values: Any) -> str:
-    """The first problem of a validation error in one sentence: key, what was found, what is allowed."""
-    problem = error.errors(include_url=False)[0]
-    keys = [str(part) for part in problem["loc"] if part != "[key]"]
-    key = ".".join(keys)
-    if problem["type"] == "extra_forbidden":
-        known = (Source if keys[0] == "source" and len(keys) > 1 else PreferencePair).model_fields
-        close = difflib.get_close_matches(keys[-1], known, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(known)}."
-        return f"key {key!r} is unknown; {hint} Correct or remove it."
-    if problem["type"] == "missing":
-        return f"key {key!r} is missing; found {', '.join(values) or 'no keys'}. Add it."
-    return f"key {key!r}: found {problem['input']!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}. Correct it."
-
-
-def _read_native(path: Path, root: Path) -> Preferences:
-    pairs, rows, first_use = [], [], {}
-    with open(path, encoding="utf-8-sig") as file:
-        for line, text in enumerate(file, start=1):
-            if not text.strip():
-                continue
-            where = f"{path}, line {line}"
-            try:
-                values = json.loads(text)
-            except json.JSONDecodeError as error:
-                raise PreferenceFileError(
-                    f"{where}: not valid JSON ({error.msg} at column {error.colno}). Each line must be one pair; "
-                    "if the file was cut off, remove the last line."
-                ) from error
-            if not isinstance(values, dict):
-                raise PreferenceFileError(f"{where}: found {type(values).__name__}; expected one JSON object per line.")
-            try:
-                pair = PreferencePair.model_validate(values)
-            except ValidationError as error:
-                raise PreferenceFileError(f"{where}: {_explain(error, values)}") from error
-            if pair.id is not None and first_use.setdefault(pair.id, line) != line:
-                raise PreferenceFileError(
-                    f"{where}: id {pair.id!r} is already used on line {first_use[pair.id]}. Give every pair its own id."
-                )
-            pairs.append(pair)
-            rows.append(line)
-    return Preferences(pairs, root, path, "native", rows)
-
-
-def read_preferences(
-    path: str | os.PathLike, format: str = "auto", root: str | os.PathLike | None = None, **options: Any
-) -> Preferences:
-    """Read a preference file of any known format: native, or one of `importers.detect.READERS`.
-
-    `format` "auto" tells it by the columns or keys. `root` is the folder that relative paths start from (default: the
-    file's). `options` go to the importer. Raises PreferenceFileError with file, row, column and what to do.
-    """
-    from .importers.detect import READERS, detect_format  # here, since the importers import this module
-
-    path = Path(path)
-    if not path.is_file():
-        raise PreferenceFileError(f"{path}: there is no such file. Check the path to the preference file.")
-    root = Path(root) if root is not None else path.parent
-    chosen = detect_format(path) if format == "auto" else format
-    if chosen == "native":
-        try:
-            preferences = _read_native(path, root)
-        except UnicodeDecodeError as error:
-            raise PreferenceFileError(f"{path}: not UTF-8 text ({error}). Save it as UTF-8.") from error
-    elif chosen in READERS:
-        preferences = READERS[chosen](path, root=root, **options)
-    else:
-        raise PreferenceFileError(f"format {chosen!r} is unknown; choose one of auto, native, {', '.join(READERS)}.")
-    if not preferences.pairs:
-        raise PreferenceFileError(f"{path}: no pairs found (read as {chosen}). Check that it is the right file.")
-    return preferences
-
-
-def write_text_atomically(path: str | os.PathLike, text: str) -> None:
-    """Write UTF-8 text so that a crash leaves either the old file or the new one, never half of one."""
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
 def write_preferences(path: str | os.PathLike, preferences: Preferences | Iterable[PreferencePair]) -> None:
     """Write the native file atomically. Paths of `Preferences` become relative to it; bare pairs stay as they are."""
     path = Path(path)
     pairs = preferences.relative_to(path.parent).pairs if isinstance(preferences, Preferences) else list(preferences)
-    lines = [json.dumps(pair.model_dump(exclude_defaults=True), ensure_ascii=False) + "\n" for pair in pairs]
-    write_text_atomically(path, "".join(lines))
+    write_text(path, "".join(pair.as_line() + "\n" for pair in pairs))

@@ -19,10 +19,9 @@ from pathlib import Path
 
 import torch
 from packaging.version import Version
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 
 from ..errors import CheckpointError
+from ..files.tensor_file import load_tensors
 from .reward_tokenizer import read_tokenizer
 from .settings import RewardSettings
 
@@ -202,20 +201,6 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def read_safetensors(path: Path) -> dict[str, torch.Tensor]:
-    """A safetensors file as a dictionary of CPU tensors.
-
-    Raises:
-        CheckpointError: the file is truncated or not safetensors.
-    """
-    try:
-        return load_file(path)
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}): truncated or not safetensors. Download it again."
-        ) from None
-
-
 def read_base_weights(base: Path | None, name: str) -> dict[str, torch.Tensor]:
     """All weights of a base model folder, from one safetensors file or from shards.
 
@@ -231,5 +216,5 @@ def read_base_weights(base: Path | None, name: str) -> dict[str, torch.Tensor]:
         raise CheckpointError(f"{base} holds no .safetensors weights of {name}. Download that model whole.")
     state: dict[str, torch.Tensor] = {}
     for shard in shards:
-        state.update(read_safetensors(shard))
+        state.update(load_tensors(shard, CheckpointError)[1])
     return state

@@ -3,36 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-import numpy as np
 import torch
-from av.container import InputContainer
 
-from ..clips.video_decoding import check_fps, decode_frames
-from ..errors import ClipError
-from .frame_pixels import normalise, patchify, resize_frames, round_straight_through
+from ..clips.frames import Frames, SampledFrames, View, read_frames
+from .frame_pixels import normalise, patchify, resize_frames
 from .frame_sampling import frame_count, frame_indices, resized_size
 from .settings import FrameSampling
 
-# Decoders and samplers overshoot [0, 1] by rounding; anything beyond one grey level is a mistake in the caller's range.
-_RANGE_SLACK = 1 / 255
-
-
-@dataclass(frozen=True)
-class Frames:
-    """In-memory frames of a whole clip.
-
-    Attributes:
-        pixels: [T, H, W, C] RGB (C = 3; a fourth, alpha, channel is dropped), float 0..1 or uint8, torch or numpy.
-            A float tensor that requires gradients receives them from the scores.
-        fps: frames per second.
-        name: what error messages call it.
-    """
-
-    pixels: torch.Tensor | np.ndarray
-    fps: float
-    name: str = "the clip"
+__all__ = ["Frames", "PreparedClip", "prepare_clip", "prepare_frames", "view_of"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +24,7 @@ class PreparedClip:
         indices: sampled frame positions in the clip.
         size: resized (height, width) in pixels.
         total_frames, fps: of the whole clip.
+        notes: what a reader of the scores should know of how the clip is shown (``clips.upright_rgb.notes``).
     """
 
     patches: torch.Tensor
@@ -53,6 +33,7 @@ class PreparedClip:
     size: tuple[int, int]
     total_frames: int
     fps: float
+    notes: tuple[str, ...] = ()
 
     @property
     def video_tokens(self) -> int:
@@ -74,57 +55,19 @@ def prepare_clip(source: object, sampling: FrameSampling, fps: float | None = No
     """
     if isinstance(source, PreparedClip):
         return source
-    if isinstance(source, Frames):
-        chosen, indices, total, rate = _sample_given(source, sampling, fps)
-    elif isinstance(source, (str, Path, InputContainer)) or hasattr(source, "read"):
-        decoded = decode_frames(source, lambda total, rate: _choose(total, rate, sampling), fps)
-        chosen = torch.from_numpy(decoded.frames).permute(0, 3, 1, 2)
-        indices, total, rate = decoded.indices, decoded.total_frames, decoded.fps
-    else:
-        raise ClipError(
-            f"A clip is a path, a file object, a PyAV container or Frames(pixels, fps); got {type(source).__name__}."
-        )
-    size = resized_size(chosen.shape[2], chosen.shape[3], sampling)
-    patches, grid = patchify(normalise(resize_frames(chosen, size)))
-    return PreparedClip(patches, grid, indices, size, total, rate)
+    return prepare_frames(read_frames(source, view_of(sampling), fps))
 
 
-def _choose(total: int, rate: float, sampling: FrameSampling) -> list[int]:
-    return frame_indices(total, frame_count(total, rate, sampling))
+def view_of(sampling: FrameSampling) -> View:
+    """Which frames of a clip VideoReward looks at, and how large."""
+    return View(
+        lambda total, rate: frame_indices(total, frame_count(total, rate, sampling)),
+        lambda frames: resize_frames(frames, resized_size(*frames.shape[2:], sampling)),
+    )
 
 
-def _sample_given(
-    clip: Frames, sampling: FrameSampling, fps: float | None
-) -> tuple[torch.Tensor, list[int], int, float]:
-    pixels = clip.pixels
-    if not isinstance(pixels, (torch.Tensor, np.ndarray)):
-        raise ClipError(f"{clip.name}: frames must be a torch or numpy array; got {type(pixels).__name__}.")
-    if pixels.ndim != 4 or pixels.shape[3] not in (3, 4):
-        raise ClipError(
-            f"{clip.name}: frames must be [T, H, W, 3] (RGB, channels last); got shape {list(pixels.shape)}."
-        )
-    if pixels.shape[0] == 0 or min(pixels.shape[1:3]) == 0:
-        raise ClipError(f"{clip.name}: frames of shape {list(pixels.shape)} hold no pixels.")
-    rate = check_fps(clip.fps if fps is None else fps, clip.name)
-    indices = _choose(pixels.shape[0], rate, sampling)
-    # Indexing before conversion: only the sampled frames are copied, and a numpy view (a flip, say) may have any strides.
-    chosen = pixels[indices][..., :3]
-    if isinstance(chosen, np.ndarray) and (chosen.dtype == np.uint8 or chosen.dtype.kind == "f"):
-        chosen = torch.from_numpy(np.ascontiguousarray(chosen))
-    if not isinstance(chosen, torch.Tensor) or not (chosen.dtype == torch.uint8 or chosen.is_floating_point()):
-        raise ClipError(f"{clip.name}: frames must be uint8 (0..255) or float (0..1); got {chosen.dtype}.")
-    chosen = chosen.permute(0, 3, 1, 2)
-    if chosen.dtype == torch.uint8:
-        return chosen, indices, pixels.shape[0], rate
-    low, high = chosen.detach().aminmax()
-    if not (torch.isfinite(low) and torch.isfinite(high)):
-        raise ClipError(
-            f"{clip.name} contains NaN or infinite pixels; the sampler or the VAE that made it has diverged."
-        )
-    if low < -_RANGE_SLACK or high > 1 + _RANGE_SLACK:
-        hint = "pass 0..255 values as uint8" if high > 2 else "bring them into 0..1 first"
-        raise ClipError(
-            f"{clip.name}: float frames must lie in 0..1; found {low:.3g} to {high:.3g}. If that is meant, {hint}."
-        )
-    grey = chosen.float() * 255
-    return round_straight_through(grey, grey.detach().clamp(0, 255).round()), indices, pixels.shape[0], rate
+def prepare_frames(frames: SampledFrames) -> PreparedClip:
+    """Cut what ``view_of`` shows into patches."""
+    patches, grid = patchify(normalise(frames.pixels.float()))
+    size = (frames.pixels.shape[2], frames.pixels.shape[3])
+    return PreparedClip(patches, grid, frames.indices, size, frames.total_frames, frames.fps, frames.notes)

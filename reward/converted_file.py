@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from tokenizers import Tokenizer
 
 from ..errors import CheckpointError
-from ..files.atomic_file import replacing
+from ..files.tensor_file import load_described, save_tensors
 from .settings import RewardSettings
 
 FORMAT, VERSION = "videoalign.video_reward", "1"
@@ -48,15 +46,7 @@ def save_converted(path: Path | str, reward: ConvertedReward) -> None:
     }
     text = reward.tokenizer.to_str().encode("utf-8")
     tensors = {**reward.weights, _TOKENIZER: torch.frombuffer(bytearray(text), dtype=torch.uint8)}
-    try:
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
-    except (SafetensorError, OSError) as error:
-        size = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
-        raise CheckpointError(
-            f"{path} could not be written ({error}); it needs {size:.2f} GB. Nothing was left behind; free some space, "
-            "or choose another folder."
-        ) from error
+    save_tensors(path, tensors, metadata, CheckpointError)
 
 
 def load_converted(path: Path | str, device: torch.device | str = "cpu") -> ConvertedReward:
@@ -65,25 +55,8 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
     Raises:
         CheckpointError: the file is missing, truncated, or not a converted VideoReward.
     """
-    try:
-        with safe_open(str(path), framework="pt", device=str(device)) as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path} is not a converted VideoReward (format: {metadata.get('format')!r}). Make one with: videoalign convert"
-                )
-            if metadata.get("version") != VERSION:
-                raise CheckpointError(
-                    f"{path} has version {metadata.get('version')}, this program reads version {VERSION}. "
-                    "Update the program, or convert again."
-                )
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist. Check the path, or make it with: videoalign convert") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}): truncated or not safetensors. Convert or download it again."
-        ) from None
+    remedy = "Make one with: videoalign convert"
+    metadata, tensors = load_described(path, CheckpointError, FORMAT, VERSION, "a converted VideoReward", remedy, device)
     try:
         return ConvertedReward(
             RewardSettings.from_dict(json.loads(metadata["settings"])),

@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
 
+from ..clips.pixels import round_straight_through
+
 PATCH_SIZE = 14
 TEMPORAL_PATCH_SIZE = 2
 MERGE_SIZE = 2
@@ -60,14 +62,3 @@ def patchify(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:
     )
     count, _, height, width = frames.shape
     return patches, (count // TEMPORAL_PATCH_SIZE, height // PATCH_SIZE, width // PATCH_SIZE)
-
-
-def round_straight_through(value: torch.Tensor, rounded: torch.Tensor) -> torch.Tensor:
-    """``rounded`` in the forward pass, the gradient of ``value`` in the backward pass.
-
-    ``value - value.detach()`` is exactly zero, so the result equals ``rounded`` to the bit;
-    ``value + (rounded - value)`` would be off by an ulp.
-    """
-    if not value.requires_grad:
-        return rounded
-    return (value - value.detach()) + rounded.detach()

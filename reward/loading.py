@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from ..errors import CheckpointError
+from ..files.tensor_file import load_tensors
 from .checkpoint_files import (
     ADAPTER,
     FULL_STATE,
@@ -19,7 +20,6 @@ from .checkpoint_files import (
     open_checkpoint,
     read_base_weights,
     read_pickle,
-    read_safetensors,
 )
 from .checkpoint_weights import check_shapes, merge_state, network_name
 from .converted_file import ConvertedReward, load_converted
@@ -173,7 +173,7 @@ def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, tor
             f"{checkpoint.weights / NON_LORA} trains {unknown[0]}, which the base model in {base} does not have."
         )
     state.update({network_name(name): tensor for name, tensor in trained.items()})
-    state.update(read_safetensors(checkpoint.weights / ADAPTER))
+    state.update(load_tensors(checkpoint.weights / ADAPTER, CheckpointError)[1])
     return state
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .settings import DIMENSIONS, Normalisation
+from .dimensions import DIMENSIONS
+from .settings import Normalisation
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,16 @@ class ClipScores:
     size: tuple[int, int]
     total_frames: int
     fps: float
+
+    @property
+    def marks(self) -> dict[str, float | None]:
+        """The scores by name, as every judge gives them."""
+        return {"VQ": self.VQ, "MQ": self.MQ, "TA": self.TA, "Overall": self.Overall}
+
+    @property
+    def reasons(self) -> dict[str, str]:
+        """VideoReward gives none."""
+        return {}
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary: what ``videoalign score --json`` prints beside id, path and prompt."""

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 from threading import Lock
 
-from ..errors import VideoAlignError
-from .clip import Frames, PreparedClip, prepare_clip
-from .scores import ClipScores
-from .video_reward import VideoReward
+from ..clips.frames import must_be_read_alone
+from ..errors import CaptionError, VideoAlignError
+from .judge import Judge, Marks, Prepared
 
-# Padding a batch to its longest clip must not cost more than this share of its tokens.
+# Padding a batch to its longest clip must not cost more than this share of its length.
 MAX_PADDING = 0.1
 NO_LOCK = nullcontext()
 
@@ -25,8 +23,8 @@ class Request:
     """One clip to score.
 
     Attributes:
-        clip: anything that ``prepare_clip`` takes.
-        captions: what to score it against; (None,) for VQ and MQ only.
+        clip: anything that the judge's ``prepare`` takes.
+        captions: what to score it against; (None,) for the marks that need none.
         fps: overrides the clip's own frame rate, in frames per second.
         key: given back with the result, untouched.
     """
@@ -38,9 +36,9 @@ class Request:
 
 
 def score_stream(
-    model: VideoReward, requests: Iterable[Request], batch_size: int = 4, decode_threads: int = 2
-) -> Iterator[tuple[Request, list[ClipScores] | VideoAlignError]]:
-    """Yield (request, scores of its captions or the error) in the order of the requests.
+    judge: Judge, requests: Iterable[Request], batch_size: int = 4, decode_threads: int = 2
+) -> Iterator[tuple[Request, Sequence[Marks] | VideoAlignError]]:
+    """Yield (request, marks for its captions or the error) in the order of the requests.
 
     Args:
         batch_size: clips decoded ahead and, where their lengths are alike, sharing a forward pass.
@@ -54,16 +52,14 @@ def score_stream(
         waiting: deque[tuple[Request, Future | None]] = deque()
 
         def lock_of(clip: object) -> AbstractContextManager:
-            if isinstance(clip, (str, Path, Frames, PreparedClip)):
-                return NO_LOCK
-            return locks.setdefault(id(clip), Lock())  # two threads must not read one open file or container at once
+            return locks.setdefault(id(clip), Lock()) if must_be_read_alone(clip) else NO_LOCK
 
         def refill() -> None:
             while len(waiting) < 2 * batch_size:
                 request = next(requests, None)
                 if request is None:
                     return
-                future = pool.submit(_prepare, model, request, lock_of(request.clip)) if decode_threads else None
+                future = pool.submit(_prepare, judge, request, lock_of(request.clip)) if decode_threads else None
                 waiting.append((request, future))
 
         try:
@@ -71,53 +67,79 @@ def score_stream(
             while waiting:
                 window = [waiting.popleft() for _ in range(min(batch_size, len(waiting)))]
                 ready = [
-                    (request, future.result() if future else _prepare(model, request)) for request, future in window
+                    (request, future.result() if future else _prepare(judge, request)) for request, future in window
                 ]
                 refill()  # the next window is decoded while this one is scored
-                yield from _score_window(model, ready)
+                yield from _score_window(judge, ready)
         finally:
             for _, future in waiting:
                 if future is not None:
                     future.cancel()
 
 
+def score_clips(
+    judge: Judge, clips: Sequence[object], captions: Sequence[str | None], fps: float | None = None
+) -> list[Marks]:
+    """Marks of clips against one caption each.
+
+    Args:
+        clips: anything that the judge's ``prepare`` takes.
+        captions: one for each clip, or None.
+        fps: overrides the clips' own frame rate, in frames per second.
+
+    Raises:
+        ClipError, CaptionError: the first input that cannot be scored; nothing is returned for the others.
+    """
+    if len(clips) != len(captions):
+        raise CaptionError(
+            f"There are {len(clips)} clips and {len(captions)} captions; give one caption (or None) for each clip."
+        )
+    requests = [Request(clip, (caption,), fps) for clip, caption in zip(clips, captions, strict=True)]
+    results: list[Marks] = []
+    for _, result in score_stream(judge, requests):
+        if isinstance(result, VideoAlignError):
+            raise result
+        results.extend(result)
+    return results
+
+
 def _prepare(
-    model: VideoReward, request: Request, lock: AbstractContextManager = NO_LOCK
-) -> PreparedClip | VideoAlignError:
+    judge: Judge, request: Request, lock: AbstractContextManager = NO_LOCK
+) -> Prepared | VideoAlignError:
     try:
         for caption in request.captions:
-            model.check_caption(caption)
+            judge.check_caption(caption)
         with lock:
-            return prepare_clip(request.clip, model.settings.sampling, request.fps)
+            return judge.prepare(request.clip, request.fps)
     except VideoAlignError as error:
         return error
 
 
-def _score_window(model: VideoReward, ready: list[tuple[Request, PreparedClip | VideoAlignError]]):
-    results: dict[int, list[ClipScores] | VideoAlignError] = {}
+def _score_window(judge: Judge, ready: list[tuple[Request, Prepared | VideoAlignError]]):
+    results: dict[int, Sequence[Marks] | VideoAlignError] = {}
     sound = []
     for index, (_, clip) in enumerate(ready):
         if isinstance(clip, VideoAlignError):
             results[index] = clip
         else:
             sound.append(index)
-    for group in _alike(sound, [ready[index][1].video_tokens for index in sound]):
-        results.update(_score_group(model, ready, group))
+    for group in _alike(sound, [judge.batch_length(ready[index][1]) for index in sound]):
+        results.update(_score_group(judge, ready, group))
     for index, (request, _) in enumerate(ready):
         yield request, results[index]
 
 
-def _score_group(model: VideoReward, ready: list, group: list[int]) -> dict[int, list[ClipScores] | VideoAlignError]:
+def _score_group(judge: Judge, ready: list, group: list[int]) -> dict[int, Sequence[Marks] | VideoAlignError]:
     try:
-        scores = model.score_prepared(
+        marks = judge.score_prepared(
             [ready[index][1] for index in group], [ready[index][0].captions for index in group]
         )
-        return dict(zip(group, scores, strict=True))
+        return dict(zip(group, marks, strict=True))
     except VideoAlignError as error:
         if len(group) == 1:
             return {group[0]: error}
         # One bad clip must not take its neighbours along.
-        return {index: result for single in group for index, result in _score_group(model, ready, [single]).items()}
+        return {index: result for single in group for index, result in _score_group(judge, ready, [single]).items()}
 
 
 def _alike(indices: list[int], lengths: list[int]) -> list[list[int]]:

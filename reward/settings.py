@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..errors import CheckpointError
+from .dimensions import DIMENSIONS
 
-DIMENSIONS = ("VQ", "MQ", "TA")
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"
 """The small reward that comes with the package."""
 EMBEDDED_LATENT_FILE = EMBEDDED_FILE.with_name("micro_latent_reward.safetensors")
@@ -49,6 +49,34 @@ class FrameSampling:
             raise CheckpointError(f"max_frames is {self.max_frames}; at least 2 frames are needed to judge motion.")
         if not 0 < self.max_pixels < math.inf:
             raise CheckpointError(f"max_pixels is {self.max_pixels}; it must be a positive number.")
+
+    def limited(self, max_pixels: float) -> FrameSampling:
+        """With frames of at most ``max_pixels``; itself where they are no larger.
+
+        Both ends of the range are lowered in proportion. With the released lower end (100352) left as it is, a frame of
+        256x256 would be enlarged to 336x336.
+        """
+        if self.max_pixels <= max_pixels:
+            return self
+        return replace(self, max_pixels=max_pixels, min_pixels=self.min_pixels * max_pixels / self.max_pixels)
+
+    def overridden(
+        self, fps: float | None = None, num_frames: float | None = None, max_pixels: float | None = None
+    ) -> FrameSampling:
+        """With a user's departures; None: as it is. ``fps`` wins over a ``num_frames`` of the checkpoint.
+
+        A ``max_pixels`` below the lower bound takes that bound down to its half, which leaves room for sides that are
+        multiples of 28: no frame gets larger than asked for.
+        """
+        sampling = self
+        if fps is not None:
+            sampling = replace(sampling, fps=fps, num_frames=None)
+        if num_frames is not None:
+            sampling = replace(sampling, num_frames=num_frames)
+        if max_pixels is not None:
+            lower = max_pixels / 2 if max_pixels < sampling.min_pixels else sampling.min_pixels
+            sampling = replace(sampling, max_pixels=max_pixels, min_pixels=lower)
+        return sampling
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from ..errors import CheckpointError
-from .settings import DIMENSIONS
+from .dimensions import DIMENSIONS
 
 REWARD_TOKENS = tuple(f"<|{name}_reward|>" for name in DIMENSIONS)
 VIDEO_TOKEN = "<|video_pad|>"

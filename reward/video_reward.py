@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import copy
+import hashlib
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import torch
 
-from ..errors import CaptionError, ClipError, VideoAlignError
-from .clip import PreparedClip
+from ..clips.frames import SampledFrames, View
+from ..errors import CaptionError, ClipError
+from .clip import PreparedClip, prepare_clip, prepare_frames, view_of
+from .dimensions import VIDEO_REWARD_DETAILS, VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL
+from .judge import Judge
 from .qwen2vl_network import Qwen2VLRewardNetwork
 from .reward_tokenizer import RewardTokenizer
 from .scores import ClipScores, clip_scores
+from .scoring_stream import score_clips
 from .settings import RewardSettings
 
 if TYPE_CHECKING:
@@ -22,12 +28,19 @@ if TYPE_CHECKING:
 CAPTION_BATCH = 16
 
 
-class VideoReward:
+class VideoReward(Judge):
     """A loaded reward model. Make one with ``load_video_reward``.
 
     Under causal attention VQ and MQ cannot depend on the caption, which comes after them; so a clip is read once, up to
     the MQ token, before any caption is, and then each caption goes on from there.
     """
+
+    name = "videoreward"
+    title = "VideoReward"
+    dimensions = VIDEO_REWARD_DIMENSIONS
+    overall = VIDEO_REWARD_OVERALL
+    details = VIDEO_REWARD_DETAILS
+    licence = "that of the checkpoint; the released one's stands in its model card (KlingTeam/VideoReward)"
 
     def __init__(self, network: Qwen2VLRewardNetwork, tokenizer: RewardTokenizer, settings: RewardSettings) -> None:
         self.network = network
@@ -58,25 +71,11 @@ class VideoReward:
             ClipError, CaptionError: an input cannot be scored; nothing is returned for the others either (use
                 ``score_stream`` to go on after a failure).
         """
-        from .scoring_stream import Request, score_stream
-
-        if len(clips) != len(captions):
-            raise CaptionError(
-                f"There are {len(clips)} clips and {len(captions)} captions; give one caption (or None) for each clip."
-            )
-        requests = [Request(clip, (caption,), fps) for clip, caption in zip(clips, captions, strict=True)]
-        results = []
-        for _, result in score_stream(self, requests):
-            if isinstance(result, VideoAlignError):
-                raise result
-            results.extend(result)
-        return results
+        return score_clips(self, clips, captions, fps)
 
     def score_captions(self, clip: object, captions: Sequence[str], fps: float | None = None) -> list[ClipScores]:
         """Score one clip against many captions; the clip is read once. Arguments and errors as in ``score``."""
-        from .clip import prepare_clip
-
-        return self.score_prepared([prepare_clip(clip, self.settings.sampling, fps)], [tuple(captions)])[0]
+        return self.score_prepared([self.prepare(clip, fps)], [tuple(captions)])[0]
 
     def check_caption(self, caption: str | None) -> None:
         """Refuse a caption that cannot be judged.
@@ -93,6 +92,19 @@ class VideoReward:
             raise CaptionError(
                 "The caption is empty; TA of an empty caption means nothing. Leave it out to get VQ and MQ only."
             )
+
+    @property
+    def view(self) -> View:
+        """As the checkpoint samples; see ``Judge``."""
+        return view_of(self.settings.sampling)
+
+    def prepare_frames(self, frames: SampledFrames) -> PreparedClip:
+        """Cut into patches; see ``Judge``."""
+        return prepare_frames(frames)
+
+    def prepare(self, source: object, fps: float | None = None) -> PreparedClip:
+        """See ``Judge``; a ``PreparedClip`` is returned as it is."""
+        return prepare_clip(source, self.settings.sampling, fps)
 
     @torch.no_grad()
     def score_prepared(
@@ -121,6 +133,39 @@ class VideoReward:
             [self._result(row, caption, clip) for row, caption in zip(self._read(clip, own), own, strict=True)]
             for clip, own in zip(clips, captions, strict=True)
         ]
+
+    def identity(self) -> dict:
+        """See ``Judge``; the fingerprint is of weights that every training changes."""
+        digest = hashlib.sha256(_bytes(self.network.rm_head.weight))
+        digest.update(_bytes(self.network.language_model.embed_tokens.weight[self.tokenizer.reward_token_ids]))
+        digest.update(_bytes(self.network.visual.patch_embed.proj.weight))
+        return {
+            "model": digest.hexdigest()[:16],
+            "dtype": str(self.dtype).removeprefix("torch."),
+            "sampling": asdict(self.settings.sampling),
+            "normalisation": asdict(self.settings.normalisation),
+            "template": self.settings.template,
+        }
+
+    def batch_length(self, clip: PreparedClip) -> int:
+        """Tokens of the clip; the caption and the template are the smaller half."""
+        return clip.video_tokens
+
+    def working_memory(self, clip: PreparedClip) -> int:
+        """See ``Judge``: a block's widest activations, a few of them at once."""
+        visual, text = self.network.visual.config, self.network.language_model.config
+        patches = 4 * clip.video_tokens * visual.embed_dim * visual.mlp_ratio
+        tokens = 2 * clip.video_tokens * text.intermediate_size
+        return int(4 * 4 * max(patches, tokens))
+
+    def described(self, clip: PreparedClip) -> str:
+        """See ``Judge``."""
+        return f"{len(clip.indices)} frames of {clip.size[1]}x{clip.size[0]} pixels"
+
+    @property
+    def modules(self) -> tuple[torch.nn.Module, ...]:
+        """The network."""
+        return (self.network,)
 
     def raw_rewards(self, clips: Sequence[PreparedClip], captions: Sequence[str | None]) -> list[torch.Tensor]:
         """Raw rewards of clips and captions, one (right-padded) forward pass, differentiable with respect to the clips' frames.
@@ -239,6 +284,10 @@ class VideoReward:
         if not all(map(torch.isfinite, torch.tensor(raw))):
             raise ClipError(f"The model's scores are not finite in {self.dtype}; load it in bfloat16 or float32.")
         return clip_scores(raw, self.settings.normalisation, caption, clip)
+
+
+def _bytes(weight: torch.Tensor) -> bytes:
+    return weight.detach().float().cpu().numpy().tobytes()
 
 
 def _common_prefix(rows: list[list[int]]) -> int:

@@ -82,6 +82,15 @@ def generated_clips() -> Path:
 
 
 @pytest.fixture(scope="session")
+def field_cases() -> Path:
+    """Small files after public bug reports, with what is right of each in a README."""
+    folder = SHARED / "field_cases"
+    if not folder.is_dir():
+        pytest.skip("shared/fixtures/field_cases is not beside this repository")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def intermediates() -> Path:
     """Recorded intermediate tensors of the official network."""
     folder = SHARED / "videoreward" / "tensors"

@@ -12,10 +12,12 @@ __all__ = ["Config", "run"]
 def run(config: Config) -> int:
     """Encode, train, measure and save; returns the exit status (130 when interrupted, with the state saved)."""
     from .latent_reward.task import RESULT, accuracy_table, build_task
+    from .loop.trackers import trackers
     from .loop.train_loop import TrainLoop
 
+    callbacks = trackers(config)  # what is not installed is said before anything is read
     task = build_task(config)
-    loop = TrainLoop(task, config, len(task.train), task.fingerprint(), task.groups)
+    loop = TrainLoop(task, config, len(task.train), task.fingerprint(), task.groups, callbacks)
     main = loop.accelerator.is_main_process
     if main:
         if config.overwrite:

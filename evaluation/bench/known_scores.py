@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ...errors import VideoAlignError
 from ...files.tables import Row, read_table
-from ...preferences.preference_file import DIMENSIONS
+from ...reward.dimensions import RATED
 from .pairs import BenchClip, BenchPair
 
 
@@ -29,21 +29,21 @@ def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dic
         VideoAlignError: a column is missing, a score is no number, two rows contradict each other, or no clip is
             known; the message names the row.
     """
-    table = read_table(file)
+    table = read_table(file, ("path", "prompt", "error", *RATED, *(f"reward_{name}" for name in RATED)))
     if "path" not in table.columns:
         raise VideoAlignError(
             f"{file}: column 'path' is missing; a file of scores has path, prompt and one or more of "
-            f"{', '.join(DIMENSIONS)}. Found {', '.join(table.columns) or 'none'}."
+            f"{', '.join(RATED)}. Found {', '.join(table.columns) or 'none'}."
         )
     columns = {
         name: next(
             (spelling for spelling in (name, f"reward_{name}") if any(spelling in row.cells for row in table)), None
         )
-        for name in DIMENSIONS
+        for name in RATED
     }
     if not any(columns.values()):
         raise VideoAlignError(
-            f"{file}: no score column; expected one or more of {', '.join(DIMENSIONS)}, found "
+            f"{file}: no score column; expected one or more of {', '.join(RATED)}, found "
             f"{', '.join(table.columns) or 'none'}."
         )
     wanted: dict[Path, list[BenchClip]] = defaultdict(list)
@@ -90,8 +90,8 @@ def _meant(row: Row, clips: list[BenchClip]) -> list[BenchClip]:
 
 
 def _scores(row: Row, columns: dict[str, str | None]) -> dict:
-    if row.cells.get("error"):
-        return {"error": str(row.cells["error"])}
+    if row.has("error"):
+        return {"error": str(row.value("error"))}
     scores: dict = {}
     for name, column in columns.items():
         if column is None:

@@ -67,7 +67,11 @@ def compare(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], pr
             f"{', '.join(sorted({name for pair in pairs for name in pair.labels})) or 'none'}. Choose another --protocol."
         )
     scores = {
-        clip: {name: result[name] for name in ("VQ", "MQ", "TA", "Overall") if result.get(name) is not None}
+        clip: {
+            dimension.name: dimension.merit(result[dimension.name])
+            for dimension in protocol.scores
+            if result.get(dimension.name) is not None
+        }
         for clip, result in results.items()
         if "error" not in result
     }

@@ -7,8 +7,6 @@ fails) a score is empty here; an accuracy that it cannot compute (no pair with a
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,9 +14,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ...errors import VideoAlignError
+from ...files.atomic_file import write_text
+from ...files.csv_text import csv_text
 from ...preferences.importers.videoalign import ORDER
-from ...preferences.preference_file import DIMENSIONS, write_text_atomically
+from ...reward.judge import Dimension
 from .measure import Accuracies, Measurement
 from .pairs import SIDES, BenchClip, BenchPair
 
@@ -32,28 +31,27 @@ def write_files(
     results: Mapping[BenchClip, Mapping],
     measurement: Measurement,
     about: Mapping[str, Any],
+    scores: Sequence[Dimension],
 ) -> None:
     """Write all files, each atomically.
 
     Args:
         results: by clip its scores, or an error.
         about: what was measured and how, for the head of agreement.json.
+        scores: what the judge gives marks for.
 
     Raises:
         VideoAlignError: nothing can be written there.
     """
+    names = [dimension.name for dimension in scores]
     texts = {
-        SINGLE: _table(_single_rows(pairs, results), ()),
-        PAIR: _table(_pair_rows(pairs, results), ORDER),
+        SINGLE: _table(_single_rows(pairs, results, names), ()),
+        PAIR: _table(_pair_rows(pairs, results, names), ORDER),
         ACCURACY: json.dumps(official_accuracies(measurement.accuracies), indent=4) + "\n",
         AGREEMENT: json.dumps({**about, **agreement_record(measurement)}, indent=1, ensure_ascii=False) + "\n",
     }
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, text in texts.items():
-            write_text_atomically(folder / name, text.encode("utf-8", "backslashreplace").decode("utf-8"))
-    except OSError as error:
-        raise VideoAlignError(f"{folder} cannot be written ({error}). Choose another --output.") from error
+    for name, text in texts.items():
+        write_text(folder / name, text, remedy="Choose another --output.")
 
 
 def official_accuracies(accuracies: Accuracies) -> dict[str, dict[str, float | None]]:
@@ -89,7 +87,9 @@ def agreement_record(measurement: Measurement) -> dict[str, Any]:
     return _finite(record)
 
 
-def _single_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping]) -> list[dict]:
+def _single_rows(
+    pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], names: Sequence[str]
+) -> list[dict]:
     """One row a clip and prompt, by path."""
     rows: dict[BenchClip, dict] = {}
     for pair in pairs:
@@ -103,12 +103,12 @@ def _single_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping
                     "prompt": clip.prompt,
                     "fps": result.get("fps") if fps is None else fps,
                     "num_frames": result.get("total_frames") if frames is None else frames,
-                    **{f"reward_{name}": result.get(name) for name in DIMENSIONS},
+                    **{f"reward_{name}": result.get(name) for name in names},
                 }
     return sorted(rows.values(), key=lambda row: row["path"])
 
 
-def _pair_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping]) -> list[dict]:
+def _pair_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], names: Sequence[str]) -> list[dict]:
     """The benchmark's own columns and the scores of both sides."""
     rows = []
     for pair in pairs:
@@ -116,7 +116,7 @@ def _pair_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping])
         cells = {**{name: cell for name, cell in pair.columns.items() if name not in cells}, **cells}
         scores = {
             f"reward_{name}_{side}": results.get(clip, {}).get(name)
-            for name in DIMENSIONS
+            for name in names
             for side, clip in zip(SIDES, pair.clips, strict=True)
         }
         rows.append({**cells, **scores})
@@ -130,11 +130,7 @@ def _table(rows: Iterable[dict], first: Sequence[str]) -> str:
     scores = [name for name in found if name.startswith("reward_")]
     header = [name for name in first if name in found]
     header += [name for name in found if name not in first and name not in scores] + scores
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    return text.getvalue()
+    return csv_text(rows, header)
 
 
 def _finite(value: Any) -> Any:

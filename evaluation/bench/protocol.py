@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from ...preferences.preference_file import DIMENSIONS, Preferences
-from ...reward.settings import FrameSampling
+from ...errors import VideoAlignError
+from ...preferences.preference_file import Preferences
+from ...reward.dimensions import OVERALL, RATED, VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL
+from ...reward.judge import Dimension, Judge, all_dimensions
 
 
 @dataclass(frozen=True)
@@ -21,26 +23,37 @@ class Protocol:
         name: as written on the command line.
         title: as people write it.
         score_of: for each label that is measured, the score that has to agree with it.
-        max_pixels: upper bound of height * width of a frame, or None for the checkpoint's own.
+        max_pixels: upper bound of height * width of a frame, or None for the judge's own.
+        scores: what the judge gives marks for; VideoReward's by default.
     """
 
     name: str
     title: str
     score_of: Mapping[str, str]
     max_pixels: int | None = None
+    scores: tuple[Dimension, ...] = (*VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL)
 
-    def sampling(self, own: FrameSampling) -> FrameSampling:
-        """How frames are sampled for a checkpoint that samples as ``own`` (2 fps at 448 * 448 for the released one).
+    def for_judge(self, judge: Judge) -> Protocol:
+        """These rules for a judge.
 
-        Both ends of the checkpoint's range are lowered in proportion. With the released lower end (100352) left as it
-        is, a frame of 256x256 would be enlarged to 336x336.
+        Labels are compared with the marks that this protocol names. A judge that has none of them is asked for the whole:
+        people's Overall against its overall mark, or its only one.
+
+        Raises:
+            VideoAlignError: it has several marks and none for the whole.
         """
-        if self.max_pixels is None or own.max_pixels <= self.max_pixels:
-            return own
-        return replace(own, max_pixels=self.max_pixels, min_pixels=own.min_pixels * self.max_pixels / own.max_pixels)
+        scores = all_dimensions(judge)
+        if {dimension.name for dimension in scores} & set(self.score_of.values()):
+            return replace(self, scores=scores)
+        if judge.overall is None and len(scores) > 1:
+            raise VideoAlignError(
+                f"The judge {judge.name} marks {', '.join(dimension.name for dimension in scores)}; {self.title} has labels "
+                f"for {', '.join(self.score_of)}, and the judge has no mark for the whole to compare with Overall."
+            )
+        return replace(self, score_of={OVERALL: scores[-1].name}, scores=scores)
 
 
-REWARD_BENCH = Protocol("videogen-rewardbench", "VideoGen-RewardBench", {name: name for name in DIMENSIONS})
+REWARD_BENCH = Protocol("videogen-rewardbench", "VideoGen-RewardBench", {name: name for name in RATED})
 GENAI_BENCH = Protocol("genai-bench", "GenAI-Bench", {"Overall": "TA"}, 256 * 256)
 PROTOCOLS = {protocol.name: protocol for protocol in (REWARD_BENCH, GENAI_BENCH)}
 

@@ -1,58 +1,52 @@
-"""Who judges: a video reward model, and, for clips of the micro world, the world's own measurement."""
+"""What the judges of a comparison say: their score files, read back for the clips that are compared."""
 
 from __future__ import annotations
 
-import csv
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...errors import VideoAlignError
+from ...files.tables import read_table
+from ...reward.judge import Dimension
 from .matching import MadeClip
 
-DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
 Scores = dict[str, dict[str, float]]  # clip id -> dimension -> score
 
 
-def read_scores(path: Path, clips: Sequence[MadeClip]) -> Scores:
+@dataclass(frozen=True)
+class Judged:
+    """What one judge says of both sets of clips.
+
+    Attributes:
+        title: what the report calls the judge.
+        dimensions: what it gives marks for, its overall one last.
+        base, candidate: the marks.
+    """
+
+    title: str
+    dimensions: tuple[Dimension, ...]
+    base: Scores
+    candidate: Scores
+
+
+def read_scores(path: Path, clips: Sequence[MadeClip], names: Sequence[str]) -> Scores:
     """Scores of a set from a file of ``videoalign score``.
+
+    Args:
+        names: of the dimensions, all of which every clip must have.
 
     Raises:
         VideoAlignError: a clip of the set has no score.
     """
-    if path.suffix == ".csv":
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            rows = list(csv.DictReader(file))
-    else:
-        rows = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.strip()]
-    found = {
-        row["id"]: {name: float(row[name]) for name in DIMENSIONS}
-        for row in rows
-        if all(row.get(name) not in (None, "") for name in DIMENSIONS)
+    scores = {
+        row.text_or_none("id"): {name: row.number_in(name) for name in names}
+        for row in read_table(path, ("id", *names))
+        if all(row.has(name) for name in names)
     }
-    missing = [clip.id for clip in clips if clip.id not in found]
+    missing = [clip.id for clip in clips if clip.id not in scores]
     if missing:
         raise VideoAlignError(
             f"{path}: {len(missing)} clips have no score, the first is {missing[0]}. Score the folder again."
         )
-    return {clip.id: found[clip.id] for clip in clips}
-
-
-def measure_micro_world(clips: Sequence[MadeClip]) -> Scores:
-    """The micro world's own measurement of each clip: 0 faultless to -1, Overall their mean.
-
-    Raises:
-        VideoAlignError: a caption outside the world's vocabulary, or frames of another form.
-    """
-    from ...clips.video_file import read_video
-    from ...micro.world import measure
-
-    scores = {}
-    for clip in clips:
-        frames, fps = read_video(clip.path)
-        try:
-            found = measure(frames, clip.prompt, fps)
-        except ValueError as error:
-            raise VideoAlignError(f"{clip.path} cannot be measured by the micro world: {error}") from None
-        scores[clip.id] = {"VQ": found.VQ, "MQ": found.MQ, "TA": found.TA, "Overall": found.overall}
-    return scores
+    return {clip.id: scores[clip.id] for clip in clips}

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...clips.find import CLIP_LIST
 from ...errors import VideoAlignError
-
-MANIFEST = "clips.jsonl"
-"""The list of clips that ``videoalign generate`` writes into its folder."""
+from ...files.tables import read_table
 
 
 @dataclass(frozen=True)
@@ -32,24 +30,19 @@ def read_manifest(folder: Path) -> list[MadeClip]:
     Raises:
         VideoAlignError: no manifest, a line that is not one, or a clip that is not there.
     """
-    manifest = folder / MANIFEST if folder.is_dir() else folder
+    manifest = folder / CLIP_LIST if folder.is_dir() else folder
     if not manifest.is_file():
-        raise VideoAlignError(f"{folder} holds no {MANIFEST}; give a folder that videoalign generate wrote.")
+        raise VideoAlignError(f"{folder} holds no {CLIP_LIST}; give a folder that videoalign generate wrote.")
     clips = []
-    for number, line in enumerate(manifest.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            clip = MadeClip(
-                row["id"], manifest.parent / row["path"], row["prompt"], int(row["seed"]), row.get("model", "")
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise VideoAlignError(
-                f"{manifest}, line {number}: expected id, path, prompt and seed ({error!r})."
-            ) from None
+    for row in read_table(manifest, ("id", "path", "prompt", "seed", "model"), suffix=".jsonl", growing=True):
+        seed = row.integer_in("seed")
+        if seed is None:
+            raise row.error("seed", "expected the clip's seed: give a folder that videoalign generate wrote.")
+        clip = MadeClip(
+            row.text("id"), manifest.parent / row.text("path"), row.text("prompt"), seed, row.text_or_none("model") or ""
+        )
         if not clip.path.is_file():
-            raise VideoAlignError(f"{manifest}, line {number}: the clip {clip.path} is missing; generate it again.")
+            raise row.error("path", f"the clip {clip.path} is missing; generate it again.")
         clips.append(clip)
     if not clips:
         raise VideoAlignError(f"{manifest} lists no clip; let videoalign generate finish first.")

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import html
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ...files.atomic_file import replacing
-from .judges import DIMENSIONS, Scores
+from ...clips.preview import write_playable
+from ...files.atomic_file import write_text
+from ...reward.dimensions import MEANING
+from ...reward.judge import Dimension
+from .judges import Judged
 from .matching import MadeClip
 from .win_rates import WinRate
-
-NAMES = {"VQ": "Visual quality", "MQ": "Motion quality", "TA": "Text alignment", "Overall": "Overall"}
 
 _STYLE = """
 body{font:16px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:1060px;padding:0 1rem;background:#f6f7f9;color:#1c2330}
@@ -52,7 +52,7 @@ def write_page(
     folder: Path,
     names: tuple[str, str],
     tables: dict[str, dict[str, WinRate]],
-    scores: dict[str, tuple[Scores, Scores]],
+    judged: dict[str, Judged],
     examples: Sequence[Example],
     pairs: int,
 ) -> Path:
@@ -61,7 +61,7 @@ def write_page(
     Args:
         names: of the base and of the candidate.
         tables: judge -> dimension -> win rate of the candidate.
-        scores: judge -> scores of the base's and of the candidate's clips.
+        judged: judge -> its marks of the base's and of the candidate's clips.
         examples: pairs to show.
         pairs: how many pairs were compared in all.
     """
@@ -74,12 +74,12 @@ def write_page(
         "(a tie counts half), the bar its 95 % interval; right of the middle is better.</p>",
     ]
     for judge, table in tables.items():
-        rows = "".join(_row(name, table[name]) for name in DIMENSIONS)
+        rows = "".join(_row(dimension, table[dimension.name]) for dimension in judged[judge].dimensions)
         head = "<tr><th></th><th></th><th>win rate</th><th>wins / ties / losses</th><th>mean lead</th></tr>"
         body.append(f"<h2>Judged by {html.escape(judge)}</h2><table>{head}{rows}</table>")
     body += [f'<p class="hack">{html.escape(text)}</p>' for text in disagreements(tables)]
     body.append('<h2>Side by side <button id="again">play again</button></h2>')
-    body += [_pair(clips, example, names, scores) for example in examples]
+    body += [_pair(clips, example, names, judged) for example in examples]
     text = (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{candidate} against {base}</title><style>{_STYLE}</style>{''.join(body)}"
@@ -87,8 +87,7 @@ def write_page(
         f"<script>{_SCRIPT}</script></html>"
     )
     path = folder / "index.html"
-    with replacing(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    write_text(path, text)
     return path
 
 
@@ -96,38 +95,39 @@ def disagreements(tables: dict[str, dict[str, WinRate]]) -> list[str]:
     """A sentence for each dimension in which one judge sees a clear gain and another a clear loss or no gain at all."""
     texts = []
     judges = list(tables)
-    for name in DIMENSIONS:
-        for judge in judges:
-            for other in judges:
+    for name in dict.fromkeys(name for table in tables.values() for name in table):
+        rating = [judge for judge in judges if name in tables[judge]]
+        for judge in rating:
+            for other in rating:
                 first, second = tables[judge][name], tables[other][name]
                 if first.verdict == 1 and second.verdict < 1 and second.rate <= 0.5:
                     what = "a loss" if second.verdict < 0 else "no gain"
                     texts.append(
-                        f"{NAMES[name]}: {judge} sees a gain ({first.rate:.0%}), {other} {what} ({second.rate:.0%}). "
+                        f"{MEANING.get(name, name).capitalize()}: {judge} sees a gain ({first.rate:.0%}), {other} {what} ({second.rate:.0%}). "
                         "The clips may have learnt to please the first judge: look at them."
                     )
     return texts
 
 
-def _row(name: str, found: WinRate) -> str:
+def _row(dimension: Dimension, found: WinRate) -> str:
     kind = {1: "better", -1: "worse", 0: ""}[found.verdict]
     track = (
         f'<div class="track"><div class="span" style="left:{found.low:.1%};width:{found.high - found.low:.1%}"></div>'
         f'<div class="dot" style="left:{found.rate:.1%}"></div></div>'
     )
     return (
-        f'<tr class="{kind}"><td>{NAMES[name]}</td><td>{track}</td>'
+        f'<tr class="{kind}"><td>{html.escape(dimension.meaning.capitalize())}</td><td>{track}</td>'
         f'<td class="num">{found.rate:.1%} [{found.low:.1%}, {found.high:.1%}]</td>'
         f'<td class="num">{found.wins} / {found.ties} / {found.losses}</td>'
         f'<td class="num">{found.lead:+.3f} [{found.lead_low:+.3f}, {found.lead_high:+.3f}]</td></tr>'
     )
 
 
-def _pair(folder: Path, example: Example, names: tuple[str, str], scores: dict[str, tuple[Scores, Scores]]) -> str:
+def _pair(folder: Path, example: Example, names: tuple[str, str], judged: dict[str, Judged]) -> str:
     sides = []
     for side, clip in enumerate((example.base, example.candidate)):
-        file = _shown(clip.path, folder / f"{'base' if side == 0 else 'candidate'}_{clip.id}.mp4")
-        rows = "".join(_scores(judge, both, example, side) for judge, both in scores.items())
+        file = write_playable(clip.path, folder / f"{'base' if side == 0 else 'candidate'}_{clip.id}.mp4")
+        rows = "".join(_scores(one, example, side) for one in judged.values())
         sides.append(
             f'<div class="side"><video src="clips/{html.escape(file.name)}" muted loop playsinline controls></video>'
             f"<b>{html.escape(names[side])}</b><table>{rows}</table></div>"
@@ -136,30 +136,13 @@ def _pair(folder: Path, example: Example, names: tuple[str, str], scores: dict[s
     return f'<div class="pair">{prompt}<div class="sides">{"".join(sides)}</div></div>'
 
 
-def _scores(judge: str, both: tuple[Scores, Scores], example: Example, side: int) -> str:
+def _scores(judged: Judged, example: Example, side: int) -> str:
+    both = (judged.base, judged.candidate)
     own = both[side][(example.base, example.candidate)[side].id]
     other = both[1 - side][(example.candidate, example.base)[side].id]
     cells = "".join(
-        f'<td class="num{" won" if own[name] > other[name] else ""}">{name} {own[name]:+.2f}</td>'
-        for name in DIMENSIONS
+        f'<td class="num{" won" if one.merit(own[one.name]) > one.merit(other[one.name]) else ""}">'
+        f"{html.escape(one.name)} {own[one.name]:+.2f}</td>"
+        for one in judged.dimensions
     )
-    return f"<tr><td>{html.escape(judge)}</td>{cells}</tr>"
-
-
-def _shown(clip: Path, target: Path) -> Path:
-    """The clip in a form that every browser plays: H.264 with halved colour. Clips of training quality are 4:4:4."""
-    if clip.suffix.lower() == ".mp4" and not _is_444(clip):
-        shutil.copyfile(clip, target)
-        return target
-    from ...clips.video_file import read_video, write_video
-
-    frames, fps = read_video(clip)
-    write_video(target, frames, fps, pixel_format="yuv420p")
-    return target
-
-
-def _is_444(clip: Path) -> bool:
-    import av
-
-    with av.open(str(clip)) as container:
-        return "444" in (container.streams.video[0].codec_context.pix_fmt or "")
+    return f"<tr><td>{html.escape(judged.title)}</td>{cells}</tr>"

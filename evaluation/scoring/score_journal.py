@@ -4,28 +4,40 @@ A run with ``--output scores.csv`` keeps the folder ``scores.csv.run``: ``run.js
 and each process appends finished rows to its own ``part-RANK-of-WORLD.jsonl``. A later run reads all parts, whatever
 their number, and goes on; the output is written from them once every row is there.
 
-A line of a part is ``{"row": {id, path, prompt, fps, file}, "result": {...}}``. ``file`` is the clip's size and time of
-change: a clip that was made anew under its old name is scored anew.
+A line of a part is ``{"row": {id, path, prompt, fps, file}, "result": {...}}`` with a checksum. ``file`` is the clip's size and
+time of change: a clip that was made anew under its old name is scored anew.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 
-from ...errors import VideoAlignError
-from ...files.atomic_file import replacing
+from ...errors import FileError, VideoAlignError
+from ...files.atomic_file import write_json, write_text
+from ...files.csv_text import csv_text
+from ...files.journal import append_records, read_journal
+from ...files.json_text import read_json
+from ...reward.dimensions import RATED, VIDEO_REWARD_DETAILS
+from ...reward.judge import FIRST_JUDGE, Judge, all_dimensions
 from .score_rows import ScoreRow
 
+
+def csv_columns(judge: Judge) -> tuple[str, ...]:
+    """The columns of a judge's CSV file: the row, its marks (and why), the judge's details, error and the judge's name."""
+    names = [dimension.name for dimension in all_dimensions(judge)]
+    reasons = [f"{name}_reason" for name in names] if judge.gives_reasons else []
+    return ("id", "path", "prompt", *names, *reasons, *judge.details, "error", "judge")
+
+
 CSV_COLUMNS = (
-    "id", "path", "prompt", "VQ", "MQ", "TA", "Overall", "VQ_raw", "MQ_raw", "TA_raw",
-    "frame_indices", "height", "width", "total_frames", "fps", "error",
+    "id", "path", "prompt", *RATED, *VIDEO_REWARD_DETAILS, "error", "judge",
 )  # fmt: skip
+"""Those of VideoReward: 0.1.0's, and the judge."""
 
 
 def check_output(output: Path, world: int, overwrite: bool) -> None:
@@ -51,28 +63,37 @@ class ScoreJournal:
 
     Args:
         output: the file that the run will write, ``.csv`` or ``.jsonl``.
-        settings: what the scores depend on (model fingerprint, sampling); a journal of other settings is refused.
+        settings: what the scores depend on (judge, model fingerprint, sampling); a journal of other settings is refused.
         rank, world: this process and their number.
         overwrite: forget an earlier run.
+        columns: of a CSV output; see ``csv_columns``.
 
     Raises:
         VideoAlignError: the output exists without a journal, the journal is of another model or other settings, or
             nothing can be written there.
     """
 
-    def __init__(self, output: Path, settings: dict, rank: int, world: int, overwrite: bool) -> None:
+    def __init__(
+        self,
+        output: Path,
+        settings: dict,
+        rank: int,
+        world: int,
+        overwrite: bool,
+        columns: tuple[str, ...] = CSV_COLUMNS,
+    ) -> None:
         check_output(output, world, overwrite)
-        self.output = output
+        self.output, self.columns = output, columns
+        self._judge = settings.get("judge")
         self.folder = _folder(output)
         self._files: dict[Path, list[int] | None] = {}
+        self._reported: set[Path] = set()
         if overwrite:
             shutil.rmtree(self.folder, ignore_errors=True)
             output.unlink(missing_ok=True)
         with self._writing():
             self._check_settings(json.loads(json.dumps(settings)))
-            part = self.folder / f"part-{rank}-of-{world}.jsonl"
-            _drop_torn_line(part)
-            self._part = part.open("a", encoding="utf-8")
+            self._part = self.folder / f"part-{rank}-of-{world}.jsonl"
 
     def finished(self, rows: list[ScoreRow]) -> dict[str, dict]:
         """Results of those of ``rows`` that were scored without error, by id. A row or clip that changed does not count."""
@@ -85,8 +106,7 @@ class ScoreJournal:
             VideoAlignError: it cannot be written (full disk).
         """
         with self._writing():
-            self._part.write(json.dumps({"row": self._identity(row), "result": result}) + "\n")
-            self._part.flush()
+            append_records(self._part, [{"row": self._identity(row), "result": result}], checksum=True)
 
     def write_output(self, rows: list[ScoreRow]) -> list[dict] | None:
         """Write the output in the order of ``rows`` if all of them are done (or failed); returns the results, else None.
@@ -98,22 +118,24 @@ class ScoreJournal:
         if any(row.id not in settled for row in rows):
             return None
         results = [settled[row.id] for row in rows]
-        with self._writing(), replacing(self.output) as temporary:
-            (write_csv if self.output.suffix.lower() == ".csv" else write_jsonl)(temporary, results)
+        with self._writing():
+            if self.output.suffix.lower() == ".csv":
+                write_csv(self.output, results, self.columns)
+            else:
+                write_jsonl(self.output, results)
         return results
-
-    def close(self) -> None:
-        """Close this process's part."""
-        with contextlib.suppress(OSError):  # what could not be written was reported by ``add``
-            self._part.close()
 
     def _settled(self, rows: list[ScoreRow]) -> dict[str, dict]:
         """Results and errors of ``rows`` as they are now; a success of one process outlives a failure of another."""
-        wanted = {row.id: self._identity(row) for row in rows}
+        wanted = {row.id: _text(self._identity(row)) for row in rows}
         settled: dict[str, dict] = {}
         for line in self._lines():
             name, result = line["row"]["id"], line["result"]
-            if line["row"] == wanted.get(name) and ("error" not in result or "error" in settled.get(name, result)):
+            if self._judge and "error" not in result:
+                result.setdefault("judge", self._judge)  # a row of 0.1.0 does not say
+            if _text(line["row"]) == wanted.get(name) and (
+                "error" not in result or "error" in settled.get(name, result)
+            ):
                 settled[name] = result
         return settled
 
@@ -124,22 +146,23 @@ class ScoreJournal:
 
     def _lines(self) -> Iterator[dict]:
         for part in sorted(self.folder.glob("part-*.jsonl")):
-            with part.open(encoding="utf-8", errors="replace") as file:
-                for text in file:
-                    try:
-                        line = json.loads(text)
-                    except ValueError:  # torn by a kill, damaged by a power cut, or under way in another process
-                        continue
-                    if isinstance(line, dict) and {"row", "result"} <= set(line):
-                        yield line
+            content = read_journal(part)
+            if part not in self._reported:
+                content.report(part)
+                self._reported.add(part)
+            for line in content.records:
+                row, result = line.get("row"), line.get("result")
+                whole = len(line) == 2 and isinstance(row, dict) and isinstance(result, dict)
+                if whole and isinstance(row.get("id"), str):
+                    yield line
 
     def _check_settings(self, settings: dict) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         file = self.folder / "run.json"
         if not file.exists():
-            with replacing(file) as temporary:
-                temporary.write_text(json.dumps(settings, indent=1), encoding="utf-8")
-        found = json.loads(file.read_text(encoding="utf-8"))
+            write_json(file, settings)
+        found = read_json(file)
+        found.setdefault("judge", FIRST_JUDGE)
         changed = [key for key in settings if found.get(key) != settings[key]]
         if changed:
             raise VideoAlignError(
@@ -150,9 +173,9 @@ class ScoreJournal:
     def _writing(self) -> Iterator[None]:
         try:
             yield
-        except OSError as error:
+        except (FileError, OSError) as error:
             raise VideoAlignError(
-                f"{self.output} or its journal {self.folder} cannot be written ({error}). Rows that are done are kept: "
+                f"{self.output} or its journal {self.folder} cannot be written ({error.__cause__ or error}). Rows that are done are kept: "
                 "make room or choose another place, and run the same command again."
             ) from error
 
@@ -171,30 +194,24 @@ def _file_state(path: Path) -> list[int] | None:
 
 def write_jsonl(path: Path, results: list[dict]) -> None:
     """One JSON object a line, in UTF-8; a lone surrogate, which UTF-8 cannot hold, becomes a JSON escape."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        file.writelines(json.dumps(result, ensure_ascii=False) + "\n" for result in results)
+    write_text(path, "".join(json.dumps(result, ensure_ascii=False) + "\n" for result in results))
 
 
-def write_csv(path: Path, results: list[dict]) -> None:
-    """A flat table; raw scores and size in columns of their own, frame indices separated by spaces."""
-    with path.open("w", encoding="utf-8", errors="backslashreplace", newline="") as file:
-        writer = csv.DictWriter(file, CSV_COLUMNS, extrasaction="ignore")
-        writer.writeheader()
-        for result in results:
-            flat = dict(result)
-            flat.update({f"{name}_raw": value for name, value in result.get("raw", {}).items()})
-            if "size" in result:
-                flat["height"], flat["width"] = result["size"]
-                flat["frame_indices"] = " ".join(map(str, result["frame_indices"]))
-            writer.writerow({key: "" if flat.get(key) is None else flat[key] for key in CSV_COLUMNS})
+def write_csv(path: Path, results: list[dict], columns: tuple[str, ...] = CSV_COLUMNS) -> None:
+    """A flat table; raw scores, reasons and size in columns of their own, frame indices separated by spaces."""
+    rows = []
+    for result in results:
+        flat = dict(result)
+        flat.update({f"{name}_raw": value for name, value in result.get("raw", {}).items()})
+        flat.update({f"{name}_reason": text for name, text in result.get("reasons", {}).items()})
+        if "size" in result:
+            flat["height"], flat["width"] = result["size"]
+        if "frame_indices" in result:
+            flat["frame_indices"] = " ".join(map(str, result["frame_indices"]))
+        rows.append(flat)
+    write_text(path, csv_text(rows, columns))
 
 
-def _drop_torn_line(part: Path) -> None:
-    """Cut a half-written last line, left by a process that was killed while writing it."""
-    if not part.exists():
-        return
-    content = part.read_bytes()
-    keep = content.rfind(b"\n") + 1
-    if keep < len(content):
-        with part.open("r+b") as file:
-            file.truncate(keep)
+def _text(identity: dict) -> str:
+    """An identity to compare by: as numbers, a rate that is not a number would never equal itself."""
+    return json.dumps(identity, sort_keys=True)

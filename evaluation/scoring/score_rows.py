@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import csv
-import glob
-import io
-import json
-import os
+import math
 from collections import Counter
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ...clips.find import caption_beside, find_clips
 from ...errors import VideoAlignError
+from ...files.tables import SUFFIXES, Row, read_table, shown
 
-VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
+COLUMNS = ("id", "path", "prompt", "fps")
 
 
 @dataclass(frozen=True)
@@ -42,51 +40,34 @@ def rows_from_inputs(inputs: list[str], prompts: list[str], sidecars: bool = Fal
     Raises:
         VideoAlignError: an input names no video, or a sidecar is missing.
     """
-    paths: dict[Path, None] = {}  # an ordered set: a clip that is named twice is scored once
-    for given in inputs:
-        path = Path(given).expanduser()
-        if os.path.isdir(path):  # unlike Path's own, False for a name that the system finds too long: a stray caption
-            found = sorted(file for file in path.rglob("*") if _is_clip(file.relative_to(path)))
-            if not found:
-                raise VideoAlignError(f"The folder {given} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")
-        elif os.path.exists(path) or not glob.has_magic(given):
-            found = [path]  # a missing file becomes a failed row, so that the others are still scored
-        else:
-            found = sorted(Path(match) for match in glob.glob(str(path), recursive=True) if Path(match).is_file())
-            if not found:
-                raise VideoAlignError(f"No file matches {given}.")
-        paths.update(dict.fromkeys(found))
+    paths = find_clips(inputs)
     if sidecars:
-        return [ScoreRow(str(path), path, _sidecar(path)) for path in paths]
+        return [ScoreRow(str(path), path, caption_beside(path)) for path in paths]
     if len(prompts) <= 1:
         return [ScoreRow(str(path), path, prompts[0] if prompts else None) for path in paths]
     return [ScoreRow(f"{path}#{number}", path, prompt) for path in paths for number, prompt in enumerate(prompts, 1)]
 
 
 def rows_from_manifest(manifest: Path) -> list[ScoreRow]:
-    """Rows of a manifest: CSV with a header, or JSONL; columns id?, path, prompt?, fps?. Others are ignored.
+    """Rows of a manifest (see ``files.tables``; another ending is read as CSV): columns id?, path, prompt?, fps?. Others are ignored.
 
     Paths are relative to the manifest. Without an id a row is called by its path (and its number where that repeats).
 
     Raises:
         VideoAlignError: the manifest is missing, malformed, empty, or two rows have one id; the message names the row.
     """
-    try:
-        text = manifest.read_bytes().decode("utf-8-sig")  # bytes: prompts keep their own line endings
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoAlignError(f"The manifest {manifest} cannot be read: {error}.") from None
-    records = (
-        _jsonl_records(manifest, text)
-        if manifest.suffix.lower() in (".jsonl", ".json", ".ndjson")
-        else _csv_records(manifest, text)
-    )
-    if not records:
+    suffix = manifest.suffix.lower()
+    table = read_table(manifest, COLUMNS, suffix=suffix if suffix in SUFFIXES else ".csv")
+    if not table.rows and not table.columns:
         raise VideoAlignError(f"The manifest {manifest} has no rows.")
-    rows = [_row(manifest, number, record) for number, record in records]
+    table.require(["path"])
+    if not table.rows:
+        raise VideoAlignError(f"The manifest {manifest} has no rows.")
+    rows = [_row(row) for row in table]
     repeated = Counter(row.id for row in rows)
     numbered = [
-        replace(row, id=f"{row.id}#{number}") if record.get("id") in (None, "") and repeated[row.id] > 1 else row
-        for row, (number, record) in zip(rows, records, strict=True)
+        row if given.has("id") or repeated[row.id] == 1 else replace(row, id=f"{row.id}#{given.number}")
+        for row, given in zip(rows, table, strict=True)
     ]
     twice = [name for name, count in Counter(row.id for row in numbered).items() if count > 1]
     if twice:
@@ -94,82 +75,12 @@ def rows_from_manifest(manifest: Path) -> list[ScoreRow]:
     return numbered
 
 
-def _is_clip(relative: Path) -> bool:
-    """A video by its name, not hidden (``._clip.mp4`` of macOS is no video, ``.trash/`` is not meant)."""
-    return relative.suffix.lower() in VIDEO_SUFFIXES and not any(part.startswith(".") for part in relative.parts)
-
-
-def _sidecar(path: Path) -> str:
-    text = path.with_suffix(".txt")
-    try:
-        return text.read_text(encoding="utf-8-sig").strip()
-    except FileNotFoundError:
-        raise VideoAlignError(f"{path} has no caption file {text.name} beside it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoAlignError(f"The caption file {text} cannot be read: {error}.") from None
-
-
-def _jsonl_records(manifest: Path, text: str) -> list[tuple[int, dict]]:
-    records = []
-    for number, line in enumerate(text.split("\n"), 1):  # not splitlines: U+2028 and others may stand in a prompt
-        if not line.strip():
-            continue
-        try:
-            record = json.loads(line)
-        except json.JSONDecodeError as error:
-            raise VideoAlignError(f"{manifest}, line {number}: not valid JSON ({error}).") from None
-        if not isinstance(record, dict):
-            raise VideoAlignError(
-                f'{manifest}, line {number}: expected an object like {{"path": "clip.mp4", "prompt": "..."}}.'
-            )
-        records.append((number, record))
-    return records
-
-
-def _csv_records(manifest: Path, text: str) -> list[tuple[int, dict]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), skipinitialspace=True, strict=True)
-    try:
-        columns = reader.fieldnames or []
-        if "path" not in columns:
-            raise VideoAlignError(
-                f"The manifest {manifest} has no column 'path' (found: {', '.join(columns) or 'nothing'}). "
-                "Columns: id, path, prompt, fps."
-            )
-        records = list(enumerate(reader, 1))
-    except csv.Error as error:
-        raise VideoAlignError(
-            f"{manifest}, line {reader.line_num}: not valid CSV ({error}). Is a quote left open?"
-        ) from None
-    for number, record in records:
-        # DictReader would cut a prompt with an unquoted comma short, in silence.
-        extra, lacking = record.get(None), None in record.values()
-        if extra or lacking:
-            found = sum(value is not None for value in record.values()) + (len(extra) - 1 if extra else 0)
-            raise VideoAlignError(
-                f"{manifest}, row {number}: {found} cells where the header has {len(columns)}. "
-                "A prompt with a comma needs quotes around it."
-            )
-    return records
-
-
-def _row(manifest: Path, number: int, record: dict) -> ScoreRow:
-    path, fps, prompt = record.get("path"), record.get("fps"), record.get("prompt")
-    if not isinstance(path, str) or not path.strip():
-        raise VideoAlignError(f"{manifest}, row {number}: 'path' is {path!r}; it must name a video file.")
-    if fps in (None, ""):
-        fps = None
-    else:
-        try:
-            fps = float("true" if isinstance(fps, bool) else fps)
-        except (TypeError, ValueError):
-            raise VideoAlignError(
-                f"{manifest}, row {number}: fps is {fps!r}; it must be a number of frames per second."
-            ) from None
+def _row(row: Row) -> ScoreRow:
+    path = row.text("path")
+    fps = None
+    if row.has("fps"):  # a rate that no clip can have, NaN among them, is that row's error when it is scored
+        fps = math.nan if str(row.value("fps")).strip().lower() == "nan" else row.number_in("fps")
+    prompt = row.cells.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
-        raise VideoAlignError(f"{manifest}, row {number}: prompt is {prompt!r}; it must be text.")
-    name = record.get("id")
-    if name in (None, ""):
-        name = path
-    elif isinstance(name, bool) or not isinstance(name, (str, int, float)):
-        raise VideoAlignError(f"{manifest}, row {number}: id is {name!r}; it must be text or a number.")
-    return ScoreRow(str(name), manifest.parent / Path(path).expanduser(), prompt, fps)
+        raise row.error("prompt", f"found {shown(prompt)}; it must be text.")
+    return ScoreRow(row.text_or_none("id") or path, row.path.parent / Path(path).expanduser(), prompt, fps)

@@ -4,23 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-COLUMNS = ("VQ", "MQ", "TA", "Overall")
+from ...reward.dimensions import SIGMA, VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL
+from ...reward.judge import Dimension
+
+VIDEO_REWARD = (*VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL)
 UNIT = "Scores are standard deviations of the reward's training set: 0 is average. Compare clips of one prompt, length and fps."
 
 
-def score_table(results: Sequence[dict], width: int = 100) -> str:
+def score_table(results: Sequence[dict], width: int = 100, dimensions: Sequence[Dimension] = VIDEO_REWARD) -> str:
     """A readable table of results (``videoalign score --json`` objects), about ``width`` characters wide.
 
-    Failed rows show their error; the best Overall of two or more clips with the same prompt is marked with a star.
+    Failed rows show their error; the best of two or more clips with the same prompt, by the last of
+    ``dimensions``, is marked with a star.
     """
-    best = _best_of_each_prompt(results)
+    columns = [dimension.name for dimension in dimensions]
+    best = _best_of_each_prompt(results, dimensions[-1])
     prompts = any(result.get("prompt") for result in results)
-    fixed = 9 * len(COLUMNS) + 4
+    cell = max(9, *(len(name) + 2 for name in columns))
+    fixed = cell * len(columns) + 4
     name_width = min(
         max([len(str(result["id"])) for result in results], default=4), max(width - fixed - (24 if prompts else 0), 16)
     )
     prompt_width = max(width - fixed - name_width, 12) if prompts else 0
-    lines = [f"  {'clip':<{name_width}}" + "".join(f"{name:>9}" for name in COLUMNS) + ("  prompt" if prompts else "")]
+    lines = [
+        f"  {'clip':<{name_width}}" + "".join(f"{name:>{cell}}" for name in columns) + ("  prompt" if prompts else "")
+    ]
     lines.append("-" * len(lines[0]))
     for result in results:
         mark = "* " if result["id"] in best else "  "
@@ -28,15 +36,15 @@ def score_table(results: Sequence[dict], width: int = 100) -> str:
         if "error" in result:
             lines.append(f"{name}  failed: {result['error']}")
             continue
-        values = "".join(f"{'-' if result[column] is None else f'{result[column]:+.3f}':>9}" for column in COLUMNS)
+        values = "".join(f"{'-' if result[name] is None else f'{result[name]:+.3f}':>{cell}}" for name in columns)
         lines.append(name + values + (f"  {_shorten(result.get('prompt') or '', prompt_width)}" if prompts else ""))
-    return "\n".join([*lines, "", UNIT])
+    return "\n".join([*lines, "", _unit(dimensions)])
 
 
-def score_summary(results: Sequence[dict], errors: int = 10) -> str:
+def score_summary(results: Sequence[dict], errors: int = 10, dimensions: Sequence[Dimension] = VIDEO_REWARD) -> str:
     """Mean and range of each score, and the first failed rows: what a table of thousands of rows would not show."""
     lines = []
-    for name in COLUMNS:
+    for name in (dimension.name for dimension in dimensions):
         values = [result[name] for result in results if result.get(name) is not None]
         if values:
             lines.append(
@@ -51,12 +59,23 @@ def score_summary(results: Sequence[dict], errors: int = 10) -> str:
     return "\n".join(lines)
 
 
-def _best_of_each_prompt(results: Sequence[dict]) -> set:
+def _unit(dimensions: Sequence[Dimension]) -> str:
+    units = dict.fromkeys(dimension.unit for dimension in dimensions)
+    if list(units) == [SIGMA]:
+        return UNIT
+    if len(units) == 1:
+        return f"Marks are {next(iter(units))}."
+    return "Marks are " + "; ".join(f"{dimension.name}: {dimension.unit}" for dimension in dimensions) + "."
+
+
+def _best_of_each_prompt(results: Sequence[dict], by: Dimension) -> set:
     groups: dict[str | None, list[dict]] = {}
     for result in results:
-        if result.get("Overall") is not None:
+        if result.get(by.name) is not None:
             groups.setdefault(result.get("prompt"), []).append(result)
-    return {max(group, key=lambda result: result["Overall"])["id"] for group in groups.values() if len(group) > 1}
+    return {
+        max(group, key=lambda result: by.merit(result[by.name]))["id"] for group in groups.values() if len(group) > 1
+    }
 
 
 def _shorten(text: str, width: int, keep_end: bool = False) -> str:

@@ -1,16 +1,15 @@
-"""A scoring run: rows through a reward model, resumable and shared by several processes.
+"""A scoring run: rows through a judge, resumable and shared by several processes.
 
-What every command that scores clips has in common: the options, loading the model, and the loop that takes finished
+What every command that scores clips has in common: the options, what a run depends on, and the loop that takes finished
 rows from a journal (`score_journal`) and adds the new ones.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -18,12 +17,13 @@ from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
 from ...errors import VideoAlignError
+from ...judges import JudgeOptions, parse_judge
 from .score_batches import ClipRows, share_of_rank
 from .score_journal import ScoreJournal
 from .score_rows import ScoreRow
 
 if TYPE_CHECKING:
-    from ...reward.video_reward import VideoReward
+    from ...reward.judge import Judge
 
 
 class SamplingOverrides(CommandConfig):
@@ -43,7 +43,7 @@ class SamplingOverrides(CommandConfig):
 
 
 class ScoringOptions(CommandConfig):
-    """How a model is loaded and run."""
+    """How a judge is opened and run."""
 
     base: Path | None = Field(None, description="Folder of the base model of an official checkpoint.")
     step: int | None = Field(None, description="Which checkpoint-N of an official checkpoint; the highest by default.")
@@ -55,6 +55,21 @@ class ScoringOptions(CommandConfig):
     batch_size: int = Field(4, ge=1, description="Clips decoded ahead and, where alike in length, scored together.")
     decode_threads: int = Field(2, ge=0, description="Threads that decode while the model works; 0: none.")
     sampling: SamplingOverrides = SamplingOverrides()
+
+
+def further_judges(value: object) -> object:
+    """Judges of an option or a file: a list of NAME or NAME:SOURCE. "none" and a single text are what 0.1.0 had.
+
+    Raises:
+        JudgeError: there is no such judge.
+    """
+    value = [value] if isinstance(value, str) else value
+    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        return value  # for pydantic to refuse
+    judges = [text for text in value if text != "none"]
+    for text in judges:
+        parse_judge(text)
+    return judges
 
 
 @dataclass(frozen=True)
@@ -82,63 +97,35 @@ class Outcome:
     failed: int
 
 
-def load_model(source: str, options: ScoringOptions) -> VideoReward:
-    """The reward model as ``options`` want it, but for ``options.sampling``.
+def judge_options(options: ScoringOptions, max_pixels: int | None = None) -> JudgeOptions:
+    """How ``options`` want a judge opened; this process's own GPU where they name no device.
 
-    Raises:
-        CheckpointError: it cannot be found or loaded.
+    Args:
+        max_pixels: a benchmark's largest frame.
     """
     import torch
-
-    from ...reward.loading import DTYPES, load_video_reward
 
     device = options.device
     if device is None and torch.cuda.is_available():
         device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
-    return load_video_reward(
-        source,
+    return JudgeOptions(
+        device=device,
+        dtype=options.dtype,
+        download=options.download,
         base=options.base,
         step=options.step,
-        dtype=DTYPES.get(options.dtype),
-        device=device,
-        allow_download=options.download,
+        sampling=options.sampling.model_dump(exclude_none=True),
+        max_pixels=max_pixels,
     )
 
 
-def override_sampling(model: VideoReward, overrides: SamplingOverrides) -> None:
-    """Change how ``model`` samples frames where ``overrides`` say so.
-
-    A ``max_pixels`` below the checkpoint's lower bound takes that bound down to its half, which leaves room for sides that
-    are multiples of 28: no frame gets larger than asked for.
-    """
-    values = overrides.model_dump(exclude_none=True)
-    if not values:
-        return
-    sampling = model.settings.sampling
-    if values.get("max_pixels", sampling.min_pixels) < sampling.min_pixels:
-        values["min_pixels"] = values["max_pixels"] / 2
-    if "fps" in values:
-        values["num_frames"] = None
-    model.settings = replace(model.settings, sampling=replace(sampling, **values))
-
-
-def run_settings(model: VideoReward) -> dict:
-    """What the scores depend on besides the rows; the fingerprint is of weights that every training changes."""
-    digest = hashlib.sha256(model.network.rm_head.weight.detach().float().cpu().numpy().tobytes())
-    reward_rows = model.network.language_model.embed_tokens.weight[model.tokenizer.reward_token_ids]
-    digest.update(reward_rows.detach().float().cpu().numpy().tobytes())
-    digest.update(model.network.visual.patch_embed.proj.weight.detach().float().cpu().numpy().tobytes())
-    return {
-        "model": digest.hexdigest()[:16],
-        "dtype": str(model.dtype).removeprefix("torch."),
-        "sampling": asdict(model.settings.sampling),
-        "normalisation": asdict(model.settings.normalisation),
-        "template": model.settings.template,
-    }
+def run_settings(judge: Judge) -> dict:
+    """What the scores depend on besides the rows, for the journal."""
+    return {"judge": judge.name, **judge.identity()}
 
 
 def score_rows(
-    model: VideoReward,
+    judge: Judge,
     rows: list[ScoreRow],
     options: ScoringOptions,
     process: Process,
@@ -165,7 +152,7 @@ def score_rows(
     results, failed = [], 0
     quiet = None if world == 1 else rank > 0
     with tqdm(total=len(mine), initial=len(already), unit="row", file=sys.stderr, disable=quiet) as bar:
-        for row, result in _results(model, [clip for batch in left for clip in batch], options):
+        for row, result in _results(judge, [clip for batch in left for clip in batch], options):
             if row.id in done:  # kept its batch company
                 continue
             failed += "error" in result
@@ -195,17 +182,18 @@ def leave_to_the_last(process: Process, failed: int) -> int:
     return 1 if failed and "TORCHELASTIC_RUN_ID" not in os.environ else 0
 
 
-def _results(model: VideoReward, clips: list[ClipRows], options: ScoringOptions) -> Iterator[tuple[ScoreRow, dict]]:
+def _results(judge: Judge, clips: list[ClipRows], options: ScoringOptions) -> Iterator[tuple[ScoreRow, dict]]:
     """Score clips in order, ``batch_size`` at a time; the rows of a clip share one reading of it."""
     from ...reward.scoring_stream import Request, score_stream
 
     requests = (Request(rows[0].path, tuple(row.prompt for row in rows), rows[0].fps, rows) for rows in clips)
-    for request, outcome in score_stream(model, requests, options.batch_size, options.decode_threads):
+    for request, outcome in score_stream(judge, requests, options.batch_size, options.decode_threads):
         failed = isinstance(outcome, VideoAlignError)
         if failed and len(request.key) > 1:  # find the captions that are to blame
             for row in request.key:
-                yield from _results(model, [[row]], options)
+                yield from _results(judge, [[row]], options)
             continue
         for position, row in enumerate(request.key):
             answer = {"error": str(outcome)} if failed else outcome[position].to_dict()
-            yield row, {"id": row.id, "path": str(row.path), "prompt": row.prompt, **answer}
+            said_by = {} if failed else {"judge": judge.name}
+            yield row, {"id": row.id, "path": str(row.path), "prompt": row.prompt, **answer, **said_by}

@@ -7,6 +7,7 @@ are wrong, it learns in minutes. The linear read-outs used here are thrown away;
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone
+from ...backbones.flow_path import add_noise
 from ..video.flow_training import MAX_GRADIENT_NORM, optimizers_of, text_batch
 from ..video.vae_training import warmup_cosine
 from ..world import Clip, caption
@@ -24,7 +26,7 @@ from ..world.read_outs import ClipReadOuts
 from ..world.scene import FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
 
 STRIDE = 4  # frames in a latent frame; the first one holds a single frame
-NOISE_POWER = 1.5  # t = u^this: most can be learnt at low noise, and it helps to see through more of it
+NOISE_POWER = 1.5  # sigma = u^this: most can be learnt at low noise, and it helps to see through more of it
 STEP = 2.0  # world units that count as 1 in a movement: about a frame of normal motion
 
 
@@ -90,13 +92,13 @@ def pretrain(
     Args:
         latents: [N, C, T, H, W] of the clips, in the space that the sampler sees.
         truths: of the clips.
-        batch_size: clips a step; each has its own t and noise.
+        batch_size: clips a step; each has its own sigma and noise.
         rate: highest learning rate, after a linear warm-up and before a cosine decay.
-        clean: show clean latents whatever t is told, for the ablation.
+        clean: show clean latents whatever sigma is told, for the ablation.
     """
     torch.manual_seed(seed)
     network = trunk.module.requires_grad_(True)
-    frames, tokens = latents.shape[2], latents.shape[3] * latents.shape[4] // 4  # patches of 2 x 2
+    frames, tokens = latents.shape[2], math.prod(latents.shape[3:]) // math.prod(trunk.patch)
     readouts = ReadOuts(network.proj_out.in_features, tokens)
     trained = [*network.parameters(), *readouts.parameters()]
     optimizers = [*optimizers_of(network, rate, 0.01), torch.optim.AdamW(readouts.parameters(), lr=rate)]
@@ -106,13 +108,12 @@ def pretrain(
         rng = np.random.default_rng([seed, step])
         chosen = rng.integers(len(truths), size=batch_size)
         u = (rng.permutation(batch_size) + rng.random(batch_size)) / batch_size
-        t = torch.from_numpy(u**NOISE_POWER).float()
+        sigma = torch.from_numpy(u**NOISE_POWER).float()
         x_t = latents[torch.from_numpy(chosen)].float()
         if not clean:
-            at = t.view(-1, 1, 1, 1, 1)
-            x_t = (1 - at) * x_t + at * torch.from_numpy(rng.standard_normal(x_t.shape, dtype=np.float32))
+            x_t = add_noise(x_t, torch.from_numpy(rng.standard_normal(x_t.shape, dtype=np.float32)), sigma)
         asked = [truths[i] for i in chosen]
-        found = trunk.features(x_t, t, {"text": text_batch([truth.caption for truth in asked])})
+        found = trunk.features(x_t, sigma, {"text": text_batch([truth.caption for truth in asked])})
         losses = _losses(readouts, found.unflatten(1, (frames, tokens)), asked)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)

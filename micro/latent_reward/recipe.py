@@ -18,8 +18,8 @@ from ...backbones.loading import load_backbone
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...files.atomic_file import replacing
 from ...training import train_latent_reward_command
+from ...training.latent_cache import encode_rows, encoders_of
 from ...training.latent_reward.config import Config
-from ...training.latent_reward.encoding import encoded
 from ...training.latent_reward.pairs import load_pairs
 from ...training.latent_reward.task import RESULT
 from ..video.finished_files import save_dit
@@ -99,7 +99,8 @@ def make_trunk(folder: Path, recipe: Recipe, clean: bool) -> Path:
     if not file.exists():
         trunk = load_backbone(recipe.dit, dtype=torch.float32, num_blocks=recipe.blocks)
         config = training_config(folder, recipe)
-        cache, _ = encoded(config, [pair for split in load_pairs(config) for pair in split], trunk.latent_format)
+        pairs = [pair for split in load_pairs(config) for pair in split]
+        cache = encode_rows(pairs, config.data, encoders_of(config.model), config.output)
         latents, truths = [], []
         groups = itertools.islice(iterate_prompt_groups(recipe.data_seed, recipe.clips_per_prompt), recipe.prompts)
         for group, (described, clips) in enumerate(groups):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...files.atomic_file import replacing
+from ...files.atomic_file import replacing, write_json
 from ..world.clip import Clip, make_clip, sample_faults
 from ..world.faults import MOTION_FAULTS, VISUAL_FAULTS
 from ..world.scene import TEXT_ATTRIBUTES, change_attributes, sample_attributes, sample_scene
@@ -49,8 +49,7 @@ def write_shard(folder: Path, seed: int, shard: int, size: int) -> Path:
     if not frames_file.exists():
         clips = [sample_video_clip(seed, shard * size + i) for i in range(size)]
         rows = [{"caption": clip.caption, "quality": clip.quality} for clip in clips]
-        with replacing(frames_file.with_suffix(".json")) as part:
-            part.write_text(json.dumps(rows))
+        write_json(frames_file.with_suffix(".json"), rows, indent=None)
         with replacing(frames_file) as part, part.open("wb") as file:
             np.save(file, np.stack([clip.frames for clip in clips]))
     return frames_file
@@ -58,4 +57,4 @@ def write_shard(folder: Path, seed: int, shard: int, size: int) -> Path:
 
 def read_captions(frames_file: Path) -> list[dict]:
     """Caption and true quality of each clip of a shard: [{"caption": ..., "quality": {"VQ": ..., ...}}]."""
-    return json.loads(frames_file.with_suffix(".json").read_text())
+    return json.loads(frames_file.with_suffix(".json").read_text(encoding="utf-8"))

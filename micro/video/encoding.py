@@ -10,9 +10,9 @@ from torch import Tensor
 
 from ...backbones.vae import VAE
 from ...backbones.wan_whole_clip import encode_whole
-from ...files.atomic_file import replacing
+from ...clips.pixels import as_video
+from ...files.tensor_file import save_tensors
 from .clips import read_captions
-from .vae_training import as_video
 
 
 @torch.no_grad()
@@ -32,13 +32,10 @@ def latents_file(folder: Path, frames_file: Path) -> Path:
 
 def write_latents(folder: Path, vae: VAE, frames_file: Path) -> Path:
     """Encode one file of clips; does nothing when that has been done."""
-    from safetensors.torch import save_file
-
     target = latents_file(folder, frames_file)
     if not target.exists():
         latents = encode_clips(vae, np.load(frames_file, mmap_mode="r"))
-        with replacing(target) as part:
-            save_file({"latents": latents.to(torch.float16).contiguous()}, part)
+        save_tensors(target, {"latents": latents.to(torch.float16).contiguous()})
     return target
 
 

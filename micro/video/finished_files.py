@@ -12,7 +12,7 @@ from torch import Tensor
 from ...backbones.sampling_defaults import METADATA_KEY
 from ...backbones.vae_wan import WAN21_MEAN, WAN21_STD, WanVAE
 from ...backbones.wan_names import original
-from ...files.atomic_file import replacing
+from ...files.tensor_file import save_tensors
 from .vae_training import LATENT_CHANNELS
 
 if TYPE_CHECKING:
@@ -61,11 +61,8 @@ def save_dit(path: Path, weights: dict[str, Tensor]) -> None:
 
 
 def _save(path: Path, weights: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    from safetensors.torch import save_file
-
     largest = max(float(tensor.abs().max()) for tensor in weights.values())
     if not largest < torch.finfo(torch.float16).max:
         raise ValueError(f"a weight of {largest:g} does not fit into half precision; the training has diverged.")
     halves = {name: tensor.detach().to(torch.float16).contiguous().clone() for name, tensor in weights.items()}
-    with replacing(path) as part:
-        save_file(halves, part, metadata=metadata)
+    save_tensors(path, halves, metadata)

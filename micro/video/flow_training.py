@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from ...backbones.flow_path import add_noise, shift_sigma, velocity_target
 from ...backbones.micro_text import WIDTH, encode_caption
 from ...files.atomic_file import replacing
 from .orthogonal_momentum import OrthogonalMomentum
@@ -33,7 +34,7 @@ class FlowTraining:
         ffn, blocks: width of the feed-forward layers, number of blocks.
         steps, batch: optimizer steps, clips a step.
         rate: of both optimizers at its peak; warm-up and cosine to a fiftieth.
-        shift: noise levels are uniform, then shifted: sigma = shift u / (1 + (shift - 1) u). The few large shapes are
+        shift: noise levels are uniform, then shifted (``flow_path.shift_sigma``). The few large shapes are
             decided at high noise.
         caption_dropout: share of the clips that are trained without their caption.
         average_steps: length of the moving average of the weights, which is what is kept; shorter at the beginning.
@@ -187,11 +188,10 @@ def _flow_step(dit, optimizers, pool: LatentPool, clips: int, training: FlowTrai
     captions = ["" if drop else pool.texts[i] for i, drop in zip(chosen, dropped, strict=True)]
     # Stratified over the batch: the same distribution with less variance of the loss.
     u = torch.from_numpy((rng.permutation(training.batch) + rng.random(training.batch)) / training.batch).float()
-    sigma = training.shift * u / (1 + (training.shift - 1) * u)
+    sigma = shift_sigma(u, training.shift)
     noise = torch.from_numpy(rng.standard_normal(clean.shape, dtype=np.float32))
-    at = sigma.view(-1, 1, 1, 1, 1)
-    made = dit((1 - at) * clean + at * noise, sigma * 1000, text_batch(captions), return_dict=False)[0]
-    loss = F.mse_loss(made, noise - clean)
+    made = dit(add_noise(clean, noise, sigma), sigma * 1000, text_batch(captions), return_dict=False)[0]
+    loss = F.mse_loss(made, velocity_target(clean, noise))
     for optimizer in optimizers:
         optimizer.zero_grad(set_to_none=True)
     loss.backward()

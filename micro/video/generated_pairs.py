@@ -14,9 +14,10 @@ from ...backbones.loading import load_backbone
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...backbones.micro_text import MicroTextEncoder
 from ...backbones.sampling import generate
-from ...backbones.vae import VAE, load_vae
+from ...backbones.vae import VAE
+from ...backbones.vae_loading import load_vae
+from ...clips.pixels import as_frames
 from ..world import DIMENSIONS, ClipFormat, JudgedClip, caption, measure, sample_attributes, write_groups
-from .vae_training import as_frames
 
 GUIDANCE_SCALES = (1.0, 1.0, 4.0, 4.0)  # of the clips of a prompt: without it and as the model is used
 PROMPTS_AT_ONCE = 25

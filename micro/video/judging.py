@@ -11,11 +11,11 @@ import numpy as np
 from ...backbones.loading import load_backbone
 from ...backbones.micro_text import MicroTextEncoder
 from ...backbones.sampling import generate
-from ...backbones.vae import load_vae
+from ...backbones.vae_loading import load_vae
+from ...clips.pixels import as_frames
 from ..world import measure
 from ..world.measure import Measurement
 from ..world.scene import TEXT_ATTRIBUTES, caption, parse_caption, sample_attributes
-from .vae_training import as_frames
 
 CAPTION_SEED = 4242
 

@@ -11,13 +11,14 @@ import numpy as np
 import torch
 
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from ...backbones.vae import load_vae
+from ...backbones.vae_loading import load_vae
 from ...backbones.wan_whole_clip import encode_whole
+from ...clips.pixels import as_video
 from .clips import write_shard
 from .encoding import captions_of, write_latents
 from .finished_files import fold_statistics, save_dit, save_vae
 from .flow_training import FlowTraining, LatentPool, new_dit, train_flow
-from .vae_training import ClipPool, VaePhase, as_video, new_vae, train_vae
+from .vae_training import ClipPool, VaePhase, new_vae, train_vae
 
 VAE_FILE, DIT_FILE = MICRO_VAE.name, MICRO_NETWORK.name
 

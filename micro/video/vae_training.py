@@ -19,6 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from ...backbones.wan_whole_clip import decode_whole, encode_whole
+from ...clips.pixels import as_video
 from ...files.atomic_file import replacing
 from .orthogonal_momentum import OrthogonalMomentum
 
@@ -141,16 +142,6 @@ def _coloured_place(picture: np.ndarray, side: int, rng: np.random.Generator) ->
     corners = (int(at) - int(rng.integers(side)) for at in pixel)
     y, x = (min(max(corner, 0), size - side) for corner, size in zip(corners, chroma.shape, strict=True))
     return y, x
-
-
-def as_video(frames: np.ndarray) -> Tensor:
-    """[..., T, H, W, 3] uint8 to [..., 3, T, H, W] float32 in -1..1."""
-    return torch.from_numpy(np.array(frames)).movedim(-1, -4).to(torch.float32) / 127.5 - 1
-
-
-def as_frames(video: Tensor) -> np.ndarray:
-    """[..., 3, T, H, W] in -1..1 to [..., T, H, W, 3] uint8; values outside are clipped."""
-    return ((video.float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).movedim(-4, -1).numpy()
 
 
 def reconstruction_loss(made: Tensor, video: Tensor, square_weight: float) -> tuple[Tensor, Tensor]:

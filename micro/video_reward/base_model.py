@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_json
+from ...files.tensor_file import save_tensors
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 from ...reward.template import load_template
 from ..world import MOTION_FAULTS, VISUAL_FAULTS, VOCABULARY
@@ -78,9 +78,8 @@ def save_base(folder: Path, network: Qwen2VLRewardNetwork, tokenizer: Tokenizer)
         if not name.startswith("rm_head")
     }
     config = {**NETWORK, "vocab_size": weights["model.embed_tokens.weight"].shape[0]}
-    (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
-    with replacing(folder / "model.safetensors") as temporary:
-        save_file(weights, temporary, {"format": "pt"})
+    write_json(folder / "config.json", config)
+    save_tensors(folder / "model.safetensors", weights, {"format": "pt"})
 
 
 def load_base(folder: Path, network: Qwen2VLRewardNetwork) -> None:

@@ -16,7 +16,8 @@ quality (MQ) and text alignment (TA) by known degrees. Rewards and aligned model
 """
 
 from ...clips.video_file import read_video, write_video
-from .clip import DIMENSIONS, Clip, JudgedClip, iterate_clips, make_clip, sample_clip, sample_faults, text_mismatch
+from ...reward.dimensions import DIMENSIONS
+from .clip import Clip, JudgedClip, iterate_clips, make_clip, sample_clip, sample_faults, text_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
 from .measure import Measurement, measure
 from .pairs import (

@@ -20,8 +20,6 @@ from .scene import (
     sample_scene,
 )
 
-DIMENSIONS = ("VQ", "MQ", "TA")
-
 FAULTLESS_SHARE = 0.4  # of the clips, in each dimension independently
 DEGREE_RANGE = (0.1, 1.0)  # of the others, uniformly
 TWO_FAULTS_SHARE = 0.25  # of the faulty ones: their degree is divided between two kinds

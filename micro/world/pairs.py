@@ -6,11 +6,8 @@ can be compared with the truth.
 
 from __future__ import annotations
 
-import csv
-import io
 import itertools
 import json
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +15,10 @@ from pathlib import Path
 import numpy as np
 
 from ...clips.video_file import write_video
-from .clip import DIMENSIONS, Clip, JudgedClip, make_clip, sample_clip, sample_faults, sample_mismatch
+from ...files.atomic_file import write_text
+from ...files.csv_text import csv_text
+from ...reward.dimensions import DIMENSIONS
+from .clip import Clip, JudgedClip, make_clip, sample_clip, sample_faults, sample_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS
 from .scene import Attributes, ClipFormat, caption, sample_attributes, sample_scene
 
@@ -212,9 +212,7 @@ def _write_records(
     if native.exists() or table.exists():
         raise ValueError(f"folder {folder.name!r} already holds a data set; choose another folder or delete it first.")
     (folder / "videos").mkdir(parents=True, exist_ok=True)
-    lines, rows, written = [], io.StringIO(newline=""), set()
-    writer = csv.DictWriter(rows, CSV_COLUMNS, lineterminator="\n")
-    writer.writeheader()
+    lines, rows, written = [], [], set()
     for name, pair, file_a, file_b in records:
         path = {"A": f"videos/{file_a}.mp4", "B": f"videos/{file_b}.mp4"}
         for side, clip in (("A", pair.a), ("B", pair.b)):
@@ -222,9 +220,9 @@ def _write_records(
                 write_video(folder / path[side], clip.frames, clip.fps, pixel_format)
                 written.add(path[side])
         lines.append(json.dumps(_native_record(name, pair, path)) + "\n")
-        writer.writerow(_table_row(pair, path, made_by))
-    _write_whole(table, rows.getvalue())
-    _write_whole(native, "".join(lines))
+        rows.append(_table_row(pair, path, made_by))
+    write_text(table, csv_text(rows, CSV_COLUMNS))
+    write_text(native, "".join(lines))
     return native
 
 
@@ -258,9 +256,3 @@ def _table_row(pair: Pair, path: dict[str, str], made_by: str) -> dict:
         }
         row |= {f"MOS_{side}_{name}": round(5 + 4 * clip.quality[name], 6) for name in DIMENSIONS}
     return row
-
-
-def _write_whole(path: Path, text: str) -> None:
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
-    temporary.write_bytes(text.encode())
-    os.replace(temporary, path)

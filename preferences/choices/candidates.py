@@ -9,16 +9,14 @@ where they have a group, within that group.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
+from ...clips.find import CLIP_LIST, caption_beside, find_clips
 from ...errors import VideoAlignError
-from ...evaluation.scoring.score_rows import rows_from_inputs
-from ...files.journal import append_lines, locked, whole_lines
-
-MANIFEST = "clips.jsonl"
-_TABLES = (".csv", ".json", ".jsonl")
+from ...files.file_lock import locked
+from ...files.journal import append_records, read_journal
+from ...files.tables import SUFFIXES, Row, read_table
 
 
 @dataclass(frozen=True)
@@ -46,15 +44,15 @@ def add_candidates(folder: Path, candidates: list[Candidate]) -> int:
     """Append to the folder's manifest those clips that it does not have yet; returns how many.
 
     Raises:
-        OSError: it cannot be written.
+        FileError: it cannot be written.
     """
-    manifest = Path(folder) / MANIFEST
+    manifest = Path(folder) / CLIP_LIST
     with locked(manifest):
-        known = {(line.get("path"), line.get("prompt")) for line in map(json.loads, whole_lines(manifest))}
+        known = {(line.get("path"), line.get("prompt")) for line in read_journal(manifest).records}
         lines = [_line(candidate, manifest.parent) for candidate in candidates]
         new = [line for line in lines if (line["path"], line["prompt"]) not in known]
         if new:
-            append_lines(manifest, [json.dumps(line, ensure_ascii=False) for line in new])
+            append_records(manifest, new)
     return len(new)
 
 
@@ -71,55 +69,37 @@ def read_candidates(folder: Path, manifest: Path | None = None, prompt: str | No
         VideoAlignError: there is no folder or table, a row is malformed, or a clip's prompt is not known.
     """
     folder = Path(folder)
-    table = manifest or folder / MANIFEST
+    table = manifest or folder / CLIP_LIST
     if manifest is None and not table.exists():
         return _videos_of(folder, prompt)
-    if table.suffix.lower() not in _TABLES or not table.is_file():
+    if table.suffix.lower() not in SUFFIXES or not table.is_file():
         raise VideoAlignError(f"There is no table of clips {table}. Give a .csv or .jsonl file with path and prompt.")
-    if table.suffix.lower() == ".jsonl":
-        return [_candidate(table, number, text) for number, text in enumerate(whole_lines(table), 1)]
-    from ...files.tables import read_table
-
-    return [_checked(table, row.number, dict(row.cells)) for row in read_table(table)]
+    columns = [entry.name for entry in fields(Candidate)]
+    return [_candidate(row) for row in read_table(table, columns, growing=True)]
 
 
 def _videos_of(folder: Path, prompt: str | None) -> list[Candidate]:
     if not folder.is_dir():
         raise VideoAlignError(f"There is no folder {folder}. Give the folder that holds the clips.")
     try:
-        rows = rows_from_inputs([str(folder)], [prompt] if prompt else [], sidecars=not prompt)
+        return [Candidate(clip, prompt or caption_beside(clip)) for clip in find_clips([str(folder)])]
     except VideoAlignError as error:
         raise VideoAlignError(
             f"{error} The clips' prompts have to be known: give --prompt where all clips have the same, a .txt file beside "
-            f"each clip, or a table with path and prompt as {MANIFEST} in the folder."
+            f"each clip, or a table with path and prompt as {CLIP_LIST} in the folder."
         ) from None
-    return [Candidate(row.path, row.prompt) for row in rows]
 
 
-def _candidate(table: Path, number: int, text: str) -> Candidate:
-    try:
-        cells = json.loads(text)
-    except ValueError as error:
-        raise VideoAlignError(f"{table}, line {number}: not valid JSON ({error}).") from None
-    if not isinstance(cells, dict):
-        raise VideoAlignError(f"{table}, line {number}: expected an object with path and prompt; found {text[:60]!r}.")
-    return _checked(table, number, cells)
-
-
-def _checked(table: Path, number: int, cells: dict) -> Candidate:
-    path, prompt = cells.get("path"), cells.get("prompt")
-    for name, value in (("path", path), ("prompt", prompt)):
-        if not isinstance(value, str) or not value.strip():
-            raise VideoAlignError(f"{table}, row {number}: {name!r} is {value!r}; it must be text.")
-    numbers = {}
-    for name, kind in (("seed", int), ("fps", float), ("num_frames", int)):
-        value = cells.get(name)
-        try:
-            numbers[name] = None if value in (None, "") else kind(value)
-        except (TypeError, ValueError):
-            raise VideoAlignError(f"{table}, row {number}: {name!r} is {value!r}; it must be a number.") from None
-    texts = {name: str(cells[name]) for name in ("model", "group") if cells.get(name) not in (None, "")}
-    return Candidate(table.parent / Path(path).expanduser(), prompt, **numbers, **texts)
+def _candidate(row: Row) -> Candidate:
+    return Candidate(
+        row.path.parent / Path(row.text("path")).expanduser(),
+        row.text("prompt"),
+        seed=row.integer_in("seed"),
+        model=row.text_or_none("model"),
+        group=row.text_or_none("group"),
+        fps=row.number_in("fps") if row.has("fps") else None,
+        num_frames=row.integer_in("num_frames"),
+    )
 
 
 def _line(candidate: Candidate, folder: Path) -> dict:

@@ -12,7 +12,6 @@ What was chosen is in `labels` with A = `chosen`, as in every native file. `sour
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping
 from datetime import datetime, timezone
@@ -21,8 +20,10 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from ...errors import VideoAlignError
-from ...files.journal import append_lines, locked, rewrite_lines, whole_lines
-from ..preference_file import DIMENSIONS, PreferencePair, Source, pair_of_sides
+from ...files.file_lock import locked
+from ...files.journal import append_records, read_journal, rewrite_records
+from ...reward.dimensions import RATED
+from ..preference_file import PreferencePair, Source, pair_of_sides
 from .pairs import ChoicePair
 
 FORMAT = "choices"
@@ -47,18 +48,17 @@ class ChoiceFile:
         Raises:
             VideoAlignError: a line is no preference pair.
         """
-        with locked(self.path):
-            state = self._state()
-            if state != self._read[0]:
-                self._read = state, self._parse()
-            return dict(self._read[1])
+        state = self._state()
+        if state != self._read[0]:
+            self._read = state, self._parse()
+        return dict(self._read[1])
 
     def add(self, pair: PreferencePair) -> None:
         """Keep a choice: when this returns, the disk has it. A pair that was chosen before is replaced.
 
         Raises:
             VideoAlignError: the file belongs to another person.
-            OSError: it cannot be written.
+            FileError: it cannot be written.
         """
         with locked(self.path):
             known = self.choices()
@@ -70,22 +70,22 @@ class ChoiceFile:
                 )
             if pair.id in known:
                 known[pair.id] = pair
-                rewrite_lines(self.path, [_line(choice) for choice in known.values()])
+                rewrite_records(self.path, [_record(choice) for choice in known.values()])
             else:
-                append_lines(self.path, [_line(pair)])
+                append_records(self.path, [_record(pair)])
 
     def remove_last(self) -> PreferencePair | None:
         """Take the newest choice back; returns it, None if there is none.
 
         Raises:
-            OSError: the file cannot be written.
+            FileError: the file cannot be written.
         """
         with locked(self.path):
             known = self.choices()
             if not known:
                 return None
             _, last = known.popitem()
-            rewrite_lines(self.path, [_line(choice) for choice in known.values()])
+            rewrite_records(self.path, [_record(choice) for choice in known.values()])
             return last
 
     def _state(self) -> tuple:
@@ -97,15 +97,18 @@ class ChoiceFile:
 
     def _parse(self) -> dict[str, PreferencePair]:
         found = {}
-        for number, text in enumerate(whole_lines(self.path), 1):
+        content = read_journal(self.path)
+        remedy = "Correct or remove the line, or choose into another file."
+        if content.damaged:  # never dropped in silence: it may be an hour of somebody's work
+            raise VideoAlignError(f"{self.path}, line {content.damaged[0]}: this is no preference pair. {remedy}")
+        for line in content.lines:
             try:
-                pair = PreferencePair.model_validate(json.loads(text))
-            except (ValueError, ValidationError) as error:
+                pair = PreferencePair.model_validate(line.record)
+            except ValidationError as error:
                 raise VideoAlignError(
-                    f"{self.path}, choice {number}: this is no preference pair ({str(error).splitlines()[0]}). Correct or "
-                    "remove the line, or choose into another file."
+                    f"{self.path}, line {line.number}: this is no preference pair ({str(error).splitlines()[0]}). {remedy}"
                 ) from None
-            found[pair.id or f"line {number}"] = pair
+            found[pair.id or f"line {line.number}"] = pair
         return found
 
 
@@ -124,14 +127,14 @@ def preference_of(
     Raises:
         VideoAlignError: no answer, or one that does not exist.
     """
-    wrong = [f"{name}: {answer}" for name, answer in answers.items() if name not in DIMENSIONS or answer not in ANSWERS]
+    wrong = [f"{name}: {answer}" for name, answer in answers.items() if name not in RATED or answer not in ANSWERS]
     if wrong or not answers:
         raise VideoAlignError(
             f"The choice {', '.join(wrong) or '(nothing)'} cannot be kept; expected one of {', '.join(ANSWERS)} for one or more "
-            f"of {', '.join(DIMENSIONS)}."
+            f"of {', '.join(RATED)}."
         )
-    bad = [name for name in DIMENSIONS if answers.get(name) == BOTH_BAD]
-    labels = {name: "same" if name in bad else answers[name] for name in DIMENSIONS if name in answers}
+    bad = [name for name in RATED if answers.get(name) == BOTH_BAD]
+    labels = {name: "same" if name in bad else answers[name] for name in RATED if name in answers}
     columns: dict = {}
     for side, clip in (("A", pair.a), ("B", pair.b)):
         about = {f"{side}_model": clip.model, f"{side}_seed": clip.seed}
@@ -158,8 +161,8 @@ def _chooser(pair: PreferencePair) -> str:
     return str(pair.source.columns.get("chooser", "")) if pair.source else ""
 
 
-def _line(pair: PreferencePair) -> str:
-    return json.dumps(pair.model_dump(exclude_defaults=True), ensure_ascii=False)
+def _record(pair: PreferencePair) -> dict:
+    return pair.model_dump(exclude_defaults=True)
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -14,7 +14,8 @@ from itertools import combinations
 from pathlib import Path
 
 from ...errors import VideoAlignError
-from ..preference_file import DIMENSIONS, OPPOSITE, PreferencePair, Preferences, Source, pair_of_sides
+from ...reward.dimensions import RATED
+from ..preference_file import OPPOSITE, PreferencePair, Preferences, Source, pair_of_sides
 from .choice_file import FORMAT
 from .pairs import pair_id
 
@@ -87,11 +88,11 @@ def merge_choices(files: Sequence[tuple[str, Preferences]], folder: Path) -> Mer
     merged = Merged(left=left)
     for name, choices in votes.items():
         merged.pairs.append(_together(name, choices))
-        answers = [{choice.labels.get(dimension) for choice in choices.values()} for dimension in DIMENSIONS]
+        answers = [{choice.labels.get(dimension) for choice in choices.values()} for dimension in RATED]
         merged.conflicts += sum(len(given & set(_JUDGED)) > 1 for given in answers)
     for one, two in combinations(names, 2):
         both = [(choices[one], choices[two]) for choices in votes.values() if one in choices and two in choices]
-        for dimension in DIMENSIONS:
+        for dimension in RATED:
             given = [(a.labels.get(dimension), b.labels.get(dimension)) for a, b in both]
             judged = [(a, b) for a, b in given if a in _JUDGED and b in _JUDGED]
             merged.agreements.append(_agreement((one, two), dimension, judged))
@@ -101,7 +102,7 @@ def merge_choices(files: Sequence[tuple[str, Preferences]], folder: Path) -> Mer
 def _together(name: str, choices: dict[str, PreferencePair]) -> PreferencePair:
     first = next(iter(choices.values()))
     labels, bad = {}, []
-    for dimension in DIMENSIONS:
+    for dimension in RATED:
         given = [choice.labels.get(dimension) for choice in choices.values()]
         given = [label for label in given if label in _JUDGED]
         if given:

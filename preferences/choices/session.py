@@ -6,9 +6,10 @@ import re
 from collections.abc import Collection
 from pathlib import Path
 
+from ...clips.find import CLIP_LIST
 from ...clips.preview import playable
 from ...errors import VideoAlignError
-from .candidates import MANIFEST, Candidate, read_candidates
+from .candidates import Candidate, read_candidates
 from .choice_file import BOTH_BAD, ChoiceFile, preference_of
 from .pairs import ChoicePair, choice_pairs
 
@@ -170,7 +171,7 @@ class ChoiceSession:
 
     def _state(self) -> tuple | None:
         """Changes whenever the table does; None where there is no table, so that the folder is looked into anew."""
-        table = self._source[0] or self.folder / MANIFEST
+        table = self._source[0] or self.folder / CLIP_LIST
         try:
             state = table.stat()
         except OSError:

@@ -1,1 +1,1 @@
-"""Readers of other projects' preference formats, one format a file; `detect` tells which one a file has."""
+"""Readers of preference formats, one format a file, the native one among them; `detect` tells which one a file has."""

@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
+from ...errors import PreferenceFileError
 from ...files.tables import iterate_rows
-from ..preference_file import DIMENSIONS, PreferenceFileError, Preferences
-from .genai_bench import read_genai_bench
-from .lift import read_lift
-from .scored_clips import read_scored_pairs
-from .videoalign import read_videoalign_csv
-from .videodpo import read_videodpo
-from .visionreward import read_visionreward
-
-READERS: dict[str, Callable[..., Preferences]] = {
-    "videoalign": read_videoalign_csv,
-    "genai_bench": read_genai_bench,
-    "videodpo": read_videodpo,
-    "visionreward": read_visionreward,
-    "lift": read_lift,
-    "scored_clips": read_scored_pairs,
-}
-"""Importers by format name; each takes (path, root=None, **options)."""
+from ...reward.dimensions import RATED
 
 SIGNATURES: dict[str, tuple[str, ...]] = {
     "native": ("chosen", "rejected", "prompt"),
@@ -39,16 +23,16 @@ COMMON = {"prompt", "path", "video"}
 
 
 def detect_format(path: Path) -> str:
-    """The name of the format: "native" or a key of `READERS`.
+    """The name of the format, a key of `reading.READERS`.
 
     Raises PreferenceFileError that lists the columns found, and names the missing one where a format almost fits.
     """
-    first = next(iterate_rows(Path(path)), None)
+    first = next(iterate_rows(path, {name for needed in (*SIGNATURES.values(), CRITIC, RATED) for name in needed}), None)
     if first is None:
         raise PreferenceFileError(f"{path}: the file has no rows. Check that it is the right file.")
     columns = set(first.cells)
     for name, needed in SIGNATURES.items():
-        if columns.issuperset(needed) and (name != "scored_clips" or columns.intersection(DIMENSIONS)):
+        if columns.issuperset(needed) and (name != "scored_clips" or columns.intersection(RATED)):
             return name
     if columns.issuperset(CRITIC):
         return "lift"
@@ -59,10 +43,10 @@ def detect_format(path: Path) -> str:
         for name, own in ((name, set(needed) - COMMON) for name, needed in SIGNATURES.items())
         if own
     }
-    shares["scored_clips"] = 0.5 if columns.intersection(DIMENSIONS) or columns.issuperset(("path", "prompt")) else 0.0
+    shares["scored_clips"] = 0.5 if columns.intersection(RATED) or columns.issuperset(("path", "prompt")) else 0.0
     closest = max(shares, key=shares.__getitem__)
     if shares[closest] >= 0.5:
-        missing = [column for column in SIGNATURES[closest] if column not in columns] or [" or ".join(DIMENSIONS)]
+        missing = [column for column in SIGNATURES[closest] if column not in columns] or [" or ".join(RATED)]
         raise PreferenceFileError(
             f"{where}: this looks like {closest}, but {', '.join(map(repr, missing))} is missing; {found}. "
             "Add it, or name the format that the file has."

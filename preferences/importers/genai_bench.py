@@ -24,7 +24,7 @@ def _video(row: Row, column: str) -> str:
 def read_genai_bench(path: Path, root: Path | None = None) -> Preferences:
     """Pairs of a GenAI-Bench table in CSV, JSON or JSONL."""
     path = Path(path)
-    table = read_table(path)
+    table = read_table(path, ("prompt", "left_video", "right_video", "vote_type", "left_model", "right_model"))
     table.require(("prompt", "left_video", "right_video", "vote_type"))
     pairs = []
     for row in table:

@@ -17,8 +17,9 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from ...errors import PreferenceFileError
 from ...files.tables import Row, read_table
-from ..preference_file import PreferenceFileError, Preferences
+from ..preference_file import Preferences
 from .scored_clips import ScoredClip, pair_clips
 
 QUESTIONS = {"semantic consistency": "TA", "fidelity issues": "VQ", "motion issues": "MQ"}
@@ -64,7 +65,7 @@ def read_lift_ratings(path: Path, *, ratings: Mapping[str, float] = RATINGS) -> 
     """
     path = Path(path)
     given: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in read_table(path):
+    for row in read_table(path, ("video", "caption", "conversations", *QUESTIONS)):
         if "conversations" in row.cells:
             caption, scores = _conversation(row, ratings)
         else:

@@ -20,11 +20,13 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
+from ...errors import PreferenceFileError
 from ...files.tables import read_table
-from ..preference_file import DIMENSIONS, PreferenceFileError, PreferencePair, Preferences, Source, pair_of_sides
+from ...reward.dimensions import DIMENSIONS, RATED
+from ...reward.weights import RewardWeights
+from ..preference_file import PreferencePair, Preferences, Source, pair_of_sides
 
 PAIRINGS = ("margin", "best_worst", "dominance", "all")
-JUDGED = ("VQ", "MQ", "TA")
 
 
 @dataclass(frozen=True)
@@ -39,12 +41,12 @@ class ScoredClip:
 
 def read_scored_clips(path: Path) -> list[ScoredClip]:
     """The clips of a score file, which must have a number in each of its score columns in every row."""
-    table = read_table(Path(path))
+    table = read_table(path, ("path", "prompt", "id", *RATED))
     table.require(("path", "prompt"))
-    scored = [dimension for dimension in DIMENSIONS if dimension in table.columns]
+    scored = [dimension for dimension in RATED if dimension in table.columns]
     if not scored:
         raise PreferenceFileError(
-            f"{path}: no score column; expected one or more of {', '.join(DIMENSIONS)}, "
+            f"{path}: no score column; expected one or more of {', '.join(RATED)}, "
             f"found {', '.join(table.columns)}."
         )
     clips = []
@@ -57,10 +59,7 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
             scores[dimension] = score
         if "Overall" not in scores and len(scores) == 3:
             scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
-        name = row.cells.get("id")
-        clips.append(
-            ScoredClip(row.text("path"), row.text("prompt"), scores, None if name in (None, "") else str(name))
-        )
+        clips.append(ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id")))
     return clips
 
 
@@ -84,17 +83,18 @@ def pair_clips(
     without a score in a dimension that ranks or gates are paired by "all" only.
     """
     _check(pairing, dimension, weights, margin, gaps or {})
-    shares = {dimension: 1.0} if weights is None else {name: w for name, w in weights.items() if w > 0}
-    needed = {*shares, *(gaps or {}), *(JUDGED if pairing == "dominance" else ())}
+    ranking = RewardWeights({dimension: 1.0} if weights is None else weights)
+    shares = {name: weight for name, weight in ranking.as_given().items() if weight}
+    needed = {*shares, *(gaps or {}), *(DIMENSIONS if pairing == "dominance" else ())}
 
     def rank(clip: ScoredClip) -> float:
-        return sum(share * clip.scores[name] for name, share in shares.items()) / sum(shares.values())
+        return ranking.scalar(clip.scores)
 
     def kept(a: ScoredClip, b: ScoredClip) -> bool:
         better, worse = (a, b) if rank(a) >= rank(b) else (b, a)
         lead = {name: better.scores[name] - worse.scores[name] for name in needed}
         if pairing == "dominance":
-            wide = all(lead[name] > margin for name in JUDGED)
+            wide = all(lead[name] > margin for name in DIMENSIONS)
         else:
             wide = rank(better) - rank(worse) > margin
         return wide and all(lead[name] >= gap for name, gap in (gaps or {}).items())
@@ -127,8 +127,8 @@ def _check(
     if pairing not in PAIRINGS:
         raise ValueError(f"pairing {pairing!r} is unknown; choose one of {', '.join(PAIRINGS)}.")
     for name in (dimension, *(weights or {}), *gaps):
-        if name not in DIMENSIONS:
-            raise ValueError(f"dimension {name!r} is unknown; choose one of {', '.join(DIMENSIONS)}.")
+        if name not in RATED:
+            raise ValueError(f"dimension {name!r} is unknown; choose one of {', '.join(RATED)}.")
     if weights is not None and (min(weights.values(), default=0) < 0 or not sum(weights.values()) > 0):
         raise ValueError(f"weights must be 0 or more and not all 0 (found {dict(weights)}).")
     if not margin >= 0:
@@ -136,7 +136,7 @@ def _check(
 
 
 def _pair(a: ScoredClip, b: ScoredClip, prompt: str, margin: float, source_format: str) -> PreferencePair:
-    shared = [name for name in DIMENSIONS if name in a.scores and name in b.scores]
+    shared = [name for name in RATED if name in a.scores and name in b.scores]
     return pair_of_sides(
         a.path,
         b.path,

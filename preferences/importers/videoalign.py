@@ -10,28 +10,27 @@ any unknown text for invalid as well; here that is an error, since "a" or "tie" 
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from pathlib import Path
 from typing import Any
 
+from ...errors import PreferenceFileError
+from ...files.atomic_file import write_text
+from ...files.csv_text import csv_text
 from ...files.tables import Row, read_table
+from ...reward.dimensions import RATED
 from ..preference_file import (
-    DIMENSIONS,
     LABELS,
-    PreferenceFileError,
     PreferencePair,
     Preferences,
     Source,
     pair_of_sides,
-    write_text_atomically,
 )
 
 ORDER = (
-    *("path_A", "path_B", "A_model", "B_model", "prompt", *DIMENSIONS),
+    *("path_A", "path_B", "A_model", "B_model", "prompt", *RATED),
     *("fps_A", "num_frames_A", "fps_B", "num_frames_B"),
-    *(f"MOS_{side}_{dimension}" for dimension in DIMENSIONS for side in "AB"),
+    *(f"MOS_{side}_{dimension}" for dimension in RATED for side in "AB"),
 )
 """The columns in the order in which they are written; others follow."""
 
@@ -39,13 +38,13 @@ PLAIN = {label: label for label in LABELS}
 
 
 def _scores(row: Row, side: str) -> dict[str, float]:
-    columns = {dimension: f"MOS_{side}_{dimension}" for dimension in DIMENSIONS}
+    columns = {dimension: f"MOS_{side}_{dimension}" for dimension in RATED}
     scores = {d: row.number_in(column) for d, column in columns.items() if column in row.cells}
     return {dimension: score for dimension, score in scores.items() if score is not None}
 
 
 def _pair(row: Row) -> PreferencePair:
-    judged = [dimension for dimension in DIMENSIONS if row.cells.get(dimension) not in (None, "")]
+    judged = [dimension for dimension in RATED if row.cells.get(dimension) not in (None, "")]
     fps = {column: row.number_in(column) if column in row.cells else None for column in ("fps_A", "fps_B")}
     for column, value in fps.items():
         if value is not None and value <= 0:
@@ -66,11 +65,11 @@ def _pair(row: Row) -> PreferencePair:
 def read_videoalign_csv(path: Path, root: Path | None = None, dimensions: tuple[str, ...] | None = None) -> Preferences:
     """Pairs of the CSV. `dimensions` names the label columns that must be there; by default one of them is enough."""
     path = Path(path)
-    table = read_table(path)
+    table = read_table(path, ORDER)
     table.require(("path_A", "path_B", "prompt", *(dimensions or ())))
-    if not any(dimension in table.columns for dimension in DIMENSIONS):
+    if not any(dimension in table.columns for dimension in RATED):
         raise PreferenceFileError(
-            f"{path}: no label column; expected one or more of {', '.join(DIMENSIONS)}, "
+            f"{path}: no label column; expected one or more of {', '.join(RATED)}, "
             f"found {', '.join(table.columns)}."
         )
     rows = [row.line if row.line is not None else row.number for row in table]
@@ -110,8 +109,4 @@ def write_videoalign_csv(path: str | os.PathLike, preferences: Preferences) -> N
     rows = [_columns(pair) for pair in preferences.relative_to(path.parent)]
     found = dict.fromkeys(name for row in rows for name in row)
     header = [name for name in ORDER if name in found] + [name for name in found if name not in ORDER]
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, header, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
-    write_text_atomically(path, text.getvalue())
+    write_text(path, csv_text(rows, header))

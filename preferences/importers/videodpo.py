@@ -13,8 +13,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ...errors import PreferenceFileError
 from ...files.tables import Row, read_table
-from ..preference_file import PreferenceFileError, Preferences, Source, pair_of_sides
+from ..preference_file import Preferences, Source, pair_of_sides
 
 SCORE_OF_WEIGHT_ONE = 0.72
 
@@ -26,7 +27,7 @@ def _clips(folder: Path, clip_length: float) -> list[str]:
             f"{path}: not found. VideoDPO's pair.json numbers the clips of metadata.json beside it."
         )
     clips = []
-    for row in read_table(path):
+    for row in read_table(path, ("basic",)):
         basic = row.value("basic")
         if not isinstance(basic, dict) or not isinstance(basic.get("clip_path"), str):
             raise row.error("basic", f"found {basic!r}; expected an object with the text 'clip_path'.")
@@ -54,7 +55,7 @@ def read_videodpo(
     the weight (0.72 / score)^beta; 0 weighs all pairs 1; pairs without a score count as score 1, as in VideoDPO.
     """
     path = Path(path)
-    table = read_table(path)
+    table = read_table(path, ("video1", "video2", "frame_caption", "score"))
     table.require(("video1", "video2", "frame_caption"))
     clips = _clips(path.parent, clip_length)
     pairs = []

@@ -23,7 +23,7 @@ ANSWERS = {
 def read_visionreward(path: Path, root: Path | None = None, *, answers: Mapping[str, str] = ANSWERS) -> Preferences:
     """Pairs of a VisionRewardDB-Video table in CSV, JSON or JSONL; `answers` maps the answers' spellings to labels."""
     path = Path(path)
-    table = read_table(path)
+    table = read_table(path, ("prompt", "video1_path", "video2_path", "standard_answer", "internal_id"))
     table.require(("prompt", "video1_path", "video2_path", "standard_answer"))
     pairs = [
         pair_of_sides(

@@ -12,23 +12,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import CheckpointError
-from ..settings import DIMENSIONS
+from ..dimensions import DIMENSIONS
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Measurements by dimension (VQ, MQ, TA) and by bin of t (0 clean, 1 noise).
+    """Measurements by dimension (VQ, MQ, TA) and by bin of sigma (0 clean, 1 noise).
 
     Attributes:
-        edges: bounds of the bins in t, ascending, first 0, last 1; bin i is [edges[i], edges[i + 1]].
+        edges: bounds of the bins in sigma, ascending, first 0, last 1; bin i is [edges[i], edges[i + 1]].
         accuracy: accuracy[dimension][bin], share of held-out pairs with a winner that are ranked right, 0 to 1; both
-            clips of a pair at the same t and noise. 0.5 where ``pairs`` is 0.
+            clips of a pair at the same sigma and noise. 0.5 where ``pairs`` is 0.
         pairs: pairs[dimension][bin], number of held-out pairs with a winner that were counted.
         gradient_scale: gradient_scale[dimension][bin], mean over held-out noisy latents x_t of
             ||grad_x r||_2 * sqrt(n), n = number of elements of one latent [C, T, H, W], r in raw reward units. A reward
             that averages over the latent has gradient elements that shrink as 1/n, so this does not depend on the
             clip's size; ``gradient_rms`` gives what to divide a gradient by. 0 where nothing was measured.
-        mean, std: by dimension, of the raw rewards of held-out latents over all t; r -> (r - mean) / std.
+        mean, std: by dimension, of the raw rewards of held-out latents over all sigma; r -> (r - mean) / std.
     """
 
     edges: tuple[float, ...]
@@ -54,23 +54,23 @@ class Calibration:
             if set(getattr(self, name)) != set(DIMENSIONS):
                 raise CheckpointError(f"{name} must have one number for each of {', '.join(DIMENSIONS)}.")
 
-    def bin(self, t: float) -> int:
-        """Index of the bin that t in [0, 1] falls into; an inner edge belongs to the bin above it."""
+    def bin(self, sigma: float) -> int:
+        """Index of the bin that sigma in [0, 1] falls into; an inner edge belongs to the bin above it."""
         inner = self.edges[1:-1]
-        return sum(t >= edge for edge in inner)
+        return sum(sigma >= edge for edge in inner)
 
-    def gradient_rms(self, dimension: str, t: float, elements: int) -> float:
-        """Expected root mean square of the elements of grad_x r, for latents of ``elements`` numbers at noise level t.
+    def gradient_rms(self, dimension: str, sigma: float, elements: int) -> float:
+        """Expected root mean square of the elements of grad_x r, for latents of ``elements`` numbers at noise level sigma.
 
         Interpolated between the bins' centres. grad / gradient_rms(...) has elements of about 1 whatever the dimension,
         the reward model and the clip's size. 0 where nothing was measured.
         """
-        return self._interpolated(self.gradient_scale[dimension], t) / elements
+        return self._interpolated(self.gradient_scale[dimension], sigma) / elements
 
-    def confidence(self, dimension: str, t: float) -> float:
+    def confidence(self, dimension: str, sigma: float) -> float:
         """2 * accuracy - 1, at least 0: 1 never wrong, 0 chance. 1 where nothing was measured. Interpolated."""
         rows = zip(self.accuracy[dimension], self.pairs[dimension], strict=True)
-        return self._interpolated([max(0.0, 2 * share - 1) if count else 1.0 for share, count in rows], t)
+        return self._interpolated([max(0.0, 2 * share - 1) if count else 1.0 for share, count in rows], sigma)
 
     def overall_accuracy(self, dimension: str) -> float:
         """Accuracy over all bins that were measured, each bin counting the same; 0.5 without any."""
@@ -105,13 +105,13 @@ class Calibration:
                 raise
             raise CheckpointError(f"the calibration cannot be read ({error!r}).") from None
 
-    def _interpolated(self, row: Sequence[float], t: float) -> float:
+    def _interpolated(self, row: Sequence[float], sigma: float) -> float:
         centres = [(low + high) / 2 for low, high in zip(self.edges, self.edges[1:], strict=False)]
-        if t <= centres[0]:
+        if sigma <= centres[0]:
             return row[0]
         for left, right, low, high in zip(centres, centres[1:], row, row[1:], strict=False):
-            if t <= right:
-                return low + (high - low) * (t - left) / (right - left)
+            if sigma <= right:
+                return low + (high - low) * (sigma - left) / (right - left)
         return row[-1]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,11 +20,7 @@ SHARE_FOR_THE_GRADIENT = 0.2
 def gradient_bytes(reward: LatentReward, shape: Sequence[int]) -> int:
     """Bytes that the gradient takes beside the weights, for latents of this shape [B, C, T, H, W] and as ``reward`` is set."""
     trunk = reward.trunk
-    tokens = shape[0]
-    for size in shape[2:]:
-        tokens *= size
-    if trunk.name != "ltx-video":  # patches of 2 x 2
-        tokens //= 4
+    tokens = shape[0] * math.prod(-(-size // side) for size, side in zip(shape[2:], trunk.patch, strict=True))
     numbers = tokens * reward.heads["VQ"].inwards.in_features * trunk.dtype.itemsize
     blocks = len(trunk.blocks)
     return numbers * (_KEPT_BY_A_BLOCK + blocks if reward.recomputes else _KEPT_BY_A_BLOCK * blocks)

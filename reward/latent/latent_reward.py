@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
 from ...errors import CheckpointError, VideoAlignError
-from ..settings import DIMENSIONS
+from ..dimensions import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig, RewardHead
 
@@ -109,21 +109,17 @@ class LatentReward(nn.Module):
                 f"sigma must be one number a sample, {tuple(x_t.shape[:1])}; found {tuple(sigma.shape)}."
             )
         tokens = self.trunk.features(x_t, sigma, conditioning)
-        grid = tokens.reshape(*_grid(x_t, tokens.shape[1]), tokens.shape[2])
+        grid = tokens.unflatten(1, _grid(x_t, self.trunk.patch))
         with torch.autocast(x_t.device.type, enabled=False):
             return torch.stack([self.heads[name](grid, sigma) for name in DIMENSIONS], 1)
 
     forward = rewards
 
 
-def _grid(x_t: Tensor, tokens: int) -> tuple[int, int, int, int]:
-    """(B, T', H', W') of the trunk's tokens: all families keep every latent frame and cut it into square patches."""
-    batch, _, frames, height, width = x_t.shape
-    for patch in range(1, max(height, width) + 1):
-        rows, columns = -(-height // patch), -(-width // patch)  # the last patch of a side is filled up
-        if frames * rows * columns == tokens:
-            return batch, frames, rows, columns
-    raise VideoAlignError(f"{tokens} tokens are no grid of square patches of a latent {tuple(x_t.shape)}.")
+def _grid(x_t: Tensor, patch: tuple[int, int, int]) -> tuple[int, int, int]:
+    """(T', H', W') of the trunk's tokens; the last patch of a side is filled up."""
+    frames, rows, columns = (-(-size // side) for size, side in zip(x_t.shape[2:], patch, strict=True))
+    return frames, rows, columns
 
 
 def block_count(total: int, share: float = BLOCK_SHARE) -> int:

@@ -10,7 +10,7 @@ Format ``videoalign.latent_reward`` version 1. Metadata:
     head              JSON: ``HeadConfig``
     latent_format     JSON: name, channels, spatial_stride, temporal_stride of the latent space
     time_convention   ``TIME_CONVENTION``
-    calibration       JSON: ``Calibration``: mean and std by dimension, accuracy and gradient scale by dimension and bin of t
+    calibration       JSON: ``Calibration``: mean and std by dimension, accuracy and gradient scale by dimension and bin of sigma
     record            JSON: ``TrainingRecord``: data hash, text encoder, VAE, how it was trained
 
 Tensors: ``network.*`` under diffusers' names, without the output layers, and ``heads.<dimension>.*``.
@@ -24,19 +24,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
-from ...files.atomic_file import replacing
-from ..settings import DIMENSIONS
+from ...files.tensor_file import load_described, save_tensors
+from ..dimensions import DIMENSIONS
 from .calibration import Calibration
 from .heads import HeadConfig
 from .latent_reward import LatentReward, TrainingRecord
 
 FORMAT, VERSION = "videoalign.latent_reward", "1"
+# Part of the format, in the paper's letters: files are compared with it word for word.
 TIME_CONVENTION = "x_t = (1 - t) x_0 + t noise; t = sigma in [0, 1], 0 clean, 1 noise"
 MAKE_ONE = "Make one with: videoalign train latent-reward"
 
@@ -76,15 +75,7 @@ def save_latent_reward(
     tensors = {
         name: weight.detach().to("cpu", dtype).contiguous() for name, weight in weights.items() if name not in unused
     }
-    try:
-        with replacing(path) as temporary:
-            save_file(tensors, temporary, metadata)
-    except (SafetensorError, OSError) as error:
-        size = sum(tensor.nbytes for tensor in tensors.values()) / 1e9
-        raise CheckpointError(
-            f"{path} could not be written ({error}); it needs {size:.2f} GB. Nothing was left behind; free some space, "
-            "or choose another folder."
-        ) from error
+    save_tensors(path, tensors, metadata, CheckpointError)
 
 
 def load_latent_reward(
@@ -101,7 +92,9 @@ def load_latent_reward(
     """
     device = torch.device(device)
     with torch.inference_mode(False):
-        metadata, tensors = _read(path)
+        metadata, stored = load_described(path, CheckpointError, FORMAT, VERSION, "a latent reward", MAKE_ONE)
+        # copies: kernels may round differently where a file's mapping happens to lie
+        tensors = {name: tensor.to(torch.float32, copy=True) for name, tensor in stored.items()}
         try:
             reward = _described(metadata)
         except CheckpointError as error:
@@ -115,29 +108,6 @@ def load_latent_reward(
         _fill(reward, tensors, path)
         _convert(reward.network, dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32))
         return reward.to(device).requires_grad_(False).eval()
-
-
-def _read(path: Path | str) -> tuple[dict[str, str], dict[str, Tensor]]:
-    try:
-        with safe_open(str(path), framework="pt") as file:
-            metadata = file.metadata() or {}
-            if metadata.get("format") != FORMAT:
-                raise CheckpointError(
-                    f"{path} is not a latent reward (format: {metadata.get('format')!r}, expected {FORMAT!r}). {MAKE_ONE}"
-                )
-            if metadata.get("version") != VERSION:
-                raise CheckpointError(
-                    f"{path} has version {metadata.get('version')}, this program reads version {VERSION}. Update the program."
-                )
-            # copies: kernels may round differently where a file's mapping happens to lie
-            names = file.keys()
-            return metadata, {name: file.get_tensor(name).to(torch.float32, copy=True) for name in names}
-    except FileNotFoundError:
-        raise CheckpointError(f"{path} does not exist. Check the path. {MAKE_ONE}") from None
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{path} cannot be read ({error}): truncated or not safetensors. Train or download it again."
-        ) from None
 
 
 def _described(metadata: Mapping[str, str]) -> LatentReward:

@@ -208,6 +208,11 @@ class TestRefused:
             with pytest.raises(ConditioningError, match=f"needs '{key}'"):
                 network.velocity(x_t, sigma, {own: value for own, value in conditioning.items() if own != key})
 
+    def test_a_conditioning_with_something_unknown(self, network):
+        x_t, sigma, conditioning = inputs(network)
+        with pytest.raises(ConditioningError, match=r"knows nothing of \['prompt'\]"):
+            network.velocity(x_t, sigma, conditioning | {"prompt": torch.ones(2)})
+
     def test_a_conditioning_for_another_number_of_samples(self, network):
         x_t, sigma, conditioning = inputs(network)
         with pytest.raises(ConditioningError, match="'text' is for 1 samples"):

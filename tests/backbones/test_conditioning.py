@@ -37,7 +37,6 @@ def test_scalars_become_one_a_sample():
         ([{"text": torch.ones(1, 2)}, {"text": torch.ones(1, 3)}], "of one width"),
         ([{"text": torch.ones(1, 1, 2)}], r"Texts must be \[L, D\]"),
         ([{"text": torch.ones(1, 2)}, {"text": torch.ones(1, 2), "pooled": torch.ones(2)}], "same entries"),
-        ([{"text": torch.ones(1, 2), "prompt": torch.ones(2)}], r"Unknown conditioning \['prompt'\]"),
         ([{"text": torch.ones(1, 2), "pooled": torch.ones(own)} for own in (2, 3)], "'pooled' differs in shape"),
         ([{"text": torch.ones(1, 2), "text_mask": torch.ones(3)}], r"text_mask must have shape \[1\]"),
     ],

@@ -8,8 +8,9 @@ from tiny_backbones import tiny
 from tiny_vaes import tiny_hunyuan_video, tiny_ltx_video, tiny_wan21, tiny_wan22
 
 from videoalign.backbones.conditioning import collate
+from videoalign.backbones.flow_path import seeded_noise, sigmas
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.backbones.sampling import generate, seeded_noise, sigmas
+from videoalign.backbones.sampling import generate
 from videoalign.errors import ClipSizeError, VideoAlignError
 
 PROMPTS = ["one red circle moves up over a plain grey ground", "two blue squares move left"]

@@ -15,7 +15,7 @@ from tiny_vaes import clip, save_vae, tiny_wan21
 
 from videoalign.backbones.image_conditioning import image_conditioning
 from videoalign.backbones.image_encoder import load_image_encoder
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 
 pytestmark = pytest.mark.comfyui
 

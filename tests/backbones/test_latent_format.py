@@ -2,7 +2,9 @@
 
 import pytest
 
-from videoalign.backbones.latent_format import HUNYUAN_VIDEO, LTXV, WAN21, WAN22
+from videoalign.backbones.hunyuan_video_family import LATENTS as HUNYUAN_VIDEO
+from videoalign.backbones.ltx_video_family import LTXV
+from videoalign.backbones.wan_family import WAN21, WAN22
 from videoalign.errors import ClipSizeError
 
 

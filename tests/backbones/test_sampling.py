@@ -1,19 +1,9 @@
-"""The plain sampler: schedule, Euler, classifier-free guidance, noise by seed, hooks."""
+"""The plain sampler: Euler, classifier-free guidance, hooks."""
 
-import pytest
 import torch
 
-from videoalign.backbones.sampling import guided_velocity, sample, seeded_noise, sigmas
-from videoalign.errors import VideoAlignError
-
-
-def test_the_schedule_runs_from_one_to_zero_and_is_shifted():
-    levels = sigmas(4, shift=5)
-    expected = [5 * t / (1 + 4 * t) for t in (1, 0.75, 0.5, 0.25, 0)]
-    assert levels.tolist() == pytest.approx(expected, abs=1e-7)
-    assert sigmas(10).tolist() == pytest.approx([1 - i / 10 for i in range(11)], abs=1e-7)
-    with pytest.raises(VideoAlignError, match="0 steps"):
-        sigmas(0)
+from videoalign.backbones.flow_path import seeded_noise, sigmas
+from videoalign.backbones.sampling import guided_velocity, sample
 
 
 def test_euler_follows_the_exact_path_of_a_straight_flow():
@@ -35,14 +25,6 @@ def test_euler_converges_to_the_known_flow_between_two_gaussians():
     assert errors[1] < 0.02 and errors[1] < errors[0] / 3
 
 
-def test_a_samples_noise_depends_on_its_own_seed_only():
-    batch = seeded_noise([7, 8, 9], (4, 2, 3, 3))
-    assert torch.equal(batch[1], seeded_noise([8], (4, 2, 3, 3))[0])
-    assert not torch.equal(batch[0], batch[2])
-    expected = torch.randn(1, 4, 2, 3, 3, generator=torch.manual_seed(8))  # as ComfyUI draws for a batch of one
-    assert torch.equal(batch[1:2], expected)
-
-
 class LinearField:
     """Stands where a backbone would: a velocity that is a known function of its conditioning."""
 
@@ -57,10 +39,10 @@ class LinearField:
 def test_classifier_free_guidance_extrapolates_from_the_negative():
     field = LinearField()
     positive, negative = {"text": torch.full((2, 1, 1), 3.0)}, {"text": torch.full((2, 1, 1), 1.0)}
-    v = guided_velocity(field, positive, negative, scale=5)(torch.zeros(2, 4, 1, 1, 1), torch.ones(2))
+    v = guided_velocity(field.velocity, positive, negative, scale=5)(torch.zeros(2, 4, 1, 1, 1), torch.ones(2))
     assert torch.equal(v, torch.full_like(v, 1 + 5 * (3 - 1)))
     assert field.evaluations == 2
-    guided_velocity(field, positive, negative, scale=1)(torch.zeros(2, 4, 1, 1, 1), torch.ones(2))
+    guided_velocity(field.velocity, positive, negative, scale=1)(torch.zeros(2, 4, 1, 1, 1), torch.ones(2))
     assert field.evaluations == 3
 
 

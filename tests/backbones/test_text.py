@@ -8,7 +8,7 @@ from safetensors.torch import save_file
 from tiny_text import PIECE_ID, comfyui_state, sentencepiece_file, tiny_t5, tokenizer_json
 
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.backbones.text import load_text_encoder, text_identity
+from videoalign.backbones.text_loading import load_text_encoder, text_identity
 from videoalign.backbones.text_t5 import sentencepiece_ids
 from videoalign.errors import WeightsError
 

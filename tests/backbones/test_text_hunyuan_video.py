@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_text import save_llama_and_clip
 
-from videoalign.backbones.text import load_text_encoder, text_identity
 from videoalign.backbones.text_hunyuan_video import INSTRUCTION, TEMPLATE
+from videoalign.backbones.text_loading import load_text_encoder, text_identity
 from videoalign.errors import WeightsError
 
 PROMPTS = ["a cat walks over the red hill", "two dogs"]

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_text import SIZES, comfyui_state, sentencepiece_file, tiny_t5
 
-from videoalign.backbones.text import load_text_encoder
+from videoalign.backbones.text_loading import load_text_encoder
 
 pytestmark = pytest.mark.comfyui
 

@@ -14,7 +14,7 @@ from tiny_vaes import (
     tiny_wan22,
 )
 
-from videoalign.backbones.vae import load_vae, vae_identity
+from videoalign.backbones.vae_loading import load_vae, vae_identity
 from videoalign.errors import ClipSizeError, WeightsError
 
 TINY = {

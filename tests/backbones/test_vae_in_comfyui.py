@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from tiny_vaes import LTX_BLOCKS, clip, tiny_hunyuan_video, tiny_ltx_video, tiny_wan21, tiny_wan22
 
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 
 pytestmark = pytest.mark.comfyui
 

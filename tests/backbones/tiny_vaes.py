@@ -6,7 +6,8 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
-from videoalign.backbones.vae import VAE, build_vae
+from videoalign.backbones.vae import VAE
+from videoalign.backbones.vae_loading import build_vae
 from videoalign.backbones.vae_ltx_video import blocks_of as described
 from videoalign.backbones.vae_ltx_video import decoder_config, encoder_config
 from videoalign.backbones.vae_wan import wan21_config, wan22_config

@@ -11,7 +11,7 @@ from graphs import build
 from micro_clips import write_clips
 
 from videoalign.micro.world import ClipFormat
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
 

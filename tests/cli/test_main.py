@@ -1,6 +1,5 @@
 """The command line's front door."""
 
-import importlib
 import subprocess
 import sys
 
@@ -40,9 +39,9 @@ def test_an_unknown_command_is_named_and_the_known_ones_listed(videoalign):
 
 @pytest.mark.parametrize("name", cli.COMMANDS)
 def test_every_command_has_a_configuration_help_and_printable_defaults(videoalign, name):
-    module = importlib.import_module(f"videoalign.{cli.COMMANDS[name][0]}")
-    assert issubclass(module.Config, CommandConfig)
-    assert callable(module.run)
+    command = cli.load_command(name)
+    assert issubclass(command.Config, CommandConfig)
+    assert callable(command.run)
     shown = videoalign(name, "--help")
     assert shown.status == 0
     assert f"usage: videoalign {name}" in shown.out

@@ -132,7 +132,7 @@ def test_the_printed_configuration_parses_back_to_the_defaults(config):
             assert name not in printed
             assert f"# {name} =" in documented_toml(config)
     required = {name: "x" for name, field in config.model_fields.items() if field.is_required()}
-    inputs = {"clips": ["a.mp4"]} if config is score_command.Config else {}
+    inputs = {"clips": ["a.mp4"], "model": "x"} if config is score_command.Config else {}
     assert validate(config, {**printed, **required, **inputs}, "printed") == config(**required, **inputs)
 
 

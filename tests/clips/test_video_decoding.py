@@ -26,7 +26,7 @@ def pick(*indices):
 def counted(monkeypatch):
     """Counts frames that leave the decoder, and frames that are converted to RGB."""
     counts = {"decoded": 0, "converted": 0}
-    convert, open_file = video_decoding._UprightRgb.__call__, av.open
+    convert, open_file = video_decoding.UprightRgb.__call__, av.open
 
     class Counting:
         def __init__(self, *given, **options):
@@ -50,7 +50,7 @@ def counted(monkeypatch):
         counts["converted"] += 1
         return convert(self, frame)
 
-    monkeypatch.setattr(video_decoding._UprightRgb, "__call__", counting_convert)
+    monkeypatch.setattr(video_decoding.UprightRgb, "__call__", counting_convert)
     monkeypatch.setattr(av, "open", Counting)
     return counts
 
@@ -184,14 +184,23 @@ def test_a_rotated_clip_is_turned_upright(clips, tmp_path, degrees, turns):
     assert np.array_equal(decoded, np.rot90(lying, turns, axes=(1, 2)))
 
 
-def test_a_variable_frame_rate_is_the_mean_rate_and_frames_count_by_place(encode, decode_all):
+@pytest.mark.parametrize(("name", "codec"), [("vfr.mkv", "libx264"), ("vfr.mp4", "libx264"), ("vfr.ts", "libx264"), ("vfr.webm", "libvpx-vp9")])
+def test_a_variable_rate_is_that_of_the_timestamps_in_every_container(encode, decode_all, name, codec):
     times = [0, 1, 2, 10, 11, 12, 30, 31, 32, 33]
-    path = encode("vfr.mkv", 10, rate=25, times=times)
+    path = encode(name, 10, codec=codec, rate=25, times=times, options={"bf": "0"} if codec == "libx264" else None)
     decoded = decode_frames(path, every)
     assert decoded.total_frames == 10
     assert np.array_equal(decoded.frames, decode_all(path))
-    with av.open(str(path)) as container:
-        assert decoded.fps == float(container.streams.video[0].average_rate)
+    assert decoded.fps == pytest.approx(9 / (33 / 25), rel=1e-3)  # a millisecond of 1.32 s, which is Matroska's time base
+
+
+@pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60), Fraction(16)])
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.ts", "a.avi", "a.webm"])
+def test_an_even_rate_is_the_stated_one_to_the_last_digit(encode, name, rate):
+    codec = {"a.avi": "mpeg4", "a.webm": "libvpx-vp9"}.get(name, "libx264")
+    decoded = decode_frames(encode(name, 30, codec=codec, rate=rate), pick(0))
+    # AVI writes 24000/1001 as microseconds a frame; all others keep the fraction.
+    assert decoded.fps == pytest.approx(float(rate), rel=1e-6 if name == "a.avi" else 1e-12)
 
 
 def test_a_matroska_clip_that_starts_late_is_no_truncation(encode):

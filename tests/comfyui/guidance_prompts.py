@@ -9,11 +9,11 @@ from prompts import node, show
 from tiny_backbones import save_single, tiny
 
 from videoalign.backbones.backbone import Backbone
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.calibration import Calibration, even_edges
 from videoalign.reward.latent.heads import HeadConfig
 from videoalign.reward.latent.latent_reward import LatentReward
 from videoalign.reward.latent.reward_file import save_latent_reward
-from videoalign.reward.settings import DIMENSIONS
 
 MODEL, REWARD = "tiny_wan.safetensors", "tiny_latent_reward.safetensors"
 

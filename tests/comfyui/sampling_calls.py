@@ -113,7 +113,7 @@ def guided(model, reward: str, low_noise=None, weights=None, node: str = "7", **
         "cap": 0.5, "every": 1,
     }  # fmt: skip
     if weights is not None:
-        weights = pack("nodes.reward_weights").RewardWeights(*weights)
+        weights = pack("reward.weights").RewardWeights.of(*weights)
     out = kind.execute(model, handle(reward), **{**defaults, **settings}, model_low_noise=low_noise, weights=weights)
     return out.args
 

@@ -12,7 +12,7 @@ from comfy_server import RefusedError
 from prompts import load_video, make_clip, node
 
 from videoalign.clips.video_file import read_video, write_video
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 pytestmark = pytest.mark.comfyui
 

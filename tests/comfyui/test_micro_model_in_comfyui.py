@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from videoalign.backbones.micro_files import MICRO_LORA, MICRO_NETWORK, MICRO_VAE
 from videoalign.backbones.sampling import generate
+from videoalign.clips.pixels import as_frames
 from videoalign.generation.pipeline import MICRO, load_pipeline
-from videoalign.micro.video.vae_training import as_frames
 
 pytestmark = pytest.mark.comfyui
 

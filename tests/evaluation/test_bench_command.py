@@ -377,3 +377,13 @@ def test_help_lists_the_command_its_options_and_its_files(videoalign):
     text = videoalign("bench", "--help").out
     for said in ("--model", "--scores", "--videos", "--protocol", "--group-by", "out_pair.csv", "agreement.json"):
         assert said in text
+
+
+def test_any_judge_is_measured_and_its_files_name_its_marks(world, tmp_path, videoalign):
+    """The world's own measurement made the labels' qualities from frames before encoding; it agrees with nearly all."""
+    output = tmp_path / "out"
+    assert videoalign("bench", world / "pairs.csv", "--judge", "micro-world", "--output", output).status == 0
+    record = read_json(output / "agreement.json")
+    assert record["model"] == {"source": "micro-world", "judge": "micro-world", "measurement": 1}
+    assert record["dimensions"]["TA"]["without_ties"] == 1
+    assert all("reward_TA" in row for row in read_csv(output / "out_single.csv"))

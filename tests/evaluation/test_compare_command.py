@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videoalign.cli.main import main
-from videoalign.micro.demo_command import RANDOM_CHECKPOINT
+from videoalign.evaluation.compare_command import Config
 from videoalign.micro.world import Fault, make_clip, sample_scene, write_video
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
@@ -30,9 +30,9 @@ def clips_in(folder, faults, seeds=range(4), prompts=2):
 
 
 @pytest.fixture(scope="module")
-def reward(tmp_path_factory):
+def reward(tmp_path_factory, checkpoints):
     file = tmp_path_factory.mktemp("reward") / "reward.safetensors"
-    save_converted(file, read_official(open_checkpoint(RANDOM_CHECKPOINT)))
+    save_converted(file, read_official(open_checkpoint(checkpoints / "ckpt_full")))
     return file
 
 
@@ -79,5 +79,13 @@ def test_folders_that_do_not_fit_are_refused(tmp_path, reward, capsys):
     assert "holds no clips.jsonl" in capsys.readouterr().err
     (base / "videos" / "0_1.mp4").unlink()
     assert compare(base, other, tmp_path / "out", reward) == 1
-    assert "line 1: the clip" in capsys.readouterr().err
+    assert "row 1 (line 1), column 'path': the clip" in capsys.readouterr().err
     assert main(["compare", str(base), "--model", "x", "--output", "y"]) == 2
+
+
+def test_judges_of_0_1_0s_files_are_still_meant_and_an_unknown_one_is_refused_before_anything_runs(tmp_path, capsys):
+    folders = {"folders": ["a", "b"], "model": "m", "output": "o"}
+    assert Config(**folders, judge="none").judge == []
+    assert Config(**folders, judge="micro-world").judge == ["micro-world"]
+    assert main(["compare", "a", "b", "--model", "x", "--output", str(tmp_path / "o"), "--judge", "nobody"]) == 2
+    assert "no judge 'nobody'" in capsys.readouterr().err

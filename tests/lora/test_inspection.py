@@ -121,7 +121,7 @@ def test_what_is_no_lora_or_damaged_is_a_clear_error(tmp_path):
         with pytest.raises(LoraFileError, match=words):
             inspect_lora(tmp_path / f"{name}.safetensors")
     with pytest.raises(LoraFileError, match="expected one number"):
-        read_header(whole).number("diffusion_model.blocks.0.ffn.0.lora_A.weight")
+        read_header(whole, LoraFileError).number("diffusion_model.blocks.0.ffn.0.lora_A.weight")
 
 
 def test_the_command_says_what_has_no_effect_and_needs_no_torch(tmp_path):

@@ -63,10 +63,37 @@ def test_every_common_style_is_read(wan, random_lora, same, written, style):
     same(load_lora(written(lora, *STYLES[style]), wan), lora)
 
 
-def test_a_missing_alpha_is_the_rank_and_ranks_may_differ(wan, random_lora, same, written):
+def test_a_missing_alpha_is_the_rank_which_is_said_and_ranks_may_differ(wan, random_lora, same, written, capsys):
     lora = random_lora(wan, LAYERS[:2], rank=3) | random_lora(wan, LAYERS[2:], rank=5)
     found = load_lora(written(lora, *STYLES["diffusers"], alpha=False), wan)
     same(found, {name: own._replace(alpha=float(own.rank)) for name, own in lora.items()})
+    assert f"tells no alpha of {len(LAYERS)} of {len(LAYERS)} layers; it is taken to be the rank" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "transformer.module."])
+def test_prefixes_of_torch_compile_and_ddp_are_read(wan, random_lora, same, written, prefix):
+    lora = random_lora(wan, LAYERS)
+    same(load_lora(written(lora, LAYERS, lambda stem: prefix + stem), wan), lora)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_values_that_are_not_finite_are_refused_with_their_layer(wan, random_lora, tmp_path, value):
+    lora = random_lora(wan, LAYERS[:2])
+    path = save_lora(tmp_path / "x.safetensors", wan, lora, dtype=torch.float32)
+    tensors = load_file(path)
+    next(tensor for key, tensor in tensors.items() if key.endswith("lora_B.weight"))[0, 0] = value
+    save_file(tensors, path)
+    with pytest.raises(LoraFileError, match=r"B of .* has values that are not finite"):
+        load_lora(path, wan)
+
+
+def test_what_is_left_out_is_counted_and_listed(wan, random_lora, written, capsys):
+    file = written(random_lora(wan, LAYERS), *STYLES["ComfyUI, diffusion-pipe"])
+    tensors = load_file(file) | {"diffusion_model.blocks.0.self_attn.q.dora_scale": torch.ones(1)}
+    save_file(tensors, file)
+    load_lora(file, wan, ignore_unmatched=True)
+    assert f"1 of {len(tensors)} tensors fit no linear layer of wan and are left out" in (said := capsys.readouterr().err)
+    assert "blocks.0.self_attn.q.dora_scale" in said
 
 
 @pytest.mark.parametrize("rslora", [False, True])

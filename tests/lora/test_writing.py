@@ -9,7 +9,6 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from videoalign.errors import LoraFileError
-from videoalign.lora import writing
 from videoalign.lora.adapters import LoraWeights, adapter_weights
 from videoalign.lora.metadata import LoraMetadata, from_strings
 from videoalign.lora.writing import save_lora
@@ -88,7 +87,7 @@ def test_a_file_is_not_replaced_unasked_and_is_written_whole_or_not_at_all(wan, 
             target.write_text("half")
             raise OSError("No space left on device")
 
-        context.setattr(writing, "save_file", full)
+        context.setattr("safetensors.torch.save_file", full)
         with pytest.raises(LoraFileError, match="No space left"):
             save_lora(path, wan, random_lora(wan), overwrite=True)
     assert path.read_text() == "precious"
@@ -148,7 +147,9 @@ def test_an_all_digit_hash_stays_text():
 def test_a_layer_that_the_original_splits_is_an_error_not_a_guess(wan):
     from videoalign.lora.module_names import ModuleNames
 
-    split = SimpleNamespace(name="odd", module=wan.module, original_modules=lambda name: [("a", (0, 1)), ("b", (0, 1))])
+    split = SimpleNamespace(
+        family=wan.family, module=wan.module, original_modules=lambda name: [("a", (0, 1)), ("b", (0, 1))]
+    )
     with pytest.raises(LoraFileError, match="lies in 2 original layers"):
         ModuleNames(split)
 

@@ -5,14 +5,14 @@ import torch
 from videoalign.nodes.clip_frames import small_frames, spread
 from videoalign.nodes.contact_sheet import contact_sheet
 from videoalign.nodes.ranking import Gates, rank
-from videoalign.nodes.reward_weights import RewardWeights
 from videoalign.nodes.scored_clip import ScoredClip
 from videoalign.reward.clip import Frames
+from videoalign.reward.weights import RewardWeights
 
 
 def clip(name, vq, colour=None, **about):
     frames = None if colour is None else np.full((4, 120, 160, 3), colour, np.uint8)
-    return ScoredClip(VQ=vq, MQ=0.0, TA=0.5, Overall=vq + 0.5, name=name, frames=frames, **about)
+    return ScoredClip({"VQ": vq, "MQ": 0.0, "TA": 0.5, "Overall": vq + 0.5}, name=name, frames=frames, **about)
 
 
 @pytest.mark.parametrize(
@@ -45,8 +45,8 @@ def test_the_contact_sheet_shows_the_winner_first_and_marked():
 
 
 def test_the_contact_sheet_draws_clips_without_frames_captions_or_passes():
-    rows = [clip("from a file", 0.0), ScoredClip(VQ=9.0, MQ=-9.0, TA=None, Overall=None, name="x" * 300, seed=1)]
-    plain, gated = (contact_sheet(rank(rows, RewardWeights(), gates)) for gates in (Gates(), Gates(VQ=5.0)))
+    rows = [clip("from a file", 0.0), ScoredClip({"VQ": 9.0, "MQ": -9.0, "TA": None, "Overall": None}, name="x" * 300, seed=1)]
+    plain, gated = (contact_sheet(rank(rows, RewardWeights(), gates)) for gates in (Gates(), Gates({"VQ": 5.0})))
     assert plain.shape == gated.shape and plain.shape[1] >= 640
     assert (plain != gated).any()
 
@@ -57,7 +57,7 @@ def test_the_contact_sheet_writes_only_what_its_font_can_show(monkeypatch):
 
     written = []
     monkeypatch.setattr(ImageDraw.ImageDraw, "text", lambda self, place, text, **_: written.append(text))
-    bare = ScoredClip(VQ=0.0, MQ=0.0, TA=None, Overall=None, name="long " * 80)
-    contact_sheet(rank([clip("a", -1.0), bare], RewardWeights(), Gates(VQ=-0.5)))
+    bare = ScoredClip({"VQ": 0.0, "MQ": 0.0, "TA": None, "Overall": None}, name="long " * 80)
+    contact_sheet(rank([clip("a", -1.0), bare], RewardWeights(), Gates({"VQ": -0.5})))
     assert len(written) > 12 and all(text.isascii() for text in written)
     assert any("VQ -1.00 sd is below -0.50 sd" in text for text in written)

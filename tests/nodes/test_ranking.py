@@ -2,13 +2,15 @@ import pytest
 
 from videoalign.errors import VideoAlignError
 from videoalign.nodes.ranking import Gates, rank
-from videoalign.nodes.reward_weights import RewardWeights
-from videoalign.nodes.scored_clip import SIGMA, ScoredClip
+from videoalign.nodes.scored_clip import ScoredClip
+from videoalign.reward.dimensions import SIGMA
+from videoalign.reward.judge import Dimension
+from videoalign.reward.weights import RewardWeights
 
 
 def clip(name, vq, mq, ta=None, **about):
     overall = None if ta is None else vq + mq + ta
-    return ScoredClip(VQ=vq, MQ=mq, TA=ta, Overall=overall, name=name, **about)
+    return ScoredClip({"VQ": vq, "MQ": mq, "TA": ta, "Overall": overall}, name=name, **about)
 
 
 A, B, C = clip("a", 1.0, 0.0, -1.0), clip("b", 0.0, 2.0, 0.0), clip("c", -1.0, -1.0, 1.5)
@@ -19,13 +21,13 @@ def names(rows):
 
 
 def test_the_total_is_the_weighted_mean_of_the_scores():
-    ranking = rank([A, B, C], RewardWeights(0.1, 0.1, 0.6))
+    ranking = rank([A, B, C], RewardWeights.of(0.1, 0.1, 0.6))
     assert names(ranking.order) == ["c", "b", "a"]
     assert [row.total for row in ranking.order] == pytest.approx([0.7 / 0.8, 0.2 / 0.8, -0.5 / 0.8])
 
 
 def test_only_the_proportion_of_the_weights_counts():
-    one, other = (rank([A, B, C], RewardWeights(*values)) for values in ((0.1, 0.2, 0.1), (0.5, 1.0, 0.5)))
+    one, other = (rank([A, B, C], RewardWeights.of(*values)) for values in ((0.1, 0.2, 0.1), (0.5, 1.0, 0.5)))
     assert names(one.order) == names(other.order)
     assert [row.total for row in one.order] == pytest.approx([row.total for row in other.order])
 
@@ -38,7 +40,7 @@ def test_equal_clips_keep_their_order():
 
 
 def test_top_k_splits_the_chosen_from_the_rejected():
-    ranking = rank([A, B, C], RewardWeights(1, 0, 0), top_k=2)
+    ranking = rank([A, B, C], RewardWeights.of(1, 0, 0), top_k=2)
     assert names(ranking.chosen) == ["a", "b"] and names(ranking.rejected) == ["c"]
 
 
@@ -48,18 +50,18 @@ def test_a_top_k_beyond_the_number_of_clips_chooses_all():
 
 
 def test_a_gate_keeps_even_the_highest_total_from_winning_and_says_why():
-    ranking = rank([A, B, C], RewardWeights(1, 0, 0), Gates(MQ=0.5), top_k=3)
+    ranking = rank([A, B, C], RewardWeights.of(1, 0, 0), Gates({"MQ": 0.5}), top_k=3)
     assert names(ranking.chosen) == ["b"] and names(ranking.rejected) == ["a", "c"]
     assert ranking.order[0].rank == 1
     assert ranking.order[1].gate_failures == (f"MQ +0.00 {SIGMA} is below +0.50 {SIGMA}",)
 
 
 def test_a_score_equal_to_the_gate_passes():
-    assert names(rank([A], RewardWeights(), Gates(VQ=1.0)).chosen) == ["a"]
+    assert names(rank([A], RewardWeights(), Gates({"VQ": 1.0})).chosen) == ["a"]
 
 
 def test_when_no_clip_passes_the_nearest_is_named():
-    ranking = rank([A, B], RewardWeights(1, 0, 0), Gates(VQ=3.0))
+    ranking = rank([A, B], RewardWeights.of(1, 0, 0), Gates({"VQ": 3.0}))
     assert ranking.chosen == ()
     assert (
         "None of the 2 clips" in ranking.why_none()
@@ -68,24 +70,24 @@ def test_when_no_clip_passes_the_nearest_is_named():
 
 
 def test_one_clip_without_a_caption_ranks_all_by_visual_and_motion_quality():
-    ranking = rank([C, clip("d", 0.0, 0.5)], RewardWeights(0.1, 0.3, 0.6))
+    ranking = rank([C, clip("d", 0.0, 0.5)], RewardWeights.of(0.1, 0.3, 0.6))
     assert ranking.weights == pytest.approx({"VQ": 0.25, "MQ": 0.75})
     assert names(ranking.order) == ["d", "c"]
     assert ranking.notes == ("1 of 2 clips have no caption: ranked by VQ and MQ alone.",)
 
 
 def test_no_note_about_captions_when_text_alignment_has_no_weight():
-    assert rank([clip("d", 0.0, 0.5)], RewardWeights(1, 1, 0)).notes == ()
+    assert rank([clip("d", 0.0, 0.5)], RewardWeights.of(1, 1, 0)).notes == ()
 
 
 def test_all_the_weight_on_a_missing_score_is_refused():
     with pytest.raises(VideoAlignError, match="TA needs a caption"):
-        rank([clip("d", 0.0, 0.5)], RewardWeights(0, 0, 1))
+        rank([clip("d", 0.0, 0.5)], RewardWeights.of(0, 0, 1))
 
 
 def test_a_gate_on_a_missing_score_is_refused():
     with pytest.raises(VideoAlignError, match=r"min_TA is .* scored without a caption"):
-        rank([clip("d", 0.0, 0.5)], RewardWeights(1, 1, 0), Gates(TA=0.0))
+        rank([clip("d", 0.0, 0.5)], RewardWeights.of(1, 1, 0), Gates({"TA": 0.0}))
 
 
 def test_clips_that_cannot_be_compared_are_noted():
@@ -100,3 +102,30 @@ def test_clips_that_cannot_be_compared_are_noted():
 def test_nothing_to_rank_is_refused(clips, top_k, message):
     with pytest.raises(VideoAlignError, match=message):
         rank(clips, RewardWeights(), top_k=top_k)
+
+
+LIGHT = (
+    Dimension("light", "mean level", "share of white", higher_is_better=False),
+    Dimension("sharp", "sharpness", "levels"),
+)
+
+
+def measured(name, light, sharp):
+    return ScoredClip({"light": light, "sharp": sharp}, name, judge="measures", dimensions=LIGHT)
+
+
+def test_another_judges_clips_are_ranked_by_its_own_dimensions_and_less_may_be_better():
+    clips = [measured("dark", 0.1, 1.0), measured("bright", 0.9, 1.5)]
+    assert names(rank(clips, RewardWeights()).order) == ["dark", "bright"]  # -0.1 + 1 against -0.9 + 1.5
+    assert names(rank(clips, RewardWeights({"sharp": 1.0})).order) == ["bright", "dark"]
+    assert rank(clips, RewardWeights()).weights == {"light": 0.5, "sharp": 0.5}
+
+
+def test_a_gate_on_what_a_judge_does_not_mark_is_refused():
+    with pytest.raises(VideoAlignError, match="judged by measures, which gives no VQ"):
+        rank([measured("dark", 0.1, 1.0)], RewardWeights(), Gates({"VQ": 0.0}))
+
+
+def test_clips_of_judges_with_nothing_in_common_are_not_ranked():
+    with pytest.raises(VideoAlignError, match="measures, videoreward, which mark nothing alike"):
+        rank([A, measured("dark", 0.1, 1.0)], RewardWeights())

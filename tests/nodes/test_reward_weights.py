@@ -1,23 +1,8 @@
 import pytest
 
 from videoalign.errors import VideoAlignError
-from videoalign.nodes.reward_weights import CUSTOM, PRESETS, RewardWeights, chosen_weights
-
-
-def test_the_default_is_the_papers_balanced_point():
-    assert RewardWeights().as_given() == {"VQ": 0.1, "MQ": 0.1, "TA": 0.8}
-
-
-def test_the_values_are_kept_as_given_and_normalised_on_demand():
-    weights = RewardWeights(0.1, 0.1, 0.6)
-    assert weights.as_given() == {"VQ": 0.1, "MQ": 0.1, "TA": 0.6}
-    assert weights.normalised() == pytest.approx({"VQ": 0.125, "MQ": 0.125, "TA": 0.75})
-
-
-@pytest.mark.parametrize("values", [(0, 0, 0), (-0.1, 1, 1), (float("nan"), 1, 1), (float("inf"), 1, 1)])
-def test_weights_that_mean_nothing_are_refused(values):
-    with pytest.raises(VideoAlignError):
-        RewardWeights(*values)
+from videoalign.nodes.reward_weights import CUSTOM, PRESETS, chosen_weights
+from videoalign.reward.weights import RewardWeights
 
 
 def test_the_papers_operating_points_are_presets():
@@ -28,7 +13,7 @@ def test_the_papers_operating_points_are_presets():
 def test_a_preset_wins_over_the_sliders_and_custom_is_the_sliders():
     name, weights = next(iter(PRESETS.items()))
     assert chosen_weights(name, 0.9, 0.9, 0.9) == weights
-    assert chosen_weights(CUSTOM, 0.9, 0.8, 0.7) == RewardWeights(0.9, 0.8, 0.7)
+    assert chosen_weights(CUSTOM, 0.9, 0.8, 0.7) == RewardWeights.of(0.9, 0.8, 0.7)
 
 
 def test_a_presets_name_says_its_values():

@@ -11,7 +11,7 @@ import urllib.request
 import pytest
 
 from videoalign.preferences.choices.session import ChoiceSession
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from videoalign.cli.main import main
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 SCORES = {  # prompt, VQ, MQ, TA
     "a": ("cat", 1.0, 1.0, 1.0),

@@ -7,15 +7,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from videoalign.preferences.preference_file import (
-    PreferenceFileError,
-    PreferencePair,
-    Preferences,
-    Source,
-    pair_of_sides,
-    read_preferences,
-    write_preferences,
-)
+from videoalign.errors import FileError, PreferenceFileError
+from videoalign.preferences.preference_file import PreferencePair, Preferences, Source, pair_of_sides, write_preferences
+from videoalign.preferences.reading import read_preferences
 
 GOOD = {
     "id": "p1",
@@ -82,7 +76,7 @@ def test_an_error_names_the_file_the_line_the_key_and_what_was_found(tmp_path, c
     [
         ('{"prompt": "x", "chosen": "a.mp4"', "not valid JSON"),
         ('{"prompt": "x", "chosen": "a.mp4"}', "key 'rejected' is missing; found prompt, chosen"),
-        ("[1]", "found list; expected one JSON object per line"),
+        ("[1]", "row 2 (line 2): found list; expected a JSON object"),
     ],
 )
 def test_a_broken_line_is_named_and_says_what_to_do(tmp_path, line, told):
@@ -149,7 +143,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_rubbish(tmp_path, monkeyp
     for function in ("fsync", "replace"):
         with monkeypatch.context() as patch:
             patch.setattr(os, function, fail)
-            with pytest.raises(OSError, match="disk full"):
+            with pytest.raises(FileError, match=r"pairs\.jsonl could not be written \(disk full\)"):
                 write_preferences(path, [PreferencePair(prompt="x", chosen="c.mp4", rejected="d.mp4")])
         assert path.read_bytes() == before and os.listdir(tmp_path) == ["pairs.jsonl"]
 

@@ -137,3 +137,17 @@ def test_too_small_a_pixel_budget_is_an_error_that_names_it(official):
             official.path("s02_8fps_16f_320x240"),
             replace(official.sampling("syn/s02_8fps_16f_320x240"), max_pixels=784),
         )
+
+
+def test_s13_has_the_rate_of_its_timestamps_where_decord_takes_the_headers_average(official, clips):
+    path = clips / "s13_vfr_40f_192x128.mp4"
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        average = float(stream.average_rate)
+        times = [frame.pts * stream.time_base for frame in container.decode(stream)]
+    decoded = decode_frames(path, lambda total, fps: [0])
+    assert decoded.fps == pytest.approx(float(39 / (times[-1] - times[0])), rel=1e-12)
+    assert official.cases["syn/s13_vfr_40f_192x128"]["samples"][0]["video_fps"] == pytest.approx(average, abs=1e-3)
+    assert abs(decoded.fps - average) < 0.2
+    [prepared] = official.prepared("syn/s13_vfr_40f_192x128")  # close enough that the same frames are sampled
+    assert prepared.indices == official.cases["syn/s13_vfr_40f_192x128"]["samples"][0]["indices"]

@@ -5,7 +5,6 @@ import threading
 import pytest
 
 from videoalign.errors import CaptionError, ClipError
-from videoalign.reward import scoring_stream
 from videoalign.reward.scoring_stream import Request, _alike, score_stream
 
 NAMES = ["s05_10fps_3f_96x64", "s04_10fps_2f_64x64", "s06_10fps_4f_96x64", "s07_10fps_5f_96x64", "s19_10fps_20f_20x20"]
@@ -72,9 +71,9 @@ def test_no_more_clips_are_held_than_two_batches(model, paths):
 
 
 def test_decoding_runs_in_other_threads_while_the_model_works(model, paths, monkeypatch):
-    threads, prepare = set(), scoring_stream.prepare_clip
+    threads, prepare = set(), model.prepare
     monkeypatch.setattr(
-        scoring_stream, "prepare_clip", lambda *given: threads.add(threading.current_thread().name) or prepare(*given)
+        model, "prepare", lambda *given: threads.add(threading.current_thread().name) or prepare(*given)
     )
     list(score_stream(model, [Request(path) for path in paths]))
     assert threads and all(name.startswith("videoalign-decode") for name in threads)

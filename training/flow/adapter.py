@@ -21,14 +21,12 @@ def add_adapter(backbone: Backbone, options: LoraOptions, seed: int) -> None:
     Raises:
         LoraFileError: the LoRA to go on from cannot be read or does not fit.
     """
-    from peft import inject_adapter_in_model
-
     weights = {} if options.start is None else load_lora(Path(options.start), backbone)
     targets = backbone.lora_targets(ffn=options.targets == "attention+ffn")
     own = lora_config(weights, targets, rank=options.rank, alpha=options.alpha, lora_dropout=options.dropout)
     state = torch.get_rng_state()
     torch.manual_seed(seed)
-    inject_adapter_in_model(own, backbone.module)
+    backbone.module.add_adapter(own)
     torch.set_rng_state(state)
     for name, parameter in backbone.module.named_parameters():
         trained = "lora_" in name
@@ -41,14 +39,9 @@ def add_adapter(backbone: Backbone, options: LoraOptions, seed: int) -> None:
 
 @contextmanager
 def disabled_adapter(module: nn.Module) -> Iterator[None]:
-    """Inside, the network is the base model (peft's ``disable_adapter``, for a network whose layers peft has wrapped)."""
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
-    layers = [layer for layer in module.modules() if isinstance(layer, BaseTunerLayer)]
-    for layer in layers:
-        layer.enable_adapters(False)
+    """Inside, a network of diffusers with an adapter is the base model."""
+    module.disable_adapters()
     try:
         yield
     finally:
-        for layer in layers:
-            layer.enable_adapters(True)
+        module.enable_adapters()

@@ -1,4 +1,4 @@
-"""Options that ``videoalign train dpo``, ``rwr`` and ``sft`` share; the defaults are the paper's."""
+"""Options that all methods of flow training share (``videoalign train dpo``, ``rwr``, ``sft``); the defaults are the paper's."""
 
 from __future__ import annotations
 
@@ -8,38 +8,21 @@ from typing import Any, Literal
 from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
+from ...reward.weight_options import WeightOptions
+from ..data_config import EncodedData, EncoderFiles
 from ..loop.config import LoopConfig
 from .noise import NoiseConfig
 from .presets import preset_values
 
 
-class WeightsConfig(CommandConfig):
-    """How much each dimension counts where one decides for several (linear scalarisation)."""
+class DataConfig(EncodedData):
+    """Preference pairs, the form in which clips are encoded, and how the better clip is found."""
 
-    VQ: float = Field(1.0, ge=0, description="Visual quality.")
-    MQ: float = Field(1.0, ge=0, description="Motion quality.")
-    TA: float = Field(1.0, ge=0, description="Text alignment.")
-
-
-class DataConfig(CommandConfig):
-    """Preference pairs, how the better clip is found, and the form in which clips are encoded."""
-
-    train: list[Path] = Field(
-        min_length=1,
-        description="Preference files in any format that is read, or scored clips of the same prompts; repeat for several.",
-    )
-    eval: list[Path] = Field(
-        [], description="Held-out preference files; without any, eval_share of the prompts is held out."
-    )
-    eval_share: float = Field(0.05, ge=0, lt=1, description="Share of the prompts that is held out when eval is empty.")
-    root: Path | None = Field(
-        None, description="Folder that the clips' paths start at; the preference file's own by default."
-    )
     prefer: Literal["file", "weighted", "VQ", "MQ", "TA", "Overall"] = Field(
         "file",
         description="Who is chosen: as the file says (Overall, or the majority of the dimensions), by the weighted sum of dimensions, or by one of them.",
     )
-    weights: WeightsConfig = WeightsConfig()
+    weights: WeightOptions = WeightOptions()
     margin: float = Field(0.0, ge=0, description="A lead of the scores up to this is a tie; in the scores' unit.")
     ties: Literal["drop", "use"] = Field(
         "drop", description="use: train towards no preference (Flow-DPO); other methods take the first clip."
@@ -47,31 +30,13 @@ class DataConfig(CommandConfig):
     invalid: Literal["drop", "use"] = Field(
         "drop", description="Pairs without a valid label for what is asked; use: take the file's order of the clips."
     )
-    width: int = Field(832, ge=16, description="Width that clips are brought to, in pixels.")
-    height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
-    frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
-    fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
-    buckets: list[str] = Field(
-        [], description="Further sizes, as 480x832x81@16: each pair goes into the one that fits both of its clips best."
-    )
-    cache: Path | None = Field(
-        None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
-    )
 
 
-class ModelConfig(CommandConfig):
+class ModelConfig(EncoderFiles):
     """The video model that is aligned."""
 
     transformer: Path = Field(
         description="Video diffusion model: a ComfyUI .safetensors file (also fp8) or a diffusers folder."
-    )
-    vae: Path = Field(description="The VAE of that model: a ComfyUI .safetensors file or a diffusers folder.")
-    text_encoder: str = Field(
-        description="The text encoder of that model: a file or folder, or micro for the micro world."
-    )
-    image_encoder: Path | None = Field(
-        None,
-        description="What shows a Wan 2.1 image-to-video model its image: clip_vision_h.safetensors of ComfyUI, or a diffusers folder. Not for other models.",
     )
     name: str | None = Field(
         None, description="What the model is called in the LoRA's metadata, such as wan2.1-t2v-1.3b."
@@ -153,7 +118,7 @@ class PreviewConfig(CommandConfig):
     )
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
-    reward: str | None = Field(None, description="VideoReward that scores the previews, as videoalign score takes it.")
+    reward: str | None = Field(None, description="What scores the previews: a VideoReward as --model of videoalign score, or another judge as its --judge.")
 
     @model_validator(mode="after")
     def _an_image_a_prompt(self) -> PreviewConfig:
@@ -175,7 +140,9 @@ class FlowConfig(LoopConfig):
         "bfloat16", description="Arithmetic; the adapter and every loss are float32."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
-    tensorboard: bool = Field(True, description="Write curves for TensorBoard, where it is installed.")
+    tensorboard: bool = Field(
+        True, description="Write curves for TensorBoard, where it is installed; log_with = tensorboard insists on it."
+    )
     data: DataConfig
     model: ModelConfig
     lora: LoraOptions = LoraOptions()
@@ -191,14 +158,6 @@ class FlowConfig(LoopConfig):
         if isinstance(values, dict) and values.get("preset"):
             return _merged(preset_values(values["preset"]), values)
         return values
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> FlowConfig:
-        if self.lora.dropout and getattr(getattr(self, "dpo", None), "backward", None) == "split":
-            raise ValueError(
-                "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
-            )
-        return self
 
 
 def _merged(below: dict, above: dict) -> dict:

@@ -1,4 +1,4 @@
-"""Curves of a run: a page that opens in any browser, and TensorBoard where it is installed."""
+"""Curves of a run as a page that opens in any browser, without a server; for trackers see ``loop/trackers.py``."""
 
 from __future__ import annotations
 
@@ -6,14 +6,10 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ...files.atomic_file import replacing
-from ..loop.callback import Callback, Say
+from ...files.atomic_file import write_text
+from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import read_log
-
-if TYPE_CHECKING:
-    from ..loop.train_loop import TrainLoop
 
 MEANINGS = {
     "loss": "what is minimised; Flow-DPO starts at ln 2 = 0.693",
@@ -44,35 +40,13 @@ class CurvesPage(Callback):
         if kind == "eval":
             self._write()
 
-    def ended(self, loop: TrainLoop, say: Say) -> None:
+    def ended(self, run: Run, say: Say) -> None:
         self._write()
 
     def _write(self) -> None:
         lines = read_log(self.folder / "log.jsonl")
         if lines:
-            with replacing(self.folder / "curves.html") as temporary:
-                temporary.write_text(page(lines, self.folder.name), encoding="utf-8")
-
-
-class TensorBoardCurves(Callback):
-    """Writes every number to TensorBoard; does nothing where it is not installed."""
-
-    def __init__(self, folder: Path) -> None:
-        try:
-            from torch.utils.tensorboard import SummaryWriter
-        except ImportError:
-            self.writer = None
-        else:
-            self.writer = SummaryWriter(str(folder / "tensorboard"))
-
-    def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
-        if self.writer is not None:
-            for name, value in numbers.items():
-                self.writer.add_scalar(f"{kind}/{name}", value, step)
-
-    def ended(self, loop: TrainLoop, say: Say) -> None:
-        if self.writer is not None:
-            self.writer.close()
+            write_text(self.folder / "curves.html", page(lines, self.folder.name))
 
 
 def page(lines: Sequence[Mapping], title: str) -> str:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from ...backbones.backbone import collate
 from ...errors import ClipError, VideoAlignError
-from .methods.method import NoisedClips
+from .method import NoisedClips
 from .noise import NoiseConfig, draw, sigma_of
 from .rows import FlowRow
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
-from ..loop.callback import Callback, Say
+from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import read_log
-
-if TYPE_CHECKING:
-    from ..loop.train_loop import TrainLoop
 
 State = Literal["learning", "not learning", "winner error rising", "diverged", "far", "wrong way", "overfitting", "won"]
 
@@ -106,8 +103,8 @@ class Diagnostics(Callback):
         self.last: Diagnosis | None = None
         self._drift: dict[str, float] = {}
 
-    def began(self, loop: TrainLoop, say: Say) -> None:
-        for line in read_log(loop.log_file):
+    def began(self, run: Run, say: Say) -> None:
+        for line in read_log(run.log_file):
             self._take(line["kind"], line)
         if not self.pairs:
             say(

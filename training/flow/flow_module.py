@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
 from .adapter import disabled_adapter
-from .methods.method import Method, NoisedClips
+from .method import Method, NoisedClips
 
 
 class FlowModule(nn.Module):
@@ -27,9 +28,7 @@ class FlowModule(nn.Module):
         super().__init__()
         self.network = backbone.module
         self.backbone, self.method, self.bins = backbone, method, bins
-        self.constants = {"frame_rate": torch.tensor([fps])} if backbone.name == "ltx-video" else {}
-        if backbone.sampling.embedded_guidance is not None:
-            self.constants["guidance"] = torch.tensor([float(backbone.sampling.embedded_guidance)])
+        self.constants = backbone.constants(replace(backbone.sampling, fps=fps))
 
     @property
     def sharded_units(self) -> set[type[nn.Module]]:

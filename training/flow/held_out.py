@@ -10,8 +10,8 @@ import torch
 from ..loop.averages import Averages
 from .data import FlowData
 from .flow_module import FlowModule, binned
-from .methods.method import NoisedClips, flow_error
-from .methods.preference import preference_logit, preference_loss, preference_measures
+from .method import NoisedClips, flow_error
+from .preference import preference_logit, preference_loss, preference_measures
 
 SIDES = ("chosen", "rejected")
 

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from statistics import NormalDist
 from typing import Literal
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor
 
+from ...backbones.flow_path import LogitNormal, generator_of, shift_sigma, unshift_sigma
 from ...cli.options import CommandConfig
-from ..latent_reward.noise import generator_of
 
 
 class NoiseConfig(CommandConfig):
@@ -39,12 +37,12 @@ class NoiseConfig(CommandConfig):
 def sigma_of(config: NoiseConfig, u: float) -> float:
     """The level at quantile ``u`` in [0, 1] of the distribution that ``config`` describes, within its range.
 
-    The range cuts the distribution off (the rest is scaled up): it does not squeeze it. Uniform: sigma = u; logit-normal
-    (arXiv 2403.03206, section 3.1): sigma = sigmoid(mean + std n); then the shift of that paper's Eq. 23.
+    The range cuts the distribution off (the rest is scaled up): it does not squeeze it. Uniform: sigma = u; logit-normal:
+    ``LogitNormal``; both are then shifted.
     """
-    low, high = (_quantile(config, _unshifted(config, edge)) for edge in (config.sigma_min, config.sigma_max))
-    t = _level(config, low + (high - low) * u)
-    sigma = config.shift * t / (1 + (config.shift - 1) * t)
+    edges = (unshift_sigma(edge, config.shift) for edge in (config.sigma_min, config.sigma_max))
+    low, high = (_share_below(config, edge) for edge in edges)
+    sigma = shift_sigma(_quantile(config, low + (high - low) * u), config.shift)
     return min(max(sigma, config.sigma_min), config.sigma_max)
 
 
@@ -58,21 +56,13 @@ def draw(config: NoiseConfig, shape: torch.Size, *key: object) -> tuple[float, T
     return sigma_of(config, u), torch.randn(shape, generator=generator)
 
 
-def _unshifted(config: NoiseConfig, sigma: float) -> float:
-    return sigma / (config.shift - (config.shift - 1) * sigma)
+def _share_below(config: NoiseConfig, sigma: float) -> float:
+    return sigma if config.timesteps == "uniform" else _logit_normal(config).share_below(sigma)
 
 
-def _normal(config: NoiseConfig) -> NormalDist:
-    return NormalDist(config.logit_mean, config.logit_std)
+def _quantile(config: NoiseConfig, u: float) -> float:
+    return u if config.timesteps == "uniform" else _logit_normal(config).quantile(u)
 
 
-def _quantile(config: NoiseConfig, t: float) -> float:
-    if config.timesteps == "uniform" or t in (0.0, 1.0):
-        return t
-    return _normal(config).cdf(math.log(t / (1 - t)))
-
-
-def _level(config: NoiseConfig, u: float) -> float:
-    if config.timesteps == "uniform" or u in (0.0, 1.0):
-        return u
-    return 1 / (1 + math.exp(-_normal(config).inv_cdf(u)))
+def _logit_normal(config: NoiseConfig) -> LogitNormal:
+    return LogitNormal(config.logit_mean, config.logit_std)

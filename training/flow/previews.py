@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from ...backbones.backbone import collate
-from ...backbones.sampling import sample, seeded_noise, sigmas
+from ...backbones.flow_path import seeded_noise, sigmas
+from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
-from ..loop.callback import Callback, Say
-from ..loop.log_file import read_log
+from ...backbones.vae_loading import load_vae
+from ...clips.pixels import as_frames
+from ..loop.callback import Callback, Run, Say
+from ..loop.log_file import append_log, read_log
 from .task import FlowTask
-
-if TYPE_CHECKING:
-    from ..loop.train_loop import TrainLoop
 
 
 class Previews(Callback):
@@ -37,17 +34,17 @@ class Previews(Callback):
         self.folder = task.config.output / "previews"
         self.scores: dict[int, dict[str, float]] = {}
 
-    def began(self, loop: TrainLoop, say: Say) -> None:
+    def began(self, run: Run, say: Say) -> None:
         for line in read_log(self.folder / "scores.jsonl"):
             self.scores.setdefault(line["step"], {name: line[name] for name in line if name != "step"})
-        if loop.step == 0:
+        if run.step == 0:
             self._make(0, say)
 
-    def stepped(self, loop: TrainLoop, say: Say) -> None:
-        if loop.step % self.options.every == 0 or loop.step == loop.steps:
-            if loop.accelerator.is_main_process:
-                self._make(loop.step, say)
-            loop.accelerator.wait_for_everyone()
+    def stepped(self, run: Run, say: Say) -> None:
+        if run.step % self.options.every == 0 or run.step == run.steps:
+            if run.accelerator.is_main_process:
+                self._make(run.step, say)
+            run.accelerator.wait_for_everyone()
 
     def before_and_after(self) -> tuple[dict[str, float], dict[str, float]] | None:
         """Mean scores of the first and of the last previews, for the LoRA's metadata."""
@@ -75,16 +72,13 @@ class Previews(Callback):
         text = f"step {step}: previews in {target}"
         if self.options.reward is not None:
             self.scores[step] = self._score(files)
-            with (self.folder / "scores.jsonl").open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"step": step, **self.scores[step]}) + "\n")
+            append_log(self.folder / "scores.jsonl", {"step": step, **self.scores[step]})
             text += ": " + ", ".join(f"{name} {score:+.2f}" for name, score in self.scores[step].items())
         say(text)
 
     @torch.no_grad()
     def _videos(self) -> list[np.ndarray]:
         """[T, H, W, 3] uint8 of each prompt. The VAE is loaded for this and let go again."""
-        from ...backbones.vae import load_vae
-
         module, settings, cache = self.task.module, self.settings(), self.task.train.cache
         training = module.training
         module.eval()
@@ -98,29 +92,21 @@ class Previews(Callback):
                 {k: v.to(device) for k, v in collate([cache.conditioning(text) | image]).items()}
                 for text in (prompt, "")
             )
-
-            def velocity(x_t: Tensor, sigma: Tensor, positive=positive, negative=negative) -> Tensor:
-                v = module.velocity(x_t, sigma, positive)
-                if settings.guidance_scale == 1:
-                    return v
-                v_negative = module.velocity(x_t, sigma, negative)
-                return v_negative + settings.guidance_scale * (v - v_negative)
-
+            velocity = guided_velocity(module.velocity, positive, negative, settings.guidance_scale)
             noise = seeded_noise([self.task.config.seed + number], shape).to(device)
             with torch.autocast(device.type, torch.bfloat16, enabled=self.task.config.precision == "bfloat16"):
                 latents.append(sample(velocity, noise, levels).float())
         module.train(training)
         vae = load_vae(self.task.config.model.vae, device=device)
-        return [_pixels(vae.decode(own)[0]) for own in latents]
+        return [as_frames(vae.decode(own)[0]) for own in latents]
 
     def _score(self, files: list[Path]) -> dict[str, float]:
-        from ...reward.loading import load_video_reward
+        from ...judges import JudgeOptions, judge_or_reward, open_judge
+        from ...reward.judge import all_dimensions
+        from ...reward.scoring_stream import score_clips
 
-        reward = load_video_reward(self.options.reward, device=str(next(self.task.module.parameters()).device))
-        found = reward.score(files, self.options.prompts)
-        return {name: float(np.mean([getattr(own, name) for own in found])) for name in ("VQ", "MQ", "TA", "Overall")}
-
-
-def _pixels(video: Tensor) -> np.ndarray:
-    """[3, T, H, W] in -1..1 -> [T, H, W, 3] uint8."""
-    return ((video.cpu().float().clamp(-1, 1) + 1) * 127.5).round().to(torch.uint8).permute(1, 2, 3, 0).numpy()
+        device = str(next(self.task.module.parameters()).device)
+        judge = open_judge(judge_or_reward(self.options.reward), JudgeOptions(device=device))
+        marks = [one.marks for one in score_clips(judge, files, self.options.prompts)]
+        names = [dimension.name for dimension in all_dimensions(judge)]
+        return {name: float(np.mean([one[name] for one in marks])) for name in names}

@@ -8,24 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
-
 from ...errors import VideoAlignError
-from ...preferences.importers.detect import detect_format
-from ...preferences.preference_file import PreferencePair, read_preferences
+from ...preferences.preference_file import PreferencePair, ResolvedPair
+from ...reward.weights import RewardWeights
 from .config import DataConfig
 
 Verdict = Literal["chosen", "rejected", "tie", "invalid"]
-
-
-@dataclass(frozen=True)
-class SourcePair:
-    """A pair as its file has it, with the paths of its clips resolved; ``name`` is for error messages."""
-
-    pair: PreferencePair
-    chosen: Path
-    rejected: Path
-    name: str
 
 
 @dataclass(frozen=True)
@@ -41,27 +29,6 @@ class FlowRow:
     weight: float = 1.0
     target: float = 1.0
     fps: float | None = None
-
-
-def read_pairs(paths: Sequence[Path], root: Path | None) -> list[SourcePair]:
-    """The pairs of some files.
-
-    Raises:
-        VideoAlignError: a file cannot be read, or a clip is missing; the message names the row.
-    """
-    return [pair for path in paths for pair in _read(Path(path), root)]
-
-
-def split_pairs(config: DataConfig, seed: int) -> tuple[list[SourcePair], list[SourcePair]]:
-    """Training and held-out pairs; without held-out files whole prompts are set aside, so that no prompt is in both."""
-    train = read_pairs(config.train, config.root)
-    if config.eval:
-        return train, read_pairs(config.eval, config.root)
-    prompts = sorted({source.pair.prompt for source in train})
-    count = min(round(config.eval_share * len(prompts)), len(prompts) - 1)
-    chosen = set(np.random.default_rng(seed).permutation(prompts)[:count].tolist())
-    held_out = [source for source in train if source.pair.prompt in chosen]
-    return [source for source in train if source.pair.prompt not in chosen], held_out
 
 
 def verdict(pair: PreferencePair, config: DataConfig) -> Verdict:
@@ -85,7 +52,7 @@ def verdict(pair: PreferencePair, config: DataConfig) -> Verdict:
     return _by_lead(pair, weights, config, from_labels, always=True)
 
 
-def preference_rows(sources: Sequence[SourcePair], config: DataConfig) -> tuple[list[FlowRow], Counter]:
+def preference_rows(sources: Sequence[ResolvedPair], config: DataConfig) -> tuple[list[FlowRow], Counter]:
     """Rows with the sides ``chosen`` and ``rejected``, and how many pairs had which verdict."""
     rows, counts = [], Counter()
     for source in sources:
@@ -93,15 +60,15 @@ def preference_rows(sources: Sequence[SourcePair], config: DataConfig) -> tuple[
         counts[found] += 1
         if (found == "tie" and config.ties == "drop") or (found == "invalid" and config.invalid == "drop"):
             continue
-        clips = {"chosen": source.chosen, "rejected": source.rejected}
+        clips = source.clips
         if found == "rejected":
             clips = {"chosen": source.rejected, "rejected": source.chosen}
         target = 0.5 if found == "tie" else 1.0
-        rows.append(FlowRow(source.pair.prompt, clips, source.name, source.pair.weight, target, source.pair.fps))
+        rows.append(FlowRow(source.prompt, clips, source.name, source.pair.weight, target, source.fps))
     return rows, counts
 
 
-def scored_clips(sources: Sequence[SourcePair], config: DataConfig) -> list[tuple[FlowRow, dict[str, float]]]:
+def scored_clips(sources: Sequence[ResolvedPair], config: DataConfig) -> list[tuple[FlowRow, dict[str, float]]]:
     """Each clip of the pairs once, with its scores in the dimensions that count.
 
     Raises:
@@ -118,23 +85,15 @@ def scored_clips(sources: Sequence[SourcePair], config: DataConfig) -> list[tupl
                     f"{source.name}: {path} has no {missing[0]} score; reward-weighted training needs one for every clip. "
                     "Score the clips with videoalign score and give its output, or use data.prefer with what is there."
                 )
-            row = FlowRow(source.pair.prompt, {"clip": path}, source.name, source.pair.weight, fps=source.pair.fps)
-            found.setdefault((path, source.pair.prompt), (row, {name: scores[name] for name in weights}))
+            row = FlowRow(source.prompt, {"clip": path}, source.name, source.pair.weight, fps=source.fps)
+            found.setdefault((path, source.prompt), (row, {name: scores[name] for name in weights}))
     return list(found.values())
-
-
-def scalar(scores: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """The weighted mean of a clip's scores (linear scalarisation)."""
-    return sum(weight * scores[name] for name, weight in weights.items()) / sum(weights.values())
 
 
 def dimension_weights(config: DataConfig) -> dict[str, float]:
     """The dimensions that decide, and how much each counts."""
     if config.prefer == "weighted":
-        weights = {name: value for name, value in config.weights.model_dump().items() if value > 0}
-        if not weights:
-            raise VideoAlignError("data.weights are all 0: no dimension counts. Give at least one a weight.")
-        return weights
+        return {name: value for name, value in config.weights.weights().as_given().items() if value > 0}
     return {"Overall" if config.prefer == "file" else config.prefer: 1.0}
 
 
@@ -145,20 +104,8 @@ def _by_lead(
     there = all(name in pair.scores_chosen and name in pair.scores_rejected for name in weights)
     if not there or not (always or config.margin > 0 or label == "invalid"):
         return label
-    lead = scalar(pair.scores_chosen, weights) - scalar(pair.scores_rejected, weights)
+    counting = RewardWeights(weights)
+    lead = counting.scalar(pair.scores_chosen) - counting.scalar(pair.scores_rejected)
     if abs(lead) <= config.margin:
         return "tie"
     return "chosen" if lead > 0 else "rejected"
-
-
-def _read(path: Path, root: Path | None) -> list[SourcePair]:
-    scored = path.is_file() and detect_format(path) == "scored_clips"
-    preferences = read_preferences(path, root=root, **({"pairing": "all"} if scored else {}))
-    preferences.check_clips()
-    sources = []
-    for index, pair in enumerate(preferences.pairs):
-        row = preferences.rows[index] if preferences.rows else index + 1
-        name = f"{path}, row {row}" + (f" ({pair.id})" if pair.id else "")
-        clips = [preferences.clip(index, side) for side in ("chosen", "rejected")]
-        sources.append(SourcePair(pair, *clips, name))
-    return sources

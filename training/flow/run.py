@@ -9,16 +9,23 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
+from ...backbones.loading import describe_backbone, load_backbone
 from ...errors import VideoAlignError
 from ...lora.adapters import LoraWeights, adapter_weights
 from ...lora.comfyui_folder import copy_into_loras, expert_path
 from ...lora.metadata import LoraMetadata
 from ...lora.writing import save_lora
+from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from ..loop.processes import process_state
-from ..loop.sharding import check_fsdp_version, fsdp_asked_for
+from ..loop.trackers import trackers
 from ..loop.train_loop import TrainLoop
+from .adapter import add_adapter
 from .config import FlowConfig, OptimizerConfig
-from .methods.method import Method
+from .curves import CurvesPage
+from .diagnostics import Diagnostics
+from .fsdp import check_fsdp
+from .method import Method
+from .previews import Previews
 from .stored_weights import bitsandbytes_for
 from .task import FlowRows, FlowTask
 
@@ -31,20 +38,15 @@ def run_method(config: FlowConfig, method: Method) -> int:
     Raises:
         VideoAlignError: data, model or a step of the training cannot be used; the message names the row or the file.
     """
-    from .curves import CurvesPage, TensorBoardCurves
-    from .diagnostics import Diagnostics
-    from .previews import Previews
-
     process_state()  # a launch that cannot work is refused before anything is read
     check_fsdp(config)
     optimizer = optimizer_of(config.optimizer)
     if config.memory.base_dtype == "nf4":
         bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
+    tracked = trackers(config, ["tensorboard"] if config.tensorboard else [])  # so is a tracker that is missing
     task = build_task(config, method)
     diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
-    callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else [])]
-    if config.tensorboard:
-        callbacks.append(TensorBoardCurves(config.output))
+    callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else []), *tracked]
     loop = TrainLoop(task, task.config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer)
     main = loop.accelerator.is_main_process
     file = lora_file(task.config)
@@ -74,19 +76,21 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     Raises:
         VideoAlignError: see ``run_method``; what the network itself says against it is said before anything is encoded.
     """
-    from .adapter import add_adapter
-    from .encoding import encoded
-
+    config = with_expert_range(config, describe_backbone(config.model.transformer))
     rows = FlowRows(config, method)
-    cache = encoded(config, rows, needed_of_images(config))
+    cache = encode_rows(
+        rows.all,
+        config.data,
+        encoders_of(config.model),
+        config.output,
+        image_entries=needed_of_images(config),
+        prompts=rows.further_prompts,
+        pictures=config.preview.images,
+    )
     backbone = load_base(config)
-    if cache.latent_format != backbone.latent_format.name:
-        raise VideoAlignError(
-            f"{config.model.vae} makes {cache.latent_format} latents, {config.model.transformer} samples "
-            f"{backbone.latent_format.name}. Give the VAE of the same model."
-        )
+    check_latent_space(cache, backbone.latent_format, config.model.vae, config.model.transformer)
     add_adapter(backbone, config.lora, config.seed)
-    return FlowTask(with_expert_range(config, backbone), method, rows, backbone, cache)
+    return FlowTask(config, method, rows, backbone, cache)
 
 
 def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
@@ -97,7 +101,6 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
             round).
     """
     from ...backbones.image_conditioning import image_entries
-    from ...backbones.loading import describe_backbone
 
     transformer, preview = config.model.transformer, config.preview
     needed = image_entries(describe_backbone(transformer), str(transformer))
@@ -111,38 +114,8 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
     return needed
 
 
-def check_fsdp(config: FlowConfig) -> None:
-    """Refuse options that FSDP would make useless or wrong, before anything is read.
-
-    Raises:
-        VideoAlignError: the run was started with FSDP and has such an option; the message says what to use.
-    """
-    if not fsdp_asked_for():
-        return
-    check_fsdp_version()
-    refused = {
-        f"memory.base_dtype = {config.memory.base_dtype} (each GPU would hold all of it; use bfloat16)": (
-            config.memory.quantised
-        ),
-        "memory.offload_blocks (each process would hold all blocks; leave it out)": config.memory.offload_blocks,
-        "optimizer.kind = adamw8bit (it cannot step on shards; use adamw, whose state is in shards too)": (
-            config.optimizer.kind == "adamw8bit"
-        ),
-        "preview.prompts (one process alone cannot run the network; use videoalign generate afterwards)": (
-            bool(config.preview.prompts)
-        ),
-        "data.buckets with micro_batch_size above 1 (the processes would run the network unequally often; use 1)": (
-            bool(config.data.buckets) and config.micro_batch_size > 1
-        ),
-    }
-    found = [option for option, there in refused.items() if there]
-    if found:
-        raise VideoAlignError(f"FSDP does not go together with {'; '.join(found)}.")
-
-
 def load_base(config: FlowConfig) -> Backbone:
     """The frozen network as ``config.memory`` asks for it."""
-    from ...backbones.loading import load_backbone
     from .frozen_weights import store_frozen
 
     memory = config.memory
@@ -156,13 +129,17 @@ def load_base(config: FlowConfig) -> Backbone:
 
 
 def with_expert_range(config: FlowConfig, backbone: Backbone) -> FlowConfig:
-    """For an expert of Wan 2.2 A14B: the noise levels that it works at, where the options leave them open."""
-    from ...backbones.wan import EXPERT_BOUNDARIES
+    """For one of two experts (Wan 2.2 A14B): the noise levels that it works at, where the options leave them open.
 
+    Raises:
+        VideoAlignError: the network's family has no experts.
+    """
     expert, noise = config.model.expert, config.noise
     if expert is None or (noise.sigma_min, noise.sigma_max) != (0.0, 1.0):
         return config
-    boundary = EXPERT_BOUNDARIES["i2v" if "image_latents" in getattr(backbone, "needs", ()) else "t2v"]
+    boundary = backbone.expert_boundary
+    if boundary is None:
+        raise VideoAlignError(f"model.expert is {expert}, but {backbone.family.title} has no experts. Leave it out.")
     own = {"sigma_min": boundary} if expert == "high_noise" else {"sigma_max": boundary}
     return config.model_copy(update={"noise": noise.model_copy(update=own)})
 

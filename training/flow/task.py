@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -11,18 +9,18 @@ from torch import nn
 
 from ...backbones.backbone import Backbone
 from ...errors import VideoAlignError
+from ...files.digests import json_digest
+from ...preferences.splits import split_pairs
 from ..loop.processes import process_state
 from .config import FlowConfig
 from .data import FlowData
 from .flow_module import FlowModule
 from .held_out import SIDES, HeldOut
-from .methods.method import Method, NoisedClips
-from .rows import FlowRow, preference_rows, split_pairs
+from .method import Method, NoisedClips
+from .rows import FlowRow, preference_rows
 
 if TYPE_CHECKING:
     from ..latent_cache import LatentCache
-
-NOMINAL_BETA = 500.0  # of held-out margins where the method has none
 
 
 class FlowRows:
@@ -65,10 +63,9 @@ class FlowTask:
         self.train = FlowData(rows.train, method.sides, cache, config.noise, config.seed, rows.real)
         held_out = FlowData(rows.held_out, SIDES, cache, config.noise, config.seed)
         own = config.evaluation
-        beta = float(method.description.get("beta") or NOMINAL_BETA)
-        if method.description.get("reduction") == "sum":
-            beta = NOMINAL_BETA
-        self.held_out = HeldOut(held_out, own.levels, own.pairs, beta, own.bins, config.micro_batch_size)
+        self.held_out = HeldOut(
+            held_out, own.levels, own.pairs, method.held_out_beta, own.bins, config.micro_batch_size
+        )
         self.module = FlowModule(backbone, method, own.bins, config.data.fps)
 
     def data_hash(self) -> str:
@@ -77,27 +74,18 @@ class FlowTask:
             [row.prompt, {side: str(path) for side, path in row.clips.items()}, row.weight, row.target]
             for row in [*self.rows.train, *self.rows.real]
         ]
-        return hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+        return json_digest(rows)
 
     def fingerprint(self) -> dict:
-        """What a checkpoint depends on: data, model, loss, noise and rates."""
+        """What a checkpoint depends on: data, model, the loss with all of its options, noise and rates."""
         sections = self.config.model_dump(mode="json", exclude_none=True)
-        kept = {
-            "model",
-            "noise",
-            "optimizer",
-            "precision",
-            "schedule",
-            "warmup",
-            "max_grad_norm",
-            *self._method_sections(sections),
-        }
+        kept = ("model", "noise", "optimizer", "precision", "schedule", "warmup", "max_grad_norm")
         adapter = {key: sections["lora"].get(key) for key in ("rank", "alpha", "dropout", "targets", "start")}
         size = {key: sections["data"][key] for key in ("width", "height", "frames", "fps", "buckets")}
-        own = {key: sections[key] for key in sorted(kept)}
         return {
             "data": self.data_hash(),
-            **own,
+            **{key: sections[key] for key in kept},
+            self.method.name: self.method.options.model_dump(mode="json", exclude_none=True),
             "lora": adapter,
             "size": size,
             "base_dtype": self.config.memory.base_dtype,
@@ -118,6 +106,3 @@ class FlowTask:
         """Held-out preferences; every process takes a share of the pairs."""
         state = process_state()
         return self.held_out.measure(module, state.process_index, state.num_processes)
-
-    def _method_sections(self, sections: dict) -> list[str]:
-        return [name for name in ("dpo", "rwr", "sft") if name in sections]

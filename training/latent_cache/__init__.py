@@ -9,7 +9,18 @@ cache.image(path)                                       # what it has of the ima
 from .buckets import Bucket
 from .build import CacheRow, build_cache
 from .cache import LatentCache
+from .encode_rows import check_latent_space, encode_rows, encoders_of
 from .encoders import Encoders
 from .printed_tenths import PrintedTenths
 
-__all__ = ["Bucket", "CacheRow", "Encoders", "LatentCache", "PrintedTenths", "build_cache"]
+__all__ = [
+    "Bucket",
+    "CacheRow",
+    "Encoders",
+    "LatentCache",
+    "PrintedTenths",
+    "build_cache",
+    "check_latent_space",
+    "encode_rows",
+    "encoders_of",
+]

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
@@ -36,21 +37,27 @@ _CAPTIONS_AT_ONCE = 8
 _LEFT_OVER_SECONDS = 3600  # a temporary file older than this belongs to a process that was killed
 
 
-@dataclass(frozen=True)
-class CacheRow:
-    """Clips that are compared, and their prompt.
+class CacheRow(Protocol):
+    """Clips that are compared, and their prompt: a resolved preference pair, or a row of the flow trainers.
 
     Attributes:
         prompt: the text that they were made from.
-        clips: one, or the two of a pair.
+        clips: one, or the two of a pair, by side.
         name: what error messages call the row.
         fps: of the clips, where their containers are wrong.
     """
 
-    prompt: str
-    clips: tuple[Path, ...]
-    name: str
-    fps: float | None = None
+    @property
+    def prompt(self) -> str: ...
+
+    @property
+    def clips(self) -> Mapping[str, Path]: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fps(self) -> float | None: ...
 
 
 @dataclass(frozen=True)
@@ -165,7 +172,7 @@ def _plan(
     owners: dict[Path, CacheRow] = {}
     try:
         for number, row in enumerate(rows):
-            for clip in row.clips:
+            for clip in row.clips.values():
                 try:
                     facts = known.facts(clip)
                 except ClipError as error:
@@ -179,7 +186,7 @@ def _plan(
         if keep:
             known.save()
     members: dict[Path, list[Path]] = {}
-    for clip, root in linked(row.clips for row in rows if row.clips).items():
+    for clip, root in linked(tuple(row.clips.values()) for row in rows if row.clips).items():
         members.setdefault(root, []).append(clip)
     planned, identity = [], encoders.vae_identity
     for group, clips in enumerate(members.values()):
@@ -203,10 +210,11 @@ def _refused(
         if isinstance(why := choose_bucket([shapes[clip]], buckets), str):
             return ClipError(f"{owners[clip].name}: {clip} fits no bucket: {why}. {advice}")
     for row in rows:
-        if not set(row.clips) & set(clips):
+        compared = list(row.clips.values())
+        if not set(compared) & set(clips):
             continue
-        if isinstance(why := choose_bucket([shapes[clip] for clip in row.clips], buckets), str):
-            sizes = " and ".join(_described(shapes[clip]) for clip in row.clips)
+        if isinstance(why := choose_bucket([shapes[clip] for clip in compared], buckets), str):
+            sizes = " and ".join(_described(shapes[clip]) for clip in compared)
             return ClipError(f"{row.name}: its clips ({sizes}) cannot be made equal: for one of them {why}. {advice}")
     names = list(dict.fromkeys(owners[clip].name for clip in clips))
     return ClipError(

@@ -16,9 +16,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from ...backbones.weight_files import WeightFiles
 from ...errors import VideoAlignError, WeightsError
-from ...files.atomic_file import replacing
+from ...files.safetensors_header import read_header
+from ...files.tensor_file import save_tensors
 
 VERSION = "1"  # changes when clips or captions are prepared in another way
 
@@ -112,7 +112,7 @@ def entry_key(*parts: object) -> str:
 def is_whole(path: Path) -> bool:
     """Whether an entry is there and as long as its header says; its tensors are not read."""
     try:
-        WeightFiles([path])
+        read_header(path)
     except WeightsError:
         return False
     return True
@@ -155,13 +155,7 @@ def write_caption(folder: Path, key: str, conditioning: Mapping[str, Tensor], pr
 
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
-    from safetensors.torch import save_file
-
-    try:
-        with replacing(path) as temporary:
-            save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, temporary, metadata)
-    except OSError as error:
-        raise VideoAlignError(
-            f"The cache entry {path} cannot be written ({error}). Free some space and run the same command again; "
-            "what is encoded is kept."
-        ) from error
+    remedy = "Free some space and run the same command again; what is encoded is kept."
+    save_tensors(
+        path, {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata, remedy=remedy
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...clips.pixels import bytes_to_signed
 from ...clips.video_decoding import decode_frames
 from ...errors import ClipError
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_json
+from ...files.digests import file_digest
 from ...reward.frame_pixels import resize_frames
 from .buckets import Bucket, ClipShape
 
@@ -55,32 +56,27 @@ class KnownClips:
             first = decode_frames(clip, lambda _total, _rate: [0])
             height, width = first.frames.shape[1:3]
             shape = ClipShape(width, height, first.total_frames, first.fps)
-            entry = {"stamp": stamp, "digest": file_digest(clip), "shape": asdict(shape)}
+            entry = {"stamp": stamp, "digest": clip_digest(clip), "shape": asdict(shape)}
             self._known[str(clip)], self._changed = entry, True
         return ClipFacts(entry["digest"], ClipShape(**entry["shape"]))
 
     def save(self) -> None:
         """Write what was learnt."""
         if self._changed:
-            with replacing(self.path) as temporary:
-                temporary.write_text(json.dumps(self._known), encoding="utf-8")
+            write_json(self.path, self._known, indent=None)
             self._changed = False
 
 
-def file_digest(path: Path) -> str:
-    """SHA-256 of a file's content.
+def clip_digest(path: Path) -> str:
+    """``file_digest`` of a clip or picture.
 
     Raises:
         ClipError: it cannot be read.
     """
-    digest = hashlib.sha256()
     try:
-        with open(path, "rb") as file:
-            while piece := file.read(1 << 20):
-                digest.update(piece)
+        return file_digest(path)
     except OSError as error:
         raise ClipError(f"{path} cannot be read ({error.strerror}). Check the path.") from None
-    return digest.hexdigest()
 
 
 def read_clip(path: Path, bucket: Bucket, fps: float | None = None) -> Tensor:
@@ -135,4 +131,4 @@ def _fitted(frames: Tensor, bucket: Bucket) -> Tensor:
     resized = frames.float() if size == (height, width) else resize_frames(frames, size)
     top, left = (size[0] - bucket.height) // 2, (size[1] - bucket.width) // 2
     cut = resized[:, :, top : top + bucket.height, left : left + bucket.width]
-    return cut.permute(1, 0, 2, 3) / 127.5 - 1
+    return bytes_to_signed(cut.permute(1, 0, 2, 3))

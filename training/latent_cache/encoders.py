@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import gc
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ...backbones.image_encoder import ImageEncoder, image_encoder_identity, load_image_encoder
-from ...backbones.text import load_text_encoder, text_identity
-from ...backbones.vae import VAE, load_vae, vae_identity
+from ...backbones.text_loading import load_text_encoder, text_identity
+from ...backbones.vae import VAE
+from ...backbones.vae_loading import load_vae, vae_identity
 from ...errors import VideoAlignError
 
 
@@ -85,6 +87,11 @@ class Encoders:
         if self._loaded_image_encoder is None:
             self._loaded_image_encoder = load_image_encoder(self._image_encoder_file, device=self.device)
         return self._loaded_image_encoder
+
+    def identities(self, image_entries: Sequence[str] = ()) -> dict[str, str]:
+        """What encodes clips (``vae``), captions (``text_encoder``) and, where images are seen through CLIP, them."""
+        named = {"vae": self.vae_identity, "text_encoder": self.text_identity}
+        return named | ({"image_encoder": self.image_identity} if "image_embeds" in image_entries else {})
 
     @property
     def _image_encoder_file(self) -> Path | str:

@@ -14,10 +14,10 @@ from pathlib import Path
 from torch import Tensor
 
 from ...errors import ClipError
-from ...files.atomic_file import replacing
+from ...files.atomic_file import write_json
 from .buckets import Bucket
 from .cache import entry_key
-from .clip_pixels import file_digest, read_first_frame
+from .clip_pixels import clip_digest, read_first_frame
 
 MAX_DIFFERENCE = 0.1
 """Mean absolute difference of two first frames, in -1..1, up to which they are one image. A VAE and a video codec between the
@@ -80,8 +80,7 @@ class ComparedFrames:
     def save(self) -> None:
         """Write what was measured."""
         if self._changed:
-            with replacing(self.path) as temporary:
-                temporary.write_text(json.dumps(self._known), encoding="utf-8")
+            write_json(self.path, self._known, indent=None)
             self._changed = False
 
 
@@ -91,7 +90,7 @@ def further_images(paths: Iterable[Path], bucket: Bucket) -> list[SourceImage]:
     Raises:
         ClipError: one cannot be read.
     """
-    return [SourceImage(path, file_digest(path), bucket, f"the image {path}") for path in dict.fromkeys(paths)]
+    return [SourceImage(path, clip_digest(path), bucket, f"the image {path}") for path in dict.fromkeys(paths)]
 
 
 def _read(clip: SourceImage) -> Tensor:

@@ -6,7 +6,10 @@ import sys
 
 
 class PrintedTenths:
-    """A progress report of ``build_cache``: a line on stderr for each tenth of the work."""
+    """A progress report of ``build_cache``: a line on stderr for each tenth of the work.
+
+    Not tqdm: encoding runs for hours with its output in a file, where tqdm writes thousands of lines, or none at all.
+    """
 
     def __init__(self) -> None:
         self._said: tuple[str, int] | None = None

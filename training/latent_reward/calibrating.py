@@ -7,18 +7,19 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ...backbones.flow_path import add_noise
+from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.calibration import Calibration, even_edges
 from ...reward.latent.latent_reward import LatentReward
-from ...reward.settings import DIMENSIONS
-from .noise import add_noise
+from ..pair_targets import accuracy
 from .pairs import LatentPairBatch, LatentPairData
-from .preference import PreferenceStep, accuracy
+from .preference import PreferenceStep
 
 LEAST_STD = 1e-6
 
 
 class HeldOut:
-    """Held-out pairs, each judged once in every bin of t, at a fixed t and noise.
+    """Held-out pairs, each judged once in every bin of sigma, at a fixed sigma and noise.
 
     Args:
         pairs: how many of the data's pairs are used; all by default.
@@ -48,7 +49,7 @@ class HeldOut:
         return gather_object(found) if process.num_processes > 1 else found
 
     def accuracy(self, step: PreferenceStep, pairs: int | None = None) -> dict[str, float]:
-        """``acc_D`` over all bins and ``acc_D/t0.05`` by bin (its centre) for each dimension, ``acc`` the mean."""
+        """``acc_D`` over all bins and ``acc_D/0-0.1`` by bin of sigma for each dimension, ``acc`` the mean."""
         judged = self.rewards(step, pairs)
         shares, _ = self._table(judged)
         metrics, overall = {}, []
@@ -58,8 +59,8 @@ class HeldOut:
                 overall.append(sum(measured.values()) / len(measured))
                 metrics[f"acc_{name}"] = overall[-1]
                 for place, share in measured.items():
-                    centre = (self.edges[place] + self.edges[place + 1]) / 2
-                    metrics[f"acc_{name}/t{centre:.3g}"] = share
+                    low, high = self.edges[place], self.edges[place + 1]
+                    metrics[f"acc_{name}/{low:.2g}-{high:.2g}"] = share
         return {**metrics, "acc": sum(overall) / len(overall)} if overall else {}
 
     def calibration(self, step: PreferenceStep, gradient_pairs: int) -> Calibration:
@@ -113,9 +114,9 @@ def _gradient_scales(reward: LatentReward, batch: LatentPairBatch) -> Tensor:
     """[S, 3] of each clip. One sample's reward does not depend on the others', so that the gradient of the sum holds the
     gradient of each."""
     device = next(reward.parameters()).device
-    latents, noise, t = (value.to(device) for value in (batch.latents, batch.noise, batch.t))
-    x_t = add_noise(latents, noise, t).requires_grad_(True)
-    rewards = reward(x_t, t, {name: value.to(device) for name, value in batch.conditioning.items()})
+    latents, noise, sigma = (value.to(device) for value in (batch.latents, batch.noise, batch.sigma))
+    x_t = add_noise(latents.float(), noise, sigma).requires_grad_(True)
+    rewards = reward(x_t, sigma, {name: value.to(device) for name, value in batch.conditioning.items()})
     scales = []
     for place in range(rewards.shape[1]):
         (gradient,) = torch.autograd.grad(rewards[:, place].sum(), x_t, retain_graph=place + 1 < rewards.shape[1])

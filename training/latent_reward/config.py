@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from ...cli.options import CommandConfig
+from ..data_config import EncodedData, EncoderFiles
 from ..loop.config import LoopConfig
 
 
@@ -19,31 +20,9 @@ class MarginConfig(CommandConfig):
     TA: float = Field(0.0, ge=0, description="Text alignment: a smaller lead is a tie, in the scores' unit.")
 
 
-class DataConfig(CommandConfig):
+class DataConfig(EncodedData):
     """Preference pairs, and the form in which their clips are encoded."""
 
-    train: list[Path] = Field(
-        min_length=1,
-        description="Preference files in any format that is read, or scored clips of the same prompts; repeat for several.",
-    )
-    eval: list[Path] = Field(
-        [], description="Held-out preference files; without any, eval_share of the prompts is held out."
-    )
-    eval_share: float = Field(0.05, ge=0, lt=1, description="Share of the prompts that is held out when eval is empty.")
-    root: Path | None = Field(
-        None, description="Folder that the clips' paths start at; the preference file's own by default."
-    )
-    width: int = Field(832, ge=16, description="Width that clips are brought to, in pixels.")
-    height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
-    frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
-    fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
-    buckets: list[str] = Field(
-        [],
-        description="Further sizes for clips that this one does not suit: WIDTHxHEIGHTxFRAMES@FPS, such as 480x832x81@16; repeat for several.",
-    )
-    cache: Path | None = Field(
-        None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
-    )
     keep_in_memory: bool = Field(False, description="Hold the latents in memory once they were read.")
     group_by_prompt: bool = Field(
         False,
@@ -51,19 +30,11 @@ class DataConfig(CommandConfig):
     )
 
 
-class ModelConfig(CommandConfig):
+class ModelConfig(EncoderFiles):
     """The video model that the reward grows from."""
 
     trunk: Path = Field(
         description="Video diffusion model: a ComfyUI .safetensors file or a diffusers folder. Only its first blocks are read."
-    )
-    vae: Path = Field(description="The VAE of that model: a ComfyUI .safetensors file or a diffusers folder.")
-    text_encoder: str = Field(
-        description="The text encoder of that model: a file or folder, or micro for the micro world."
-    )
-    image_encoder: Path | None = Field(
-        None,
-        description="What shows a Wan 2.1 image-to-video model its image: clip_vision_h.safetensors of ComfyUI, or a diffusers folder. Not for other models.",
     )
     blocks: int | None = Field(None, ge=1, description="Blocks of the trunk; block_share of them by default.")
     block_share: float = Field(0.27, gt=0, le=1, description="Share of the model's blocks that make the trunk.")
@@ -82,15 +53,15 @@ class ModelConfig(CommandConfig):
 
 
 class NoiseConfig(CommandConfig):
-    """Which noise levels t the reward learns at (0 clean, 1 noise)."""
+    """Which noise levels sigma the reward learns at (0 clean, 1 noise)."""
 
     timesteps: Literal["uniform", "logit_normal", "shifted"] = Field(
         "uniform",
-        description="uniform: every t alike; logit_normal: sigmoid of a normal number, fewer at the ends; shifted: uniform, then bent towards noise as the sampler's shift does.",
+        description="uniform: every level alike; logit_normal: sigmoid of a normal number, fewer at the ends; shifted: uniform, then bent towards noise as the sampler's shift does.",
     )
     logit_mean: float = Field(0.0, description="Mean of the normal number of logit_normal; above 0 means more noise.")
     logit_std: float = Field(1.0, gt=0, description="Standard deviation of the normal number of logit_normal.")
-    shift: float = Field(3.0, gt=0, description="Of shifted: t becomes shift t / (1 + (shift - 1) t).")
+    shift: float = Field(3.0, gt=0, description="Of shifted: sigma becomes shift sigma / (1 + (shift - 1) sigma).")
 
 
 class OptimizerConfig(CommandConfig):
@@ -120,7 +91,7 @@ class LossConfig(CommandConfig):
 class EvaluationConfig(CommandConfig):
     """How the reward is judged on held-out pairs, and what is written into the file."""
 
-    bins: int = Field(10, ge=1, le=100, description="Equal bins of t; each held-out pair is judged once in each.")
+    bins: int = Field(10, ge=1, le=100, description="Equal bins of sigma; each held-out pair is judged once in each.")
     pairs: int | None = Field(
         256, ge=1, description="Held-out pairs used while training; the final figures use all of them."
     )
@@ -140,7 +111,7 @@ class Config(LoopConfig):
     batch_size: int = Field(144, ge=1, description="Pairs in an optimizer step, over all processes.")
     clean_latents: bool = Field(
         False,
-        description="Show the network clean latents while it is told t, to compare with: such a reward guides badly.",
+        description="Show the network clean latents while it is told its noise level, to compare with: such a reward guides badly.",
     )
     data: DataConfig
     margin: MarginConfig = MarginConfig()

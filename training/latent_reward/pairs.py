@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from ...backbones.backbone import Conditioning, collate
+from ...backbones.flow_path import generator_of
 from ...errors import VideoAlignError
-from ...preferences.importers.detect import detect_format
-from ...preferences.preference_file import PreferencePair, read_preferences
-from ...reward.settings import DIMENSIONS
+from ...preferences.preference_file import PreferencePair, ResolvedPair
+from ...preferences.splits import split_pairs
+from ...reward.dimensions import DIMENSIONS
+from ..pair_targets import pair_targets, require_winners
 from .config import Config, MarginConfig, NoiseConfig
-from .noise import generator_of, noise_level
+from .noise import noise_level
 
 if TYPE_CHECKING:
     from ..latent_cache import LatentCache
-
-
-@dataclass(frozen=True)
-class ClipPair:
-    """A pair with the paths of its clips resolved; A is the chosen one. ``name`` is for error messages."""
-
-    pair: PreferencePair
-    path_a: Path
-    path_b: Path
-    name: str
 
 
 @dataclass(frozen=True)
@@ -39,7 +30,7 @@ class LatentPairBatch:
 
     Attributes:
         latents: [S, C, T, H, W] clean latents in the space that the sampler sees.
-        noise, t: [S, C, T, H, W] and [S] in [0, 1], 0 clean; the same for both sides of a pair.
+        noise, sigma: [S, C, T, H, W] and [S] in [0, 1], 0 clean; the same for both sides of a pair.
         conditioning: of the S clips' prompts, and the images that they begin with where the trunk is told them.
         a, b: for each pair, the place of its sides among the S.
         labels: [P, 3] codes for VQ, MQ, TA: 1 A better, -1 B better, 0 tie, 22 invalid.
@@ -49,7 +40,7 @@ class LatentPairBatch:
 
     latents: Tensor
     noise: Tensor
-    t: Tensor
+    sigma: Tensor
     conditioning: Conditioning
     a: list[int]
     b: list[int]
@@ -61,10 +52,13 @@ class LatentPairBatch:
 
 @dataclass(frozen=True)
 class Noise:
-    """The noise level of a sample, and the key of its noise (see ``generator_of``)."""
+    """The noise level of a sample, and the key of its noise (see ``generator_of``).
+
+    The level's own key is that one and "t", the paper's name of sigma: runs that go on must draw the same levels.
+    """
 
     key: tuple
-    t: float
+    sigma: float
 
 
 class LatentPairData:
@@ -77,7 +71,7 @@ class LatentPairData:
 
     def __init__(
         self,
-        pairs: Sequence[ClipPair],
+        pairs: Sequence[ResolvedPair],
         cache: LatentCache,
         keep: bool = False,
         constants: Mapping[str, Tensor] | None = None,
@@ -94,10 +88,10 @@ class LatentPairData:
         Raises:
             VideoAlignError: the clips of a pair differ in size or length; the message names the row.
         """
-        groups: dict[torch.Size, list[tuple[ClipPair, Noise]]] = {}
+        groups: dict[torch.Size, list[tuple[ResolvedPair, Noise]]] = {}
         for row, noise in zip(rows, noises, strict=True):
             pair = self.pairs[row]
-            shape, other = self._latents(pair.path_a).shape, self._latents(pair.path_b).shape
+            shape, other = self._latents(pair.chosen).shape, self._latents(pair.rejected).shape
             if shape != other:
                 raise VideoAlignError(
                     f"{pair.name}: the latents of its clips are {tuple(shape)} and {tuple(other)}; they must have one size and length."
@@ -105,20 +99,19 @@ class LatentPairData:
             groups.setdefault(shape, []).append((pair, noise))
         return [self._batch(shape, group) for shape, group in groups.items()]
 
-    def _batch(self, shape: torch.Size, group: Sequence[tuple[ClipPair, Noise]]) -> LatentPairBatch:
+    def _batch(self, shape: torch.Size, group: Sequence[tuple[ResolvedPair, Noise]]) -> LatentPairBatch:
         """A clip that is in several pairs with the same noise is there once."""
         places: dict[tuple, int] = {}
         sides: dict[str, list[int]] = {"a": [], "b": []}
         for pair, noise in group:
-            for side, path in (("a", pair.path_a), ("b", pair.path_b)):
-                key = (path, pair.pair.prompt, noise)
+            for side, path in (("a", pair.chosen), ("b", pair.rejected)):
+                key = (path, pair.prompt, noise)
                 sides[side].append(places.setdefault(key, len(places)))
         drawn = {noise: torch.randn(shape, generator=generator_of(*noise.key)) for _, noise in group}
-        own = [pair.pair for pair, _ in group]
         return LatentPairBatch(
             torch.stack([self._latents(path) for path, _, _ in places]),
             torch.stack([drawn[noise] for _, _, noise in places]),
-            torch.tensor([noise.t for _, _, noise in places], dtype=torch.float32),
+            torch.tensor([noise.sigma for _, _, noise in places], dtype=torch.float32),
             collate(
                 [
                     {**self.cache.conditioning(prompt), **self.cache.image(path), **self.constants}
@@ -127,10 +120,7 @@ class LatentPairData:
             ),
             sides["a"],
             sides["b"],
-            torch.tensor([pair.label_codes(DIMENSIONS) for pair in own]),
-            torch.tensor([[pair.scores_chosen.get(name, 0.0) for name in DIMENSIONS] for pair in own]),
-            torch.tensor([[pair.scores_rejected.get(name, 0.0) for name in DIMENSIONS] for pair in own]),
-            torch.tensor([pair.weight for pair in own]),
+            *pair_targets([pair.pair for pair, _ in group]),
         )
 
     def _latents(self, path: Path) -> Tensor:
@@ -151,13 +141,13 @@ class LatentPairData:
         """
         noises = []
         for place, row in enumerate(rows):
-            own = (first + place) // len(self), self.pairs[row].pair.prompt
+            own = (first + place) // len(self), self.pairs[row].prompt
             key = ("latent reward", seed, *(own if by_prompt else (first + place,)))
             noises.append(Noise(key, noise_level(config, generator_of(*key, "t"))))
         return self.batches(rows, noises)
 
     def bin_batch(self, rows: Sequence[int], low: float, high: float, seed: int) -> list[LatentPairBatch]:
-        """The pairs at ``rows``, each at its own fixed t in [low, high) and with its own fixed noise."""
+        """The pairs at ``rows``, each at its own fixed sigma in [low, high) and with its own fixed noise."""
         noises = []
         for row in rows:
             key = ("held out", seed, row, low)
@@ -166,40 +156,23 @@ class LatentPairData:
         return self.batches(rows, noises)
 
 
-def load_pairs(config: Config) -> tuple[list[ClipPair], list[ClipPair]]:
-    """Training and held-out pairs; without held-out files whole prompts are set aside, so that no prompt is in both.
+def load_pairs(config: Config) -> tuple[list[ResolvedPair], list[ResolvedPair]]:
+    """Training and held-out pairs (see ``split_pairs``), those of score files labelled by ``config.margin``.
 
     Raises:
         VideoAlignError: a file cannot be read, a clip is missing, or nothing can be learnt from the labels.
     """
-    train = [pair for path in config.data.train for pair in _read(path, config)]
-    if config.data.eval:
-        held_out = [pair for path in config.data.eval for pair in _read(path, config)]
-    else:
-        prompts = sorted({pair.pair.prompt for pair in train})
-        count = round(config.data.eval_share * len(prompts))
-        chosen = set(np.random.default_rng(config.seed).permutation(prompts)[:count].tolist())
-        held_out = [pair for pair in train if pair.pair.prompt in chosen]
-        train = [pair for pair in train if pair.pair.prompt not in chosen]
-    if not any(abs(code) == 1 for pair in train for code in pair.pair.label_codes(DIMENSIONS)):
-        raise VideoAlignError(
-            "No training pair says for VQ, MQ or TA which clip is better; there is nothing to learn from."
-        )
+    train, held_out = (labelled(pairs, config.margin) for pairs in split_pairs(config.data, config.seed))
+    require_winners(train)
     return train, held_out
 
 
-def _read(path: Path, config: Config) -> Iterable[ClipPair]:
-    if Path(path).is_file() and detect_format(path) == "scored_clips":
-        preferences = read_preferences(path, root=config.data.root, pairing="all")
-    else:
-        preferences = read_preferences(path, root=config.data.root)
-    preferences.check_clips()
-    for index, pair in enumerate(preferences.pairs):
-        row = preferences.rows[index] if preferences.rows else index + 1
-        name = f"{path}, row {row}" + (f" ({pair.id})" if pair.id else "")
-        if preferences.format == "scored_clips":
-            pair = labelled_by_scores(pair, config.margin)
-        yield ClipPair(pair, preferences.clip(index, "chosen"), preferences.clip(index, "rejected"), name)
+def labelled(pairs: Iterable[ResolvedPair], margin: MarginConfig) -> list[ResolvedPair]:
+    """The pairs, those of score files with the labels that ``labelled_by_scores`` makes."""
+    return [
+        replace(pair, pair=labelled_by_scores(pair.pair, margin)) if pair.format == "scored_clips" else pair
+        for pair in pairs
+    ]
 
 
 def labelled_by_scores(pair: PreferencePair, margin: MarginConfig) -> PreferencePair:

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from ...backbones.flow_path import add_noise
 from ...reward.latent.latent_reward import LatentReward
 from ...reward.preference_losses import preference_loss
-from ...reward.settings import DIMENSIONS
+from ..pair_targets import accuracy
 from .config import LossConfig
-from .noise import add_noise
 from .pairs import LatentPairBatch
 
 
@@ -19,7 +19,7 @@ class PreferenceStep(nn.Module):
     """Wraps a ``LatentReward`` so that gradients of several processes are averaged over one module.
 
     Args:
-        clean_latents: the network sees x_0 and is told t all the same (the ablation of training without noise).
+        clean_latents: the network sees x_0 and is told sigma all the same (the ablation of training without noise).
     """
 
     def __init__(self, reward: LatentReward, loss: LossConfig, clean_latents: bool) -> None:
@@ -39,7 +39,7 @@ class PreferenceStep(nn.Module):
             leads.append((rewards_a - rewards_b).detach())
         labels = torch.cat([batch.labels for batch in batches])
         lead = torch.cat(leads)
-        return sum(losses) / len(labels), accuracy(lead, labels.to(lead.device))
+        return sum(losses) / len(labels), accuracy(lead, labels)
 
     def _loss(self, batch: LatentPairBatch, rewards_a: Tensor, rewards_b: Tensor) -> Tensor:
         device = rewards_a.device
@@ -51,22 +51,8 @@ class PreferenceStep(nn.Module):
     def rewards(self, batch: LatentPairBatch, clean_latents: bool = False) -> tuple[Tensor, Tensor]:
         """Raw rewards of the sides A and B: two [pairs, 3], float32."""
         device = next(self.reward.parameters()).device
-        latents, noise, t = (value.to(device) for value in (batch.latents, batch.noise, batch.t))
+        latents, noise, sigma = (value.to(device) for value in (batch.latents, batch.noise, batch.sigma))
         conditioning = {name: value.to(device) for name, value in batch.conditioning.items()}
-        seen = latents if clean_latents else add_noise(latents, noise, t)
-        rewards = self.reward(seen, t, conditioning)
+        seen = latents if clean_latents else add_noise(latents.float(), noise, sigma)
+        rewards = self.reward(seen, sigma, conditioning)
         return rewards[batch.a], rewards[batch.b]
-
-
-def accuracy(difference: Tensor, labels: Tensor) -> dict[str, tuple[float, float]]:
-    """``acc_VQ``, ``acc_MQ``, ``acc_TA``: (share of pairs with a winner that are ranked right, their number).
-
-    A difference of exactly 0 counts half: a reward that says nothing is right half of the time.
-    """
-    values = {}
-    for place, name in enumerate(DIMENSIONS):
-        untied = labels[:, place].abs() == 1
-        if count := int(untied.sum()):
-            agreement = torch.sign(difference[untied, place]) * labels[untied, place]
-            values[f"acc_{name}"] = (((agreement + 1) / 2).mean().item(), float(count))
-    return values

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-import torch
-
 from ...backbones.backbone import Backbone
+from ...backbones.image_conditioning import image_entries
+from ...files.digests import json_digest
+from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS
+from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from .calibrating import HeldOut
 from .config import Config
 from .pairs import LatentPairBatch, LatentPairData, load_pairs
@@ -59,7 +59,7 @@ class LatentRewardTask:
     @property
     def groups(self) -> list[str] | None:
         """The prompt of each training pair, where pairs of one prompt stay together."""
-        return [own.pair.prompt for own in self.train.pairs] if self.config.data.group_by_prompt else None
+        return [own.prompt for own in self.train.pairs] if self.config.data.group_by_prompt else None
 
     def data_hash(self) -> str:
         """Names the training pairs: their clips, prompts, labels and weights."""
@@ -67,7 +67,7 @@ class LatentRewardTask:
             [own.pair.chosen, own.pair.rejected, own.pair.prompt, own.pair.label_codes(DIMENSIONS), own.pair.weight]
             for own in self.train.pairs
         ]
-        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]
+        return json_digest(rows)
 
     def parameter_groups(self) -> list[dict]:
         return parameter_groups(self.reward, self.config.optimizer)
@@ -112,25 +112,32 @@ def build_task(config: Config) -> LatentRewardTask:
     Raises:
         VideoAlignError: the data, the video model, its VAE or its text encoder cannot be used.
     """
-    from ...backbones.image_conditioning import image_entries
-    from .encoding import encoded
-
     train, held_out = load_pairs(config)
     trunk = load_trunk(config.model)
-    cache, encoders = encoded(
-        config, [*train, *held_out], trunk.latent_format, image_entries(trunk, str(config.model.trunk))
+    entries = image_entries(trunk, str(config.model.trunk))
+    encoders = encoders_of(config.model)
+    cache = encode_rows(
+        [*train, *held_out],
+        config.data,
+        encoders,
+        config.output,
+        latent_format=trunk.latent_format,
+        image_entries=entries,
     )
-    constants = {"frame_rate": torch.tensor(config.data.fps)} if trunk.name == "ltx-video" else {}
+    check_latent_space(cache, trunk.latent_format, config.model.vae, config.model.trunk)
+    constants = trunk.constants(replace(trunk.sampling, fps=config.data.fps))
     data = (LatentPairData(own, cache, config.data.keep_in_memory, constants) for own in (train, held_out))
-    return LatentRewardTask(config, *data, trunk, encoders)
+    return LatentRewardTask(config, *data, trunk, encoders.identities(entries))
 
 
 def accuracy_table(reward: LatentReward) -> str:
-    """Held-out accuracy by dimension and bin of t as text, for the end of a run."""
+    """Held-out accuracy by dimension and bin of sigma as text, for the end of a run."""
     table = reward.calibration
-    head = "t " + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
+    head = f"{'sigma':6}" + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
     rows = [
-        f"{name}" + "".join(f"{share:7.1%}" for share in table.accuracy[name]) + f"{table.overall_accuracy(name):7.1%}"
+        f"{name:6}"
+        + "".join(f"{share:7.1%}" for share in table.accuracy[name])
+        + f"{table.overall_accuracy(name):7.1%}"
         for name in DIMENSIONS
     ]
     return "\n".join([head, *rows])

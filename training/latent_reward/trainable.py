@@ -54,7 +54,7 @@ def _freeze_idle(reward: LatentReward, example: LatentPairBatch) -> None:
         for name, value in example.conditioning.items()
     }
     trained = [parameter for parameter in reward.parameters() if parameter.requires_grad]
-    total = reward(x_t, example.t[:1], conditioning).sum()
+    total = reward(x_t, example.sigma[:1], conditioning).sum()
     for parameter, gradient in zip(trained, torch.autograd.grad(total, trained, allow_unused=True), strict=True):
         if gradient is None:
             parameter.requires_grad_(False)
@@ -86,7 +86,10 @@ def parameter_groups(reward: LatentReward, rates: OptimizerConfig) -> list[dict]
 
 
 def merged_state(reward: LatentReward) -> dict[str, torch.Tensor]:
-    """The weights under the names of a ``LatentReward`` without adapters, adapters merged in float32; all are copies."""
+    """The weights under the names of a ``LatentReward`` without adapters, adapters merged in float32; all are copies.
+
+    peft's own merging adds in the type of the base weights, in place: in bfloat16 it would round most of a small update away.
+    """
     from peft.tuners.lora import LoraLayer
 
     state = {}

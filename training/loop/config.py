@@ -34,4 +34,9 @@ class LoopConfig(CommandConfig):
     save_every: int | None = Field(
         None, ge=1, description="Steps between checkpoints; a quarter of the run by default."
     )
+    log_with: list[str] = Field(
+        [],
+        description="Trackers that get the curves too: tensorboard, wandb, comet_ml, mlflow or another of accelerate's; repeat for several. Their packages read their own environment variables.",
+    )
+    log_project: str = Field("videoalign", description="Project (experiment) that trackers file the run under.")
     keep_checkpoints: int = Field(2, ge=1, description="Newest checkpoints that are kept for resuming.")

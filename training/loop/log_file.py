@@ -1,21 +1,31 @@
-"""The log of a run, read back: one JSON object a line, with ``step`` and ``kind``."""
+"""The log of a run: one JSON object a line, with ``step`` and ``kind`` (``train`` or ``eval``)."""
 
 from __future__ import annotations
 
-import json
+from collections.abc import Mapping
 from pathlib import Path
+
+from ...files.journal import append_records, keep_records, read_journal
+
+
+def append_log(path: Path, line: Mapping[str, object]) -> None:
+    """Add a line; it is on the disk when this returns.
+
+    Raises:
+        FileError: the file cannot be written, or the disk is full.
+    """
+    append_records(path, [line])
 
 
 def read_log(path: Path) -> list[dict]:
-    """The lines of ``log.jsonl``; a half-written last line is left out, a missing file is empty."""
-    lines = []
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return lines
-    for line in text.splitlines():
-        try:
-            lines.append(json.loads(line))
-        except json.JSONDecodeError:
-            continue
-    return lines
+    """The lines of a log; those that are half-written or damaged are left out, a missing file is empty."""
+    return read_journal(path).records
+
+
+def forget_later_lines(path: Path, step: int) -> None:
+    """Drop the lines of steps after ``step``, which are about to be repeated, and what is damaged.
+
+    Raises:
+        FileError: the file cannot be written.
+    """
+    keep_records(path, lambda line: line.get("step", 0) <= step)

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from ...errors import VideoAlignError
 
@@ -62,36 +61,3 @@ def configure_fsdp(accelerator: Accelerator, module: nn.Module) -> bool:
     plugin.transformer_cls_names_to_wrap = sorted(unit.__name__ for unit in units)
     plugin.mixed_precision_policy = MixedPrecisionPolicy()
     return True
-
-
-def whole(value: Any) -> Any:
-    """Sharded tensors in nested dictionaries and lists as whole ones; with FSDP every process has to ask at the same time."""
-    if isinstance(value, dict):
-        return {key: whole(own) for key, own in value.items()}
-    if isinstance(value, list):
-        return [whole(own) for own in value]
-    return value.full_tensor() if hasattr(value, "full_tensor") else value
-
-
-def sharded_like(value: Tensor, parameter: Tensor) -> Tensor:
-    """A whole tensor in the shards of ``parameter``, or as it is where that is whole or of another shape (Adam's step)."""
-    if not hasattr(parameter, "full_tensor") or value.shape != parameter.shape:
-        return value
-    from torch.distributed.tensor import distribute_tensor
-
-    return distribute_tensor(value.to(parameter.device), parameter.device_mesh, parameter.placements)
-
-
-def sharded_optimizer_state(state: dict, optimizer: torch.optim.Optimizer) -> dict:
-    """An optimizer's ``state_dict`` of whole tensors for parameters that may be sharded."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    return {
-        **state,
-        "state": {
-            number: {
-                name: sharded_like(value, parameters[number]) if isinstance(value, Tensor) else value
-                for name, value in own.items()
-            }
-            for number, own in state["state"].items()
-        },
-    }

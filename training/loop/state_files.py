@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ...errors import CheckpointError
+from ...files.atomic_file import replacing
 
 STATE = "training_state.pt"
 
@@ -24,19 +24,9 @@ def save_state(folder: Path, step: int, state: dict, keep: int) -> Path:
         CheckpointError: the disk is full or the folder cannot be written to; earlier checkpoints are untouched.
     """
     target = folder / f"state-{step:08d}"
-    temporary = folder / f".state-{step:08d}.{os.getpid()}.tmp"
-    try:
-        temporary.mkdir(parents=True, exist_ok=True)
-        torch.save({"step": step, **state}, temporary / STATE)
-        shutil.rmtree(target, ignore_errors=True)
-        os.replace(temporary, target)
-    except (OSError, RuntimeError) as error:
-        raise CheckpointError(
-            f"The checkpoint of step {step} could not be written to {folder} ({error}). Earlier checkpoints are intact: "
-            "free some space and run the same command again."
-        ) from error
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    remedy = "Earlier checkpoints are intact: free some space and run the same command again."
+    with replacing(target / STATE, CheckpointError, remedy) as temporary:
+        torch.save({"step": step, **state}, temporary)
     for old in _states(folder)[:-keep]:
         shutil.rmtree(old, ignore_errors=True)
     return target
@@ -53,4 +43,6 @@ def newest_state(folder: Path) -> dict | None:
 
 
 def _states(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("state-*") if re.fullmatch(r"state-\d{8}", path.name))
+    """Folders of states, oldest first; one that a killed writer left without its file is none."""
+    folders = (path for path in folder.glob("state-*") if re.fullmatch(r"state-\d{8}", path.name))
+    return sorted(path for path in folders if (path / STATE).is_file())

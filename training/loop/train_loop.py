@@ -5,7 +5,6 @@ It knows neither the model nor the loss; a ``Task`` brings both.
 
 from __future__ import annotations
 
-import json
 import math
 import shutil
 import signal
@@ -19,20 +18,18 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from ...errors import VideoAlignError
+from ...errors import TrainingStopped, VideoAlignError
 from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig
+from .log_file import append_log, forget_later_lines
 from .order import BatchOrder
 from .processes import process_state
-from .sharding import configure_fsdp, sharded_like, sharded_optimizer_state, whole
+from .sharding import configure_fsdp
 from .state_files import newest_state, save_state
+from .trained_state import load_trained_state, trained_state
 
 PREFETCHED_STEPS = 2
-
-
-class TrainingStopped(VideoAlignError):  # noqa: N818 - reads as what happened
-    """Training cannot go on; the message names the rows and says which state is kept."""
 
 
 class Task(Protocol):
@@ -146,15 +143,13 @@ class TrainLoop:
         self.accelerator.wait_for_everyone()
         random = self.accelerator.gather(torch.get_rng_state()[None].to(self.accelerator.device)).cpu()
         main = self.accelerator.is_main_process
+        trained = {}
         if main or self.sharded:  # every process then has a part of each tensor to give
-            trained = ((name, p.detach()) for name, p in self.task.module.named_parameters() if p.requires_grad)
-            weights = {name: whole(value).cpu() for name, value in trained}
-            optimizer = whole(self.optimizer.state_dict())
+            trained = trained_state(self.task.module, self.optimizer.optimizer, self.sharded)
         if main:
             state = {
                 "fingerprint": self.fingerprint,
-                "weights": weights,
-                "optimizer": optimizer,
+                **trained,
                 "random": random,
                 "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
             }
@@ -184,7 +179,7 @@ class TrainLoop:
             self._restore(state)
         if main:
             self.config.output.mkdir(parents=True, exist_ok=True)
-            _forget_later_lines(self.log_file, self.step)
+            forget_later_lines(self.log_file, self.step)
 
     def _restore(self, state: dict) -> None:
         changed = [key for key, value in self.fingerprint.items() if state["fingerprint"].get(key) != value]
@@ -192,11 +187,7 @@ class TrainLoop:
             raise TrainingStopped(
                 f"{self.folder} belongs to a run with another {', '.join(changed)}. Use that again, --overwrite it, or choose another --output."
             )
-        parameters = dict(self.task.module.named_parameters())
-        with torch.no_grad():
-            for name, value in state["weights"].items():
-                parameters[name].copy_(sharded_like(value, parameters[name]))
-        self.optimizer.load_state_dict(sharded_optimizer_state(state["optimizer"], self.optimizer))
+        load_trained_state(self.task.module, self.optimizer.optimizer, state, self.sharded)
         rank = self.accelerator.process_index
         own = state["random"][min(rank, len(state["random"]) - 1)]
         torch.set_rng_state(own.clone())  # torch 2.13 crashes on a row of a larger tensor
@@ -251,7 +242,9 @@ class TrainLoop:
                 self.accelerator.backward(loss * share)
             measured: dict[str, Number] = {"loss": loss.item(), **values}
             numbers.add(measured, len(part))
-        norm = whole(self.accelerator.clip_grad_norm_(self.module.parameters(), self.config.max_grad_norm))
+        norm = self.accelerator.clip_grad_norm_(self.module.parameters(), self.config.max_grad_norm)
+        if self.sharded:
+            norm = norm.full_tensor()
         if not math.isfinite(norm.item()):
             self._not_finite("The gradient", rows)
         self.optimizer.step()
@@ -299,8 +292,7 @@ class TrainLoop:
     def _log(self, kind: str, numbers: Mapping[str, float], bar) -> None:
         if not self.accelerator.is_main_process:
             return
-        with self.log_file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": self.step, "kind": kind, **numbers}) + "\n")
+        append_log(self.log_file, {"step": self.step, "kind": kind, **numbers})
         text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if "/" not in name)
         if kind == "train" and bar is not None and not bar.disable:
             bar.set_postfix_str(text)  # a terminal gets one living line, a log file gets lines
@@ -353,17 +345,3 @@ def _interruptible(loop: TrainLoop) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _forget_later_lines(log_file, step: int) -> None:
-    """Drop log lines of steps that are about to be repeated, and a half-written last line."""
-    if not log_file.exists():
-        return
-    kept = []
-    for line in log_file.read_text(encoding="utf-8").splitlines():
-        try:
-            if json.loads(line)["step"] <= step:
-                kept.append(line)
-        except json.JSONDecodeError:
-            continue
-    log_file.write_text("".join(line + "\n" for line in kept), encoding="utf-8")

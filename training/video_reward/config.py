@@ -8,21 +8,18 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
+from ...preferences.splits import PairFiles
 from ..loop.config import LoopConfig
 
 
-class DataConfig(CommandConfig):
+class DataConfig(PairFiles):
     """Preference pairs and how their clips are looked at."""
 
-    train: list[Path] = Field(
-        min_length=1, description="Preference files, in any format that is read (see the manual); repeat for several."
-    )
-    eval: list[Path] = Field(
-        [], description="Held-out preference files; without any, eval_share of the prompts is held out."
-    )
-    eval_share: float = Field(0.02, ge=0, lt=1, description="Share of the prompts that is held out when eval is empty.")
-    root: Path | None = Field(
-        None, description="Folder that the clips' paths start at; the preference file's own by default."
+    eval_share: float = Field(
+        0.02,
+        ge=0,
+        lt=1,
+        description="Share of the prompts that is held out when eval is empty, one prompt at least; 0: none is.",
     )
     fps: float = Field(2.0, gt=0, description="Sampled frames per second of clip.")
     min_frames: int = Field(4, ge=2, description="Fewest sampled frames.")

@@ -5,21 +5,21 @@ Formats of VideoAlign (KlingAIResearch/VideoAlign); the inverse of ``reward.chec
 
 from __future__ import annotations
 
-import json
 import re
 import shutil
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
 from torch import nn
 
-from ...errors import CheckpointError
-from ...files.atomic_file import replacing
+from ...errors import CheckpointError, FileError
+from ...files.atomic_file import replacing, write_json, write_text
+from ...files.tensor_file import save_tensors
 from ...reward.checkpoint_files import ADAPTER, FULL_STATE, NON_LORA
 from ...reward.checkpoint_weights import EMBEDDING
+from ...reward.dimensions import DIMENSIONS
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS, Normalisation
+from ...reward.settings import Normalisation
 from ...reward.video_reward import VideoReward
 from .config import Config
 from .trainable import RewardTokenRows
@@ -60,9 +60,8 @@ def save_official(folder: Path, step: int, reward: VideoReward, config: Config, 
             with replacing(checkpoint / FULL_STATE) as temporary:
                 torch.save(state, temporary)
         _save_tokenizer(checkpoint / "tokenizer", reward)
-        with replacing(folder / "model_config.json") as temporary:
-            temporary.write_text(json.dumps(model_config(config, normalisation), indent=4), encoding="utf-8")
-    except (OSError, RuntimeError) as error:
+        write_json(folder / "model_config.json", model_config(config, normalisation), indent=4)
+    except (FileError, OSError) as error:
         raise CheckpointError(
             f"The result could not be written to {folder} ({error}). Free some space and run the command again."
         ) from error
@@ -136,8 +135,7 @@ def _save_parts(checkpoint: Path, state: dict[str, torch.Tensor], network: nn.Mo
     trained.add(official_name(EMBEDDING, True))
     adapters = {name.replace(".default.", "."): value for name, value in state.items() if ".lora_" in name}
     rest = {name: value for name, value in state.items() if name in trained and ".lora_" not in name}
-    with replacing(checkpoint / ADAPTER) as temporary:
-        save_file(adapters, temporary, {"format": "pt"})
+    save_tensors(checkpoint / ADAPTER, adapters, {"format": "pt"})
     with replacing(checkpoint / NON_LORA) as temporary:
         torch.save(rest, temporary)
     targets = sorted({re.sub(r"\.lora_[AB]\..*", "", name.removeprefix(PEFT_PREFIX)) for name in adapters})
@@ -152,14 +150,11 @@ def _save_parts(checkpoint: Path, state: dict[str, torch.Tensor], network: nn.Mo
         "bias": "none",
         "inference_mode": True,
     }
-    with replacing(checkpoint / "adapter_config.json") as temporary:
-        temporary.write_text(json.dumps(adapter_config, indent=2), encoding="utf-8")
+    write_json(checkpoint / "adapter_config.json", adapter_config, indent=2)
 
 
 def _save_tokenizer(folder: Path, reward: VideoReward) -> None:
-    folder.mkdir(exist_ok=True)
-    with replacing(folder / "tokenizer.json") as temporary:
-        temporary.write_text(reward.tokenizer.to_json(), encoding="utf-8")
+    write_text(folder / "tokenizer.json", reward.tokenizer.to_json())
 
 
 def _embedding(network: nn.Module) -> torch.Tensor:

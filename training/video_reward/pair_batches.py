@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from ...errors import ClipError, VideoAlignError
-from ...preferences.preference_file import PreferencePair
+from ...preferences.preference_file import ResolvedPair
 from ...reward.clip import PreparedClip, prepare_clip
 from ...reward.frame_pixels import CLIP_MEAN, CLIP_STD
-from ...reward.settings import DIMENSIONS, FrameSampling
+from ...reward.settings import FrameSampling
+from ..pair_targets import pair_targets
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,6 @@ class PairBatch:
     weights: torch.Tensor
 
 
-@dataclass(frozen=True)
-class LoadedPair:
-    """A pair with the paths of its clips resolved, and how to name it in errors."""
-
-    pair: PreferencePair
-    path_a: Path
-    path_b: Path
-    name: str
-
-
 class PairData:
     """Pairs that give batches.
 
@@ -56,7 +47,7 @@ class PairData:
         keep: keep each clip's resized frames in memory after the first time.
     """
 
-    def __init__(self, pairs: Sequence[LoadedPair], sampling: FrameSampling, keep: bool) -> None:
+    def __init__(self, pairs: Sequence[ResolvedPair], sampling: FrameSampling, keep: bool) -> None:
         self.pairs, self.sampling = list(pairs), sampling
         self._kept: dict | None = {} if keep else None
 
@@ -75,31 +66,22 @@ class PairData:
         sides: dict[str, list[int]] = {"a": [], "b": []}
         for row in rows:
             loaded = self.pairs[row]
-            for side, path in (("a", loaded.path_a), ("b", loaded.path_b)):
-                key = (path, loaded.pair.fps, loaded.pair.prompt)
+            for side, path in (("a", loaded.chosen), ("b", loaded.rejected)):
+                key = (path, loaded.fps, loaded.prompt)
                 if key not in places:
                     places[key] = len(clips)
                     clips.append(self._clip(loaded, path))
-                    captions.append(loaded.pair.prompt)
+                    captions.append(loaded.prompt)
                 sides[side].append(places[key])
-        chosen = [self.pairs[row].pair for row in rows]
-        return PairBatch(
-            clips,
-            captions,
-            sides["a"],
-            sides["b"],
-            torch.tensor([pair.label_codes(DIMENSIONS) for pair in chosen]),
-            torch.tensor([[pair.scores_chosen.get(name, 0.0) for name in DIMENSIONS] for pair in chosen]),
-            torch.tensor([[pair.scores_rejected.get(name, 0.0) for name in DIMENSIONS] for pair in chosen]),
-            torch.tensor([pair.weight for pair in chosen]),
-        )
+        targets = pair_targets([self.pairs[row].pair for row in rows])
+        return PairBatch(clips, captions, sides["a"], sides["b"], *targets)
 
-    def _clip(self, loaded: LoadedPair, path: Path) -> PreparedClip:
-        key = (path, loaded.pair.fps)
+    def _clip(self, loaded: ResolvedPair, path: Path) -> PreparedClip:
+        key = (path, loaded.fps)
         if self._kept is not None and key in self._kept:
             return _unpack(self._kept[key])
         try:
-            clip = prepare_clip(path, self.sampling, loaded.pair.fps)
+            clip = prepare_clip(path, self.sampling, loaded.fps)
         except VideoAlignError as error:
             raise ClipError(f"{loaded.name}: {error}") from None
         if self._kept is not None:

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from ...reward.preference_losses import preference_loss
-from ...reward.settings import DIMENSIONS
 from ...reward.video_reward import VideoReward
+from ..pair_targets import accuracy
 from .config import LossConfig
 from .pair_batches import PairBatch
 
@@ -21,25 +21,16 @@ class PairReward(nn.Module):
         self.reward = reward
         self.loss = loss
 
-    def forward(self, batch: PairBatch) -> tuple[torch.Tensor, dict[str, float]]:
-        """Loss of a batch, and per dimension the share of untied pairs that it ranks right."""
+    def forward(self, batch: PairBatch) -> tuple[torch.Tensor, dict[str, tuple[float, float]]]:
+        """Loss of a batch, and per dimension the share of untied pairs that it ranks right with their number."""
         rewards_a, rewards_b = self.rewards(batch)
         labels = batch.labels.to(rewards_a.device)
         options = {"reduction": self.loss.reduction, "weights": batch.weights.to(rewards_a.device)}
         scores = [side.to(rewards_a.device) for side in (batch.scores_a, batch.scores_b)]
         loss = preference_loss(self.loss.type, rewards_a, rewards_b, labels, *scores, **options)
-        return loss, _accuracy((rewards_a - rewards_b).detach(), labels)
+        return loss, accuracy((rewards_a - rewards_b).detach(), labels)
 
     def rewards(self, batch: PairBatch) -> tuple[torch.Tensor, torch.Tensor]:
         """Raw rewards of the sides A and B: two [pairs, 3]."""
         rewards = torch.stack(self.reward.raw_rewards(batch.clips, batch.captions))
         return rewards[batch.a], rewards[batch.b]
-
-
-def _accuracy(difference: torch.Tensor, labels: torch.Tensor) -> dict[str, float]:
-    values = {}
-    for place, name in enumerate(DIMENSIONS):
-        untied = labels[:, place].abs() == 1
-        right = torch.sign(difference[:, place]) == labels[:, place]
-        values[f"acc_{name}"] = right[untied].float().mean().item() if untied.any() else 0.5
-    return values

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from ...errors import VideoAlignError
-from ...preferences.preference_file import read_preferences
+from ...files.digests import json_digest
+from ...preferences.preference_file import ResolvedPair
+from ...preferences.splits import split_pairs
 from ...reward.agreement import ties_excluded_accuracy
 from ...reward.converted_file import ConvertedReward, save_converted
+from ...reward.dimensions import DIMENSIONS
 from ...reward.loading import DTYPES
-from ...reward.settings import DIMENSIONS, Normalisation
+from ...reward.settings import Normalisation
+from ..pair_targets import require_winners
 from .config import Config
-from .pair_batches import LoadedPair, PairBatch, PairData
+from .pair_batches import PairBatch, PairData
 from .pair_reward import PairReward
 from .trainable import build_trainable, parameter_groups, reward_settings
 
@@ -43,14 +44,15 @@ class VideoRewardTask:
     @property
     def prompts(self) -> list[str]:
         """The prompt of each training pair."""
-        return [loaded.pair.prompt for loaded in self.train.pairs]
+        return [loaded.prompt for loaded in self.train.pairs]
 
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, model, losses and rates."""
         rows = [
-            [str(p.path_a), str(p.path_b), p.pair.model_dump(mode="json", exclude={"source"})] for p in self.train.pairs
+            [str(p.chosen), str(p.rejected), p.pair.model_dump(mode="json", exclude={"source"})]
+            for p in self.train.pairs
         ]
-        data = hashlib.sha256(json.dumps(rows, sort_keys=True).encode()).hexdigest()[:16]
+        data = json_digest(rows)
         options = self.config.model_dump(
             mode="json", include={"model", "optimizer", "loss", "precision", "schedule", "warmup", "max_grad_norm"}
         )
@@ -132,39 +134,16 @@ class VideoRewardTask:
         return np.array(labels), np.array(differences)
 
 
-def load_pairs(config: Config) -> tuple[list[LoadedPair], list[LoadedPair]]:
-    """Training and held-out pairs; without held-out files whole prompts are set aside, so that no prompt is in both.
+def load_pairs(config: Config) -> tuple[list[ResolvedPair], list[ResolvedPair]]:
+    """Training and held-out pairs (see ``split_pairs``).
 
     Raises:
         VideoAlignError: a file cannot be read, a clip is missing, or nothing can be learnt from the labels.
     """
-    train = [pair for path in config.data.train for pair in _read(path, config)]
-    if config.data.eval:
-        held_out = [pair for path in config.data.eval for pair in _read(path, config)]
-    else:
-        prompts = sorted({pair.pair.prompt for pair in train})
-        count = round(config.data.eval_share * len(prompts))
-        chosen = set(np.random.default_rng(config.seed).permutation(prompts)[:count].tolist())
-        train, held_out = (
-            [p for p in train if p.pair.prompt not in chosen],
-            [p for p in train if p.pair.prompt in chosen],
-        )
-    if config.loss.type != "reg" and not any(
-        abs(code) == 1 for pair in train for code in pair.pair.label_codes(DIMENSIONS)
-    ):
-        raise VideoAlignError(
-            "No training pair says for VQ, MQ or TA which clip is better; there is nothing to learn from."
-        )
+    train, held_out = split_pairs(config.data, config.seed)
+    if config.loss.type != "reg":  # which learns from scores
+        require_winners(train)
     return train, held_out
-
-
-def _read(path: Path, config: Config) -> Iterable[LoadedPair]:
-    preferences = read_preferences(path, root=config.data.root)
-    preferences.check_clips()
-    for index, pair in enumerate(preferences.pairs):
-        row = preferences.rows[index] if preferences.rows else index + 1
-        name = f"{path}, row {row}" + (f" ({pair.id})" if pair.id else "")
-        yield LoadedPair(pair, preferences.clip(index, "chosen"), preferences.clip(index, "rejected"), name)
 
 
 def _chunks(data: PairData, rows: Sequence[int], size: int) -> Iterable[PairBatch]:

@@ -5,7 +5,7 @@ import pytest
 from videoalign.errors import VideoAlignError
 from videoalign.evaluation.bench.known_scores import read_known_scores
 from videoalign.evaluation.bench.pairs import bench_pairs
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from videoalign.evaluation.bench.known_scores import read_known_scores
 from videoalign.evaluation.bench.measure import compare, measure
 from videoalign.evaluation.bench.pairs import bench_pairs
 from videoalign.evaluation.bench.protocol import GENAI_BENCH, REWARD_BENCH
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 
 def compared(files, protocol=REWARD_BENCH, drop=()):

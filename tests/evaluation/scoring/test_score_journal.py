@@ -25,15 +25,10 @@ def rows(tmp_path):
 
 @pytest.fixture
 def journal(tmp_path):
-    opened = []
-
     def open_journal(rank=0, world=1, overwrite=False, settings=SETTINGS, name="scores.jsonl"):
-        opened.append(ScoreJournal(tmp_path / name, settings, rank, world, overwrite))
-        return opened[-1]
+        return ScoreJournal(tmp_path / name, settings, rank, world, overwrite)
 
-    yield open_journal
-    for one in opened:
-        one.close()
+    return open_journal
 
 
 def result(row, **changes):
@@ -75,7 +70,6 @@ def test_a_torn_last_line_is_dropped_and_its_row_scored_again(journal, rows, tmp
     first = journal()
     for row in rows:
         first.add(row, result(row))
-    first.close()
     content = part(tmp_path).read_bytes()
     for cut in range(len(content) - 2, content[:-1].rfind(b"\n"), -40):
         part(tmp_path).write_bytes(content[:cut])
@@ -83,7 +77,6 @@ def test_a_torn_last_line_is_dropped_and_its_row_scored_again(journal, rows, tmp
         assert set(again.finished(rows)) == {"a", "b"}
         again.add(rows[2], result(rows[2]))
         assert again.write_output(rows) == [result(row) for row in rows]
-        again.close()
 
 
 def test_a_torn_or_damaged_line_of_another_process_is_skipped(journal, rows, tmp_path):
@@ -199,13 +192,11 @@ def test_a_full_disk_is_a_clear_error_and_what_is_done_stays(journal, rows, tmp_
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="/dev/full is Linux's")
-def test_a_row_that_cannot_be_written_stops_the_run_with_a_clear_error(journal, rows):
+def test_a_row_that_cannot_be_written_stops_the_run_with_a_clear_error(journal, rows, tmp_path):
     one = journal()
-    one._part.close()
-    one._part = open("/dev/full", "a", encoding="utf-8")  # noqa: SIM115
-    with pytest.raises(VideoAlignError, match="cannot be written"):
+    part(tmp_path).symlink_to("/dev/full")
+    with pytest.raises(VideoAlignError, match=r"cannot be written .*No space left.*run the same command"):
         one.add(rows[0], result(rows[0]))
-    one.close()
 
 
 def test_an_output_that_is_a_file_where_a_folder_should_be_is_a_clear_error(journal, tmp_path):
@@ -252,3 +243,46 @@ def test_text_that_utf8_cannot_hold_survives_in_jsonl_as_an_escape(journal, rows
     assert lines(tmp_path / "scores.jsonl")[0]["prompt"] == odd.prompt
     assert "猫" in (tmp_path / "scores.jsonl").read_text(encoding="utf-8")
     assert one.finished([odd]) == {}
+
+
+def test_a_journal_of_0_1_0_names_no_judge_and_goes_on_as_videorewards(journal, rows, tmp_path):
+    """Its run.json has no judge, nor have its rows; what was scored then is not scored again."""
+    journal().add(rows[0], result(rows[0]))
+    run = tmp_path / "scores.jsonl.run" / "run.json"
+    assert "judge" not in json.loads(run.read_text())
+    later = journal(settings={"judge": "videoreward", **SETTINGS})
+    assert later.finished(rows) == {"a": result(rows[0], judge="videoreward")}
+    with pytest.raises(VideoAlignError, match="another judge"):
+        journal(settings={"judge": "micro-world", **SETTINGS})
+
+
+def test_a_row_whose_rate_is_not_a_number_is_settled_like_any_other(journal, rows, tmp_path):
+    odd = ScoreRow("odd", rows[0].path, "x", float("nan"))
+    one = journal()
+    one.add(odd, failure(odd))
+    one.add(rows[1], result(rows[1]))
+    assert one.write_output([odd, rows[1]]) == [failure(odd), result(rows[1])]
+
+
+def test_a_flipped_bit_in_a_part_never_reaches_the_output(journal, rows, tmp_path, capsys):
+    one = journal()
+    for row in rows:
+        one.add(row, result(row))
+    whole = part(tmp_path).read_bytes()
+    for position in range(whole.index(b"\n") + 1, len(whole) - 1, 7):
+        damaged = bytearray(whole)
+        damaged[position] ^= 2
+        part(tmp_path).write_bytes(damaged)
+        found = journal().finished(rows)
+        assert all(found.get(row.id, result(row)) == result(row) for row in rows) and len(found) == 2
+    assert "left out" in capsys.readouterr().err
+
+
+def test_a_journal_of_version_0_1_0_goes_on(journal, rows, tmp_path):
+    one = journal()
+    old = [{"row": one._identity(row), "result": result(row)} for row in rows[:2]]
+    part(tmp_path).write_text("".join(json.dumps(line) + "\n" for line in old), encoding="utf-8")
+    later = journal()
+    assert set(later.finished(rows)) == {"a", "b"}
+    later.add(rows[2], result(rows[2]))
+    assert later.write_output(rows) == [result(row) for row in rows]

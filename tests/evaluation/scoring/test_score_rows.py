@@ -152,21 +152,24 @@ def test_rows_without_an_id_that_repeat_a_path_are_numbered(tmp_path):
     ("name", "text", "named"),
     [
         ("rows.csv", "id,path\nx,a.mp4\nx,b.mp4\n", "uses the id 'x' more than once"),
-        ("rows.csv", "file,prompt\na.mp4,x\n", "no column 'path' (found: file, prompt)"),
-        ("rows.csv", "path;prompt\na.mp4;x\n", "no column 'path' (found: path;prompt)"),
-        ("rows.csv", "", "no column 'path' (found: nothing)"),
+        ("rows.csv", "file,prompt\na.mp4,x\n", "column 'path' missing; found file, prompt"),
+        ("rows.csv", "", "the file is empty"),
         ("rows.csv", "path,prompt\n", "has no rows"),
-        ("rows.csv", "path,prompt\na.mp4,x\nb.mp4,a cat, running\n", "row 2: 3 cells where the header has 2"),
-        ("rows.csv", "path,prompt\na.mp4,x\nb.mp4\n", "row 2: 1 cells where the header has 2"),
+        (
+            "rows.csv",
+            "path,prompt\na.mp4,x\nb.mp4,a cat, running\n",
+            "row 2 (line 3): 3 cells under 2 columns (path, prompt)",
+        ),
+        ("rows.csv", "path,prompt\na.mp4,x\nb.mp4\n", "row 2 (line 3): 1 cells under 2 columns (path, prompt)"),
         ("rows.csv", 'path,prompt\na.mp4,"x\nb.mp4,y\n', "not valid CSV"),
-        ("rows.csv", "path,prompt\na.mp4,x\n  ,y\n", "row 2: 'path' is ''"),
-        ("rows.csv", "path,fps\na.mp4,fast\n", "row 1: fps is 'fast'"),
+        ("rows.csv", "path,prompt\na.mp4,x\n  ,y\n", "row 2 (line 3), column 'path': found '  '; expected text"),
+        ("rows.csv", "path,fps\na.mp4,fast\n", "row 1 (line 2), column 'fps': found 'fast'"),
         ("rows.jsonl", '{"path": "a.mp4"}\n{"path": \n', "line 2: not valid JSON"),
-        ("rows.jsonl", '{"path": "a.mp4"}\n["a.mp4"]\n', "line 2: expected an object"),
-        ("rows.jsonl", '{"prompt": "x"}\n', "row 1: 'path' is None"),
-        ("rows.jsonl", '{"path": "a.mp4", "prompt": 3}\n', "row 1: prompt is 3"),
-        ("rows.jsonl", '{"path": "a.mp4", "fps": true}\n', "row 1: fps is True"),
-        ("rows.jsonl", '{"path": "a.mp4", "id": ["x"]}\n', "row 1: id is ['x']"),
+        ("rows.jsonl", '{"path": "a.mp4"}\n["a.mp4"]\n', "row 2 (line 2): found list; expected a JSON object"),
+        ("rows.jsonl", '{"prompt": "x"}\n', "column 'path' missing; found prompt"),
+        ("rows.jsonl", '{"path": "a.mp4", "prompt": 3}\n', "row 1 (line 1), column 'prompt': found 3"),
+        ("rows.jsonl", '{"path": "a.mp4", "fps": true}\n', "row 1 (line 1), column 'fps': found True"),
+        ("rows.jsonl", '{"path": "a.mp4", "id": ["x"]}\n', "row 1 (line 1), column 'id': found ['x']"),
         ("rows.jsonl", "\n\n", "has no rows"),
     ],
 )
@@ -177,3 +180,23 @@ def test_a_malformed_manifest_is_refused_and_the_row_is_named(tmp_path, name, te
 def test_a_missing_or_wrongly_encoded_manifest_is_refused(tmp_path):
     assert "cannot be read" in refused(tmp_path / "none.csv")
     assert "cannot be read" in refused(write(tmp_path / "rows.csv", "path,prompt\na.mp4,ä\n", "utf-16"))
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl"])
+def test_a_rate_that_is_not_a_number_is_left_to_the_row_that_has_it(tmp_path, name):
+    text = {
+        "rows.csv": "path,fps\na.mp4,nan\nb.mp4,\n",
+        "rows.jsonl": '{"path": "a.mp4", "fps": NaN}\n{"path": "b.mp4"}\n',
+    }
+    first, second = rows_from_manifest(write(tmp_path / name, text[name]))
+    assert first.fps != first.fps and second.fps is None
+
+
+def test_columns_in_another_case_semicolons_and_lists_are_read(tmp_path):
+    for name, text in (
+        ("a.csv", "Path;PROMPT;Fps\na.mp4;x;8\n"),
+        ("b.json", '[{"path": "a.mp4", "prompt": "x", "fps": 8}]'),
+        ("c.txt", "path,prompt,fps\na.mp4,x,8\n"),
+    ):
+        (row,) = rows_from_manifest(write(tmp_path / name, text))
+        assert (row.path, row.prompt, row.fps) == (tmp_path / "a.mp4", "x", 8.0), name

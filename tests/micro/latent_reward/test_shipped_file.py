@@ -7,12 +7,13 @@ from safetensors.torch import load_file
 
 from videoalign.backbones.micro_files import MICRO_VAE
 from videoalign.backbones.micro_text import encode_caption
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 from videoalign.micro.video.encoding import encode_clips
 from videoalign.micro.video.flow_training import text_batch
 from videoalign.micro.world import iterate_pairs
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.reward_file import load_latent_reward
-from videoalign.reward.settings import DIMENSIONS, EMBEDDED_LATENT_FILE
+from videoalign.reward.settings import EMBEDDED_LATENT_FILE
 
 PAIRS, CLEAR, SIGMA = 120, 0.4, 0.4
 

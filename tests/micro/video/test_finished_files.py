@@ -4,7 +4,7 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 from videoalign.micro.video.finished_files import fold_statistics, save_dit, save_vae
 from videoalign.micro.video.flow_training import FlowTraining, new_dit
 from videoalign.micro.video.vae_training import new_vae

@@ -7,7 +7,7 @@ from safetensors.torch import load_file
 from videoalign.backbones.loading import load_backbone
 from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.backbones.sampling import generate
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
 from videoalign.micro.video.encoding import latents_file
 from videoalign.micro.video.flow_training import FlowTraining
 from videoalign.micro.video.recipe import Recipe, make_video_model
@@ -52,7 +52,7 @@ def test_the_latents_are_those_of_the_vae_file(made):
     import numpy as np
     from safetensors.torch import load_file
 
-    from videoalign.micro.video.vae_training import as_video
+    from videoalign.clips.pixels import as_video
 
     folder, (vae_file, _) = made
     clips = as_video(np.load(folder / "clips" / "clips_001.npy"))

@@ -7,11 +7,11 @@ from safetensors import safe_open
 
 from videoalign.backbones.loading import load_backbone
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from videoalign.backbones.vae import load_vae
+from videoalign.backbones.vae_loading import load_vae
+from videoalign.clips.pixels import as_frames, as_video
 from videoalign.micro.video.clips import sample_video_clip
 from videoalign.micro.video.encoding import encode_clips
 from videoalign.micro.video.judging import judge, judged_captions, sample_clips
-from videoalign.micro.video.vae_training import as_frames, as_video
 from videoalign.micro.world import measure
 
 UNSEEN = 12345  # a seed that no training clip has

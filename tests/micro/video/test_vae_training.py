@@ -5,12 +5,11 @@ import pytest
 import torch
 
 from videoalign.backbones.wan_whole_clip import decode_whole, encode_whole
+from videoalign.clips.pixels import as_frames, as_video
 from videoalign.micro.video.clips import write_shard
 from videoalign.micro.video.vae_training import (
     ClipPool,
     VaePhase,
-    as_frames,
-    as_video,
     new_vae,
     reconstruction_loss,
     train_vae,

@@ -5,8 +5,9 @@ import pytest
 
 from videoalign.micro.world import iterate_pairs
 from videoalign.reward.clip import Frames
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.loading import load_video_reward
-from videoalign.reward.settings import DIMENSIONS, EMBEDDED_FILE
+from videoalign.reward.settings import EMBEDDED_FILE
 
 pytestmark = pytest.mark.skipif(not EMBEDDED_FILE.exists(), reason="the embedded micro reward is not in this checkout")
 PAIRS = 160

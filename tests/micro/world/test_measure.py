@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from videoalign.clips.video_file import read_video, write_video
-from videoalign.micro.world.clip import DIMENSIONS, iterate_clips, make_clip
+from videoalign.micro.world.clip import iterate_clips, make_clip
 from videoalign.micro.world.faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
 from videoalign.micro.world.measure import measure
 from videoalign.micro.world.scene import (
@@ -17,6 +17,7 @@ from videoalign.micro.world.scene import (
     change_attributes,
     sample_scene,
 )
+from videoalign.reward.dimensions import DIMENSIONS
 
 
 def clean_clip(seed, **how):

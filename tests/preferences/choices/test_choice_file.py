@@ -7,9 +7,8 @@ import sys
 import pytest
 
 from videoalign.errors import VideoAlignError
-from videoalign.files.journal import append_lines, whole_lines
 from videoalign.preferences.choices.choice_file import ChoiceFile, preference_of
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 CHOOSING = """
 import sys
@@ -48,13 +47,6 @@ def test_half_a_line_of_a_killed_writer_is_cut_off_and_the_next_choice_is_whole(
     assert list(session.file.choices()) == [first]
     session.choose(second, {"VQ": "B"})
     assert [line["id"] for line in lines(folder / "choices.jsonl")] == [first, second]
-
-
-def test_a_whole_last_line_without_its_end_is_kept(tmp_path):
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"a": 1}', encoding="utf-8")
-    append_lines(path, ['{"a": 2}'])
-    assert whole_lines(path) == ['{"a": 1}', '{"a": 2}']
 
 
 def test_the_labels_are_of_the_clips_however_they_were_shown(session_of):
@@ -134,5 +126,22 @@ def test_an_answer_that_does_not_exist_is_refused_and_nothing_is_kept(session_of
 
 def test_a_damaged_line_is_named(tmp_path):
     (tmp_path / "a.jsonl").write_text('{"prompt": 3}\n', encoding="utf-8")
-    with pytest.raises(VideoAlignError, match="choice 1: this is no preference pair"):
+    with pytest.raises(VideoAlignError, match="line 1: this is no preference pair"):
         ChoiceFile(tmp_path / "a.jsonl").choices()
+
+
+def test_two_processes_that_choose_into_one_file_lose_no_acknowledged_choice(folder, tmp_path):
+    code = CHOOSING.replace('"Anna", ', "").replace(
+        "list(session.pairs()) * 1000", "list(session.pairs())[int(sys.argv[3]) :: 2] * 5"
+    )
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, str(folder), str(tmp_path / "p"), str(index)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+    told = {line for process in running for line in process.communicate()[0].split()}
+    assert [process.returncode for process in running] == [0, 0]
+    assert {line["id"] for line in lines(folder / "choices.jsonl")} == told and len(told) == 3

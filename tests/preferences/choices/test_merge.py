@@ -2,7 +2,8 @@ import pytest
 
 from videoalign.errors import VideoAlignError
 from videoalign.preferences.choices.merge import cohens_kappa, majority, merge_choices
-from videoalign.preferences.preference_file import Preferences, read_preferences
+from videoalign.preferences.preference_file import Preferences
+from videoalign.preferences.reading import read_preferences
 
 
 def by_clip(session, pair: str, better: str) -> str:

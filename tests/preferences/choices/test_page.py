@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from videoalign.preferences.choices.page import ChoicePage
-from videoalign.preferences.preference_file import read_preferences
+from videoalign.preferences.reading import read_preferences
 
 
 @pytest.fixture

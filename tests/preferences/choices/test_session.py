@@ -101,9 +101,9 @@ def test_a_csv_of_clips_will_do(tmp_path, noise_clip):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ('{"path": "a.mp4"}', "row 1: 'prompt' is None"),
-        ('{"path": "a.mp4", "prompt": "p", "seed": "x"}', "'seed' is 'x'; it must be a number"),
-        ("[1]", "expected an object with path and prompt"),
+        ('{"path": "a.mp4"}', "row 1 .*: column 'prompt' is missing"),
+        ('{"path": "a.mp4", "prompt": "p", "seed": "x"}', "column 'seed': found 'x'; expected a whole number"),
+        ("[1]", "row 1: found int; expected a JSON object"),
     ],
 )
 def test_a_malformed_row_is_named(tmp_path, line, message):

@@ -4,9 +4,10 @@ import json
 
 import pytest
 
+from videoalign.errors import PreferenceFileError
 from videoalign.files.tables import iterate_rows
-from videoalign.preferences.importers.detect import READERS, detect_format
-from videoalign.preferences.preference_file import PreferenceFileError, read_preferences
+from videoalign.preferences.importers.detect import SIGNATURES, detect_format
+from videoalign.preferences.reading import READERS, read_preferences
 
 
 def put(path, content):
@@ -32,7 +33,7 @@ FIRST_ROWS = {
 
 @pytest.mark.parametrize("name", FIRST_ROWS)
 def test_each_format_is_told_by_its_first_row_and_by_what_it_lacks(tmp_path, name):
-    assert set(FIRST_ROWS) == {"native", *READERS}
+    assert set(FIRST_ROWS) == set(SIGNATURES) == set(READERS)
     row = FIRST_ROWS[name]
     assert detect_format(put_lines(tmp_path / "x.jsonl", [{**row, "extra": 1}])) == name
     for lost in row:
@@ -63,13 +64,13 @@ def test_a_named_format_is_used_even_where_another_would_be_detected(tmp_path):
 
 
 def test_files_that_are_no_tables_are_refused_with_the_reason(tmp_path):
-    with pytest.raises(PreferenceFileError, match=r"\.parquet cannot be read; expected \.csv, \.json, \.jsonl"):
+    with pytest.raises(PreferenceFileError, match=r"\.parquet cannot be read; expected \.csv, \.tsv, \.json, \.jsonl, \.ndjson"):
         list(iterate_rows(put(tmp_path / "x.parquet", "x")))
     with pytest.raises(PreferenceFileError, match="expected a JSON list"):
         list(iterate_rows(put(tmp_path / "x.json", {})))
     with pytest.raises(PreferenceFileError, match="line 1: not valid JSON"):
         list(iterate_rows(put(tmp_path / "x.json", "[")))
-    with pytest.raises(PreferenceFileError, match="row 1: found int; expected a JSON object"):
+    with pytest.raises(PreferenceFileError, match=r"row 1 \(line 1\): found int; expected a JSON object"):
         list(iterate_rows(put(tmp_path / "x.jsonl", "3\n")))
     with pytest.raises(PreferenceFileError, match="the file is empty"):
         list(iterate_rows(put(tmp_path / "x.csv", "")))

@@ -4,10 +4,12 @@ import json
 
 import pytest
 
+from videoalign.errors import PreferenceFileError
 from videoalign.preferences.importers.detect import detect_format
 from videoalign.preferences.importers.lift import read_lift_ratings
 from videoalign.preferences.importers.scored_clips import ScoredClip
-from videoalign.preferences.preference_file import PreferenceFileError, read_preferences, write_preferences
+from videoalign.preferences.preference_file import write_preferences
+from videoalign.preferences.reading import read_preferences
 
 
 def put(path, content):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from videoalign.errors import PreferenceFileError
 from videoalign.preferences.importers.scored_clips import ScoredClip, pair_clips
-from videoalign.preferences.preference_file import PreferenceFileError, read_preferences
+from videoalign.preferences.reading import read_preferences
 
 
 def put(path, content):

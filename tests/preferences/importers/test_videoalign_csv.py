@@ -5,14 +5,10 @@ import os
 
 import pytest
 
+from videoalign.errors import PreferenceFileError
 from videoalign.preferences.importers.videoalign import read_videoalign_csv, write_videoalign_csv
-from videoalign.preferences.preference_file import (
-    PreferenceFileError,
-    PreferencePair,
-    Preferences,
-    read_preferences,
-    write_preferences,
-)
+from videoalign.preferences.preference_file import PreferencePair, Preferences, write_preferences
+from videoalign.preferences.reading import read_preferences
 
 HEADER = "path_A,path_B,A_model,B_model,prompt,VQ,MQ,TA,Overall,fps_A,num_frames_A,fps_B,num_frames_B,MOS_A_VQ,MOS_B_VQ"
 BENCH = f"""{HEADER}

@@ -4,10 +4,10 @@ import pytest
 import torch
 
 from videoalign.backbones.loading import build_backbone
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.calibration import Calibration, even_edges
 from videoalign.reward.latent.heads import HeadConfig
 from videoalign.reward.latent.latent_reward import LatentReward, TrainingRecord
-from videoalign.reward.settings import DIMENSIONS
 
 TINY_WAN = {
     "patch_size": [1, 2, 2], "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 16, "out_channels": 16,

@@ -55,7 +55,7 @@ def test_it_is_chosen_where_the_gradient_would_not_fit(reward):
 def test_a_long_clip_of_wan_fits_beside_its_model_on_a_large_card():
     """The size that the estimate is for: eight blocks of Wan 1.3B, 81 frames of 832 x 480, bfloat16."""
 
-    trunk = SimpleNamespace(name="wan", blocks=range(8), dtype=torch.bfloat16)
+    trunk = SimpleNamespace(patch=(1, 2, 2), blocks=range(8), dtype=torch.bfloat16)
     heads = {"VQ": SimpleNamespace(inwards=torch.nn.Linear(1536, 8))}
     model = SimpleNamespace(trunk=trunk, heads=heads, recomputes=False)
     shape = (1, 16, 21, 60, 104)

@@ -9,7 +9,7 @@ from tiny_training import tiny_loop, tiny_task
 from tiny_wan import SHAPE
 
 from videoalign.training.flow.config import FlowConfig
-from videoalign.training.train_dpo_command import Config as DpoConfig
+from videoalign.training.train_flow_command import train_command
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def pairs(tmp_path):
 def options(tmp_path, pairs):
     """Builds the configuration of a Flow-DPO run of six steps; keyword arguments replace whole sections' values."""
 
-    def build(output="run", config_class=DpoConfig, **changes) -> FlowConfig:
+    def build(output="run", method="dpo", **changes) -> FlowConfig:
         values = {
             "output": tmp_path / output, "max_steps": 6, "batch_size": 4, "micro_batch_size": 2, "eval_every": 3, "save_every": 2,
             "log_every": 1, "precision": "float32", "tensorboard": False,
@@ -55,7 +55,7 @@ def options(tmp_path, pairs):
         values["data"].setdefault("train", [tmp_path / "pairs.jsonl"])
         if not (tmp_path / "pairs.jsonl").exists():
             pairs()
-        return config_class.model_validate(values)
+        return train_command(method).Config.model_validate(values)
 
     return build
 

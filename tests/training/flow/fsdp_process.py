@@ -14,14 +14,15 @@ from tiny_training import tiny_loop, tiny_task
 from torch.distributed.tensor import DTensor
 
 from videoalign.lora.adapters import adapter_weights
-from videoalign.training.flow.run import check_fsdp, export, lora_file
+from videoalign.training.flow.fsdp import check_fsdp
+from videoalign.training.flow.run import export, lora_file
 from videoalign.training.loop.processes import process_state
-from videoalign.training.train_dpo_command import Config
+from videoalign.training.train_flow_command import train_command
 
 
 def main():
     torch.set_num_threads(1)
-    config = Config.model_validate(json.loads(Path(sys.argv[1]).read_text()))
+    config = train_command("dpo").Config.model_validate(json.loads(Path(sys.argv[1]).read_text()))
     process_state()
     PartialState._shared_state["distributed_type"] = DistributedType.MULTI_GPU
     check_fsdp(config)

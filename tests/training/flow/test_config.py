@@ -1,14 +1,51 @@
 """Options and presets: what is wrong is named, own options win over a preset."""
 
+import sys
+
 import pytest
 
 from videoalign.cli.options import ConfigError, parse_command
-from videoalign.training.flow.presets import preset_names, preset_values
-from videoalign.training.train_dpo_command import Config
-from videoalign.training.train_rwr_command import Config as RwrConfig
-from videoalign.training.train_sft_command import Config as SftConfig
+from videoalign.training.flow.methods import method_summaries
+from videoalign.training.flow.presets import TABLE, preset_names, preset_values
+from videoalign.training.train_flow_command import train_command
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Config = train_command("dpo").Config
+
+MODEL_FILES = ("transformer", "vae", "text_encoder")
 NEEDED = ["--data.train", "p.jsonl", "--model.transformer", "m", "--model.vae", "v", "--model.text-encoder", "t"]
+
+# 0.1.0: clip, rank, type of the frozen weights, blocks offloaded, optimizer
+PRESETS = {
+    "hunyuan-video-12gb": ("480x272x49@24", 64, "nf4", True, "adamw"),
+    "hunyuan-video-16gb": ("480x272x49@24", 64, "nf4", True, "adamw"),
+    "hunyuan-video-24gb": ("720x400x65@24", 64, "bfloat16", True, "adamw"),
+    "hunyuan-video-80gb": ("960x544x97@24", 64, "bfloat16", False, "adamw"),
+    "ltx-video-12gb": ("768x512x121@24", 64, "bfloat16", False, "adamw"),
+    "ltx-video-16gb": ("768x512x121@24", 64, "bfloat16", False, "adamw"),
+    "ltx-video-24gb": ("768x512x121@24", 64, "bfloat16", False, "adamw"),
+    "ltx-video-80gb": ("768x512x121@24", 64, "bfloat16", False, "adamw"),
+    "wan2.1-1.3b-12gb": ("832x480x81@16", 64, "bfloat16", True, "adamw"),
+    "wan2.1-1.3b-16gb": ("832x480x81@16", 64, "bfloat16", False, "adamw"),
+    "wan2.1-1.3b-24gb": ("832x480x81@16", 64, "bfloat16", False, "adamw"),
+    "wan2.1-1.3b-80gb": ("832x480x81@16", 64, "bfloat16", False, "adamw"),
+    "wan2.1-14b-12gb": ("480x272x49@16", 32, "nf4", True, "adamw8bit"),
+    "wan2.1-14b-16gb": ("480x272x49@16", 64, "nf4", True, "adamw"),
+    "wan2.1-14b-24gb": ("640x368x65@16", 64, "bfloat16", True, "adamw"),
+    "wan2.1-14b-80gb": ("832x480x81@16", 64, "bfloat16", False, "adamw"),
+    "wan2.2-a14b-12gb": ("480x272x49@16", 32, "nf4", True, "adamw8bit"),
+    "wan2.2-a14b-16gb": ("480x272x49@16", 64, "nf4", True, "adamw"),
+    "wan2.2-a14b-24gb": ("640x368x65@16", 64, "bfloat16", True, "adamw"),
+    "wan2.2-a14b-80gb": ("832x480x81@16", 64, "bfloat16", False, "adamw"),
+    "wan2.2-ti2v-5b-12gb": ("832x480x121@24", 64, "bfloat16", True, "adamw"),
+    "wan2.2-ti2v-5b-16gb": ("832x480x121@24", 64, "float8", False, "adamw"),
+    "wan2.2-ti2v-5b-24gb": ("1280x704x121@24", 64, "float8", False, "adamw"),
+    "wan2.2-ti2v-5b-80gb": ("1280x704x121@24", 64, "bfloat16", False, "adamw"),
+}  # fmt: skip
 
 
 def test_the_defaults_are_the_papers():
@@ -19,18 +56,45 @@ def test_the_defaults_are_the_papers():
     assert (config.noise.timesteps, config.noise.shift) == ("uniform", 1.0)
 
 
-@pytest.mark.parametrize("name", preset_names())
-def test_every_preset_fits_the_options_of_every_method(name):
-    for config_class in (Config, RwrConfig, SftConfig):
-        config = parse_command(config_class, "train", [*NEEDED, "--preset", name])
-        assert config.data.width == preset_values(name)["data"]["width"]
+def effective(config):
+    data, memory = config.data, config.memory
+    assert (config.batch_size, config.micro_batch_size, config.precision) == (64, 1, "bfloat16")
+    assert memory.gradient_checkpointing and config.lora.alpha == 2 * config.lora.rank
+    clip = f"{data.width}x{data.height}x{data.frames}@{data.fps:g}"
+    return clip, config.lora.rank, memory.base_dtype, memory.offload_blocks, config.optimizer.kind
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_gives_every_method_what_it_gave_in_0_1_0(name):
+    for method in method_summaries():
+        config = parse_command(train_command(method).Config, "train", [*NEEDED, "--preset", name])
+        assert effective(config) == PRESETS[name]
         assert config.data.train[0].name == "p.jsonl"
 
 
+def test_the_micro_preset_fits_too():
+    config = parse_command(Config, "train dpo", [*NEEDED, "--preset", "micro"])
+    assert (config.max_steps, config.batch_size, config.micro_batch_size, config.eval_every) == (60, 24, 24, 20)
+    assert (config.data.width, config.data.height, config.data.frames, config.data.fps) == (64, 64, 17, 8)
+    assert (config.precision, config.memory.base_dtype, config.lora.dtype) == ("float32",) * 3
+    assert (config.lora.rank, config.lora.alpha, config.optimizer.learning_rate) == (16, 32, 3e-4)
+    assert not config.tensorboard and not config.memory.gradient_checkpointing
+
+
+def test_no_preset_of_the_table_repeats_another_of_its_model_or_a_default():
+    contents = [(name.rpartition("-")[0], preset_values(name)) for name in tomllib.loads(TABLE.read_text())]
+    assert all(contents.count(content) == 1 for content in contents)
+    defaults = Config.model_validate({"data": {"train": ["p"]}, "model": dict.fromkeys(MODEL_FILES, "m")}).model_dump()
+    for name, values in contents:
+        for key, value in values.items():
+            pairs = (
+                [(value[k], defaults[key][k]) for k in value] if isinstance(value, dict) else [(value, defaults[key])]
+            )
+            assert all(given != default for given, default in pairs), (name, key)
+
+
 def test_there_is_a_preset_for_every_model_and_size_of_gpu():
-    models = {"wan2.1-1.3b", "wan2.1-14b", "wan2.2-a14b", "wan2.2-ti2v-5b", "ltx-video", "hunyuan-video"}
-    sizes = {f"{model}-{size}gb" for model in models for size in (12, 16, 24, 80)}
-    assert set(preset_names()) == {"micro"} | sizes
+    assert set(preset_names()) == {"micro", *PRESETS}
 
 
 def test_own_options_win_over_a_preset_and_an_unknown_preset_names_the_nearest():

@@ -8,8 +8,8 @@ import torch
 from tiny_wan import Float64Network, noised, tiny_wan
 
 from videoalign.training.flow.flow_module import FlowModule
+from videoalign.training.flow.method import NoisedClips
 from videoalign.training.flow.methods.dpo import DpoOptions, FlowDpo, safeguard_scale
-from videoalign.training.flow.methods.method import NoisedClips
 
 OPTIONS = {
     "plain": {},
@@ -220,7 +220,7 @@ def test_with_the_safeguard_a_step_does_not_raise_the_winners_error():
 
 def test_errors_are_reduced_in_float32_when_the_network_computes_in_bfloat16():
     """bfloat16 would make nearly equal errors equal, and the logit with them."""
-    from videoalign.training.flow.methods.method import flow_error
+    from videoalign.training.flow.method import flow_error
 
     generator = torch.Generator().manual_seed(0)
     target = torch.randn(1, 16, 4, 8, 8, generator=generator)

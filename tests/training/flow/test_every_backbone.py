@@ -10,8 +10,8 @@ from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.config import LoraOptions
 from videoalign.training.flow.flow_module import FlowModule
 from videoalign.training.flow.frozen_weights import store_frozen
+from videoalign.training.flow.method import NoisedClips
 from videoalign.training.flow.methods.dpo import DpoOptions, FlowDpo
-from videoalign.training.flow.methods.method import NoisedClips
 
 
 @pytest.mark.parametrize("kind", CONFIGS)

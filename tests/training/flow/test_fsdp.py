@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 from tiny_training import tiny_loop, tiny_task
 
 from videoalign.errors import VideoAlignError
-from videoalign.training.flow.run import check_fsdp, export, lora_file, run_method
+from videoalign.training.flow.fsdp import check_fsdp
+from videoalign.training.flow.run import export, lora_file, run_method
 from videoalign.training.loop.log_file import read_log
 from videoalign.training.loop.processes import process_state
 from videoalign.training.loop.state_files import newest_state

@@ -4,14 +4,15 @@ import pytest
 
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from videoalign.micro.world import write_dataset
-from videoalign.training import train_dpo_command
 from videoalign.training.loop.log_file import read_log
+from videoalign.training.train_flow_command import train_command
 
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not MICRO_NETWORK.exists(), reason="the micro model is not in backbones/embedded"),
 ]
 
+TRAIN_DPO = train_command("dpo")
 GOOD = 3e-4
 
 
@@ -22,7 +23,7 @@ def pairs(tmp_path_factory):
 
 
 def config(pairs, output, rate, steps):
-    return train_dpo_command.Config.model_validate(
+    return TRAIN_DPO.Config.model_validate(
         {
             "output": output, "max_steps": steps, "batch_size": 16, "micro_batch_size": 8, "precision": "float32", "eval_every": 20,
             "log_every": 5, "tensorboard": False,
@@ -38,11 +39,11 @@ def config(pairs, output, rate, steps):
 def test_held_out_accuracy_rises_above_0_7_and_a_learning_rate_100_times_too_high_is_called_out(
     pairs, tmp_path, capsys
 ):
-    assert train_dpo_command.run(config(pairs, tmp_path / "good", GOOD, steps=120)) == 0
+    assert TRAIN_DPO.run(config(pairs, tmp_path / "good", GOOD, steps=120)) == 0
     said = capsys.readouterr().err
     evaluations = [line for line in read_log(tmp_path / "good" / "log.jsonl") if line["kind"] == "eval"]
     assert evaluations[-1]["accuracy"] > 0.7
     assert "learning: held-out accuracy" in said
-    assert train_dpo_command.run(config(pairs, tmp_path / "bad", 100 * GOOD, steps=40)) == 0
+    assert TRAIN_DPO.run(config(pairs, tmp_path / "bad", 100 * GOOD, steps=40)) == 0
     said = capsys.readouterr().err.splitlines()[-1]
     assert "learning rate" in said, said

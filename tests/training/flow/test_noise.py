@@ -56,3 +56,19 @@ def test_the_ends_of_the_range_are_reached_exactly_and_an_empty_range_is_refused
         assert [sigma_of(NoiseConfig(**kind), u) for u in (0.0, 1.0)] == [0.0, 1.0]
     with pytest.raises(ValueError, match="must be below"):
         NoiseConfig(sigma_min=0.9, sigma_max=0.9)
+
+
+def test_levels_are_those_that_earlier_versions_drew():
+    """A run of version 0.1.0 goes on with the levels that it would have had."""
+    logit_normal = {"timesteps": "logit_normal", "logit_mean": 0.5, "logit_std": 0.8, "shift": 3}
+    for options, levels in (
+        ({}, ("0x1.927db3defe5ecp-1", "0x1.d6656db84a458p-1", "0x1.9f20748079370p-3")),
+        (logit_normal, ("0x1.ce6d1966db3e9p-1", "0x1.e03c685f776ccp-1", "0x1.6f7419cceb6efp-1")),
+        ({"shift": 5, "sigma_min": 0.875}, ("0x1.f62c76b01d55ep-1", "0x1.fc6fbe409cad5p-1", "0x1.d1ab1b8555dadp-1")),
+        (
+            {"timesteps": "logit_normal", "shift": 3, "sigma_max": 0.875},
+            ("0x1.9d332b7adc83bp-1", "0x1.b2f7d7155c520p-1", "0x1.0e9d3688713d2p-1"),
+        ),
+    ):
+        drawn = [draw(NoiseConfig(**options), torch.Size((1,)), "flow", 0, index)[0] for index in range(3)]
+        assert drawn == pytest.approx([float.fromhex(level) for level in levels], rel=1e-14)

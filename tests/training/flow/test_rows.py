@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from videoalign.errors import VideoAlignError
-from videoalign.preferences.preference_file import PreferencePair
+from videoalign.preferences.preference_file import PreferencePair, ResolvedPair
 from videoalign.training.flow.config import DataConfig
 from videoalign.training.flow.methods.rwr import FlowRwr, RwrOptions, discrete_weight, exponential_weights
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions
-from videoalign.training.flow.rows import SourcePair, preference_rows, verdict
+from videoalign.training.flow.rows import preference_rows, verdict
 
 
 def config(**options):
@@ -23,7 +23,7 @@ def pair(labels=None, chosen=None, rejected=None, **fields):
 
 
 def source(number=1, **values):
-    return SourcePair(pair(**values), Path(f"{number}a.mp4"), Path(f"{number}b.mp4"), f"row {number}")
+    return ResolvedPair(pair(**values), Path(f"{number}a.mp4"), Path(f"{number}b.mp4"), f"row {number}")
 
 
 MIXED = {"VQ": "A", "MQ": "B", "TA": "same"}
@@ -111,5 +111,5 @@ def test_a_clip_without_a_score_is_refused_with_its_row():
 
 
 def test_weights_that_are_all_zero_are_refused():
-    with pytest.raises(VideoAlignError, match="no dimension counts"):
-        verdict(pair(labels=MIXED), config(prefer="weighted", weights={"VQ": 0, "MQ": 0, "TA": 0}))
+    with pytest.raises(ValueError, match="all weights are 0"):
+        config(prefer="weighted", weights={"VQ": 0, "MQ": 0, "TA": 0})

@@ -8,10 +8,10 @@ from safetensors import safe_open
 
 from videoalign.backbones.micro_files import MICRO_LORA, MICRO_NETWORK
 from videoalign.backbones.sampling import generate
+from videoalign.clips.pixels import as_frames
 from videoalign.generation.pipeline import MICRO, load_pipeline
 from videoalign.lora.inspection import inspect_lora
 from videoalign.micro.video.judging import judged_captions
-from videoalign.micro.video.vae_training import as_frames
 from videoalign.reward.clip import Frames
 from videoalign.reward.loading import load_video_reward
 

@@ -10,13 +10,11 @@ from tiny_wan import SHAPE
 
 from videoalign.errors import CheckpointError, VideoAlignError
 from videoalign.training.flow.diagnostics import Diagnostics
+from videoalign.training.flow.methods import load_method
 from videoalign.training.flow.methods.rwr import FlowRwr
-from videoalign.training.flow.methods.sft import FlowSft
 from videoalign.training.loop.log_file import read_log
 from videoalign.training.loop.state_files import newest_state
 from videoalign.training.loop.train_loop import TrainingStopped
-from videoalign.training.train_rwr_command import Config as RwrConfig
-from videoalign.training.train_sft_command import Config as SftConfig
 
 
 def final_weights(config):
@@ -93,13 +91,10 @@ def test_evaluating_more_often_does_not_change_the_training(options, train):
 @pytest.mark.parametrize("method", ["sft", "rwr"])
 def test_the_other_methods_train_too_and_are_judged_by_the_same_held_out_pairs(method, options, pairs, train):
     scores = {"scores_chosen": {"Overall": 2.0}, "scores_rejected": {"Overall": -2.0}}
-    config_class, build = {"sft": (SftConfig, lambda c: FlowSft(c.sft)), "rwr": (RwrConfig, lambda c: FlowRwr(c.rwr))}[
-        method
-    ]
     config = options(
-        config_class=config_class, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3}
+        method=method, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3}
     )
-    train(config, build(config))
+    train(config, load_method(method)(getattr(config, method)))
     log = read_log(config.output / "log.jsonl")
     errors = [line["error"] for line in log if line["kind"] == "train"]
     assert errors[-1] < errors[0]
@@ -113,7 +108,7 @@ def test_real_clips_add_their_own_term(options, pairs, train, tmp_path):
     (tmp_path / "real.jsonl").write_text('{"path": "clips/0_chosen.safetensors", "prompt": "a real clip"}\n')
     losses = []
     for name, rwr in (("plain", {}), ("real", {"real_clips": tmp_path / "real.jsonl", "real_weight": 2.0})):
-        config = options(name, config_class=RwrConfig, max_steps=1, rwr=rwr, **files)
+        config = options(name, method="rwr", max_steps=1, rwr=rwr, **files)
         train(config, FlowRwr(config.rwr))
         losses.append(read_log(config.output / "log.jsonl")[0])
     assert losses[1]["loss"] == pytest.approx(losses[0]["loss"] + 2 * losses[1]["real_error"], rel=1e-5)
@@ -155,7 +150,7 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_state(options, train):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))  # no file may grow beyond this
     try:
-        with pytest.raises(CheckpointError, match=r"step 3 could not be written .* free some space"):
+        with pytest.raises(CheckpointError, match=r"state-00000003.* could not be written .* free some space"):
             train(config)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)

@@ -5,7 +5,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from tiny_wan import CONFIG, tiny_wan
 
-from videoalign.backbones.latent_format import WAN21
+from videoalign.backbones.wan_family import WAN21
 from videoalign.errors import ClipError
 from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.frozen_weights import store_frozen

@@ -6,7 +6,7 @@ from torch import nn
 from videoalign.backbones.loading import build_backbone
 from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.config import LoraOptions
-from videoalign.training.flow.methods.method import NoisedClips
+from videoalign.training.flow.method import NoisedClips
 
 CONFIG = {
     "patch_size": [1, 2, 2], "num_attention_heads": 1, "attention_head_dim": 24, "in_channels": 16, "out_channels": 16,

@@ -1,10 +1,10 @@
 """Small clips, a tiny VAE, and counting encoders."""
 
 import pytest
-from small_clips import PROMPTS, write_clip
+from small_clips import PROMPTS, clip_row, write_clip
 
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.training.latent_cache import CacheRow, Encoders
+from videoalign.training.latent_cache import Encoders
 
 
 @pytest.fixture(scope="session")
@@ -19,8 +19,8 @@ def rows(tmp_path):
     """Two pairs, of two prompts."""
     clips = [write_clip(tmp_path / f"{number}.mp4", number) for number in range(4)]
     return [
-        CacheRow(PROMPTS[0], (clips[0], clips[1]), "pairs.jsonl, row 1"),
-        CacheRow(PROMPTS[1], (clips[2], clips[3]), "pairs.jsonl, row 2"),
+        clip_row(PROMPTS[0], (clips[0], clips[1]), "pairs.jsonl, row 1"),
+        clip_row(PROMPTS[1], (clips[2], clips[3]), "pairs.jsonl, row 2"),
     ]
 
 

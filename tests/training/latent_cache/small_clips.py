@@ -3,6 +3,7 @@
 import numpy as np
 
 from videoalign.clips.video_file import write_video
+from videoalign.training.flow.rows import FlowRow
 from videoalign.training.latent_cache import Bucket
 
 BUCKET = Bucket(32, 32, 5, 8)
@@ -16,3 +17,8 @@ def write_clip(path, seed=0, width=32, height=32, frames=6, fps=8, image=None):
         coarse[0] = np.random.default_rng(image).integers(0, 256, coarse.shape[1:], dtype=np.uint8)
     write_video(path, coarse.repeat(8, axis=1).repeat(8, axis=2), fps)
     return path
+
+
+def clip_row(prompt, clips, name, fps=None):
+    """A row of clips that are compared."""
+    return FlowRow(prompt, dict(zip("ab", clips, strict=False)), name, fps=fps)

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import save_file
-from small_clips import BUCKET, PROMPTS, write_clip
+from small_clips import BUCKET, PROMPTS, clip_row, write_clip
 
 from videoalign.backbones.micro_text import MicroTextEncoder, encode_caption
 from videoalign.errors import ClipError, VideoAlignError
-from videoalign.training.latent_cache import Bucket, CacheRow, Encoders, build_cache
+from videoalign.training.latent_cache import Bucket, Encoders, build_cache
 from videoalign.training.latent_cache.clip_pixels import read_clip
 
 
@@ -27,7 +27,7 @@ def test_the_cache_holds_what_the_encoders_give(tmp_path, rows, encoders, tiny_v
     cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders, prompts=[""])
     assert cache.latent_format == "wan2.1"
     for row in rows:
-        for clip in row.clips:
+        for clip in row.clips.values():
             expected = tiny_vae.encode(read_clip(clip, BUCKET)[None])[0]
             assert cache.latents(clip).dtype == torch.float32
             assert torch.equal(cache.latents(clip), expected.half().float())
@@ -44,7 +44,7 @@ def test_a_second_build_encodes_nothing_and_loads_nothing(tmp_path, rows, encode
         vae = text_encoder = property(lambda self: pytest.fail("an encoder was loaded"))
 
     cache = build_cache(tmp_path / "cache", rows, [BUCKET], Unloadable(encoders.vae, MicroTextEncoder()))
-    assert cache.latents(rows[0].clips[0]).shape == (16, 2, 4, 4)
+    assert cache.latents(rows[0].clips["a"]).shape == (16, 2, 4, 4)
 
 
 def test_encoders_come_from_files_are_loaded_only_when_needed_and_dropped_afterwards(
@@ -65,7 +65,7 @@ def test_encoders_come_from_files_are_loaded_only_when_needed_and_dropped_afterw
     assert loads == ["vae"] * 4 and from_files._loaded_vae is None and from_files._loaded_text_encoder is None
     expected = build_cache(tmp_path / "other", rows, [BUCKET], encoders)
     for row in rows:
-        assert torch.equal(cache.latents(row.clips[0]), expected.latents(row.clips[0]))
+        assert torch.equal(cache.latents(row.clips["a"]), expected.latents(row.clips["a"]))
         assert torch.equal(cache.conditioning(row.prompt)["text"], expected.conditioning(row.prompt)["text"])
     build_cache(tmp_path / "cache", rows, [BUCKET], from_files)
     assert len(loads) == 4
@@ -87,10 +87,10 @@ def test_a_changed_clip_bucket_or_encoder_is_encoded_anew(
     tmp_path, rows, encoders, tiny_vae, encoded_clips, monkeypatch
 ):
     folder = tmp_path / "cache"
-    before = build_cache(folder, rows, [BUCKET], encoders).latents(rows[0].clips[0])
+    before = build_cache(folder, rows, [BUCKET], encoders).latents(rows[0].clips["a"])
 
-    write_clip(rows[0].clips[0], seed=99)
-    changed = build_cache(folder, rows, [BUCKET], encoders).latents(rows[0].clips[0])
+    write_clip(rows[0].clips["a"], seed=99)
+    changed = build_cache(folder, rows, [BUCKET], encoders).latents(rows[0].clips["a"])
     assert encoded_clips.calls == 5 and not torch.allclose(changed, before, atol=0.1)
 
     build_cache(folder, rows, [Bucket(32, 32, 1, 8)], encoders)
@@ -108,10 +108,10 @@ def test_a_changed_clip_bucket_or_encoder_is_encoded_anew(
 
 def test_a_copy_of_a_clip_is_not_encoded_again(tmp_path, rows, encoders, encoded_clips):
     copy = tmp_path / "copy.mp4"
-    copy.write_bytes(rows[0].clips[0].read_bytes())
-    cache = build_cache(tmp_path / "cache", [*rows, CacheRow(PROMPTS[0], (copy,), "row 3")], [BUCKET], encoders)
+    copy.write_bytes(rows[0].clips["a"].read_bytes())
+    cache = build_cache(tmp_path / "cache", [*rows, clip_row(PROMPTS[0], (copy,), "row 3")], [BUCKET], encoders)
     assert encoded_clips.calls == 4
-    assert torch.equal(cache.latents(copy), cache.latents(rows[0].clips[0]))
+    assert torch.equal(cache.latents(copy), cache.latents(rows[0].clips["a"]))
 
 
 def test_clips_that_rows_link_share_a_bucket(tmp_path, encoders):
@@ -119,9 +119,9 @@ def test_clips_that_rows_link_share_a_bucket(tmp_path, encoders):
     short = write_clip(tmp_path / "short.mp4", 7, frames=5)
     alone = write_clip(tmp_path / "alone.mp4", 8, frames=9)
     rows = [
-        CacheRow(PROMPTS[0], (long[0], long[1]), "row 1"),
-        CacheRow(PROMPTS[0], (long[1], short), "row 2"),
-        CacheRow(PROMPTS[0], (alone,), "row 3"),
+        clip_row(PROMPTS[0], (long[0], long[1]), "row 1"),
+        clip_row(PROMPTS[0], (long[1], short), "row 2"),
+        clip_row(PROMPTS[0], (alone,), "row 3"),
     ]
     cache = build_cache(tmp_path / "cache", rows, [BUCKET, Bucket(32, 32, 9, 8)], encoders)
     assert {cache.latents(clip).shape[1] for clip in (*long, short)} == {2}
@@ -132,10 +132,10 @@ def test_a_pair_that_cannot_be_made_equal_is_refused_with_its_row(tmp_path, rows
     short = write_clip(tmp_path / "short.mp4", 7, frames=5)
     wide = write_clip(tmp_path / "wide.mp4", 8, width=64, frames=9)
     buckets = [BUCKET, Bucket(64, 32, 9, 8)]
-    pair = CacheRow(PROMPTS[0], (short, wide), "pairs.jsonl, row 3")
+    pair = clip_row(PROMPTS[0], (short, wide), "pairs.jsonl, row 3")
     with pytest.raises(ClipError, match=r"row 3: its clips \(32x32x5@8 and 64x32x9@8\) cannot be made equal"):
         build_cache(tmp_path / "cache", [*rows, pair], buckets, encoders)
-    tiny = CacheRow(PROMPTS[0], (write_clip(tmp_path / "tiny.mp4", 9, frames=2),), "pairs.jsonl, row 4")
+    tiny = clip_row(PROMPTS[0], (write_clip(tmp_path / "tiny.mp4", 9, frames=2),), "pairs.jsonl, row 4")
     with pytest.raises(ClipError, match=r"row 4: .*tiny\.mp4 fits no bucket: it has 2 frames"):
         build_cache(tmp_path / "cache", [*rows, tiny], buckets, encoders)
     assert encoded_clips.calls == 0  # found before anything is encoded
@@ -143,7 +143,7 @@ def test_a_pair_that_cannot_be_made_equal_is_refused_with_its_row(tmp_path, rows
 
 @pytest.mark.parametrize("damage", ["missing", "truncated", "text"])
 def test_a_clip_that_cannot_be_read_is_named_with_its_row(tmp_path, rows, encoders, damage):
-    clip = rows[1].clips[0]
+    clip = rows[1].clips["a"]
     content = clip.read_bytes()
     if damage == "missing":
         clip.unlink()
@@ -162,18 +162,18 @@ def test_latents_that_are_not_finite_are_refused_with_their_row(tmp_path, rows, 
 
 def test_a_damaged_entry_is_encoded_again(tmp_path, rows, encoders, encoded_clips):
     cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
-    expected = cache.latents(rows[0].clips[0])
+    expected = cache.latents(rows[0].clips["a"])
     path = next((tmp_path / "cache" / "latents").iterdir())
     path.write_bytes(path.read_bytes()[:-7])
     with pytest.raises(VideoAlignError, match="encoded anew"):
-        [cache.latents(clip) for row in rows for clip in row.clips]
+        [cache.latents(clip) for row in rows for clip in row.clips.values()]
     cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
-    assert encoded_clips.calls == 5 and torch.equal(cache.latents(rows[0].clips[0]), expected)
+    assert encoded_clips.calls == 5 and torch.equal(cache.latents(rows[0].clips["a"]), expected)
 
 
 def test_what_is_not_in_the_cache_is_named(tmp_path, rows, encoders):
     cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
-    assert rows[0].clips[0] in cache and tmp_path / "other.mp4" not in cache
+    assert rows[0].clips["a"] in cache and tmp_path / "other.mp4" not in cache
     with pytest.raises(VideoAlignError, match=r"other\.mp4 is not in the latent cache"):
         cache.latents(tmp_path / "other.mp4")
     with pytest.raises(VideoAlignError, match="'a dog' is not in the latent cache"):
@@ -193,24 +193,25 @@ def test_processes_share_the_work(tmp_path, rows, encoders, encoded_clips):
 
     cache = build(0)
     assert finished == [1, 2]
-    assert cache.latents(rows[0].clips[1]).shape == (16, 2, 4, 4)
+    assert cache.latents(rows[0].clips["b"]).shape == (16, 2, 4, 4)
 
 
 def test_the_cache_can_be_pickled_for_loader_processes(tmp_path, rows, encoders):
     cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
     copied = pickle.loads(pickle.dumps(cache))
-    assert torch.equal(copied.latents(rows[0].clips[0]), cache.latents(rows[0].clips[0]))
+    assert torch.equal(copied.latents(rows[0].clips["a"]), cache.latents(rows[0].clips["a"]))
 
 
 KILLED = """
 import sys
 sys.path[:0] = [{tests!r}, {here!r}]
 from pathlib import Path
+from small_clips import clip_row
 from tiny_vaes import tiny_wan21
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.training.latent_cache import Bucket, CacheRow, Encoders, build_cache
+from videoalign.training.latent_cache import Bucket, Encoders, build_cache
 clips = sorted(Path({clips!r}).glob("?.mp4"))
-rows = [CacheRow({prompt!r}, (clip,), clip.name) for clip in clips]
+rows = [clip_row({prompt!r}, (clip,), clip.name) for clip in clips]
 build_cache({folder!r}, rows, [Bucket(32, 32, 5, 8)], Encoders(tiny_wan21(), MicroTextEncoder()))
 """
 
@@ -233,9 +234,9 @@ def test_a_killed_build_goes_on_where_it_was(tmp_path, encoders, encoded_clips):
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     kept = len(list(folder.glob("latents/*.safetensors")))
-    rows = [CacheRow(PROMPTS[0], (tmp_path / f"{number}.mp4",), f"row {number}") for number in range(9)]
+    rows = [clip_row(PROMPTS[0], (tmp_path / f"{number}.mp4",), f"row {number}") for number in range(9)]
     cache = build_cache(folder, rows, [BUCKET], encoders)
     assert kept >= 2 and encoded_clips.calls == 9 - kept
     expected = build_cache(tmp_path / "other", rows, [BUCKET], encoders)
     for row in rows:
-        assert torch.equal(cache.latents(row.clips[0]), expected.latents(row.clips[0]))
+        assert torch.equal(cache.latents(row.clips["a"]), expected.latents(row.clips["a"]))

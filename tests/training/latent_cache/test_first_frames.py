@@ -7,14 +7,14 @@ import pytest
 import torch
 from PIL import Image
 from safetensors import safe_open
-from small_clips import BUCKET, PROMPTS, write_clip
+from small_clips import BUCKET, PROMPTS, clip_row, write_clip
 from tiny_clip import TOKENS, save_clip, tiny_clip
 
 from videoalign.backbones.image_conditioning import image_latents
 from videoalign.backbones.image_encoder import load_image_encoder
 from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.errors import ClipError, VideoAlignError
-from videoalign.training.latent_cache import Bucket, CacheRow, Encoders, build_cache
+from videoalign.training.latent_cache import Bucket, Encoders, build_cache
 from videoalign.training.latent_cache.clip_pixels import read_clip, read_first_frame
 
 BOTH = ("image_latents", "image_embeds")
@@ -30,9 +30,9 @@ def clips(tmp_path):
 def rows(clips):
     """Two pairs that share a clip, and a single clip."""
     return [
-        CacheRow(PROMPTS[0], (clips[0], clips[1]), "pairs.jsonl, row 1"),
-        CacheRow(PROMPTS[0], (clips[2], clips[1]), "pairs.jsonl, row 2"),
-        CacheRow(PROMPTS[1], (clips[3],), "pairs.jsonl, row 3"),
+        clip_row(PROMPTS[0], (clips[0], clips[1]), "pairs.jsonl, row 1"),
+        clip_row(PROMPTS[0], (clips[2], clips[1]), "pairs.jsonl, row 2"),
+        clip_row(PROMPTS[1], (clips[3],), "pairs.jsonl, row 3"),
     ]
 
 
@@ -80,7 +80,7 @@ def test_compared_clips_have_one_image_the_first_frame_of_one_of_them(rows, clip
 
 def test_which_clip_gives_the_image_does_not_depend_on_who_is_preferred(rows, clips, build):
     before = build(rows).image(clips[0])["image_latents"]
-    turned = [CacheRow(row.prompt, row.clips[::-1], row.name) for row in rows[::-1]]
+    turned = [clip_row(row.prompt, list(row.clips.values())[::-1], row.name) for row in rows[::-1]]
     assert torch.equal(build(turned).image(clips[0])["image_latents"], before)
 
 
@@ -128,7 +128,7 @@ def test_a_damaged_image_is_made_again(rows, clips, build, tmp_path):
 
 
 def test_clips_that_begin_with_different_images_are_refused_by_their_row(rows, clips, build, tmp_path):
-    rows.append(CacheRow(PROMPTS[1], (clips[2], clips[3]), "pairs.jsonl, row 4"))
+    rows.append(clip_row(PROMPTS[1], (clips[2], clips[3]), "pairs.jsonl, row 4"))
     build(rows, entries=(), image_encoder=None)  # a text-to-video network does not mind
     message = r"pairs\.jsonl, row \d: .* do not begin with the same image \(.*remove the row, or compare"
     for _ in range(2):  # what is known of them is not forgotten

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from videoalign.backbones.loading import build_backbone
-from videoalign.preferences.preference_file import PreferencePair
-from videoalign.training.latent_reward.pairs import ClipPair, LatentPairData
+from videoalign.preferences.preference_file import PreferencePair, ResolvedPair
+from videoalign.training.latent_reward.pairs import LatentPairData
 
 TINY_WAN = {
     "patch_size": [1, 2, 2], "num_attention_heads": 2, "attention_head_dim": 12, "in_channels": 16, "out_channels": 16,
@@ -61,7 +61,7 @@ def bright_pairs():
                 rejected=str(paths[1]),
                 labels={"VQ": brighter, "MQ": darker, "TA": "same"},
             )
-            pairs.append(ClipPair(pair, *paths, f"pair {index}"))
+            pairs.append(ResolvedPair(pair, *paths, f"pair {index}"))
         return LatentPairData(pairs, cache)
 
     return build

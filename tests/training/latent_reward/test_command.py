@@ -58,7 +58,7 @@ def test_it_trains_on_clips_reads_only_the_first_blocks_and_says_what_it_measure
     assert reward.record.text_encoder == "micro-text-1" and reward.record.vae.endswith("-float32")
     assert "VQ" in outcome.err and "latent_reward_models" in outcome.err
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
-    assert any(name.startswith("acc_VQ/t") for line in lines for name in line)
+    assert any(name.startswith("acc_VQ/0-") for line in lines for name in line)
 
 
 def test_scored_clips_of_one_prompt_become_pairs_with_a_margin_for_each_dimension(

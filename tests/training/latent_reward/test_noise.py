@@ -2,10 +2,10 @@
 
 import numpy as np
 import pytest
-import torch
 
+from videoalign.backbones.flow_path import generator_of
 from videoalign.training.latent_reward.config import NoiseConfig
-from videoalign.training.latent_reward.noise import add_noise, generator_of, noise_level
+from videoalign.training.latent_reward.noise import noise_level
 
 
 def levels(count=4000, **options):
@@ -30,15 +30,20 @@ def test_shifted_levels_are_the_uniform_ones_bent_as_the_sampler_bends_them():
     assert np.allclose(levels(50, timesteps="shifted", shift=5.0), 5 * u / (1 + 4 * u))
 
 
-def test_the_same_key_gives_the_same_stream_and_another_key_another():
-    draw = lambda *key: torch.randn(4, generator=generator_of(*key))  # noqa: E731
-    assert torch.equal(draw("a", 1), draw("a", 1))
-    assert not torch.equal(draw("a", 1), draw("a", 2)) and not torch.equal(draw("a", 1), draw("b", 1))
+def test_levels_are_those_that_earlier_versions_drew():
+    """A run of version 0.1.0 goes on with the levels that it would have had."""
 
+    def drawn(**options):
+        config = NoiseConfig(**options)
+        return [noise_level(config, generator_of("latent reward", 0, index, "t")) for index in range(3)]
 
-def test_noising_is_the_rectified_flow_path():
-    clean, noise = torch.randn(3, 2, 1, 2, 2), torch.randn(3, 2, 1, 2, 2)
-    t = torch.tensor([0.0, 0.25, 1.0])
-    noisy = add_noise(clean, noise, t)
-    assert torch.equal(noisy[0], clean[0]) and torch.equal(noisy[2], noise[2])
-    assert torch.allclose(noisy[1], 0.75 * clean[1] + 0.25 * noise[1])
+    assert drawn() == pytest.approx([0.017486010949898545, 0.917243736868082, 0.15694437922148174], rel=1e-14)
+    logit_normal = drawn(timesteps="logit_normal", logit_mean=0.5, logit_std=0.8)
+    assert logit_normal == pytest.approx(
+        [float.fromhex(level) for level in ("0x1.7c097ce2018ddp-1", "0x1.647b9c4f1fec4p-1", "0x1.7bbc0e8d46837p-1")],
+        rel=1e-14,
+    )
+    shifted = [
+        float.fromhex(level) for level in ("0x1.9f371d0c69e52p-5", "0x1.f10d3217d0184p-1", "0x1.6ef385a74f0dfp-2")
+    ]
+    assert drawn(timesteps="shifted") == pytest.approx(shifted, rel=1e-14)

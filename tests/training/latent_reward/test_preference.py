@@ -31,24 +31,24 @@ def test_both_clips_of_a_pair_get_the_same_noise_and_the_same_level(bright_pairs
     batch = data.training_batch(range(6), 12, 1, NoiseConfig())[0]
     module = step()
     module.rewards(batch)
-    x_t, t = module.reward.x_t, batch.t[batch.a].reshape(-1, 1, 1, 1, 1)
-    assert torch.equal(module.reward.sigma, batch.t) and torch.equal(batch.t[batch.a], batch.t[batch.b])
+    x_t, sigma = module.reward.x_t, batch.sigma[batch.a].reshape(-1, 1, 1, 1, 1)
+    assert torch.equal(module.reward.sigma, batch.sigma) and torch.equal(batch.sigma[batch.a], batch.sigma[batch.b])
     for side, clean in zip(
         (batch.a, batch.b), zip(*(pair_latents(data, row) for row in range(6)), strict=True), strict=True
     ):
         assert torch.equal(batch.latents[side], torch.stack(clean))
-        assert torch.allclose(x_t[side] - (1 - t) * batch.latents[side], t * batch.noise[batch.a], atol=1e-5)
-    assert len(set(batch.t.tolist())) == 6 and not torch.equal(batch.noise[batch.a[0]], batch.noise[batch.a[1]])
+        assert torch.allclose(x_t[side] - (1 - sigma) * batch.latents[side], sigma * batch.noise[batch.a], atol=1e-5)
+    assert len(set(batch.sigma.tolist())) == 6 and not torch.equal(batch.noise[batch.a[0]], batch.noise[batch.a[1]])
 
 
 def pair_latents(data, row):
-    return [data.cache.latents(path) for path in (data.pairs[row].path_a, data.pairs[row].path_b)]
+    return [data.cache.latents(path) for path in (data.pairs[row].chosen, data.pairs[row].rejected)]
 
 
 def test_a_sample_s_noise_depends_on_its_number_and_not_on_how_the_batch_is_divided(bright_pairs):
     data = bright_pairs(6)
     noise = lambda rows, first, seed: (  # noqa: E731
-        lambda batch: (batch.noise[batch.a], batch.t[batch.a])
+        lambda batch: (batch.noise[batch.a], batch.sigma[batch.a])
     )(data.training_batch(rows, first, seed, NoiseConfig())[0])
     whole, part = noise([3, 1, 4, 0], 8, 1), noise([4, 0], 10, 1)
     assert torch.equal(part[0], whole[0][2:]) and torch.equal(part[1], whole[1][2:])
@@ -61,21 +61,21 @@ def test_grouped_by_prompt_a_clip_of_several_pairs_is_run_once_and_each_pass_has
 
     data = bright_pairs(6)
     first = data.pairs[0]
-    data.pairs[3] = replace(data.pairs[3], path_a=first.path_b)  # rows 0 and 3 are of one prompt
+    data.pairs[3] = replace(data.pairs[3], chosen=first.rejected)  # rows 0 and 3 are of one prompt
     batch = data.training_batch([0, 3, 1], 0, 1, NoiseConfig(), by_prompt=True)[0]
     assert len(batch.latents) == 5 and batch.b[0] == batch.a[1]
-    assert batch.t[batch.a].tolist()[0] == batch.t[batch.b].tolist()[1] != batch.t[batch.a].tolist()[2]
+    assert batch.sigma[batch.a].tolist()[0] == batch.sigma[batch.b].tolist()[1] != batch.sigma[batch.a].tolist()[2]
     split = data.training_batch([3], 1, 1, NoiseConfig(), by_prompt=True)[0]
     assert torch.equal(split.noise[0], batch.noise[batch.a[1]])
     again = data.training_batch([0], 6, 1, NoiseConfig(), by_prompt=True)[0]
     assert not torch.equal(again.noise[0], batch.noise[0])
 
 
-def test_trained_on_clean_latents_the_network_sees_them_and_is_told_t(bright_pairs):
+def test_trained_on_clean_latents_the_network_sees_them_and_is_told_sigma(bright_pairs):
     batch = bright_pairs(4).training_batch(range(4), 0, 1, NoiseConfig())[0]
     module = step(clean=True)
     module([batch])
-    assert torch.equal(module.reward.x_t, batch.latents) and torch.equal(module.reward.sigma, batch.t)
+    assert torch.equal(module.reward.x_t, batch.latents) and torch.equal(module.reward.sigma, batch.sigma)
 
 
 def test_the_loss_is_bradley_terry_on_the_labels_that_there_are(bright_pairs):
@@ -125,7 +125,7 @@ def test_accuracy_counts_pairs_with_a_winner_and_gives_indifference_a_half():
 
 def test_pairs_of_different_size_are_run_apart_and_count_alike(bright_pairs):
     data = bright_pairs(3)
-    for path in (data.pairs[1].path_a, data.pairs[1].path_b):
+    for path in (data.pairs[1].chosen, data.pairs[1].rejected):
         data.cache.clips[path] = torch.randn(16, 1, 4, 4)
     module = step()
     together = data.training_batch([0, 1, 2], 0, 1, NoiseConfig())
@@ -136,7 +136,7 @@ def test_pairs_of_different_size_are_run_apart_and_count_alike(bright_pairs):
 
 def test_clips_of_a_pair_that_differ_in_size_are_refused_by_row(bright_pairs):
     data = bright_pairs(3)
-    data.cache.clips[data.pairs[2].path_b] = torch.zeros(16, 1, 4, 4)
+    data.cache.clips[data.pairs[2].rejected] = torch.zeros(16, 1, 4, 4)
     with pytest.raises(VideoAlignError, match=r"pair 2.*\(16, 1, 4, 4\)"):
         data.training_batch([0, 1, 2], 0, 1, NoiseConfig())
 

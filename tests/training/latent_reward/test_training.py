@@ -95,7 +95,7 @@ def test_a_lora_is_merged_when_saved_and_leaves_the_base_as_it_was(options, star
     task.calibrate()
     merged = load_latent_reward(task.export(loop.step))
     batch = task.held_out.bin_batch(range(4), 0.2, 0.4, 0)[0]
-    given = batch.latents, batch.t, batch.conditioning
+    given = batch.latents, batch.sigma, batch.conditioning
     with torch.no_grad():
         assert torch.allclose(merged.rewards(*given), task.reward.rewards(*given), atol=1e-5)
     name = "network.blocks.0.attn1.to_q"
@@ -112,13 +112,13 @@ def test_the_table_by_noise_level_is_that_of_an_independent_computation(options,
         right, norms = {0: 0.0, 1: 0.0}, []
         for row in range(len(data)):
             batch = data.bin_batch([row], place / 2, (place + 1) / 2, task.config.seed)[0]
-            t = batch.t[0]
-            assert place / 2 <= t.item() < (place + 1) / 2
+            sigma = batch.sigma[0]
+            assert place / 2 <= sigma.item() < (place + 1) / 2
             rewards = []
-            for path in (data.pairs[row].path_a, data.pairs[row].path_b):
-                x_t = torch.lerp(data.cache.latents(path), batch.noise[0], t.item())[None].requires_grad_(True)
+            for path in (data.pairs[row].chosen, data.pairs[row].rejected):
+                x_t = torch.lerp(data.cache.latents(path), batch.noise[0], sigma.item())[None].requires_grad_(True)
                 texts = {"text": data.cache.conditioning(data.pairs[row].pair.prompt)["text"][None]}
-                r = task.reward.rewards(x_t, t[None], texts)[0]
+                r = task.reward.rewards(x_t, sigma[None], texts)[0]
                 rewards.append(r.detach())
                 if row < 3:
                     slope = torch.autograd.grad(r[1], x_t)[0]

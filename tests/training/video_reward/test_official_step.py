@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from videoalign.preferences.preference_file import PreferencePair
+from videoalign.preferences.preference_file import PreferencePair, ResolvedPair
 from videoalign.training.video_reward.config import Config
 from videoalign.training.video_reward.official_layout import full_state, official_name
-from videoalign.training.video_reward.pair_batches import LoadedPair, PairData
+from videoalign.training.video_reward.pair_batches import PairData
 from videoalign.training.video_reward.pair_reward import PairReward
 from videoalign.training.video_reward.trainable import build_trainable, parameter_groups, reward_settings
 
@@ -56,7 +56,7 @@ def step(recorded):
         labels = {name: row[name] for name in ("VQ", "MQ", "TA")}
         pair = PreferencePair(prompt=row["prompt"], chosen="a.mp4", rejected="b.mp4", labels=labels)
         paths = [CLIPS / Path(row[f"path_{side}"]).name for side in "AB"]
-        pairs.append(LoadedPair(pair, *paths, f"row {number}"))
+        pairs.append(ResolvedPair(pair, *paths, f"row {number}"))
     batch = PairData(pairs, reward_settings(config).sampling, keep=False).batch([0, 1, 2])
     module = PairReward(reward, config.loss).train()
     optimizer = torch.optim.AdamW(parameter_groups(reward.network, config.optimizer))

@@ -67,6 +67,16 @@ def test_training_moves_what_it_should_and_lowers_the_loss(options):
     assert losses[-1] < losses[0]
 
 
+def test_a_reward_that_says_nothing_is_right_half_of_the_time_in_the_log_as_in_the_evaluation(options):
+    task = VideoRewardTask(options())
+    with torch.no_grad():
+        task.reward.network.rm_head.weight.zero_()
+        _, logged = task.module(task.train.batch([0, 1, 2]))
+        measured = task.evaluate(task.module)
+    assert logged and {name: share for name, (share, _) in logged.items()} == dict.fromkeys(logged, 0.5)
+    assert measured == dict.fromkeys(measured, 0.5)
+
+
 def test_evaluating_more_often_does_not_change_the_training(options):
     rare, often = options("rare", eval_every=6), options("often", eval_every=1)
     train(rare)

@@ -1,4 +1,7 @@
-"""Flow-DPO (paper, Eq. 6; DESIGN.md section 2)."""
+"""Train a LoRA from preference pairs with Flow-DPO.
+
+What people (or a reward) chose becomes likelier, the rest less (paper, Eq. 6).
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,11 @@ from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
 from ....cli.options import CommandConfig
-from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, preference_rows
-from .method import Network, NoisedClips, both, flow_error
-from .preference import preference_logit, preference_loss, preference_measures
+from ....preferences.preference_file import ResolvedPair
+from ..config import DataConfig, FlowConfig
+from ..method import Method, Network, NoisedClips, both, flow_error
+from ..preference import preference_logit, preference_loss, preference_measures
+from ..rows import FlowRow, preference_rows
 
 
 class DpoOptions(CommandConfig):
@@ -22,7 +26,7 @@ class DpoOptions(CommandConfig):
 
     beta: float = Field(500.0, gt=0, description="How closely the reference is kept to; with reduction = mean.")
     beta_schedule: Literal["constant", "squared"] = Field(
-        "constant", description="squared: beta (1 - t)^2, which the paper shows to hack the reward; to compare with."
+        "constant", description="squared: beta (1 - sigma)^2, which the paper shows to hack the reward; to compare with."
     )
     reduction: Literal["mean", "sum"] = Field(
         "mean",
@@ -43,7 +47,7 @@ class DpoOptions(CommandConfig):
     )
 
 
-class FlowDpo:
+class FlowDpo(Method):
     """loss = -logsigmoid(-(beta/2) [(e_theta(w) - e_ref(w)) - (e_theta(l) - e_ref(l))]), w = chosen, l = rejected.
 
     With label smoothing, ties, the safeguard's lambda and ``sft_weight`` the gradient is c_w grad e(w) + c_l grad e(l):
@@ -52,15 +56,25 @@ class FlowDpo:
         c_l = - lambda  weight (beta/2) (sigmoid(-logit) - eps)
     """
 
+    name = "dpo"
+    options_class = DpoOptions
     sides = ("chosen", "rejected")
 
-    real_clips = ()
-
     def __init__(self, options: DpoOptions) -> None:
-        self.options = options
-        self.description = {"method": "dpo", "beta": options.beta, "reduction": options.reduction}
+        super().__init__(options)
+        self.description |= {"beta": options.beta, "reduction": options.reduction}
+        if options.reduction == "mean":
+            self.held_out_beta = options.beta
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    @classmethod
+    def check(cls, options: DpoOptions, config: FlowConfig) -> None:
+        """Dropout would differ between the two runs of a clip."""
+        if config.lora.dropout and options.backward == "split":
+            raise ValueError(
+                "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
+            )
+
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Pairs with a winner, and ties where they are used."""
         rows, counts = preference_rows(sources, data)
         return rows, f"{len(rows)} pairs of {len(sources)} ({counts['tie']} ties, {counts['invalid']} invalid)"
@@ -142,3 +156,6 @@ def safeguard_scale(v_w: Tensor, v_l: Tensor, target_w: Tensor, target_l: Tensor
     along = (g_w * g_l).sum(1)
     bound = (1 - mu) * g_w.square().sum(1) / along.clamp(min=torch.finfo(dtype).tiny)
     return torch.where(along > 0, bound.clamp(max=1), torch.ones_like(along)).detach()
+
+
+METHOD = FlowDpo

@@ -1,8 +1,11 @@
-"""Flow-RWR, reward-weighted regression (paper, Eq. 9), and LiFT's form of it (arXiv 2412.04814)."""
+"""Train a LoRA by reward-weighted regression.
+
+Every clip counts by its reward (paper, Eq. 9; the discrete weights are LiFT's, arXiv 2412.04814). Takes pairs with scores, or
+the output of videoalign score with several clips of each prompt.
+"""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,10 +16,12 @@ from pydantic import Field
 from torch import Tensor
 
 from ....cli.options import CommandConfig
-from ....errors import VideoAlignError
+from ....files.tables import read_table
+from ....preferences.preference_file import ResolvedPair
+from ....reward.weights import RewardWeights
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, dimension_weights, scalar, scored_clips
-from .method import Network, NoisedClips, flow_error
+from ..method import Method, Network, NoisedClips, flow_error
+from ..rows import FlowRow, dimension_weights, scored_clips
 
 
 class RwrOptions(CommandConfig):
@@ -40,24 +45,24 @@ class RwrOptions(CommandConfig):
     real_weight: float = Field(1.0, ge=0, description="Factor of the flow loss on real clips.")
 
 
-class FlowRwr:
-    """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - t)^2 factor."""
+class FlowRwr(Method):
+    """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - sigma)^2 factor."""
 
+    name = "rwr"
+    options_class = RwrOptions
     sides = ("clip",)
 
     def __init__(self, options: RwrOptions) -> None:
-        self.options = options
+        super().__init__(options)
         self.real_clips = [] if options.real_clips is None else read_real_clips(options.real_clips)
-        self.description = {
-            "method": "rwr",
-            "extra": {"weighting": options.weighting, "temperature": options.temperature},
-        }
+        self.description["extra"] = {"weighting": options.weighting, "temperature": options.temperature}
 
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Every clip of the pairs once, weighted by its reward."""
         clips, options = scored_clips(sources, data), self.options
         if options.weighting == "exponential":
-            rewards = [scalar(scores, dimension_weights(data)) for _, scores in clips]
+            weights = RewardWeights(dimension_weights(data))
+            rewards = [weights.scalar(scores) for _, scores in clips]
             weights = exponential_weights(rewards, options.temperature)
         else:
             weights = [
@@ -98,26 +103,18 @@ def discrete_weight(scores: Sequence[float], levels: Sequence[float], weights: S
 
 
 def read_real_clips(path: Path) -> list[FlowRow]:
-    """The clips of a JSONL file with ``path`` (relative to the file) and ``prompt`` in each line.
+    """The clips of a table with ``path`` (relative to the file) and ``prompt``, such as a JSONL file.
 
     Raises:
         VideoAlignError: it cannot be read, or a clip is missing; the message names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except OSError as error:
-        raise VideoAlignError(f"{path}: the real clips cannot be read ({error}).") from None
     rows = []
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        name = f"{path}, line {number}"
-        try:
-            values = json.loads(line)
-            clip, prompt = path.parent / values["path"], str(values["prompt"])
-        except (ValueError, KeyError, TypeError) as error:
-            raise VideoAlignError(f'{name}: expected {{"path": ..., "prompt": ...}} ({error!r}).') from None
+    for row in read_table(path, ("path", "prompt")):
+        clip = path.parent / row.text("path")
         if not clip.is_file():
-            raise VideoAlignError(f"{name}: {clip} does not exist.")
-        rows.append(FlowRow(prompt, {"clip": clip}, name))
+            raise row.error("path", f"{clip} does not exist. Paths are relative to the file.")
+        rows.append(FlowRow(row.text("prompt"), {"clip": clip}, row.where))
     return rows
+
+
+METHOD = FlowRwr

@@ -1,4 +1,7 @@
-"""Supervised fine-tuning on the chosen clips: the plain flow loss."""
+"""Train a LoRA on the chosen clips alone.
+
+Supervised fine-tuning: the plain flow loss.
+"""
 
 from __future__ import annotations
 
@@ -8,27 +11,24 @@ from dataclasses import replace
 from torch import Tensor
 
 from ....cli.options import CommandConfig
+from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
-from ..rows import FlowRow, SourcePair, preference_rows
-from .method import Network, NoisedClips, flow_error
+from ..method import Method, Network, NoisedClips, flow_error
+from ..rows import FlowRow, preference_rows
 
 
 class SftOptions(CommandConfig):
     """The loss of supervised fine-tuning has no options."""
 
 
-class FlowSft:
+class FlowSft(Method):
     """loss = weight || v_theta - (x_1 - x_0) ||^2, mean over the latent elements."""
 
+    name = "sft"
+    options_class = SftOptions
     sides = ("chosen",)
 
-    real_clips = ()
-    description: dict[str, object] = {"method": "sft"}  # noqa: RUF012
-
-    def __init__(self, options: SftOptions) -> None:
-        self.options = options
-
-    def rows(self, sources: Sequence[SourcePair], data: DataConfig) -> tuple[list[FlowRow], str]:
+    def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The chosen clip of every pair."""
         rows, counts = preference_rows(sources, data)
         chosen = [replace(row, clips={"chosen": row.clips["chosen"]}, target=1.0) for row in rows]
@@ -42,3 +42,6 @@ class FlowSft:
         velocity = network.velocity(batch.noisy("chosen"), batch.sigma, batch.conditioning)
         error = flow_error(velocity, batch.velocity("chosen"), "mean")
         return batch.weight * error, {"error": error.detach()}
+
+
+METHOD = FlowSft

@@ -1,0 +1,270 @@
+"""``videoalign align``: from a file of prompts to a LoRA that makes the model better at them."""
+
+from __future__ import annotations
+
+import json
+import random
+import shutil
+import sys
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ..cli.options import CommandConfig, positional, read_toml, validate
+from ..clips.find import CLIP_LIST
+from ..errors import VideoAlignError
+from ..evaluation import compare_command, score_command
+from ..evaluation.scoring.scoring_run import further_judges
+from ..files.atomic_file import replacing, write_json, write_text
+from ..files.journal import read_journal
+from ..files.json_text import read_json
+from ..generation import generate_command
+from ..generation.pipeline import MICRO, model_files
+from ..generation.prompts import read_prompt_rows, read_prompts
+from ..judges import judge_or_reward
+from ..preferences import pairs_command
+from ..reward.weight_options import WeightOptions
+from ..training.flow.config import FlowConfig
+from ..training.loop.trackers import check_trackers
+from ..training.train_flow_command import train_command
+
+FINISHED_LORA = "lora.safetensors"
+
+
+class PairOptions(CommandConfig):
+    """Which clips of a prompt become a pair; as in videoalign pairs."""
+
+    pairing: Literal["best_worst", "margin", "dominance"] = Field("best_worst", description="Which clips make a pair.")
+    margin: float = Field(0.0, ge=0, description="Least difference of the ranking scores, in standard deviations.")
+    pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
+    weights: WeightOptions = WeightOptions()
+    gaps: pairs_command.Gaps = pairs_command.Gaps()
+
+
+class Config(CommandConfig):
+    """Generate clips of the prompts, score them, pair the best with the worst, train a Flow-DPO LoRA, and compare.
+
+    Some prompts are held out of the training; on them the model with the LoRA is compared with the model without. Further
+    rounds generate with the LoRA so far and go on training it. A run that was stopped, at whatever point, goes on
+    when the same command is given again. The output folder holds round_1/ (clips, scores, pairs, training and, in the last
+    round, comparison/: open its index.html) and lora.safetensors, which ComfyUI's stock loader applies.
+    """
+
+    prompts: Path | None = positional(
+        default=None, description="Text file with one prompt a line, or CSV/JSONL with a prompt column."
+    )
+    output: Path = Field(description="Folder for everything.")
+    model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
+    vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
+    text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
+    reward: str = Field(
+        "micro",
+        description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.",
+    )
+    rounds: int = Field(1, ge=1, description="How often to generate, score, pair and train.")
+    clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
+    held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
+    compare_clips: int = Field(4, ge=1, description="Clips of each held-out prompt in the comparison.")
+    judge: list[str] = Field([], description="A further judge of the comparison, as NAME or NAME:SOURCE; repeatable.")
+    train: Path | None = Field(None, description="TOML file with options of videoalign train dpo.")
+    steps: int | None = Field(None, ge=1, description="Optimizer steps of a round; wins over the file.")
+    learning_rate: float | None = Field(None, gt=0, description="Of the LoRA; wins over the file.")
+    seed: int = Field(0, ge=0, description="Of prompts, clips and training.")
+    batch_size: int = Field(1, ge=1, description="Clips sampled together.")
+    device: str | None = Field(None, description="For sampling and scoring; a GPU by default where there is one.")
+    sampling: generate_command.Sampling = generate_command.Sampling()
+    pairs: PairOptions = PairOptions()
+
+    _judges = field_validator("judge", mode="before")(further_judges)
+
+    @model_validator(mode="after")
+    def _has_prompts(self) -> Config:
+        if self.prompts is None:
+            raise ValueError("name the file of prompts")
+        return self
+
+
+def run(config: Config) -> int:
+    """Run all stages that are not finished; returns 0, or the status of the stage that stopped.
+
+    Raises:
+        ConfigError: the file of training options has unknown ones or wrong values.
+        VideoAlignError: prompts, models or options cannot be used, or the folder belongs to another run.
+    """
+    if any(row.image for row in read_prompt_rows(config.prompts)):
+        raise VideoAlignError(
+            f"{config.prompts} names images, which align does not pass on. For an image-to-video model run videoalign generate, "
+            "score, pairs, train dpo and compare one after the other."
+        )
+    _check_training_options(config)
+    config.output.mkdir(parents=True, exist_ok=True)
+    _check_settings(config)
+    training, held_out = split_prompts(config)
+    lora: Path | None = None
+    for number in range(1, config.rounds + 1):
+        status, lora = _round(config, config.output / f"round_{number}", training, lora, number)
+        if status:
+            return status
+    finished = config.output / FINISHED_LORA
+    with replacing(finished) as temporary:
+        shutil.copyfile(lora, temporary)
+    status = _comparison(config, held_out, finished)
+    if status == 0:
+        print(f"\n{finished} is the LoRA; copy it into ComfyUI's models/loras.")
+    return status
+
+
+def split_prompts(config: Config) -> tuple[Path, Path]:
+    """Files of the training and of the held-out prompts, drawn by the seed; at least one prompt in each.
+
+    Raises:
+        VideoAlignError: fewer than two prompts.
+    """
+    prompts = read_prompts(config.prompts)
+    if len(prompts) < 2:
+        raise VideoAlignError(f"{config.prompts} holds one prompt; align needs one to train on and one to compare on.")
+    count = min(max(1, round(config.held_out * len(prompts))), len(prompts) - 1)
+    kept = set(random.Random(config.seed).sample(prompts, count))
+    files = config.output / "training_prompts.jsonl", config.output / "held_out_prompts.jsonl"
+    for file, inside in zip(files, (False, True), strict=True):
+        lines = [json.dumps({"prompt": p}, ensure_ascii=False) + "\n" for p in prompts if (p in kept) is inside]
+        write_text(file, "".join(lines))
+    return files
+
+
+def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, number: int) -> tuple[int, Path]:
+    clips, scores, pairs = folder / "clips", folder / "scores.jsonl", folder / "pairs.jsonl"
+    result = folder / "training" / FINISHED_LORA
+    if result.exists():
+        return 0, result
+    seed = config.seed + 100_000 * number  # every round sees new noise
+    status = _stage(
+        f"round {number}: clips", lambda: _generate(config, prompts, clips, lora, config.clips_per_prompt, seed)
+    )
+    status = status or _stage(f"round {number}: scores", lambda: _score(config, clips, scores))
+    if status == 0 and not pairs.exists():
+        options = config.pairs.model_dump()
+        status = _stage(
+            f"round {number}: pairs",
+            lambda: pairs_command.run(pairs_command.Config(scores=scores, output=pairs, **options)),
+        )
+    status = status or _stage(
+        f"round {number}: training",
+        lambda: train_command("dpo").run(training_config(config, clips, pairs, folder / "training", lora)),
+    )
+    return status, result
+
+
+def _stage(name: str, run_stage) -> int:
+    print(f"\n== {name}", file=sys.stderr, flush=True)
+    return run_stage()
+
+
+def _generate(config: Config, prompts: Path, folder: Path, lora: Path | None, count: int, seed: int) -> int:
+    options = {
+        name: getattr(config, name) for name in ("model", "vae", "text_encoder", "batch_size", "device", "sampling")
+    }
+    return generate_command.run(
+        generate_command.Config(
+            prompts=prompts,
+            output=folder,
+            lora=[str(lora)] if lora else [],
+            clips_per_prompt=count,
+            seed=seed,
+            **options,
+        )
+    )
+
+
+def _score(config: Config, clips: Path, scores: Path) -> int:
+    return score_command.run(
+        score_command.Config(
+            manifest=clips / CLIP_LIST, judge=judge_or_reward(config.reward), output=scores, device=config.device
+        )
+    )
+
+
+def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora: Path | None) -> FlowConfig:
+    """Options of ``videoalign train dpo`` for one round: the file's (the micro model has a preset), then what this run knows better.
+
+    Raises:
+        ConfigError: the file has unknown options or wrong values.
+    """
+    network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
+    first = read_journal(clips / CLIP_LIST).records[0]
+    known = {
+        "output": output,
+        "seed": config.seed,
+        "model": {"transformer": network, "vae": vae, "text_encoder": text_encoder},
+        "data": {"train": [pairs], **{name: first[name] for name in ("width", "height", "frames", "fps")}},
+        "lora": {"name": Path(FINISHED_LORA).stem},
+    }
+    if config.model == MICRO:
+        known["model"]["name"] = "videoalign-micro"
+    if lora is not None:
+        known["lora"]["start"] = lora
+    if config.steps is not None:
+        known["max_steps"] = config.steps
+    if config.learning_rate is not None:
+        known["optimizer"] = {"learning_rate": config.learning_rate}
+    return _over_file(config, known)
+
+
+def _check_training_options(config: Config) -> None:
+    """What is wrong with the file of training options is said before clips are generated for hours.
+
+    Raises:
+        ConfigError: it has unknown options or wrong values.
+        VideoAlignError: it asks for a tracker that is not installed.
+    """
+    files = dict(
+        zip(
+            ("transformer", "vae", "text_encoder"),
+            model_files(config.model, config.vae, config.text_encoder),
+            strict=True,
+        )
+    )
+    check_trackers(_over_file(config, {"model": files, "data": {"train": [config.prompts]}}).log_with)
+
+
+def _over_file(config: Config, known: dict) -> FlowConfig:
+    """The training options of the file (or the micro model's preset), with what is ``known`` over them."""
+    values = read_toml(config.train) if config.train else {"preset": MICRO} if config.model == MICRO else {}
+    for key, value in known.items():
+        values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
+    return validate(train_command("dpo").Config, values, str(config.train or "videoalign align"))
+
+
+def _comparison(config: Config, prompts: Path, lora: Path) -> int:
+    folder = config.output / f"round_{config.rounds}" / "comparison"
+    both = folder / "base", folder / "aligned"
+    for clips, own in zip(both, (None, lora), strict=True):
+        name = f"comparison: clips of the {clips.name} model"
+        status = _stage(
+            name, lambda c=clips, o=own: _generate(config, prompts, c, o, config.compare_clips, config.seed)
+        )
+        if status:
+            return status
+    options = {"model": config.reward, "judge": config.judge, "device": config.device, "seed": config.seed}
+    compare = compare_command.Config(folders=list(both), output=folder, **options)
+    return _stage("comparison", lambda: compare_command.run(compare))
+
+
+def _check_settings(config: Config) -> None:
+    """A folder belongs to one set of options: half of a run with others would be worth nothing."""
+    own = config.model_dump(mode="json", exclude={"device", "batch_size", "rounds", "judge", "output"})
+    own["prompts"] = read_prompts(config.prompts)
+    own["train"] = (
+        config.train.read_text(encoding="utf-8") if config.train and config.train.exists() else str(config.train)
+    )
+    file = config.output / "align.json"
+    if not file.exists():
+        write_json(file, own)
+        return
+    earlier = read_json(file)
+    changed = sorted(name for name in {*earlier, *own} if earlier.get(name) != own.get(name))
+    if changed:
+        raise VideoAlignError(
+            f"{config.output} belongs to a run with other options ({', '.join(changed)}). Choose another --output, or delete it."
+        )

@@ -1,0 +1,94 @@
+"""Load a text encoder: the micro one, a ComfyUI file, or a diffusers folder.
+
+Tokenizers come from the file or from a local folder, never from a hub.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+
+from ..errors import WeightsError
+from .families import text_encoder_classes
+from .micro_text import MicroTextEncoder
+from .pretrained_folder import encoder_folder, folder_config
+from .text_encoder import TextEncoder
+from .weight_files import WeightFiles, open_weights
+
+MICRO = "micro"
+
+
+def load_text_encoder(
+    path: Path | str,
+    dtype: torch.dtype | None = None,
+    device: torch.device | str = "cpu",
+    tokenizer: Path | str | None = None,
+) -> TextEncoder | MicroTextEncoder:
+    """Load a text encoder.
+
+    Args:
+        path: "micro"; a ComfyUI file of umt5 or T5 (.safetensors, also fp8 and scaled fp8); or a diffusers folder, the
+            pipeline's or its ``text_encoder`` (its tokenizer folders beside it).
+        dtype: of the weights and of the arithmetic; bfloat16 by default.
+        tokenizer: folder with tokenizer.json or spiece.model, for files that carry none (T5-XXL). Without it, folders
+            beside the file and ComfyUI's own are looked into.
+
+    Raises:
+        WeightsError: nothing there, damaged, of another family, or without a tokenizer; the message says what to give.
+    """
+    if str(path) == MICRO:
+        return MicroTextEncoder()
+    dtype = dtype or torch.bfloat16
+    with torch.inference_mode(False), torch.no_grad():
+        if Path(path).is_dir():
+            return _kind_of_folder(path).from_folder(Path(path), dtype, device)
+        files = open_weights(path)
+        return _kind_of_file(files).from_file(files, dtype, device, tokenizer)
+
+
+def text_identity(path: Path | str, dtype: torch.dtype | None = None, tokenizer: Path | str | None = None) -> str:
+    """What ``load_text_encoder(...).identity`` would be, without loading the weights.
+
+    Raises:
+        WeightsError: as ``load_text_encoder``.
+    """
+    if str(path) == MICRO:
+        return MicroTextEncoder.identity
+    dtype = dtype or torch.bfloat16
+    if Path(path).is_dir():
+        return _kind_of_folder(path).identity_of_folder(Path(path), dtype)
+    files = open_weights(path)
+    return _kind_of_file(files).identity_of_file(files, dtype, tokenizer)
+
+
+def _kind_of_folder(path: Path | str) -> type[TextEncoder]:
+    name = folder_config(encoder_folder(path)).get("model_type")
+    for kind in text_encoder_classes():
+        if name in kind.model_types:
+            return kind
+    titles = [title for kind in text_encoder_classes() for title in kind.titles]
+    raise WeightsError(f"{path} holds a text encoder of type '{name}'; supported are {', '.join(titles)}.")
+
+
+def _kind_of_file(files: WeightFiles) -> type[TextEncoder]:
+    for kind in text_encoder_classes():
+        if kind.recognises(files.shapes):
+            return kind
+    kinds = text_encoder_classes()
+    titles = [title for kind in kinds for title in kind.file_titles]
+    others = [title for kind in kinds if not kind.file_titles for title in kind.titles]
+    raise WeightsError(
+        f"{files.name} is no text encoder that is known ({_what_it_is(files.shapes)}). As single files {', '.join(titles)} can "
+        f"be read; for {', '.join(others)} give a diffusers folder with text_encoder and tokenizer, and text_encoder_2 and "
+        "tokenizer_2 where it has two."
+    )
+
+
+def _what_it_is(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    if any(name.startswith(("model.layers.", "layers.")) for name in shapes):
+        return "it looks like a LLaMA"
+    if any(name.startswith(("text_model.", "transformer.text_model.")) for name in shapes):
+        return "it looks like CLIP"
+    return f"its first tensors are {', '.join(list(shapes)[:3]) or 'none'}"

@@ -1,0 +1,72 @@
+"""Animated WebP, which ComfyUI writes and FFmpeg does not read: its frames through Pillow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from ..errors import ClipError
+from .upright_rgb import on_black
+
+_HEAD = 32
+
+
+def is_webp(source: object) -> bool:
+    """True for a path, or a seekable binary file object, whose content begins as a WebP file does."""
+    try:
+        if isinstance(source, (str, Path)):
+            if not Path(source).is_file():
+                return False
+            with open(source, "rb") as file:
+                head = file.read(_HEAD)
+        elif hasattr(source, "seekable") and source.seekable():
+            position = source.tell()
+            source.seek(0)
+            head = source.read(_HEAD)
+            source.seek(position)
+        else:
+            return False
+    except (OSError, ValueError):
+        return False
+    return isinstance(head, bytes) and head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+
+
+class AnimatedWebp:
+    """The frames of one file, as often as they are asked for.
+
+    Attributes:
+        total: number of frames.
+        fps: frames but one over the time from the first to the last; of a single frame, one over its duration.
+    """
+
+    def __init__(self, source: object, name: str) -> None:
+        """Raises ClipError: the file is damaged."""
+        self._source, self._name = source, name
+        durations = [duration for _, duration in self._read(set())]
+        self.total = len(durations)
+        shown = sum(durations[:-1] or durations)
+        self.fps = 1000 * max(len(durations) - 1, 1) / shown if shown else None
+
+    def frames(self, wanted: set[int]) -> dict[int, np.ndarray]:
+        """Those frames as uint8 RGB [H, W, 3], transparent parts on black.
+
+        Raises:
+            ClipError: the file is damaged.
+        """
+        return {index: picture for index, (picture, _) in enumerate(self._read(wanted)) if index in wanted}
+
+    def _read(self, wanted: set[int]):
+        from PIL import Image
+
+        try:
+            if not isinstance(self._source, (str, Path)):
+                self._source.seek(0)
+            with Image.open(self._source, formats=["WEBP"]) as film:
+                for index in range(getattr(film, "n_frames", 1)):
+                    film.seek(index)
+                    film.load()
+                    picture = on_black(np.asarray(film.convert("RGBA"))) if index in wanted else None
+                    yield picture, film.info.get("duration", 0)
+        except (OSError, ValueError, EOFError, SyntaxError) as error:
+            raise ClipError(f"{self._name} cannot be decoded ({error}): it is damaged or incomplete.") from error

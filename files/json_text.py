@@ -1,0 +1,116 @@
+"""The rows in JSON text: a list of objects, or one object a line."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from ..errors import TableError
+
+_LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines: U+2028 and others may stand in a prompt
+
+
+def json_rows(
+    path: Path, text: str, lists_only: bool, growing: bool, text_column: str | None
+) -> Iterator[tuple[int, int | None, dict[str, Any]]]:
+    """(number of the row from 1, its line or None in a list, its cells); see ``tables.read_table``.
+
+    Args:
+        lists_only: a single object that is the whole file is no row: the file's name promises a list.
+
+    Raises:
+        TableError: the text is not valid JSON, or not of objects; the row is named.
+    """
+    start = text.lstrip()[:1]
+    if start == "[" or (lists_only and not _has_object_a_line(text)):
+        values = _value(path, text, 1)
+        if not isinstance(values, list):
+            raise TableError(
+                f"{path}: found {type(values).__name__}; expected a JSON list of objects, or one object a line."
+            )
+        for number, value in enumerate(values, 1):
+            yield number, None, _cells(f"{path}, row {number}", value, text_column)
+        return
+    number = 0
+    lines = _LINE_END.split(text)
+    for line, own in enumerate(lines, 1):
+        if not own.strip():
+            continue
+        try:
+            value = _value(path, own, line)
+        except TableError:
+            if growing and line == len(lines):  # half a line, without its end: it is being written
+                return
+            raise
+        number += 1
+        yield number, line, _cells(f"{path}, row {number} (line {line})", value, text_column)
+
+
+def parse_json(text: str) -> Any:
+    """A value, where no key of an object occurs twice.
+
+    Raises:
+        ValueError: it is not valid JSON, nested too deeply, or has a key twice.
+    """
+    try:
+        return json.loads(text, object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def read_json(path: Path | str) -> dict[str, Any]:
+    """The object in a JSON file of our own, such as the settings that a folder belongs to.
+
+    Raises:
+        TableError: it cannot be read, or is damaged.
+    """
+    try:
+        value = parse_json(Path(path).read_bytes().decode("utf-8-sig"))
+        if not isinstance(value, dict):
+            raise ValueError(f"found {type(value).__name__}, expected an object")
+        return value
+    except (OSError, ValueError) as error:
+        raise TableError(f"{path} cannot be read ({error}). Restore it, or choose another --output.") from None
+
+
+def _has_object_a_line(text: str) -> bool:
+    lines = [line for line in _LINE_END.split(text) if line.strip()]
+    try:
+        return (
+            len(lines) > 0 and isinstance(parse_json(lines[0]), dict) and (len(lines) > 1 or lines[0].strip() != "{}")
+        )
+    except ValueError:
+        return False
+
+
+def _value(path: Path, text: str, line: int) -> Any:
+    try:
+        return parse_json(text)
+    except json.JSONDecodeError as error:
+        raise TableError(
+            f"{path}, line {line + error.lineno - 1}: not valid JSON ({error.msg} at column {error.colno}). Correct it; "
+            "if the file was cut off, remove what is left of the last row."
+        ) from None
+    except ValueError as error:  # digits without end, a key twice, nesting
+        raise TableError(f"{path}, line {line}: not usable as JSON ({error}). Correct or remove it.") from None
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key {key[:60]!r} occurs twice in one object")
+        found[key] = value
+    return found
+
+
+def _cells(where: str, value: Any, text_column: str | None) -> dict[str, Any]:
+    if isinstance(value, str) and text_column is not None:
+        return {text_column: value}
+    if not isinstance(value, dict):
+        kind = type(value).__name__
+        raise TableError(f'{where}: found {kind}; expected a JSON object like {{"path": "clip.mp4", "prompt": "..."}}.')
+    return value

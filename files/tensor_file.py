@@ -1,0 +1,89 @@
+"""Tensors into and out of a safetensors file; those of our kinds say their format and version in their metadata."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..errors import FileError, VideoAlignError
+from .atomic_file import replacing
+from .safetensors_header import read_header
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def save_tensors(
+    path: Path | str,
+    tensors: Mapping[str, Tensor],
+    metadata: Mapping[str, str] | None = None,
+    kind: type[VideoAlignError] = FileError,
+    remedy: str | None = None,
+) -> None:
+    """Write a safetensors file, whole or not at all.
+
+    Args:
+        kind: the error to raise.
+        remedy: what to do when it cannot be written; by default room for the file's size.
+
+    Raises:
+        VideoAlignError: it cannot be written (as ``kind``); an existing file is untouched.
+    """
+    from safetensors.torch import save_file
+
+    if remedy is None:
+        size = sum(tensor.nbytes for tensor in tensors.values())
+        amount = f"{size / 1e9:.2f} GB" if size >= 1e9 else f"{size / 1e6:.2f} MB"
+        remedy = f"It needs {amount}. Nothing was left behind; free some space, or choose another folder."
+    with replacing(path, kind, remedy) as temporary:
+        save_file(dict(tensors), temporary, None if metadata is None else dict(metadata))
+
+
+def load_tensors(
+    path: Path | str, kind: type[VideoAlignError], device: object = "cpu"
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """Metadata and tensors of a safetensors file, the tensors on ``device``.
+
+    Raises:
+        VideoAlignError: it is missing, damaged, or not safetensors (as ``kind``).
+    """
+    from safetensors import SafetensorError, safe_open
+
+    metadata = read_header(path, kind).metadata
+    try:
+        with safe_open(str(path), framework="pt", device=str(device)) as file:
+            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+    except (SafetensorError, OSError) as error:
+        raise kind(f"{path} cannot be read ({error}). Copy or download it again.") from None
+
+
+def load_described(
+    path: Path | str,
+    kind: type[VideoAlignError],
+    format: str,
+    version: str,
+    what: str,
+    remedy: str,
+    device: object = "cpu",
+) -> tuple[dict[str, str], dict[str, Tensor]]:
+    """``load_tensors`` of a file of one of our own kinds, whose metadata tells its ``format`` and ``version``.
+
+    Args:
+        what: the kind in words, such as "a latent reward".
+        remedy: how to get one.
+
+    Raises:
+        VideoAlignError: it cannot be read, or is of another format or version (as ``kind``).
+    """
+    if not Path(path).exists():
+        raise kind(f"{path} does not exist. Check the path. {remedy}")
+    metadata = read_header(path, kind).metadata
+    if metadata.get("format") != format:
+        raise kind(f"{path} is not {what} (format: {metadata.get('format')!r}); expected {format!r}. {remedy}")
+    if metadata.get("version") != version:
+        raise kind(
+            f"{path} has version {metadata.get('version')}, this program reads version {version}. "
+            "Update the program, or make the file again."
+        )
+    return load_tensors(path, kind, device)

@@ -1,0 +1,155 @@
+"""``videoalign align`` on a tiny random Wan: all stages in one command, and the same LoRA however often it was killed."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from tiny_backbones import original_state, tiny
+from tiny_vaes import tiny_wan21
+
+from videoalign.cli.main import main
+from videoalign.reward.checkpoint_files import open_checkpoint
+from videoalign.reward.converted_file import save_converted
+from videoalign.reward.loading import read_official
+
+PROMPTS = [f"one {colour} circle moves left over a plain grey ground" for colour in ("red", "blue", "green")]
+TRAIN = """
+batch_size = 2
+precision = "float32"
+tensorboard = false
+[lora]
+rank = 2
+alpha = 4
+dtype = "float32"
+[memory]
+base_dtype = "float32"
+[optimizer]
+learning_rate = 1e-3
+[data]
+eval_share = 0.0
+"""
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory, checkpoints):
+    folder = tmp_path_factory.mktemp("models")
+    save_file(original_state(tiny("wan-t2v")), folder / "network.safetensors")
+    vae = {name: own.contiguous() for name, own in tiny_wan21().original_state_dict().items()}
+    save_file(vae, folder / "vae.safetensors")
+    save_converted(folder / "reward.safetensors", read_official(open_checkpoint(checkpoints / "ckpt_full")))
+    (folder / "prompts.txt").write_text("\n".join(PROMPTS), encoding="utf-8")
+    (folder / "dpo.toml").write_text(TRAIN, encoding="utf-8")
+    return folder
+
+
+def arguments(files, output, *options):
+    model = ["--model", files / "network.safetensors", "--vae", files / "vae.safetensors", "--text-encoder", "micro"]
+    small = ["--sampling.frames", 5, "--sampling.width", 32, "--sampling.height", 32, "--sampling.steps", 2]
+    counts = ["--clips-per-prompt", 2, "--compare-clips", 1, "--steps", 4, "--train", files / "dpo.toml"]
+    own = [
+        "align",
+        files / "prompts.txt",
+        "--output",
+        output,
+        "--reward",
+        files / "reward.safetensors",
+        "--device",
+        "cpu",
+    ]
+    return [str(word) for word in [*own, *model, *small, *counts, *options]]
+
+
+@pytest.fixture(scope="module")
+def finished(files, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("whole") / "aligned"
+    assert main(arguments(files, folder)) == 0
+    return folder
+
+
+def test_prompts_become_a_lora_and_a_comparison_on_prompts_that_were_held_out(finished):
+    lora = load_file(finished / "lora.safetensors")
+    assert any(
+        key.startswith("diffusion_model.blocks.0.") and tensor.abs().max() > 0
+        for key, tensor in lora.items()
+        if ".lora_B." in key
+    )
+    held_out = {json.loads(line)["prompt"] for line in (finished / "held_out_prompts.jsonl").read_text().splitlines()}
+    pairs = [json.loads(line) for line in (finished / "round_1" / "pairs.jsonl").read_text().splitlines()]
+    assert len(held_out) == 1 and {pair["prompt"] for pair in pairs} == set(PROMPTS) - held_out
+    comparison = finished / "round_1" / "comparison"
+    assert json.loads((comparison / "report.json").read_text())["pairs"] == 1 and (comparison / "index.html").exists()
+    compared = [
+        json.loads(line)["prompt"] for line in (comparison / "aligned" / "clips.jsonl").read_text().splitlines()
+    ]
+    assert set(compared) == held_out
+
+
+def test_another_run_in_the_same_folder_is_refused(files, finished, capsys):
+    assert main(arguments(files, finished, "--learning-rate", "0.5")) == 1
+    assert "other options (learning_rate)" in capsys.readouterr().err
+
+
+def test_a_finished_run_does_nothing_again(files, finished):
+    before = (finished / "lora.safetensors").read_bytes()
+    started = time.time()
+    assert main(arguments(files, finished)) == 0
+    assert (finished / "lora.safetensors").read_bytes() == before
+    clips = (finished / "round_1" / "clips" / "videos").iterdir()
+    assert all(clip.stat().st_mtime < started for clip in clips)
+
+
+@pytest.mark.slow
+def test_killed_in_every_stage_it_ends_with_the_same_lora(files, finished, tmp_path):
+    output = tmp_path / "aligned"
+    round_1 = output / "round_1"
+    moments = [  # something of each stage is there, the stage is not finished
+        lambda: (round_1 / "clips" / "clips.jsonl").exists(),
+        lambda: any(round_1.glob("**/part-*.jsonl")),
+        lambda: (round_1 / "pairs.jsonl").exists(),
+        lambda: any((round_1 / "training").glob("checkpoints/*")),
+        lambda: (round_1 / "comparison" / "aligned" / "clips.jsonl").exists(),
+    ]
+    command = [sys.executable, "-m", "videoalign.cli.main", *arguments(files, output)]
+    for moment in moments:
+        process = subprocess.Popen(command)
+        while not moment() and process.poll() is None:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert main(arguments(files, output)) == 0
+    found, expected = (
+        load_file(folder / "lora.safetensors") for folder in (output, finished)
+    )  # their metadata has dates
+    assert set(found) == set(expected)
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+
+
+def test_images_are_refused_with_what_to_do_instead(files, tmp_path, capsys):
+    (tmp_path / "a.png").write_bytes(b"")
+    (tmp_path / "prompts.csv").write_text(f"prompt,image\n{PROMPTS[0]},a.png\n{PROMPTS[1]},a.png\n", encoding="utf-8")
+    words = [str(word) for word in arguments(files, tmp_path / "run")]
+    words[1] = str(tmp_path / "prompts.csv")
+    assert main(words) == 1
+    assert "names images, which align does not pass on" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "status", "message"),
+    [
+        ("max_step = 3", 2, "unknown key 'max_step' (did you mean 'max_steps'?)"),
+        ('log_with = ["wanbd"]', 1, "log_with = wanbd: there is no such tracker"),
+    ],
+)
+def test_a_mistake_in_the_training_options_is_said_before_anything_is_generated(
+    line, status, message, files, tmp_path, capsys
+):
+    (tmp_path / "wrong.toml").write_text(f"{line}\n{TRAIN}", encoding="utf-8")
+    assert main(arguments(files, tmp_path / "run", "--train", tmp_path / "wrong.toml")) == status
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

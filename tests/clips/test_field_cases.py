@@ -1,0 +1,64 @@
+"""Files after public bug reports, each against plain PyAV or what its README says. They lie beside the project, not in it."""
+
+import shutil
+
+import av
+import numpy as np
+import pytest
+
+from videoalign.clips.video_decoding import decode_frames
+from videoalign.errors import ClipError
+
+
+def every(total, fps):
+    return list(range(total))
+
+
+@pytest.fixture
+def video(field_cases):
+    return lambda name: field_cases / "video" / name
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [("mpeg4_no_stss.mp4", 24), ("paff.ts", 12.5), ("cat.ts", 24), ("vfr2.mp4", 11.75), ("vfr2.ts", 11.75), ("vfr2.webm", 11.75),
+     ("r1000.mkv", 1000), ("n2.ts", 24), ("sar2.mp4", 24), ("mx_zero.mp4", 24)],
+)  # fmt: skip
+def test_its_frames_are_ffmpegs_and_its_rate_that_of_its_timestamps(video, decode_all, name, rate):
+    decoded, expected = decode_frames(video(name), every), decode_all(video(name))
+    assert np.array_equal(decoded.frames, expected)
+    assert decoded.total_frames == len(expected)
+    assert decoded.fps == pytest.approx(rate, rel=1e-9)
+
+
+@pytest.mark.parametrize(("name", "mirror"), [("mx_hflip.mp4", np.s_[:, :, ::-1]), ("mx_vflip.mp4", np.s_[:, ::-1])])
+def test_a_mirrored_clip_is_mirrored(video, decode_all, name, mirror):
+    assert np.array_equal(decode_frames(video(name), every).frames, decode_all(video(name))[mirror])
+
+
+def test_a_sparse_choice_gives_the_same_frames_as_all(video, decode_all):
+    for name in ("mpeg4_no_stss.mp4", "paff.ts", "cat.ts", "vfr2.mp4"):
+        expected = decode_all(video(name))
+        wanted = [0, len(expected) // 3, len(expected) - 1]
+        assert np.array_equal(decode_frames(video(name), lambda total, fps, w=wanted: w).frames, expected[wanted]), name
+
+
+def test_what_cannot_be_decoded_says_why(video):
+    with pytest.raises(ClipError, match="this FFmpeg cannot decode"):
+        decode_frames(video("unknown_fourcc.mp4"), every)
+    with pytest.raises(ClipError, match="YCgCo, which is not supported"):
+        decode_frames(video("mat_ycgco.mp4"), every)
+
+
+def test_animated_webp_is_read(video):
+    decoded = decode_frames(video("anim.webp"), every)
+    assert decoded.total_frames > 1 and decoded.fps > 1
+    assert np.abs(np.diff(decoded.frames.astype(int), axis=0)).max() > 0
+
+
+def test_a_name_with_a_colon_is_a_file(video, tmp_path, monkeypatch):
+    shutil.copy(video("clip-colon-1.mp4"), tmp_path / "clip:1.mp4")
+    monkeypatch.chdir(tmp_path)
+    with av.open(str(video("clip-colon-1.mp4"))) as container:
+        count = sum(1 for _ in container.decode(video=0))
+    assert decode_frames("clip:1.mp4", every).total_frames == count

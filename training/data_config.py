@@ -1,0 +1,39 @@
+"""Options of the trainers that learn on latents: the form in which clips are encoded, and what encodes them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+
+from ..cli.options import CommandConfig
+from ..preferences.splits import PairFiles
+
+
+class EncodedData(PairFiles):
+    """Preference files, and the form in which their clips are encoded."""
+
+    width: int = Field(832, ge=16, description="Width that clips are brought to, in pixels.")
+    height: int = Field(480, ge=16, description="Height that clips are brought to, in pixels.")
+    frames: int = Field(81, ge=1, description="Frames that are taken from each clip.")
+    fps: float = Field(16.0, gt=0, description="Frames per second at which they are taken.")
+    buckets: list[str] = Field(
+        [],
+        description="Further sizes as WIDTHxHEIGHTxFRAMES@FPS, such as 480x832x81@16: each pair goes into the one that fits both of its clips best; repeat for several.",
+    )
+    cache: Path | None = Field(
+        None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
+    )
+
+
+class EncoderFiles(CommandConfig):
+    """What encodes clips, captions and images for a video model."""
+
+    vae: Path = Field(description="The VAE of that model: a ComfyUI .safetensors file or a diffusers folder.")
+    text_encoder: str = Field(
+        description="The text encoder of that model: a file or folder, or micro for the micro world."
+    )
+    image_encoder: Path | None = Field(
+        None,
+        description="What shows a Wan 2.1 image-to-video model its image: clip_vision_h.safetensors of ComfyUI, or a diffusers folder. Not for other models.",
+    )

@@ -1,0 +1,82 @@
+"""Clips, captions and images of a training's rows, encoded as its options say; the encoders leave memory afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import torch
+
+from ...backbones.latent_format import LatentFormat
+from ...errors import VideoAlignError
+from ..data_config import EncodedData, EncoderFiles
+from ..loop.processes import process_state
+from .buckets import Bucket
+from .build import CacheRow, build_cache
+from .cache import LatentCache
+from .encoders import Encoders
+from .printed_tenths import PrintedTenths
+
+
+def encode_rows(
+    rows: Iterable[CacheRow],
+    data: EncodedData,
+    encoders: Encoders,
+    output: Path,
+    *,
+    latent_format: LatentFormat | None = None,
+    image_entries: Sequence[str] = (),
+    prompts: Iterable[str] = (),
+    pictures: Iterable[Path] = (),
+) -> LatentCache:
+    """A cache with every clip and caption of the rows; with several processes each encodes a share.
+
+    Args:
+        output: of the training; the cache is a folder in it unless ``data.cache`` names another.
+        latent_format: what the network reads, where that is known already: a size that it cannot have is then an error
+            before anything is encoded.
+        image_entries: what the network needs of each row's image.
+        prompts, pictures: further captions and images to encode.
+
+    Raises:
+        VideoAlignError: a clip cannot be read, or the clips of a pair cannot be brought to one size or begin with
+            different images (it names the row); or an image encoder is needed and not given.
+    """
+    state = process_state()
+    buckets = buckets_of(data)
+    if latent_format is not None:
+        for bucket in buckets:
+            latent_format.shape(bucket.frames, bucket.height, bucket.width)
+    return build_cache(
+        data.cache or output / "cache",
+        rows,
+        buckets,
+        encoders,
+        prompts,
+        image_entries=image_entries,
+        pictures=pictures,
+        share=(state.process_index, state.num_processes),
+        wait=state.wait_for_everyone,
+        progress=PrintedTenths() if state.is_main_process else None,
+    )
+
+
+def encoders_of(files: EncoderFiles) -> Encoders:
+    """The encoders that the options name, on this process's device; nothing is loaded yet."""
+    state = process_state()
+    text_dtype = torch.bfloat16 if state.device.type == "cuda" else None
+    return Encoders(files.vae, files.text_encoder, state.device, text_dtype, image_encoder=files.image_encoder)
+
+
+def buckets_of(data: EncodedData) -> list[Bucket]:
+    """The size that the options give, and the further ones."""
+    return [Bucket(data.width, data.height, data.frames, data.fps), *map(Bucket.parse, data.buckets)]
+
+
+def check_latent_space(cache: LatentCache, latent_format: LatentFormat, vae: Path, network: Path) -> None:
+    """Raise VideoAlignError where the VAE made other latents than the network reads."""
+    if cache.latent_format != latent_format.name:
+        raise VideoAlignError(
+            f"{vae} makes {cache.latent_format} latents; {network} reads {latent_format.name}. "
+            "Give the VAE of the same model."
+        )
