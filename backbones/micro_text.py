@@ -17,7 +17,7 @@ from ..errors import PromptError
 WIDTH = 4096  # that of umt5-xxl, which Wan's text embedding expects
 VECTOR_STD = 0.5  # of each element; the order of umt5's outputs
 
-# The words of micro/world/scene.py (a test compares them).
+# The words of micro_world/scene.py (a test compares them).
 VOCABULARY: tuple[str, ...] = (
     "one", "two", "three",
     "red", "yellow", "green", "cyan", "blue", "purple",

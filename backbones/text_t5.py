@@ -7,6 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
+from sentencepiece import SentencePieceProcessor
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ..errors import WeightsError
@@ -139,10 +141,8 @@ def _file_tokenizer(
 ) -> tuple[Callable[[str], list[int]], bytes]:
     """(tokenizer, the bytes that determine it) of a file: its own, the given folder's, or one found near it."""
     if folder is None and _EMBEDDED in files.shapes:
-        from .sentencepiece_model import sentencepiece_tokenizer
-
         content = bytes(files.read(_EMBEDDED).to(torch.uint8).numpy())
-        return _ids_of(sentencepiece_tokenizer(content, files.name)), content
+        return sentencepiece_ids(content, files.name), content
     places = [Path(folder)] if folder else _places_near(files.paths[0], kind)
     for place in places:
         if (place / "tokenizer.json").is_file() or (place / "spiece.model").is_file():
@@ -171,26 +171,40 @@ def _tokenizer_beside(folder: Path) -> Path:
 
 
 def _folder_tokenizer(folder: Path) -> tuple[Callable[[str], list[int]], bytes]:
-    from tokenizers import Tokenizer
-
-    from .sentencepiece_model import sentencepiece_tokenizer
-
-    if (folder / "tokenizer.json").is_file():
-        content = (folder / "tokenizer.json").read_bytes()
-        try:
-            tokenizer = Tokenizer.from_str(content.decode("utf-8"))
-        except Exception as error:  # tokenizers raises nothing more specific
-            raise WeightsError(f"{folder / 'tokenizer.json'} cannot be read ({error}).") from error
-        tokenizer.no_padding()
-        tokenizer.no_truncation()
-    else:
+    if not (folder / "tokenizer.json").is_file():
         content = (folder / "spiece.model").read_bytes()
-        tokenizer = sentencepiece_tokenizer(content, str(folder / "spiece.model"))
-    return _ids_of(tokenizer), content
+        return sentencepiece_ids(content, str(folder / "spiece.model")), content
+    content = (folder / "tokenizer.json").read_bytes()
+    try:
+        tokenizer = Tokenizer.from_str(content.decode("utf-8"))
+    except Exception as error:  # tokenizers raises nothing more specific
+        raise WeightsError(f"{folder / 'tokenizer.json'} cannot be read ({error}).") from error
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return lambda prompt: tokenizer.encode(prompt).ids, content
 
 
-def _ids_of(tokenizer) -> Callable[[str], list[int]]:
-    return lambda prompt: tokenizer.encode(prompt).ids
+def sentencepiece_ids(content: bytes, name: str) -> Callable[[str], list[int]]:
+    """prompt -> ids that end with the end-of-sentence token, by a SentencePiece model, as ComfyUI does it.
+
+    Names of control tokens in a prompt (``</s>``) are read letter by letter.
+
+    Args:
+        content: the model file (``spiece.model``, or the tensor in ComfyUI's umt5 files).
+        name: what error messages call it.
+
+    Raises:
+        WeightsError: it is damaged, or has no end-of-sentence token.
+    """
+    try:
+        if not content:
+            raise RuntimeError("it is empty")
+        processor = SentencePieceProcessor(model_proto=content, add_eos=True)
+    except (RuntimeError, ValueError) as error:
+        raise WeightsError(f"{name}: its tokenizer is damaged ({error}). Copy or download the file again.") from error
+    if processor.eos_id() < 0:
+        raise WeightsError(f"{name}: its tokenizer has no end-of-sentence token, which T5 and umt5 end a prompt with.")
+    return processor.encode
 
 
 def _identity(files: WeightFiles, tokenizer: bytes, dtype: torch.dtype) -> str:

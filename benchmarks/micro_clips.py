@@ -12,7 +12,7 @@ from videoalign.backbones.sampling import generate
 from videoalign.clips.pixels import as_frames
 from videoalign.evaluation.compare.win_rates import win_rate
 from videoalign.generation.pipeline import Pipeline
-from videoalign.micro.world import caption, measure, sample_attributes
+from videoalign.micro_world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
 from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.video_reward import VideoReward

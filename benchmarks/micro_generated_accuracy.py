@@ -19,7 +19,7 @@ from videoalign.backbones.micro_text import MicroTextEncoder
 from videoalign.backbones.vae_loading import load_vae
 from videoalign.clips.pixels import as_video
 from videoalign.micro.video.generated_pairs import write_generated
-from videoalign.micro.world import read_video
+from videoalign.micro_world import read_video
 from videoalign.preferences.preference_file import Preferences
 from videoalign.preferences.reading import read_preferences
 from videoalign.reward.dimensions import DIMENSIONS

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from reward_losses import measure
 
-from videoalign.micro.world import write_dataset
+from videoalign.micro_world import write_dataset
 from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.settings import EMBEDDED_FILE
 

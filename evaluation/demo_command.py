@@ -21,11 +21,11 @@ class Config(CommandConfig):
 
 def run(config: Config) -> int:
     """Run the demo; returns the exit status."""
-    from ..micro.demo_clips import make_demo_clips
-    from ..micro.demo_page import write_demo_page
-    from ..micro.world import write_video
+    from ..micro_world import write_video
     from ..reward.loading import load_video_reward
     from ..reward.settings import EMBEDDED_FILE
+    from .demo_clips import make_demo_clips
+    from .demo_page import write_demo_page
     from .scoring.score_table import score_table
 
     config.output.mkdir(parents=True, exist_ok=True)

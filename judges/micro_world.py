@@ -9,8 +9,8 @@ import numpy as np
 
 from ..clips.frames import SampledFrames
 from ..errors import CaptionError, ClipError
-from ..micro.world.measure import measure
-from ..micro.world.scene import parse_caption
+from ..micro_world.measure import measure
+from ..micro_world.scene import parse_caption
 from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL
 from ..reward.judge import ClipMarks, Dimension, Judge
 from . import JudgeError, JudgeOptions
@@ -36,7 +36,7 @@ class WholeClip:
 
 
 class MicroWorld(Judge):
-    """VQ, MQ and TA of a clip as the world measures them, Overall their mean; see ``micro.world.measure``."""
+    """VQ, MQ and TA of a clip as the world measures them, Overall their mean; see ``micro_world.measure``."""
 
     name = "micro-world"
     title = "the world's own measurement"

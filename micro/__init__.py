@@ -1,1 +1,1 @@
-"""The micro family: a small world of clips whose quality is known, and the models that were trained on it."""
+"""How the micro family was made: the training of its video model, its VideoReward and its latent reward on the micro world."""

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from packaging.version import Version
 
 from ..errors import CheckpointError
 from ..files.tensor_file import load_tensors
@@ -162,12 +163,23 @@ def base_files(checkpoint: CheckpointFolder, base: Path | None):
     return config, tokenizer
 
 
+SAFE_PICKLES = (2, 10)
+"""The torch release from which a pickle is opened."""
+
+
 def read_pickle(path: Path) -> dict[str, torch.Tensor]:
     """A state dict saved by ``torch.save``, memory-mapped, tensors only.
 
     Raises:
-        CheckpointError: the file is truncated, not a torch file, or holds anything but tensors.
+        CheckpointError: the file is truncated, not a torch file, or holds anything but tensors; or this torch is older than
+            2.10, where ``weights_only=True`` does not keep a crafted file from corrupting memory (CVE-2026-24747).
     """
+    if Version(torch.__version__).release < SAFE_PICKLES:
+        raise CheckpointError(
+            f"{path} is a pickle, and torch {torch.__version__} has a hole by which a crafted one can run code "
+            "(CVE-2026-24747). Update torch to 2.10 or newer; or convert the checkpoint where there is one, with "
+            "'videoalign convert', and use the .safetensors file here: those are read by any version."
+        )
     try:
         state = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except pickle.UnpicklingError as error:

@@ -7,6 +7,7 @@ text positions are plain 1-D: the official forward passes no position ids, so al
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Sequence
 from typing import Any
 
@@ -33,6 +34,9 @@ class Qwen2VLRewardNetwork(nn.Module):
         vision_class, text_class = _transformers_classes()
         self.visual = vision_class._from_config(vision_config, attn_implementation="sdpa")
         self.language_model = text_class._from_config(text_config, attn_implementation="sdpa")
+        # Newer transformers (5.24 is one) call it cache, and from 5.40 on would silently drop the older name.
+        known = inspect.signature(text_class.forward).parameters
+        self._cache_argument = "cache" if "cache" in known else "past_key_values"
         self.rm_head = nn.Linear(text_config.hidden_size, output_dim, bias=False)
         self.vision_heads = vision_config.num_heads
         self.vision_head_dim = vision_config.embed_dim // vision_config.num_heads
@@ -113,8 +117,8 @@ class Qwen2VLRewardNetwork(nn.Module):
             inputs_embeds=embeddings,
             attention_mask=attention_mask,
             position_ids=positions.expand(3, embeddings.shape[0], -1),
-            past_key_values=cache,
             use_cache=cache is not None,
+            **({} if cache is None else {self._cache_argument: cache}),
         ).last_hidden_state
 
     def rewards(self, hidden: torch.Tensor) -> torch.Tensor:
@@ -154,11 +158,9 @@ def _inverse_frequencies(dim: int, theta: float) -> torch.Tensor:
 def _sub_configs(config: dict, vocabulary: int):
     from transformers import Qwen2VLConfig
 
-    values = {
-        key: value
-        for key, value in config.items()
-        if key not in ("architectures", "transformers_version", "model_type")
-    }
+    values = _without_code(config)
+    for key in ("architectures", "transformers_version", "model_type"):
+        values.pop(key, None)
     values["vocab_size"] = vocabulary
     if "text_config" in values:
         values["text_config"] = {**values["text_config"], "vocab_size": vocabulary}
@@ -167,6 +169,16 @@ def _sub_configs(config: dict, vocabulary: int):
         holder.update(pad_token_id=None, bos_token_id=None, eos_token_id=None)
     full = Qwen2VLConfig(**values)
     return full.vision_config, getattr(full, "text_config", full)
+
+
+def _without_code(config: dict) -> dict:
+    """A configuration without attention implementations: transformers 4.56 to 5.2 may download and run what they name
+    (CVE-2026-4372), and the network sets its own."""
+    return {
+        key: _without_code(value) if isinstance(value, dict) else value
+        for key, value in config.items()
+        if "attn_implementation" not in key
+    }
 
 
 def _transformers_classes():

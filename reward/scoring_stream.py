@@ -41,7 +41,7 @@ def score_stream(
     """Yield (request, marks for its captions or the error) in the order of the requests.
 
     Args:
-        batch_size: clips decoded ahead and, where their lengths are alike, sharing a forward pass.
+        batch_size: clips decoded ahead and, where their lengths are alike, given to the judge together (``VideoReward`` reads each by itself all the same).
         decode_threads: threads that decode and resize; 0 decodes in the calling thread.
     """
     if batch_size < 1:

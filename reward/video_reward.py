@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
+from typing import TYPE_CHECKING
 
 import torch
 
@@ -20,6 +21,9 @@ from .scores import ClipScores, clip_scores
 from .scoring_stream import score_clips
 from .settings import RewardSettings
 
+if TYPE_CHECKING:
+    from transformers import DynamicCache
+
 # Captions of one clip that share a forward pass after the clip's own part.
 CAPTION_BATCH = 16
 
@@ -27,8 +31,8 @@ CAPTION_BATCH = 16
 class VideoReward(Judge):
     """A loaded reward model. Make one with ``load_video_reward``.
 
-    Under causal attention VQ and MQ cannot depend on the caption, which comes after them; so a clip with several
-    captions is read once, and only what differs between the captions runs again.
+    Under causal attention VQ and MQ cannot depend on the caption, which comes after them; so a clip is read once, up to
+    the MQ token, before any caption is, and then each caption goes on from there.
     """
 
     name = "videoreward"
@@ -106,26 +110,28 @@ class VideoReward(Judge):
     def score_prepared(
         self, clips: Sequence[PreparedClip], captions: Sequence[Sequence[str | None]], check: bool = True
     ) -> list[list[ClipScores]]:
-        """Score prepared clips in one batch, each against its own captions.
+        """Score prepared clips, each against its own captions.
+
+        Each clip is read by itself, in passes whose shapes come from that clip and its captions alone. On one machine and
+        with one number of threads this holds bit for bit, in every number type:
+
+        - no score depends on the other clips of the call;
+        - VQ and MQ do not depend on the captions: whether there is none, one or many (unless the checkpoint's template
+          asks for them after the caption; ``check_caption`` then refuses None).
+
+        TA of a caption that shares a call with other captions of its clip may differ from TA alone by the rounding of sums
+        in another order: 2e-5 of a raw score in float32; at most 0.25, 0.07 in the mean, in bfloat16, and an eighth of that
+        in float16. So may all scores from those of another processor, or of ``raw_rewards``.
 
         Args:
-            captions: for each clip, its captions. Clips with one caption share a (right-padded) forward pass.
+            captions: for each clip, its captions.
             check: refuse empty captions; the official code scores them.
         """
         for caption in (caption for own in captions for caption in own) if check else ():
             self.check_caption(caption)
-        raw: list[list[list[float]]] = [[] for _ in clips]
-        single = [index for index, own in enumerate(captions) if len(own) == 1]
-        if single:
-            rewards = self.raw_rewards([clips[index] for index in single], [captions[index][0] for index in single])
-            for index, row in zip(single, rewards, strict=True):
-                raw[index] = [row.tolist()]
-        for index, own in enumerate(captions):
-            if len(own) > 1:
-                raw[index] = self._reuse_clip(clips[index], own)
         return [
-            [self._result(row, caption, clip) for row, caption in zip(rows, own, strict=True)]
-            for rows, own, clip in zip(raw, captions, clips, strict=True)
+            [self._result(row, caption, clip) for row, caption in zip(self._read(clip, own), own, strict=True)]
+            for clip, own in zip(clips, captions, strict=True)
         ]
 
     def identity(self) -> dict:
@@ -162,7 +168,9 @@ class VideoReward(Judge):
         return (self.network,)
 
     def raw_rewards(self, clips: Sequence[PreparedClip], captions: Sequence[str | None]) -> list[torch.Tensor]:
-        """Raw rewards of clips and captions, one forward pass, differentiable with respect to the clips' frames.
+        """Raw rewards of clips and captions, one (right-padded) forward pass, differentiable with respect to the clips' frames.
+
+        For training: the rewards are those of ``score_prepared`` up to rounding, its tolerances.
 
         Returns:
             for each clip a float32 tensor [3] (VQ, MQ, TA), or [2] where the caption is None.
@@ -177,35 +185,64 @@ class VideoReward(Judge):
         padding = self._pad_embedding()
         batch = torch.stack([torch.cat([row, padding.expand(longest - len(row), -1)]) for row in embeddings])
         hidden = self.network.read(batch, mask)
-        return [self._head(hidden[index], self._reward_positions(row)) for index, row in enumerate(ids)]
+        return [self._head(hidden[index][self._reward_positions(row)]) for index, row in enumerate(ids)]
 
-    def _reuse_clip(self, clip: PreparedClip, captions: Sequence[str | None]) -> list[list[float]]:
+    def _read(self, clip: PreparedClip, captions: Sequence[str | None]) -> list[list[float]]:
+        """Raw rewards of one clip for each caption: the clip's own part, what its captions have in common, the captions."""
         from transformers import DynamicCache
 
+        if not captions:
+            return []
         ids = [self._ids(clip, caption) for caption in captions]
-        shared = _common_prefix(ids)
-        cache = DynamicCache()
+        own = self._caption_free(ids[0], clip)
+        cache = DynamicCache()  # always: with and without one, kernels may differ
         features = self.network.embed_clips([clip.patches], [clip.grid])[0]
-        prefix = self.network.read(self._embed(ids[0][:shared], clip, features)[None], cache=cache)[0]
-        rows = []
-        for start in range(0, len(ids), CAPTION_BATCH):
-            group = [row[shared:] for row in ids[start : start + CAPTION_BATCH]]
-            longest = max(map(len, group))
-            padded = [row + [self.tokenizer.pad_token_id] * (longest - len(row)) for row in group]
+        hidden = self.network.read(self._embed(ids[0][:own], clip, features)[None], cache=cache)[0]
+        before = self._rewards_within(hidden, ids[0], 0, own)
+        rows = [list(before) for _ in ids]
+        members = [index for index, row in enumerate(ids) if len(row) > own]
+        shared = own
+        if len(members) > 1:
+            shared = _common_prefix([ids[index] for index in members])
+            if shared > own:
+                tokens = torch.tensor([ids[members[0]][own:shared]], device=self.device)
+                self.network.read(self.network.embed_tokens(tokens), cache=cache)
+        for start in range(0, len(members), CAPTION_BATCH):
+            group = members[start : start + CAPTION_BATCH]
             # The forward pass appends to the cache, so every group but the last gets a copy.
-            own = cache if start + CAPTION_BATCH >= len(ids) else copy.deepcopy(cache)
-            own.batch_repeat_interleave(len(group))
-            embeddings = self.network.embed_tokens(torch.tensor(padded, device=self.device))
-            mask = None
-            if any(len(row) < longest for row in group):
-                mask = torch.tensor(
-                    [[1] * (shared + len(row)) + [0] * (longest - len(row)) for row in group], device=self.device
-                )
-            suffixes = self.network.read(embeddings, mask, own)
-            for row, suffix in zip(ids[start : start + CAPTION_BATCH], suffixes, strict=True):
-                hidden = torch.cat([prefix, suffix])
-                rows.append(self._head(hidden, self._reward_positions(row)).tolist())
+            past = cache if start + CAPTION_BATCH >= len(members) else copy.deepcopy(cache)
+            for index, suffix in zip(group, self._go_on([ids[index] for index in group], shared, past), strict=True):
+                rows[index] += self._rewards_within(suffix, ids[index], shared, len(ids[index]))
         return rows
+
+    def _go_on(self, ids: list[list[int]], shared: int, cache: DynamicCache) -> torch.Tensor:
+        """Hidden states [B, L, hidden] of what follows the first ``shared`` tokens, which the cache holds, right-padded."""
+        group = [row[shared:] for row in ids]
+        longest = max(map(len, group))
+        padded = [row + [self.tokenizer.pad_token_id] * (longest - len(row)) for row in group]
+        mask = None
+        if any(len(row) < longest for row in group):
+            mask = torch.tensor(
+                [[1] * (shared + len(row)) + [0] * (longest - len(row)) for row in group], device=self.device
+            )
+        if len(group) > 1:
+            cache.batch_repeat_interleave(len(group))
+        return self.network.read(self.network.embed_tokens(torch.tensor(padded, device=self.device)), mask, cache)
+
+    def _caption_free(self, ids: list[int], clip: PreparedClip) -> int:
+        """Tokens at the beginning that are the same for every caption: up to the MQ token, or to the clip's last token."""
+        if self.settings.reward_token == "special" and self.tokenizer.template.rates_before_caption:
+            return ids.index(self.tokenizer.reward_token_ids[1]) + 1
+        return ids.index(self.tokenizer.video_token_id) + clip.video_tokens
+
+    def _rewards_within(self, hidden: torch.Tensor, ids: list[int], start: int, end: int) -> list[float]:
+        """Raw rewards whose tokens stand at ``start`` to ``end`` of the text, from the hidden states there."""
+        positions = self._reward_positions(ids)
+        inside = [position - start for position in positions if start <= position < end]
+        if not inside:
+            return []
+        first = sum(position < start for position in positions)
+        return self._head(hidden[inside], first).tolist()
 
     def _ids(self, clip: PreparedClip, caption: str | None) -> list[int]:
         ids = self.tokenizer.encode(caption or "", clip.video_tokens)
@@ -235,12 +272,13 @@ class VideoReward(Judge):
             return [len(ids) - 1]
         return [ids.index(token) for token in self.tokenizer.reward_token_ids if token in ids]
 
-    def _head(self, hidden: torch.Tensor, positions: list[int]) -> torch.Tensor:
-        rewards = self.network.rewards(hidden[positions])
+    def _head(self, hidden: torch.Tensor, first: int = 0) -> torch.Tensor:
+        """Rewards [n] from hidden states [n, hidden] at the reward tokens, the first of which is number ``first``."""
+        rewards = self.network.rewards(hidden)
         if self.settings.reward_token == "last":
             return rewards[0]
         # A shared output, or one for each dimension of which only the token's own counts.
-        return rewards[:, 0] if rewards.shape[1] == 1 else rewards.diagonal()
+        return rewards[:, 0] if rewards.shape[1] == 1 else rewards.diagonal(first)
 
     def _result(self, raw: list[float], caption: str | None, clip: PreparedClip) -> ClipScores:
         if not all(map(torch.isfinite, torch.tensor(raw))):

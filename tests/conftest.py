@@ -37,7 +37,7 @@ OLDEST = (
 # Tests of numbers that another order of summation changes, by the start of their names: marked ``numeric``.
 NUMERIC = (
     "comfyui/test_scoring_in_comfyui.py", "guidance/test_flow_nrg.py", "guidance/test_runs.py", "guidance/test_strength.py",
-    "micro/video/test_orthogonal_momentum.py", "micro/video_reward/test_embedded_reward.py", "micro/world/test_measure.py",
+    "micro/video/test_orthogonal_momentum.py", "micro/video_reward/test_embedded_reward.py", "micro_world/test_measure.py",
     "reward/test_caption_independence.py", "reward/test_gradients.py",
     "reward/test_official_scores.py::test_bfloat16_scores_are_the_official_ones_within_the_spread_of_bfloat16",
     "reward/test_official_scores.py::test_float16_scores", "reward/test_official_scores.py::test_float32_scores_are_the_official_ones[prompt/-False",

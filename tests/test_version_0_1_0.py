@@ -200,7 +200,7 @@ def test_a_latent_reward_loads_and_gives_the_same_rewards_and_gradients(folder):
 
 
 def test_a_folder_of_generated_clips_goes_on_with_the_clip_that_is_missing(run):
-    from videoalign.micro.world import read_video
+    from videoalign.micro_world import read_video
 
     kept, missing = Path("base/videos/00000_0.mp4"), Path("base/videos/00001_0.mp4")
     old, manifest, time = read_video(missing)[0], Path("base/clips.jsonl").read_text(), kept.stat().st_mtime_ns

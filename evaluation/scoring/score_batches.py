@@ -1,8 +1,8 @@
 """Which rows share a forward pass, and which process scores them.
 
-The last digits of a score depend on what shares its batch. So batches are cut from the whole list of rows, never from
-what is left of it: however often a run is stopped, and whatever the number of processes, each row is scored in the
-same company, and the output is the same to the last digit.
+The last digits of a score may depend on what shares its pass: the captions of its clip, with some judges other clips. So
+batches are cut from the whole list of rows, never from what is left of it: however often a run is stopped, and whatever the
+number of processes, each row is scored in the same company, and the output is the same to the last digit.
 """
 
 from __future__ import annotations

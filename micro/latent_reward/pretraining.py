@@ -18,12 +18,12 @@ from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone
 from ...backbones.flow_path import add_noise
+from ...micro_world import Clip, caption
+from ...micro_world.answers import contradictions, fault_degrees, shown_values
+from ...micro_world.read_outs import ClipReadOuts
+from ...micro_world.scene import FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
 from ..video.flow_training import MAX_GRADIENT_NORM, optimizers_of, text_batch
 from ..video.vae_training import warmup_cosine
-from ..world import Clip, caption
-from ..world.answers import contradictions, fault_degrees, shown_values
-from ..world.read_outs import ClipReadOuts
-from ..world.scene import FRAME, SHAPES, TEXT_ATTRIBUTES, Attributes
 
 STRIDE = 4  # frames in a latent frame; the first one holds a single frame
 NOISE_POWER = 1.5  # sigma = u^this: most can be learnt at low noise, and it helps to see through more of it

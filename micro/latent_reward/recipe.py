@@ -17,6 +17,7 @@ import torch
 from ...backbones.loading import load_backbone
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...files.atomic_file import replacing
+from ...micro_world import ClipFormat, iterate_prompt_groups, write_prompt_groups
 from ...training import train_latent_reward_command
 from ...training.latent_cache import encode_rows, encoders_of
 from ...training.latent_reward.config import Config
@@ -24,7 +25,6 @@ from ...training.latent_reward.pairs import load_pairs
 from ...training.latent_reward.task import RESULT
 from ..video.finished_files import save_dit
 from ..video.generated_pairs import write_generated
-from ..world import ClipFormat, iterate_prompt_groups, write_prompt_groups
 from .pretraining import pretrain, truth_of
 
 FINISHED, ABLATION = "micro_latent_reward.safetensors", "micro_latent_reward_clean.safetensors"

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ...files.atomic_file import replacing, write_json
-from ..world.clip import Clip, make_clip, sample_faults
-from ..world.faults import MOTION_FAULTS, VISUAL_FAULTS
-from ..world.scene import TEXT_ATTRIBUTES, change_attributes, sample_attributes, sample_scene
+from ...micro_world.clip import Clip, make_clip, sample_faults
+from ...micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS
+from ...micro_world.scene import TEXT_ATTRIBUTES, change_attributes, sample_attributes, sample_scene
 
 FAULTY_SHARE = 0.5  # of the clips, in VQ and in MQ independently
 MISMATCH_SHARES = (0.78, 0.16, 0.06)  # chance that 0, 1, 2 attributes contradict the caption

@@ -17,7 +17,7 @@ from ...backbones.sampling import generate
 from ...backbones.vae import VAE
 from ...backbones.vae_loading import load_vae
 from ...clips.pixels import as_frames
-from ..world import DIMENSIONS, ClipFormat, JudgedClip, caption, measure, sample_attributes, write_groups
+from ...micro_world import DIMENSIONS, ClipFormat, JudgedClip, caption, measure, sample_attributes, write_groups
 
 GUIDANCE_SCALES = (1.0, 1.0, 4.0, 4.0)  # of the clips of a prompt: without it and as the model is used
 PROMPTS_AT_ONCE = 25

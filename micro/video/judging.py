@@ -13,9 +13,9 @@ from ...backbones.micro_text import MicroTextEncoder
 from ...backbones.sampling import generate
 from ...backbones.vae_loading import load_vae
 from ...clips.pixels import as_frames
-from ..world import measure
-from ..world.measure import Measurement
-from ..world.scene import TEXT_ATTRIBUTES, caption, parse_caption, sample_attributes
+from ...micro_world import measure
+from ...micro_world.measure import Measurement
+from ...micro_world.scene import TEXT_ATTRIBUTES, caption, parse_caption, sample_attributes
 
 CAPTION_SEED = 4242
 

@@ -11,9 +11,9 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre
 
 from ...files.atomic_file import write_json
 from ...files.tensor_file import save_tensors
+from ...micro_world import MOTION_FAULTS, VISUAL_FAULTS, VOCABULARY
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 from ...reward.template import load_template
-from ..world import MOTION_FAULTS, VISUAL_FAULTS, VOCABULARY
 
 VOCABULARY_SIZE = 512
 CONTROL_TOKENS = (

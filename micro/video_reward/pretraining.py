@@ -14,12 +14,12 @@ from itertools import islice
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from ...micro_world import Clip, caption, iterate_clips
 from ...reward.clip import Frames, PreparedClip, prepare_clip
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 from ...reward.reward_tokenizer import RewardTokenizer
 from ...reward.settings import FrameSampling
 from ...reward.template import PromptTemplate
-from ..world import Clip, caption, iterate_clips
 
 DEGREE_WORDS = ((0.33, "weak"), (0.66, "medium"), (1.01, "strong"))
 DESCRIPTION = PromptTemplate.from_text("{text_prompt}")

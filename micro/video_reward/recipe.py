@@ -9,13 +9,13 @@ from pathlib import Path
 
 import torch
 
+from ...micro_world import write_dataset, write_prompt_groups
 from ...reward.converted_file import load_converted, save_converted
 from ...reward.reward_tokenizer import RewardTokenizer
 from ...reward.settings import FrameSampling
 from ...training import train_video_reward_command
 from ...training.video_reward.config import Config
 from ..video.generated_pairs import write_generated
-from ..world import write_dataset, write_prompt_groups
 from .base_model import load_base, micro_tokenizer, new_network, save_base
 from .pretraining import DESCRIPTION, pretrain
 from .vision_pretraining import pretrain_vision

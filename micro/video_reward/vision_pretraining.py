@@ -14,13 +14,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
+from ...micro_world.clip import sample_faults
+from ...micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS, faulty_path, flicker, spoil_frames
+from ...micro_world.render import coverage, draw_frames, to_uint8
+from ...micro_world.scene import FRAME, SHAPES, ClipFormat, sample_scene
 from ...reward.clip import Frames, PreparedClip, prepare_clip
 from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 from ...reward.settings import FrameSampling
-from ..world.clip import sample_faults
-from ..world.faults import MOTION_FAULTS, VISUAL_FAULTS, faulty_path, flicker, spoil_frames
-from ..world.render import coverage, draw_frames, to_uint8
-from ..world.scene import FRAME, SHAPES, ClipFormat, sample_scene
 
 MAP = 8  # cells along a side of the coverage map that is asked for
 COUNTS = 3

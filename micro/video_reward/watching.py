@@ -16,16 +16,12 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import nn
 
-from ...reward.clip import Frames, PreparedClip, prepare_clip
-from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
-from ...reward.reward_tokenizer import RewardTokenizer
-from ...reward.settings import FrameSampling
-from ..world.answers import contradictions, fault_degrees, shown_values
-from ..world.clip import sample_faults, sample_mismatch
-from ..world.faults import MOTION_FAULTS, VISUAL_FAULTS, faulty_path, flicker, spoil_frames
-from ..world.read_outs import ClipReadOuts
-from ..world.render import draw_frames, to_uint8
-from ..world.scene import (
+from ...micro_world.answers import contradictions, fault_degrees, shown_values
+from ...micro_world.clip import sample_faults, sample_mismatch
+from ...micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS, faulty_path, flicker, spoil_frames
+from ...micro_world.read_outs import ClipReadOuts
+from ...micro_world.render import draw_frames, to_uint8
+from ...micro_world.scene import (
     FRAME,
     SHAPES,
     TEXT_ATTRIBUTES,
@@ -34,6 +30,10 @@ from ..world.scene import (
     sample_attributes,
     sample_scene,
 )
+from ...reward.clip import Frames, PreparedClip, prepare_clip
+from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
+from ...reward.reward_tokenizer import RewardTokenizer
+from ...reward.settings import FrameSampling
 from .vision_pretraining import sampling_tokens
 
 STEP = 4.0  # world units that count as 1 where a displacement is asked for: about two frames of normal motion

@@ -8,7 +8,7 @@ import pytest
 from videoalign.backbones.micro_files import MICRO_NETWORK
 from videoalign.cli.main import main
 from videoalign.lora.inspection import inspect_lora
-from videoalign.micro.world import caption, sample_attributes
+from videoalign.micro_world import caption, sample_attributes
 
 pytestmark = [
     pytest.mark.slow,

@@ -7,7 +7,7 @@ import torch
 
 from videoalign.backbones.micro_text import VOCABULARY, MicroTextEncoder, encode_caption, word_vector
 from videoalign.errors import PromptError
-from videoalign.micro.world import scene
+from videoalign.micro_world import scene
 
 
 def test_the_vocabulary_is_that_of_the_micro_world():

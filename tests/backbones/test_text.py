@@ -5,11 +5,11 @@ import json
 import pytest
 import torch
 from safetensors.torch import save_file
-from tiny_text import comfyui_state, sentencepiece_file, tiny_t5
+from tiny_text import PIECE_ID, comfyui_state, sentencepiece_file, tiny_t5, tokenizer_json
 
 from videoalign.backbones.micro_text import MicroTextEncoder
-from videoalign.backbones.sentencepiece_model import sentencepiece_tokenizer
 from videoalign.backbones.text_loading import load_text_encoder, text_identity
+from videoalign.backbones.text_t5 import sentencepiece_ids
 from videoalign.errors import WeightsError
 
 PROMPTS = ["a cat walks over the red hill.", "", "two dogs"]
@@ -29,7 +29,7 @@ def file(kind, tmp_path):
 
 def expected_states(kind, prompt):
     """transformers' own encoder on the ids of one prompt, without padding."""
-    ids = sentencepiece_tokenizer(sentencepiece_file(), "test").encode(prompt).ids
+    ids = sentencepiece_ids(sentencepiece_file(), "test")(prompt)
     with torch.no_grad():
         return tiny_t5(kind)(input_ids=torch.tensor([ids])).last_hidden_state[0]
 
@@ -57,10 +57,8 @@ def test_a_diffusers_folder_gives_the_same(kind, file, tmp_path):
 
 
 def test_a_tokenizer_json_gives_the_same_ids_as_the_embedded_model(kind, file, tmp_path):
-    tokenizer = sentencepiece_tokenizer(sentencepiece_file(), "test")
-    tokenizer.enable_truncation(3)  # as saved by others; ours decides itself
     (tmp_path / "tokens").mkdir()
-    tokenizer.save(str(tmp_path / "tokens" / "tokenizer.json"))
+    (tmp_path / "tokens" / "tokenizer.json").write_text(tokenizer_json(), encoding="utf-8")
     ours, theirs = load_text_encoder(file), load_text_encoder(file, tokenizer=tmp_path / "tokens")
     for prompt in PROMPTS:
         assert ours.tokenize(prompt) == theirs.tokenize(prompt)
@@ -115,12 +113,32 @@ def test_the_identity_follows_weights_tokenizer_and_precision(kind, file, tmp_pa
     assert text_identity("micro") == load_text_encoder("micro").identity == MicroTextEncoder.identity
 
 
+def test_prompts_are_cut_into_the_likeliest_words_and_letters():
+    """Ids by hand from the vocabulary: a blank before the first word, whole words where there are any, else letters."""
+    ids = sentencepiece_ids(sentencepiece_file(), "test")
+    for prompt, pieces in {
+        "a cat walks over the red hill.": ["▁a", "▁cat", "▁walks", "▁over", "▁the", "▁red", "▁hill", "."],
+        "catdog's": ["▁cat", "d", "o", "g", "'", "s"],
+        "A cat": ["▁", "<unk>", "▁cat"],
+        "a  cat ": ["▁a", "▁cat"],
+        "日本 cat": ["▁", "<unk>", "▁cat"],
+        "": [],
+    }.items():
+        assert ids(prompt) == [PIECE_ID[piece] for piece in [*pieces, "</s>"]], prompt
+
+
+def test_the_name_of_a_control_token_in_a_prompt_is_text():
+    ids = sentencepiece_ids(sentencepiece_file(), "test")
+    for name in ("</s>", "<pad>"):
+        assert PIECE_ID[name] not in ids(f"a {name} cat")[:-1]
+
+
 def test_unknown_characters_become_bytes_where_the_model_has_them():
-    plain = sentencepiece_tokenizer(sentencepiece_file(), "test")
-    assert plain.encode("ö").ids == [plain.token_to_id("▁"), 2, 1]
-    bytewise = sentencepiece_tokenizer(sentencepiece_file(byte_fallback=True), "test")
-    expected = [bytewise.token_to_id(f"<0x{value:02X}>") for value in "ö".encode()]
-    assert bytewise.encode("ö").ids == [bytewise.token_to_id("▁"), *expected, 1]
+    plain = sentencepiece_ids(sentencepiece_file(), "test")
+    assert plain("ö") == [PIECE_ID["▁"], PIECE_ID["<unk>"], PIECE_ID["</s>"]]
+    bytewise = sentencepiece_ids(sentencepiece_file(byte_fallback=True), "test")
+    expected = [len(PIECE_ID) + value for value in "ö".encode()]
+    assert bytewise("ö") == [PIECE_ID["▁"], *expected, PIECE_ID["</s>"]]
 
 
 def test_a_file_without_tokenizer_finds_one_beside_it_or_says_where_to_put_it(tmp_path):
@@ -138,7 +156,7 @@ def test_comfyuis_own_t5_tokenizer_is_found_from_its_models_folder(tmp_path):
     models.mkdir(parents=True)
     tokens.mkdir(parents=True)
     save_file(comfyui_state(tiny_t5("t5")), models / "t5xxl_fp16.safetensors")
-    sentencepiece_tokenizer(sentencepiece_file(), "test").save(str(tokens / "tokenizer.json"))
+    (tokens / "tokenizer.json").write_text(tokenizer_json(), encoding="utf-8")
     assert load_text_encoder(models / "t5xxl_fp16.safetensors").encode([""])[0]["text"].dtype == torch.bfloat16
 
 
@@ -161,9 +179,34 @@ def test_damaged_tokenizers_and_folders_are_named(tmp_path):
     save_file(state, tmp_path / "damaged.safetensors")
     with pytest.raises(WeightsError, match=r"damaged\.safetensors: its tokenizer is damaged"):
         load_text_encoder(tmp_path / "damaged.safetensors")
+    save_file(state | {"spiece_model": torch.zeros(0, dtype=torch.uint8)}, tmp_path / "empty.safetensors")
+    with pytest.raises(WeightsError, match=r"empty\.safetensors: its tokenizer is damaged \(it is empty\)"):
+        load_text_encoder(tmp_path / "empty.safetensors")
     with pytest.raises(WeightsError, match=r"has no text_encoder/config\.json"):
         load_text_encoder(tmp_path)
     (tmp_path / "text_encoder").mkdir()
     (tmp_path / "text_encoder" / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(WeightsError, match="of type 'bert'; supported are umt5"):
+        load_text_encoder(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"_attn_implementation_internal": "author/repository"},
+        {"attn_implementation": {"text_config": "author/repository@main"}},
+        {"parts": [{"text_config": {"attn_implementation": "paged|author/repository:function"}}]},
+        {"text_config": {"trust_remote_code": True}},
+    ],
+)
+def test_a_folder_whose_configuration_could_run_code_is_refused(tmp_path, entry):
+    tiny_t5("t5").save_pretrained(tmp_path / "text_encoder")
+    (tmp_path / "tokenizer").mkdir()
+    (tmp_path / "tokenizer" / "spiece.model").write_bytes(sentencepiece_file())
+    file = tmp_path / "text_encoder" / "config.json"
+    config = json.loads(file.read_text())
+    file.write_text(json.dumps(config | {"_attn_implementation_autoset": True, "attn_implementation": "sdpa"}))
+    load_text_encoder(tmp_path)  # what older transformers and honest people write
+    file.write_text(json.dumps(config | entry))
+    with pytest.raises(WeightsError, match=r"config\.json was refused: .* could make transformers run code"):
         load_text_encoder(tmp_path)

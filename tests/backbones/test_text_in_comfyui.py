@@ -16,6 +16,7 @@ from videoalign.backbones.text_loading import load_text_encoder
 pytestmark = pytest.mark.comfyui
 
 PROMPTS = ["a cat walks over the red hill.", "two dogs and a cat, catdog's hills", "x", "a ö cat", "the the  the", ""]
+PROMPTS += ["a </s> <pad> cat", "日本 😀 cat", "▁a▁cat"]
 CONFIG = {
     "model_type": "umt5", "vocab_size": SIZES["vocab_size"], "d_model": SIZES["d_model"], "d_kv": SIZES["d_kv"],
     "d_ff": SIZES["d_ff"], "num_layers": SIZES["num_layers"], "num_heads": SIZES["num_heads"],

@@ -9,11 +9,16 @@ import torch
 WORDS = ("a", "cat", "walks", "over", "the", "red", "hill", "and", "sees", "two", "dogs", ".")
 
 
+# Of the tokenizer: text, log probability, kind (1 plain, 2 unknown, 3 control).
+PIECES = [("<pad>", 0.0, 3), ("</s>", 0.0, 3), ("<unk>", 0.0, 2)]
+PIECES += [("▁" + word, -2.0 - 0.1 * number, 1) for number, word in enumerate(WORDS)]
+PIECES += [(letter, -6.0 - 0.01 * number, 1) for number, letter in enumerate("▁abcdefghijklmnopqrstuvwxyz.,'")]
+PIECE_ID = {piece: number for number, (piece, _, _) in enumerate(PIECES)}
+
+
 def sentencepiece_file(byte_fallback: bool = False) -> bytes:
     """A unigram SentencePiece model: <pad>, </s>, <unk>, words, letters, and the 256 bytes if asked for."""
-    pieces = [("<pad>", 0.0, 3), ("</s>", 0.0, 3), ("<unk>", 0.0, 2)]
-    pieces += [("▁" + word, -2.0 - 0.1 * number, 1) for number, word in enumerate(WORDS)]
-    pieces += [(letter, -6.0 - 0.01 * number, 1) for number, letter in enumerate("▁abcdefghijklmnopqrstuvwxyz.,'")]
+    pieces = list(PIECES)
     if byte_fallback:
         pieces += [(f"<0x{value:02X}>", -9.0, 6) for value in range(256)]
     message = b"".join(
@@ -23,6 +28,19 @@ def sentencepiece_file(byte_fallback: bool = False) -> bytes:
     if byte_fallback:
         trainer += field(35, 1)
     return message + field(2, trainer) + field(3, field(1, b"identity") + field(3, 1) + field(4, 1) + field(5, 1))
+
+
+def tokenizer_json() -> str:
+    """The same model (without bytes) as a ``tokenizer.json`` of the tokenizers library, truncation left on."""
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
+
+    tokenizer = Tokenizer(models.Unigram([(piece, score) for piece, score, _ in PIECES], PIECE_ID["<unk>"]))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Strip(), normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    end = ("</s>", PIECE_ID["</s>"])
+    tokenizer.post_processor = processors.TemplateProcessing(single=["$A", "</s>"], special_tokens=[end])
+    tokenizer.enable_truncation(3)
+    return tokenizer.to_str()
 
 
 def field(number: int, value: int | float | bytes) -> bytes:

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 
 from videoalign.clips.video_file import write_video
-from videoalign.micro.world import ClipFormat
-from videoalign.micro.world.pairs import iterate_pairs
+from videoalign.micro_world import ClipFormat
+from videoalign.micro_world.pairs import iterate_pairs
 
 
 def write_clips(folder: Path, prompts: int, clip_format: ClipFormat | None = None, seed: int = 0) -> None:

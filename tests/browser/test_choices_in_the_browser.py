@@ -10,7 +10,7 @@ from comfy_page import ComfyPage
 from graphs import build
 from micro_clips import write_clips
 
-from videoalign.micro.world import ClipFormat
+from videoalign.micro_world import ClipFormat
 from videoalign.preferences.reading import read_preferences
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]

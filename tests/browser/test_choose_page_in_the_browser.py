@@ -8,7 +8,7 @@ import time
 import pytest
 from micro_clips import write_clips
 
-from videoalign.micro.world import ClipFormat
+from videoalign.micro_world import ClipFormat
 from videoalign.preferences.reading import read_preferences
 
 pytestmark = pytest.mark.browser

@@ -3,8 +3,8 @@ import pytest
 
 from videoalign.clips import video_file
 from videoalign.clips.video_file import read_video, write_video
-from videoalign.micro.world.render import render
-from videoalign.micro.world.scene import sample_scene
+from videoalign.micro_world.render import render
+from videoalign.micro_world.scene import sample_scene
 
 FRAMES = render(sample_scene(np.random.default_rng(0)))
 

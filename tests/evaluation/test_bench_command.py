@@ -14,7 +14,7 @@ import torch
 
 from videoalign.cli.main import COMMANDS, main
 from videoalign.evaluation.scoring.score_journal import ScoreJournal
-from videoalign.micro.world import write_prompt_groups
+from videoalign.micro_world import write_prompt_groups
 from videoalign.reward.official_agreement import official_accuracy_with_ties, official_accuracy_without_ties
 from videoalign.reward.qwen2vl_network import Qwen2VLRewardNetwork
 

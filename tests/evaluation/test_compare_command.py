@@ -7,7 +7,7 @@ import pytest
 
 from videoalign.cli.main import main
 from videoalign.evaluation.compare_command import Config
-from videoalign.micro.world import Fault, make_clip, sample_scene, write_video
+from videoalign.micro_world import Fault, make_clip, sample_scene, write_video
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
 from videoalign.reward.loading import read_official

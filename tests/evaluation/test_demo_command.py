@@ -3,7 +3,7 @@
 import pytest
 
 from videoalign.cli.main import main
-from videoalign.micro.demo_clips import SPOILT, make_demo_clips
+from videoalign.evaluation.demo_clips import SPOILT, make_demo_clips
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +14,7 @@ def demo(tmp_path_factory):
 
 
 def test_the_demo_writes_real_clips_that_decode_to_what_was_drawn(demo):
-    from videoalign.micro.world import read_video
+    from videoalign.micro_world import read_video
 
     for clip in make_demo_clips(7):
         frames, fps = read_video(demo / f"{clip.name}.mp4")

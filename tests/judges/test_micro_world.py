@@ -6,7 +6,7 @@ import pytest
 from videoalign.clips.video_file import read_video, write_video
 from videoalign.errors import CaptionError, ClipError
 from videoalign.judges import open_judge
-from videoalign.micro.world import Fault, make_clip, measure, sample_scene
+from videoalign.micro_world import Fault, make_clip, measure, sample_scene
 from videoalign.reward.clip import Frames
 from videoalign.reward.scoring_stream import score_clips
 

@@ -3,8 +3,8 @@
 import re
 from dataclasses import replace
 
-from videoalign.micro.demo_clips import make_demo_clips
-from videoalign.micro.demo_page import write_demo_page
+from videoalign.evaluation.demo_clips import make_demo_clips
+from videoalign.evaluation.demo_page import write_demo_page
 
 SCORES = {"VQ": 1.5, "MQ": -0.75, "TA": 9.0, "Overall": 9.75}
 

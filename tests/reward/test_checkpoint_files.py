@@ -139,6 +139,16 @@ def test_a_torch_file_that_is_no_state_dict_is_refused(tmp_path, content):
         read_pickle(tmp_path / "model.pth")
 
 
+@pytest.mark.parametrize("version", ["2.9.1+cu128", "2.6.0"])
+def test_a_pickle_is_not_opened_by_a_torch_whose_safe_loading_has_a_hole(tmp_path, monkeypatch, version):
+    torch.save({"a": torch.ones(2)}, tmp_path / "model.pth")
+    assert read_pickle(tmp_path / "model.pth")["a"].sum() == 2
+    monkeypatch.setattr(torch, "__version__", version)
+    monkeypatch.setattr(torch, "load", lambda *_, **__: pytest.fail("it was opened"))
+    with pytest.raises(CheckpointError, match=r"CVE-2026-24747\)\. Update torch to 2\.10 or newer; or convert"):
+        read_pickle(tmp_path / "model.pth")
+
+
 def test_a_file_that_is_no_safetensors_is_refused(tmp_path):
     (tmp_path / "a.safetensors").write_bytes(b"not a tensor in sight" * 10)
     with pytest.raises(CheckpointError, match="not a safetensors file"):

@@ -30,7 +30,12 @@ def smooth_rewards(model, frames, clip):
     return model.raw_rewards([smooth], ["a red fox"])[0]
 
 
-def test_the_forward_value_is_the_scored_value_exactly(model, frames):
+def test_the_forward_value_is_the_scored_value(model, frames):
+    """The same pixels to the last bit; then one pass in place of two, which sums the same float32 products in another order.
+
+    Its tolerance is that of the official recordings where the pixels are equal: sums of at most 2,000 terms, whose roundings
+    of 6e-8 each grow with the square root of their number, through four blocks, on values of a few units.
+    """
     [score] = model.score([Frames(frames, 8.0)], ["a red fox"])
     clip = prepare_clip(Frames(frames.requires_grad_(), 8.0), SAMPLING)
     plain = prepare_clip(Frames(frames.detach(), 8.0), SAMPLING)
@@ -38,7 +43,7 @@ def test_the_forward_value_is_the_scored_value_exactly(model, frames):
     assert torch.equal(clip.patches.detach(), plain.patches)
     whole = prepare_clip(Frames(frames, 8.0), model.settings.sampling)
     rewards = model.raw_rewards([whole], ["a red fox"])[0]
-    assert rewards.tolist() == [score.raw[name] for name in ("VQ", "MQ", "TA")]
+    assert rewards.tolist() == pytest.approx([score.raw[name] for name in ("VQ", "MQ", "TA")], abs=2e-5)
 
 
 def test_all_sampled_frames_receive_a_gradient_and_the_others_none(model, frames):

@@ -3,7 +3,6 @@
 import hashlib
 import json
 
-import av
 import numpy as np
 import pytest
 import torch
@@ -14,9 +13,7 @@ from videoalign.reward.frame_sampling import frame_count, frame_indices, resized
 from videoalign.reward.template import load_template
 
 # decord itself is off by two frames in s17, ignores the edit list of s25; FFmpeg versions differ on 10-bit s26.
-OTHER_FRAMES = {"s17_mpeg4_15fps_33f_352x288", "s25_editlist_24fps_128x128"}
-if int(av.__version__.split(".")[0]) >= 17:
-    OTHER_FRAMES.add("s26_hevc10_8fps_16f_320x240")
+OTHER_FRAMES = {"s17_mpeg4_15fps_33f_352x288", "s25_editlist_24fps_128x128", "s26_hevc10_8fps_16f_320x240"}
 # A variable rate is read off the times at which frames are shown, decord's is the header's average of decoding times.
 OTHER_RATES = {"s13_vfr_40f_192x128"}
 

@@ -1,6 +1,7 @@
 """Our vision forward equals transformers' own tower; the network is built without memory and works in every type."""
 
 import copy
+import json
 
 import pytest
 import torch
@@ -87,3 +88,15 @@ def test_scores_that_are_not_finite_are_an_error_that_names_the_type(official):
     model.network.rm_head.weight.data[:] = float("inf")
     with pytest.raises(ClipError, match=r"not finite in torch\.float32"):
         model.score([official.prepared("syn/s04_10fps_2f_64x64")[0]], ["cat"])
+
+
+def test_a_configuration_cannot_name_an_attention_implementation(checkpoints):
+    config = json.loads((checkpoints / "base" / "config.json").read_text())
+    named = {"attn_implementation": "author/repository", "_attn_implementation_internal": "author/repository"}
+    config |= named
+    config["vision_config"] = config["vision_config"] | named
+    with torch.device("meta"):
+        network = Qwen2VLRewardNetwork(config, 1217, 1)
+    for part in (network.visual, network.language_model):
+        assert part.config._attn_implementation == "sdpa"
+        assert "author/repository" not in str(part.config.to_dict())

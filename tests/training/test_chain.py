@@ -13,7 +13,7 @@ from tiny_text import comfyui_state, save_llama_and_clip, sentencepiece_file, ti
 from tiny_vaes import ltx_metadata, save_vae, tiny_hunyuan_video, tiny_ltx_video, tiny_wan21
 
 from videoalign.backbones.text_hunyuan_video import TEMPLATE
-from videoalign.micro.world import read_video
+from videoalign.micro_world import read_video
 
 PROMPTS = ["a cat walks over the red hill", "two dogs"]
 DIMENSIONS = ("VQ", "MQ", "TA", "Overall")

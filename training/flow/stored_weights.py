@@ -72,7 +72,9 @@ class Float8Weight(StoredWeight):
 class Nf4Weight(StoredWeight):
     """As 4-bit NormalFloat by bitsandbytes, a scale for 64 weights; the scales in 8 bits too (QLoRA's double quantisation).
 
-    4.13 bits a weight. The matrix is flattened row by row before it is cut into blocks, and its last block may be short.
+    4.13 bits a weight. The matrix is flattened row by row before it is cut into blocks, and its last block may be short. So a
+    block may span two rows where a row is no multiple of 64; bitsandbytes' AVX-512 kernel (0.50.2) then takes wrong scales when
+    it is told the matrix' shape, and therefore is told another one (``_rows_of_blocks``).
 
     Raises:
         VideoAlignError: bitsandbytes is not installed.
@@ -88,14 +90,14 @@ class Nf4Weight(StoredWeight):
         )
         state = functional.QuantState(
             absmax=self._fetched("scales", device),
-            shape=self.shape,
+            shape=_rows_of_blocks(self.shape.numel()),
             dtype=self.dtype,
             blocksize=NF4_BLOCK,
             quant_type="nf4",
             offset=self._fetched("mean_scale", device),
             state2=of_scales,
         )
-        return functional.dequantize_4bit(self._fetched("values", device), state)
+        return functional.dequantize_4bit(self._fetched("values", device), state).view(self.shape)
 
     def _keep(self, weight: Tensor) -> None:
         functional = bitsandbytes_for("memory.base_dtype = nf4").functional
@@ -114,6 +116,11 @@ class Nf4Weight(StoredWeight):
 
 
 STORED = {"plain": StoredWeight, "float8": Float8Weight, "nf4": Nf4Weight}
+
+
+def _rows_of_blocks(count: int) -> torch.Size:
+    """A shape for ``count`` weights whose rows begin where a block of scales begins: rows of one block, or a single row."""
+    return torch.Size([count // NF4_BLOCK, NF4_BLOCK] if count % NF4_BLOCK == 0 else [count])
 
 
 def quantised(weight: Tensor) -> tuple[Tensor, Tensor]:

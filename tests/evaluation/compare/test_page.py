@@ -10,8 +10,12 @@ from videoalign.evaluation.compare.judges import Judged
 from videoalign.evaluation.compare.matching import MadeClip
 from videoalign.evaluation.compare.page import Example, write_comparison
 from videoalign.evaluation.compare.win_rates import win_rate
-from videoalign.reward.dimensions import RATED, VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL
+from videoalign.reward.judge import Dimension
 
+DIMENSIONS = (
+    Dimension("VQ", "visual quality", "deviations"),
+    Dimension("Flicker", "flicker", "levels", higher_is_better=False),
+)
 PROMPT = "</div><script>alert('x')</script> \"a & b\" \u2028 <b>"
 
 
@@ -29,14 +33,14 @@ def example(tmp_path) -> Example:
 def written(example, tmp_path):
     """The page of eight pairs, one of them shown; the candidate wins three quarters."""
     ids = (example.base.id, example.candidate.id)
-    scores = [{ids[side]: dict.fromkeys(RATED, value)} for side, value in enumerate((0.25, 1.5))]
+    marks = [{ids[side]: dict.fromkeys(("VQ", "Flicker"), value)} for side, value in enumerate((0.25, 1.5))]
     rate = win_rate([0.0] * 8, [1.0] * 6 + [-1.0] * 2, [f"p{number}" for number in range(8)], seed=0)
     judge = "judge <1>"
     path = write_comparison(
         tmp_path / "out" / "page",
         ("the base", "LoRA <2>"),
-        {judge: dict.fromkeys(RATED, rate)},
-        {judge: Judged(judge, (*VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL), *scores)},
+        {judge: dict.fromkeys(("VQ", "Flicker"), rate)},
+        {judge: Judged(judge, DIMENSIONS, *marks)},
         [example],
         8,
     )
@@ -45,10 +49,10 @@ def written(example, tmp_path):
 
 def test_figures_of_both_sides_are_on_the_page(written):
     assert "LoRA &lt;2&gt; against the base" in written and "Judged by judge &lt;1&gt;" in written
-    assert written.count("75.0% [") == len(RATED) and written.count("6 / 0 / 2") == len(RATED)
-    for name in RATED:
-        assert f'<span class="number won">{name} +1.50</span>' in written
-        assert f'<span class="number ">{name} +0.25</span>' in written
+    assert written.count("75.0% [") == len(DIMENSIONS) and written.count("6 / 0 / 2") == len(DIMENSIONS)
+    assert "<th>Visual quality</th>" in written and "<th>Flicker</th>" in written
+    for text in ('won">VQ +1.50', '">VQ +0.25', '">Flicker +1.50', 'won">Flicker +0.25'):  # less flicker is better
+        assert f'<span class="number {text}</span>' in written
     assert re.search(r'class="dot" style="left: 75\.0%"', written)
 
 

@@ -6,8 +6,8 @@ import torch
 from tiny_backbones import tiny
 
 from videoalign.micro.latent_reward.pretraining import STEP, STRIDE, pretrain, truth_of
-from videoalign.micro.world import iterate_prompt_groups
-from videoalign.micro.world.scene import DIRECTIONS, FRAME
+from videoalign.micro_world import iterate_prompt_groups
+from videoalign.micro_world.scene import DIRECTIONS, FRAME
 
 
 def test_positions_and_movement_are_those_of_the_clip_s_path():

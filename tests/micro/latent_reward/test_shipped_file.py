@@ -10,7 +10,7 @@ from videoalign.backbones.micro_text import encode_caption
 from videoalign.backbones.vae_loading import load_vae
 from videoalign.micro.video.encoding import encode_clips
 from videoalign.micro.video.flow_training import text_batch
-from videoalign.micro.world import iterate_pairs
+from videoalign.micro_world import iterate_pairs
 from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.reward.settings import EMBEDDED_LATENT_FILE

@@ -12,7 +12,7 @@ from videoalign.clips.pixels import as_frames, as_video
 from videoalign.micro.video.clips import sample_video_clip
 from videoalign.micro.video.encoding import encode_clips
 from videoalign.micro.video.judging import judge, judged_captions, sample_clips
-from videoalign.micro.world import measure
+from videoalign.micro_world import measure
 
 UNSEEN = 12345  # a seed that no training clip has
 

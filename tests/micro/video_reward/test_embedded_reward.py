@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from videoalign.micro.world import iterate_pairs
+from videoalign.micro_world import iterate_pairs
 from videoalign.reward.clip import Frames
 from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.loading import load_video_reward

@@ -6,7 +6,7 @@ import torch
 from videoalign.micro.video_reward.base_model import micro_tokenizer, new_network
 from videoalign.micro.video_reward.pretraining import DESCRIPTION, describe, pretrain
 from videoalign.micro.video_reward.recipe import Recipe, make_reward
-from videoalign.micro.world import VOCABULARY, Fault, iterate_clips, make_clip, sample_scene
+from videoalign.micro_world import VOCABULARY, Fault, iterate_clips, make_clip, sample_scene
 from videoalign.reward.loading import load_video_reward
 
 TINY = Recipe(
@@ -26,7 +26,7 @@ TINY = Recipe(
 
 
 def test_the_recipe_makes_a_reward_that_loads_and_scores(tmp_path):
-    from videoalign.micro.world import read_video
+    from videoalign.micro_world import read_video
 
     file = make_reward(tmp_path, TINY)
     model = load_video_reward(file, device="cpu")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from micro_clips import write_clips
 
-from videoalign.micro.world import ClipFormat
+from videoalign.micro_world import ClipFormat
 from videoalign.preferences.choices.page import ChoicePage
 from videoalign.preferences.choices.session import ChoiceSession
 

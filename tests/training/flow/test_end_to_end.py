@@ -16,7 +16,7 @@ from tiny_wan import CONFIG
 
 from videoalign.backbones.loading import build_backbone
 from videoalign.cli.main import main
-from videoalign.micro.world import write_dataset
+from videoalign.micro_world import write_dataset
 from videoalign.training.loop.state_files import newest_state
 
 
@@ -126,7 +126,7 @@ def test_previews_are_made_at_the_start_and_at_the_end(arguments, tmp_path, caps
     prompt = "one red circle moves left over a plain grey ground"
     more = ["--preview.prompts", prompt, "--preview.steps", "2", "--preview.guidance", "2", "--max-steps", "2"]
     assert call(arguments(*more)) == 0, capsys.readouterr().err
-    from videoalign.micro.world import read_video
+    from videoalign.micro_world import read_video
 
     clips = sorted((tmp_path / "run" / "previews").glob("step-*/0.mp4"))
     assert [clip.parent.name for clip in clips] == ["step-00000000", "step-00000002"]

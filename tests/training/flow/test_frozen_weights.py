@@ -15,6 +15,26 @@ from videoalign.training.flow.frozen_weights import FrozenLinear, store_frozen
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions
 from videoalign.training.flow.stored_weights import bitsandbytes_for, quantised
 
+TABLE = torch.tensor(
+    [
+        -1.0,
+        -0.6961928,
+        -0.52507305,
+        -0.39491749,
+        -0.28444138,
+        -0.18477343,
+        -0.09105004,
+        0.0,
+        0.07958030,
+        0.16093020,
+        0.24611230,
+        0.33791524,
+        0.44070983,
+        0.56261700,
+        0.72295684,
+        1.0,
+    ]
+)  # fmt: skip  (QLoRA, arXiv 2305.14314, appendix E)
 WITHOUT_BITSANDBYTES = "4-bit weights need bitsandbytes, which is not installed"
 
 
@@ -73,37 +93,46 @@ def test_output_and_gradient_are_those_of_a_linear_layer_with_that_weight(form, 
 @pytest.mark.parametrize("shape", [(32, 48), (15, 22)])  # the last block of 64 is whole, or short
 def test_nf4_is_the_table_of_the_paper_times_the_largest_of_64_weights(functional, shape):
     """By hand from the 16 values, whose scales are rounded to 8 bits once more."""
-    table = torch.tensor(
-        [
-            -1.0,
-            -0.6961928,
-            -0.52507305,
-            -0.39491749,
-            -0.28444138,
-            -0.18477343,
-            -0.09105004,
-            0.0,
-            0.07958030,
-            0.16093020,
-            0.24611230,
-            0.33791524,
-            0.44070983,
-            0.56261700,
-            0.72295684,
-            1.0,
-        ]
-    )  # fmt: skip  (QLoRA, arXiv 2305.14314, appendix E)
     layer = nn.Linear(shape[1], shape[0])
     weight = layer.weight.detach().clone()
     stored = FrozenLinear(layer, "nf4", offload=False).stored
     codes = stored.values.flatten()
     codes = torch.stack([codes >> 4, codes & 15], 1).flatten()[: weight.numel()].long()
     largest = torch.cat([block.abs().max().expand(len(block)) for block in weight.flatten().split(64)])
-    nearest = (weight.flatten()[:, None] / largest[:, None] - table).abs().argmin(1)
+    nearest = (weight.flatten()[:, None] / largest[:, None] - TABLE).abs().argmin(1)
     assert (codes == nearest).float().mean() > 0.999  # a tie may go either way
-    found = stored.full(torch.device("cpu"))
-    assert (found.flatten() - table[codes] * largest).abs().max() < 0.02 * largest.max()
-    assert (found - weight).norm() < 0.12 * weight.norm()
+    restored = stored.full(torch.device("cpu"))
+    assert (restored.flatten() - TABLE[codes] * largest).abs().max() < 0.02 * largest.max()
+    assert (restored - weight).norm() < 0.12 * weight.norm()
+
+
+def avx512_dequantize_4bit(functional, table):
+    """What bitsandbytes 0.50.2 computes on a processor with AVX-512 (csrc/cpu_ops.cpp), in torch.
+
+    It takes the scales of row i from i * (columns // block) on, which is right where a row is a whole number of blocks.
+    """
+
+    def dequantize_4bit(values, state):
+        scales = functional.dequantize_blockwise(state.absmax, state.state2) + state.offset
+        rows, columns = (1, *state.shape)[-2:]
+        codes = torch.stack([values.flatten() >> 4, values.flatten() & 15], 1).flatten()[: rows * columns].long()
+        row, column = torch.arange(rows)[:, None], torch.arange(columns)
+        block = row * (columns // state.blocksize) + column // state.blocksize
+        return (table[codes].view(rows, columns) * scales[block]).view(state.shape).to(state.dtype)
+
+    return dequantize_4bit
+
+
+@pytest.mark.parametrize("shape", [(32, 48), (16, 24), (8, 128), (3, 64), (5, 6)])
+def test_nf4_is_the_same_by_the_kernel_of_a_processor_with_avx512(functional, monkeypatch, shape):
+    torch.manual_seed(0)
+    layer = nn.Linear(shape[1], shape[0])
+    with torch.no_grad():
+        layer.weight.mul_(torch.logspace(-2, 0, layer.weight.numel()).view_as(layer.weight))  # no two scales alike
+    stored = FrozenLinear(layer, "nf4", offload=False).stored
+    expected = stored.full(torch.device("cpu"))
+    monkeypatch.setattr(functional, "dequantize_4bit", avx512_dequantize_4bit(functional, TABLE))
+    assert torch.allclose(stored.full(torch.device("cpu")), expected, rtol=1e-6, atol=0)
 
 
 def test_nf4_computes_what_bitsandbytes_own_layer_computes(functional):

@@ -3,7 +3,7 @@
 import pytest
 
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from videoalign.micro.world import write_dataset
+from videoalign.micro_world import write_dataset
 from videoalign.training.loop.log_file import read_log
 from videoalign.training.train_flow_command import train_command
 

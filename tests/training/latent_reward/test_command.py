@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 from tiny_backbones import save_single, tiny
 from tiny_vaes import tiny_wan21
 
-from videoalign.micro.world import write_dataset
+from videoalign.micro_world import write_dataset
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.training.loop.state_files import newest_state
 

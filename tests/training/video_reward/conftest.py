@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from videoalign.micro.video_reward.base_model import write_base_model
-from videoalign.micro.world import write_dataset
+from videoalign.micro_world import write_dataset
 from videoalign.training.video_reward.config import Config
 
 

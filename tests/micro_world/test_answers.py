@@ -1,8 +1,8 @@
 import numpy as np
 
-from videoalign.micro.world import Fault, change_attributes, sample_attributes
-from videoalign.micro.world.answers import CHOICES, FAULTS, contradictions, fault_degrees, shown_values
-from videoalign.micro.world.scene import TEXT_ATTRIBUTES
+from videoalign.micro_world import Fault, change_attributes, sample_attributes
+from videoalign.micro_world.answers import CHOICES, FAULTS, contradictions, fault_degrees, shown_values
+from videoalign.micro_world.scene import TEXT_ATTRIBUTES
 
 
 def test_absent_faults_have_degree_0_and_each_has_its_place():

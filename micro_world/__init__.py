@@ -15,8 +15,8 @@ quality (MQ) and text alignment (TA) by known degrees. Rewards and aligned model
                    the world's own judge: measures any decoded clip against a caption
 """
 
-from ...clips.video_file import read_video, write_video
-from ...reward.dimensions import DIMENSIONS
+from ..clips.video_file import read_video, write_video
+from ..reward.dimensions import DIMENSIONS
 from .clip import Clip, JudgedClip, iterate_clips, make_clip, sample_clip, sample_faults, text_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
 from .measure import Measurement, measure

@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from videoalign.micro.world.faults import (
+from videoalign.micro_world.faults import (
     MOTION_FAULTS,
     VISUAL_FAULTS,
     Fault,
@@ -12,8 +12,8 @@ from videoalign.micro.world.faults import (
     spoil_frames,
     total_degree,
 )
-from videoalign.micro.world.render import draw_frames, render
-from videoalign.micro.world.scene import ClipFormat, Scene
+from videoalign.micro_world.render import draw_frames, render
+from videoalign.micro_world.scene import ClipFormat, Scene
 
 SCENE = Scene("red", "circle", "right", 1, "grey", "textured", starts=((14.0, 32.0),), diameter=16.0, speed=13.0)
 DEGREES = (0.0, 0.25, 0.5, 0.75, 1.0)

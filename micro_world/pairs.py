@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from ...clips.video_file import write_video
-from ...files.atomic_file import write_text
-from ...files.csv_text import csv_text
-from ...reward.dimensions import DIMENSIONS
+from ..clips.video_file import write_video
+from ..files.atomic_file import write_text
+from ..files.csv_text import csv_text
+from ..reward.dimensions import DIMENSIONS
 from .clip import Clip, JudgedClip, make_clip, sample_clip, sample_faults, sample_mismatch
 from .faults import MOTION_FAULTS, VISUAL_FAULTS
 from .scene import Attributes, ClipFormat, caption, sample_attributes, sample_scene

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from videoalign.micro.world.render import coverage, render
-from videoalign.micro.world.scene import COLOURS, DIRECTIONS, SHAPES, ClipFormat, Scene
+from videoalign.micro_world.render import coverage, render
+from videoalign.micro_world.scene import COLOURS, DIRECTIONS, SHAPES, ClipFormat, Scene
 
 
 def scene_of(shape="circle", direction="right", **changes):

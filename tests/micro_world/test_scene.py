@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from videoalign.micro.world.scene import (
+from videoalign.micro_world.scene import (
     COLOURS,
     COUNTS,
     DIRECTIONS,

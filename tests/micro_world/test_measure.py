@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from videoalign.clips.video_file import read_video, write_video
-from videoalign.micro.world.clip import iterate_clips, make_clip
-from videoalign.micro.world.faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
-from videoalign.micro.world.measure import measure
-from videoalign.micro.world.scene import (
+from videoalign.micro_world.clip import iterate_clips, make_clip
+from videoalign.micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS, Fault
+from videoalign.micro_world.measure import measure
+from videoalign.micro_world.scene import (
     COLOURS,
     SHAPES,
     TEXT_ATTRIBUTES,

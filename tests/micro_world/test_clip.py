@@ -3,9 +3,9 @@ import itertools
 import numpy as np
 import pytest
 
-from videoalign.micro.world.clip import iterate_clips, make_clip, sample_clip, text_mismatch
-from videoalign.micro.world.faults import Fault
-from videoalign.micro.world.scene import Attributes, ClipFormat, caption, change_attributes, sample_scene
+from videoalign.micro_world.clip import iterate_clips, make_clip, sample_clip, text_mismatch
+from videoalign.micro_world.faults import Fault
+from videoalign.micro_world.scene import Attributes, ClipFormat, caption, change_attributes, sample_scene
 
 
 def test_equal_seeds_give_equal_bytes():

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from .world import Attributes, Fault, caption, make_clip, sample_scene
+from ..micro_world import Attributes, Fault, caption, make_clip, sample_scene
 
 PROMPT = Attributes(colour="red", shape="circle", direction="right", count=1, ground="grey", ground_kind="plain")
 

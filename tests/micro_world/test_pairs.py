@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from videoalign.clips.video_file import read_video
-from videoalign.micro.world.clip import Clip
-from videoalign.micro.world.pairs import (
+from videoalign.micro_world.clip import Clip
+from videoalign.micro_world.pairs import (
     CSV_COLUMNS,
     Pair,
     iterate_pairs,
@@ -15,7 +15,7 @@ from videoalign.micro.world.pairs import (
     sample_pair,
     write_dataset,
 )
-from videoalign.micro.world.scene import ClipFormat
+from videoalign.micro_world.scene import ClipFormat
 
 
 def clip_of(vq, mq, ta):
