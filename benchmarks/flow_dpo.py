@@ -8,7 +8,7 @@ Each runs in a process of its own, one after the other, on the same Wan with ran
 checkpointing in all. "Activations" is the peak above what the process held before the step; "at rest" is what it held then,
 the model itself and the plain one's second copy. The gradients of all three are compared.
 
-    python benchmarks/flow_dpo.py [--device cuda --size 1.3b] [--steps 3]
+    python benchmarks/flow_dpo.py [--device cuda --size 1.3b] [--repeats 3]
 """
 
 import argparse
@@ -17,63 +17,73 @@ import os
 import resource
 import subprocess
 import sys
-import time
 
 import torch
+from results_section import Section, benchmark_parser
+from timing import COLUMNS, Stopwatch, Times
 
 SIZES = {  # width, heads, feed-forward, blocks, latent T, H, W, LoRA rank
     "small": (256, 2, 1024, 8, 4, 24, 24, 16),
     "1.3b": (1536, 12, 8960, 30, 21, 60, 104, 64),
 }
+HEADINGS = {
+    "small": "Flow-DPO: joint, split and plain backward",
+    "1.3b": "Flow-DPO: joint, split and plain backward at Wan 1.3B's size",
+}
 
 
 def main() -> None:
-    """Measure all three and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure all three and print the section."""
+    parser = benchmark_parser(__doc__, repeats=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--steps", type=int, default=3, help="timed pairs, after one that is not")
     parser.add_argument("--one", choices=["joint", "split", "plain"], help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options.one, options)))
         return
-    rows = {}
-    for name in ("plain", "joint", "split"):
-        # every tensor gets its own pages, so that freed ones leave the process and the peak is what is in use
-        environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
-        own = [
-            sys.executable,
-            __file__,
-            "--one",
-            name,
-            "--device",
-            options.device,
-            "--size",
-            options.size,
-            "--steps",
-            str(options.steps),
-        ]
-        rows[name] = json.loads(
-            subprocess.run(own, check=True, capture_output=True, text=True, env=environment).stdout.splitlines()[-1]
-        )
-    width, _, _, blocks, *latent, _ = SIZES[options.size]
-    print(
-        f"Wan, width {width}, {blocks} blocks, {latent[0] * latent[1] * latent[2] // 4} tokens a clip, {options.device}; fastest of {options.steps} pairs"
+    with Section(HEADINGS[options.size], options, libraries=("torch", "diffusers", "peft")) as section:
+        compare(section, options)
+
+
+def compare(section: Section, options: argparse.Namespace) -> None:
+    """The table: a row an implementation, each as soon as its process has ended."""
+    width, _, _, blocks, *latent, rank = SIZES[options.size]
+    cuda = options.device.startswith("cuda")
+    section.paragraph(
+        f"A Wan of width {width} and {blocks} blocks, {latent[0] * latent[1] * latent[2] // 4} tokens a clip, LoRA rank {rank}, "
+        f"{'bfloat16' if cuda else 'float32'}, {options.device}, gradient checkpointing in all three, {options.repeats} pairs after one that does "
+        f"not count. Ratios are of the fastest pairs {'by the clock' if cuda else 'in CPU seconds'}; activations = peak above what the process "
+        "held before the step."
     )
-    print(f"{'':8}{'s a pair':>10}{'of plain':>10}{'activations':>14}{'of plain':>10}{'at rest':>12}")
-    plain = rows["plain"]
-    for name, row in rows.items():
-        print(
-            f"{name:8}{row['seconds']:10.3f}{row['seconds'] / plain['seconds']:10.2f}{row['peak'] / 1e6:11.0f} MB"
-            f"{row['peak'] / plain['peak']:10.2f}{row['rest'] / 1e6:9.0f} MB"
-        )
-    differences = [abs(row["gradient"] / plain["gradient"] - 1) for row in rows.values()]
-    print(f"norms of the gradients agree to {max(differences):.1e}")
+    section.table("a pair", *COLUMNS, "of plain", "activations, MB", "of plain", "at rest, MB")
+    rows, ratios = {}, {}
+    for name in ("plain", "joint", "split"):
+        rows[name] = row = in_fresh_process(name, options)
+        times, plain = Times(row["runs"]), Times(rows["plain"]["runs"])
+        ratios[name] = times.ratio(plain)[1 if cuda else 0], row["peak"] / rows["plain"]["peak"]
+        slower, share = ratios[name]
+        memory_cells = (f"{row['peak'] / 1e6:.0f}", share, f"{row['rest'] / 1e6:.0f}")
+        section.row(name, *times.cells(digits=3), slower, *memory_cells)
+    section.aim("split's activations, of plain", ratios["split"][1], at_most=0.6)
+    section.aim("split's time, of plain", ratios["split"][0], at_most=1.15)
+    differences = [abs(row["gradient"] / rows["plain"]["gradient"] - 1) for row in rows.values()]
+    section.note(f"The norms of the three gradients agree to {max(differences):.1e}.")
+
+
+def in_fresh_process(name: str, options: argparse.Namespace) -> dict:
+    """What ``measure`` returns, from a process that does nothing else."""
+    # every tensor gets its own pages, so that freed ones leave the process and the peak is what is in use
+    environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
+    choice = ["--device", options.device, "--size", options.size, "--repeats", str(options.repeats)]
+    done = subprocess.run(
+        [sys.executable, __file__, "--one", name, *choice], check=True, stdout=subprocess.PIPE, text=True, env=environment
+    )
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def measure(name: str, options: argparse.Namespace) -> dict:
-    """Seconds, bytes and the gradient's norm of one implementation."""
+    """Seconds of each pair, bytes and the gradient's norm of one implementation."""
     from videoalign.backbones.loading import build_backbone
     from videoalign.training.flow.adapter import add_adapter
     from videoalign.training.flow.config import LoraOptions
@@ -112,22 +122,20 @@ def measure(name: str, options: argparse.Namespace) -> dict:
     step = plain_step(backbone, reference) if name == "plain" else our_step(backbone, name)
     parameters = [parameter for parameter in backbone.module.parameters() if parameter.requires_grad]
 
-    clock = time.perf_counter if cuda else time.process_time  # a CPU may be busy with something else
-    seconds, rest = [], 0
-    for number in range(options.steps + 1):
+    def backward() -> None:
+        with torch.autocast(torch.device(options.device).type, dtype, enabled=cuda):
+            loss = step(batch)
+        loss.backward()
+
+    watch, rest = Stopwatch(torch.cuda.synchronize if cuda else lambda: None), 0
+    for number in range(options.repeats + 1):
         for parameter in parameters:
             parameter.grad = None
         if number == 1:  # the first step has loaded code and set up buffers
             rest = memory(cuda)
-        start = clock()
-        with torch.autocast(torch.device(options.device).type, dtype, enabled=cuda):
-            loss = step(batch)
-        loss.backward()
-        if cuda:
-            torch.cuda.synchronize()
-        seconds.append(clock() - start)
+        watch.run("pair", backward)
     norm = torch.sqrt(sum(parameter.grad.float().square().sum() for parameter in parameters)).item()
-    return {"seconds": min(seconds[1:]), "rest": rest, "peak": peak(cuda) - rest, "gradient": norm}
+    return {"runs": watch.times["pair"].runs[1:], "rest": rest, "peak": peak(cuda) - rest, "gradient": norm}
 
 
 def our_step(backbone, backward: str):

@@ -5,8 +5,8 @@
     python benchmarks/guidance_cost.py --size 14b --reward-size 1.3b --layers 1 --frames 17 --width 256 --height 256
 
 Wan 1.3b and 14b have random weights, as the micro model has where its embedded file is missing. All rows are measured in
-turn, --repeats times, after one round that is not counted: the fastest and the median by the clock, and the fastest in CPU
-seconds of all threads (for a machine that is busy with something else). "overhead" is what guidance takes within the guided
+turn, --repeats times, after one round that is not counted: fastest, median and slowest in CPU seconds of all threads (for a
+machine that is busy with something else) and by the clock. "overhead" is what guidance takes within the guided
 steps. "plain" is what it can be compared with: forward and backward of the trunk's blocks alone, to their tokens, with
 frozen weights, written out.
 
@@ -21,15 +21,15 @@ from __future__ import annotations
 
 import argparse
 import ctypes
-import statistics
 import sys
 import time
-from collections import defaultdict
 from collections.abc import Callable
 
 import numpy as np
 import torch
 from peak_memory import Measured
+from results_section import Section, benchmark_parser
+from timing import COLUMNS, Stopwatch, Times
 from wan_sizes import CLIP, CLIP_TOKENS, SIZES, depth, network
 
 from videoalign.backbones.backbone import Backbone
@@ -40,6 +40,8 @@ from videoalign.guidance.settings import RAW, GuidanceSettings
 from videoalign.reward.latent.heads import HeadConfig
 from videoalign.reward.latent.latent_reward import LatentReward
 
+HEADING = "What reward guidance costs"
+SHARE_COLUMNS = ("CPU, fastest", "median", "clock, fastest", "median")
 SIGMA, CFG_SCALE = 0.6, 5.0
 ONCE, CFG, GUIDED = "unguided step without CFG", "unguided step with CFG", "guided step with CFG"
 OVERHEAD, OVERHEAD_0 = "overhead", "  the same without trunk blocks"
@@ -47,18 +49,17 @@ PLAIN, ONCE_0 = "plain forward + backward of the trunk blocks", "unguided step w
 
 
 def main() -> None:
-    """Measure everything and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure everything and print the section."""
+    parser = benchmark_parser(__doc__, repeats=10)
     parser.add_argument("--size", choices=SIZES, default="micro", help="the generator")
     parser.add_argument("--reward-size", choices=SIZES, help="whose first blocks the latent reward has; as --size")
-    parser.add_argument("--layers", type=int, help="of the generator; its own 6, 30 or 40 by default")
+    parser.add_argument("--layers", type=int, help="of the generator; all 6, 30 or 40 by default")
     parser.add_argument("--blocks", type=int, help="of the trunk; 3 of 6, 8 of 30, 11 of 40 by default")
     parser.add_argument("--frames", type=int, help="17 for the micro model, else 81")
     parser.add_argument("--width", type=int, help="64 for the micro model, else 832")
     parser.add_argument("--height", type=int, help="64 for the micro model, else 480")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--dtype", choices=["float32", "bfloat16", "float16"], default="float32")
-    parser.add_argument("--repeats", type=int, default=10)
     options = parser.parse_args()
     options.reward_size = options.reward_size or options.size
     size, reward_size = SIZES[options.size], SIZES[options.reward_size]
@@ -70,47 +71,53 @@ def main() -> None:
         blocks = max(1, round(reward_size.trunk * layers / size.layers))
     if not 1 <= blocks <= reward_size.layers:
         parser.error(f"--blocks {blocks}: Wan {options.reward_size} has 1 to {reward_size.layers}.")
-    clip = tuple(
-        given or own for given, own in zip((options.frames, options.width, options.height), size.clip, strict=True)
-    )
+    given = options.frames, options.width, options.height
+    clip = tuple(value or default for value, default in zip(given, size.clip, strict=True))
 
     torch.manual_seed(0)
-    run = Run(options, layers, blocks, clip)
-    print(
-        f"Wan {options.size}, {layers} of {size.layers} layers; reward on Wan {options.reward_size}, {blocks} trunk blocks; "
-        f"{clip[0]} frames of {clip[1]}x{clip[2]}, {run.tokens} tokens, {size.text} of text; {options.device}, {options.dtype}, "
-        f"{torch.get_num_threads()} threads, torch {torch.__version__}; weights {run.weights}; {options.repeats} repeats\n",
-        flush=True,
-    )
-    times = run.times(options.repeats)
-    print(f"{'ms':<52}{'fastest':>12}{'median':>12}{'CPU':>12}")
-    for name, row in times.items():
-        print(f"{name:<52}" + "".join(f"{value:12.2f}" for value in row))
-    print(f"{'guided - unguided (to check the overhead)':<52}", end="")
-    print("".join(f"{value:12.2f}" for value in times[GUIDED] - times[CFG]), flush=True)
+    models = "the micro model" if options.size == "micro" else f"Wan {options.size}, reward on Wan {options.reward_size}"
+    with Section(f"{HEADING}: {models}", options, libraries=("torch", "diffusers")) as section:
+        report(section, Run(options, layers, blocks, clip), options, layers, clip)
 
-    print(f"\nmeasured with {layers} layers and {blocks} trunk blocks:")
-    print_shares(times[OVERHEAD], times[PLAIN], times[CFG], times[ONCE])
-    trunk = blocks
+
+def report(section: Section, run: Run, options: argparse.Namespace, layers: int, clip: tuple[int, ...]) -> None:
+    """Tables of times and shares, measured and scaled to the whole models, then memory."""
+    size, reward_size, blocks = SIZES[options.size], SIZES[options.reward_size], run.blocks
+    section.paragraph(
+        f"Wan {options.size}, {layers} of {size.layers} layers; reward on Wan {options.reward_size}, {blocks} trunk blocks; "
+        f"{clip[0]} frames of {clip[1]}x{clip[2]}, {run.tokens} tokens, {size.text} of text; {options.device}, {options.dtype}; "
+        f"weights {run.weights}; {options.repeats} repeats."
+    )
+    measured = run.times(options.repeats)
+    section.table("", *(column.replace(" s,", " ms,") for column in COLUMNS))
+    for name, taken in measured.items():
+        section.row(name.strip(), *taken.cells(scale=1e3))
+    times = {name: np.array([*taken.cpu[:2], *taken.clock[:2]]) for name, taken in measured.items()}
+    check = 1e3 * (times[GUIDED] - times[CFG])
+    section.row("guided - unguided (to check the overhead)", *check[:2], "", *check[2:], "")
+
+    section.table(f"with {layers} layers, {blocks} trunk blocks, as measured", *SHARE_COLUMNS)
+    show_shares(section, times[OVERHEAD], times[PLAIN], times[CFG], times[ONCE])
+    trunk, aimed = blocks, times[OVERHEAD] / times[PLAIN]
     if layers < size.layers:
         trunk = max(blocks, reward_size.trunk)
         a_layer, a_block = (times[ONCE] - times[ONCE_0]) / layers, (times[OVERHEAD] - times[OVERHEAD_0]) / blocks
         more = size.layers - layers
-        print(f"scaled to {size.layers} layers and {trunk} trunk blocks:")
-        print_shares(
-            times[OVERHEAD] + (trunk - blocks) * a_block,
-            times[PLAIN] * trunk / blocks,
-            times[CFG] + 2 * more * a_layer,
-            times[ONCE] + more * a_layer,
-        )
+        overhead, plain = times[OVERHEAD] + (trunk - blocks) * a_block, times[PLAIN] * trunk / blocks
+        section.table(f"scaled to {size.layers} layers, {trunk} trunk blocks", *SHARE_COLUMNS)
+        show_shares(section, overhead, plain, times[CFG] + 2 * more * a_layer, times[ONCE] + more * a_layer)
+        aimed = overhead / plain
+    section.aim("overhead / plain, fastest CPU s" + (", scaled" if layers < size.layers else ""), aimed[0], at_most=1.25)
     if options.size != "micro":
-        print(
-            f"operations of {trunk} trunk blocks there and back, of those of a CFG step's {size.layers} layers, by count:"
-        )
+        shares = []
         for name, count in (("this clip", run.tokens), (f"{CLIP[0]} frames of {CLIP[1]}x{CLIP[2]}", CLIP_TOKENS)):
             share = trunk * reward_size.operations(count, backward=True) / (2 * size.layers * size.operations(count))
-            print(f"    {f'{name}, {count} tokens':<40}{share:10.1%}")
-    run.print_memory(trunk)
+            shares.append(f"{share:.1%} for {name}, {count} tokens")
+        section.note(
+            f"Operations of {trunk} trunk blocks there and back, of those of a CFG step's {size.layers} layers, by count: "
+            f"{'; '.join(shares)}."
+        )
+    run.show_memory(section, trunk)
 
 
 class Run:
@@ -145,65 +152,55 @@ class Run:
         """Guidance alone, for a velocity that is there."""
         self.guidance.hook(self.text)(self.x_t, torch.tensor([SIGMA], device=self.device), self.x_t)
 
-    def times(self, repeats: int) -> dict[str, np.ndarray]:
-        """Milliseconds [fastest, median, fastest in CPU time] of each row."""
-        seconds: dict[str, list[tuple[float, float]]] = defaultdict(list)
+    def times(self, repeats: int) -> dict[str, Times]:
+        """Times of each row."""
         hook = self.guidance.hook(self.text)
+        self.round(Stopwatch(self.wait), hook)  # loads code and sets up buffers
+        watch = Stopwatch(self.wait)
+        for _ in range(repeats):
+            self.round(watch, hook)
+        return {name: watch.times[name] for name in (ONCE, CFG, GUIDED, OVERHEAD, OVERHEAD_0, PLAIN, ONCE_0)}
 
-        def timed(name: str, work: Callable, *arguments: object):
-            self.wait()
-            start = time.perf_counter(), time.process_time()
-            result = work(*arguments)
-            self.wait()
-            seconds[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
-            return result
-
-        for number in range(repeats + 1):
-            timed(ONCE, self.step, self.once)
-            timed(CFG, self.step, self.cfg)
-            timed(GUIDED, self.step, self.cfg, lambda *arguments: timed(OVERHEAD, hook, *arguments))
-            timed(PLAIN, self.plain)
-            with depth(self.generator, 0), depth(self.reward.trunk, 0):
-                timed(ONCE_0, self.step, self.once)
-                timed(OVERHEAD_0, self.guide)
-            if number == 0:  # it has loaded code and set up buffers
-                seconds.clear()
-        return {
-            name: 1e3 * np.array([min(clock), statistics.median(clock), min(cpu)])
-            for name in (ONCE, CFG, GUIDED, OVERHEAD, OVERHEAD_0, PLAIN, ONCE_0)
-            for clock, cpu in [tuple(zip(*seconds[name], strict=True))]
-        }
+    def round(self, watch: Stopwatch, hook: Callable) -> None:
+        """Every row once."""
+        watch.run(ONCE, self.step, self.once)
+        watch.run(CFG, self.step, self.cfg)
+        watch.run(GUIDED, self.step, self.cfg, lambda *arguments: watch.run(OVERHEAD, hook, *arguments))
+        watch.run(PLAIN, self.plain)
+        with depth(self.generator, 0), depth(self.reward.trunk, 0):
+            watch.run(ONCE_0, self.step, self.once)
+            watch.run(OVERHEAD_0, self.guide)
 
     def wait(self) -> None:
         """Until the device has done what it was told."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
 
-    def print_memory(self, trunk: int) -> None:
+    def show_memory(self, section: Section, trunk: int) -> None:
         """Weights, and peaks above what is in use between the steps."""
         generator, reward = (
-            sum(own.numel() * own.itemsize for own in module.parameters()) / 1e6
+            sum(weight.numel() * weight.itemsize for weight in module.parameters()) / 1e6
             for module in (self.generator.module, self.reward)
         )
         unguided = peak(lambda: self.step(self.cfg), self.device) / 1e6
         guided = peak(lambda: self.step(self.cfg, self.guidance.hook(self.text)), self.device) / 1e6
         alone = peak(self.guide, self.device) / 1e6
-        print(f"\n{'peak memory as measured, MB':<52}{'weights':>12}{'above them':>12}{'in all':>12}")
+        section.table("peak memory as measured, MB", "weights", "above them", "in all")
         for name, weights, above in (
             (CFG, generator, unguided),
             (GUIDED, generator + reward, guided),
             ("guidance alone", reward, alone),
         ):
-            print(f"{name:<52}{weights:12.1f}{above:12.1f}{weights + above:12.1f}")
+            section.row(name, *(f"{value:.1f}" for value in (weights, above, weights + above)))
         if self.reward_size == "micro":
             return
-        size, own = SIZES[self.reward_size], self.reward.trunk
-        of_text = 2 * size.text * size.width * own.dtype.itemsize  # keys and values, whatever the clip's length
-        a_token = (kept_bytes(self.plain, own) / self.blocks - of_text) / self.tokens
+        size, backbone = SIZES[self.reward_size], self.reward.trunk
+        of_text = 2 * size.text * size.width * backbone.dtype.itemsize  # keys and values, whatever the clip's length
+        a_token = (kept_bytes(self.plain, backbone) / self.blocks - of_text) / self.tokens
         longer = trunk * (a_token * CLIP_TOKENS + of_text) / 1e9
-        print(
-            f"a trunk block keeps {a_token / 1e3:.1f} KB a token for its backward pass: {longer:.1f} GB for {trunk} blocks and "
-            f"{CLIP_TOKENS} tokens, by count"
+        section.note(
+            f"A trunk block keeps {a_token / 1e3:.1f} KB a token for its backward pass: {longer:.1f} GB for {trunk} blocks and "
+            f"{CLIP_TOKENS} tokens, by count."
         )
 
 
@@ -251,7 +248,7 @@ def peak(work: Callable[[], None], device: torch.device) -> float:
 
 def kept_bytes(work: Callable[[], None], backbone: Backbone) -> int:
     """What autograd keeps of ``work`` for its backward pass, without the backbone's weights."""
-    weights = {own.untyped_storage().data_ptr() for own in backbone.module.parameters()}
+    weights = {weight.untyped_storage().data_ptr() for weight in backbone.module.parameters()}
     kept: dict[int, int] = {}
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
@@ -265,15 +262,14 @@ def kept_bytes(work: Callable[[], None], backbone: Backbone) -> int:
     return sum(kept.values())
 
 
-def print_shares(overhead: np.ndarray, plain: np.ndarray, cfg: np.ndarray, once: np.ndarray) -> None:
-    """Ratios in all three measures of time."""
+def show_shares(section: Section, overhead: np.ndarray, plain: np.ndarray, cfg: np.ndarray, once: np.ndarray) -> None:
+    """Ratios in all four measures of time."""
     for name, share, form in (
-        ("overhead / plain (aim: at most 1.25)", overhead / plain, "10.2f"),
-        ("overhead, of a CFG step", overhead / cfg, "10.1%"),
-        ("overhead, of a step without CFG", overhead / once, "10.1%"),
+        ("overhead / plain (aim: at most 1.25)", overhead / plain, ".2f"),
+        ("overhead, of a CFG step", overhead / cfg, ".1%"),
+        ("overhead, of a step without CFG", overhead / once, ".1%"),
     ):
-        values = zip(("fastest", "median", "CPU"), share, strict=True)
-        print(f"    {name:<40}" + "".join(f"  {kind}{value:{form}}" for kind, value in values))
+        section.row(name, *(f"{value:{form}}" for value in share))
 
 
 if __name__ == "__main__":

@@ -5,27 +5,31 @@
 
 COMFYUI_PYTHON names ComfyUI's interpreter where it is another one than this.
 
-Each measurement runs in a process of its own; the median counts. Aim: under 0.1 s for both together. ComfyUI's own objects
+Each measurement runs in a process of its own, after one that compiles and does not count. Aim: under 0.1 s of CPU for both
+together. ComfyUI's own objects
 are frozen before the clock starts: one garbage collection of its heap takes 0.2 s and more and would fall to whoever happens
 to allocate then.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import statistics
 import subprocess
 import sys
 from pathlib import Path
 
+from results_section import Section, benchmark_parser
+from timing import COLUMNS, Times
+
+HEADING = "Starting"
+AIM = 0.1
 PACK = Path(__file__).resolve().parent.parent
 IMPORT = """
 import time
-start = time.perf_counter()
+start = time.perf_counter(), time.process_time()
 import videoalign
-print(time.perf_counter() - start)
+print(time.perf_counter() - start[0], time.process_time() - start[1])
 """
 # As ComfyUI loads a custom node folder; what ComfyUI itself has imported by then is not counted.
 NODES = """
@@ -37,7 +41,7 @@ comfy.options.enable_args_parsing()
 import nodes, comfy_api.latest
 before = set(sys.modules)
 gc.freeze()
-start = time.perf_counter()
+start = time.perf_counter(), time.process_time()
 spec = importlib.util.spec_from_file_location("pack", {pack!r} + "/__init__.py")
 sys.modules["pack"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
@@ -46,16 +50,11 @@ async def load():
     await extension.on_load()
     return [node.GET_SCHEMA() for node in await extension.get_node_list()]
 count = len(asyncio.run(load()))
-took = time.perf_counter() - start
+taken = time.perf_counter() - start[0], time.process_time() - start[1]
 assert count >= 6, count
 print(json.dumps(sorted(set(sys.modules) - before)))
-print(took)
+print(*taken)
 """
-
-
-def seconds_in_comfyui(repeats: int, clock: str = "perf_counter") -> float:
-    """Median time of the nodes' start in the ComfyUI of COMFYUI_PATH."""
-    return seconds(_nodes().replace("perf_counter", clock), repeats, _comfyui_python())
 
 
 def modules_in_comfyui() -> list[str]:
@@ -63,14 +62,14 @@ def modules_in_comfyui() -> list[str]:
     return json.loads(_printed(_nodes(), _comfyui_python())[-2])
 
 
-def seconds(code: str, repeats: int, python: str = sys.executable) -> float:
-    """Median time that a fresh interpreter prints last; the first run, which compiles, does not count.
+def measure(code: str, repeats: int, python: str = sys.executable) -> Times:
+    """What fresh interpreters print last: seconds by the clock and of the processor.
 
     Raises:
         RuntimeError: the interpreter failed; what it said.
     """
-    times = [float(_printed(code, python)[-1]) for _ in range(repeats + 1)]
-    return statistics.median(times[1:])
+    _printed(code, python)  # compiles
+    return Times([tuple(map(float, _printed(code, python)[-1].split())) for _ in range(repeats)])
 
 
 def _nodes() -> str:
@@ -91,16 +90,18 @@ def _printed(code: str, python: str) -> list[str]:
 
 
 def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=5)
-    repeats = parser.parse_args().repeats
-    print(f"import videoalign: {seconds(IMPORT, repeats):.4f} s")
-    if not os.environ.get("COMFYUI_PATH"):
-        print("its nodes in ComfyUI: not measured (COMFYUI_PATH names a tree)")
-        return
-    cpu = seconds_in_comfyui(repeats, clock="process_time")
-    print(f"its nodes in ComfyUI: {seconds_in_comfyui(repeats):.4f} s, {cpu:.4f} s of CPU")
+    """Measure and print the section."""
+    options = benchmark_parser(__doc__, repeats=5).parse_args()
+    with Section(HEADING, options, libraries=()) as section:
+        section.table("milliseconds", *(column.replace(" s,", " ms,") for column in COLUMNS))
+        package = measure(IMPORT, options.repeats)
+        section.row("import videoalign", *package.cells(digits=1, scale=1e3))
+        if not os.environ.get("COMFYUI_PATH"):
+            section.note("Its nodes in ComfyUI: not measured (COMFYUI_PATH names no tree).")
+            return
+        nodes = measure(_nodes(), options.repeats, _comfyui_python())
+        section.row("its nodes in ComfyUI", *nodes.cells(digits=1, scale=1e3))
+        section.aim("both together, median CPU s", package.cpu.median + nodes.cpu.median, at_most=AIM, form=".3f")
 
 
 if __name__ == "__main__":

@@ -10,54 +10,79 @@ a memory-mapped file is otherwise not yet in memory.
 from __future__ import annotations
 
 import argparse
+import json
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 from peak_memory import Measured
+from results_section import Section, benchmark_parser
 from synthetic_checkpoint import SHIPPED_TINY, Sizes, describe, write_released_checkpoint
+from timing import COLUMNS, Times
+
+HEADINGS = {"tiny": "Loading, tiny checkpoint", "2b": "Loading, 2B size"}
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure every step and print the section."""
+    parser = benchmark_parser(__doc__, repeats=3)
     parser.add_argument("--size", choices=["tiny", "2b"], default="tiny")
     parser.add_argument("--folder", type=Path, help="Where to make the files; a temporary folder by default.")
-    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--step", choices=["build", "convert", "load"], help=argparse.SUPPRESS)
     parser.add_argument("--source", type=Path, help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
-    if arguments.step:
-        measure(arguments.step, arguments.source, arguments.folder)
+    options = parser.parse_args()
+    if options.step:
+        print(json.dumps(measure(options.step, options.source, options.folder)))
         return
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        compare(arguments.size, Path(folder), arguments.repeats)
+    with (
+        tempfile.TemporaryDirectory(dir=options.folder) as folder,
+        Section(HEADINGS[options.size], options, libraries=("torch", "transformers")) as section,
+    ):
+        compare(section, options.size, Path(folder), options.repeats)
 
 
-def compare(size: str, folder: Path, repeats: int) -> None:
-    """Print the seconds and the peak memory of every step."""
+def compare(section: Section, size: str, folder: Path, repeats: int) -> None:
+    """The table: seconds and peak memory of every step."""
     official, converted = SHIPPED_TINY, folder / "converted.safetensors"
+    section.paragraph(
+        f"{f'A synthetic released checkpoint ({describe(Sizes())})' if size == '2b' else 'The shipped tiny checkpoint'}. Every step in a process "
+        "of its own, imports not counted; memory in GB (10^9 bytes), the highest of the runs: the process's own, and with the pages of "
+        "memory-mapped files, which the system may drop."
+    )
+    section.table("", *COLUMNS, "own memory", "with mapped files")
     if size == "2b":
         official = folder / "official"
-        print(f"synthetic released checkpoint: {describe(Sizes())}", flush=True)
-        in_fresh_process("build", official, folder)
+        show(section, "build the synthetic checkpoint", [in_fresh_process("build", official, folder)["build"]])
     weights = next(official.glob("checkpoint-*/model.pth"))
-    print(f"official file: {weights.stat().st_size / 1e9:.3f} GB", flush=True)
-    in_fresh_process("convert", official, converted)
-    print(f"converted file: {converted.stat().st_size / 1e9:.3f} GB", flush=True)
-    for source in (official, converted):
-        for _ in range(repeats):
-            in_fresh_process("load", source, folder)
+    show(section, "convert", [in_fresh_process("convert", official, converted)["convert"]])
+    sources = {"official folder": official, "converted file": converted}
+    rounds = [{kind: in_fresh_process("load", path, folder) for kind, path in sources.items()} for _ in range(repeats)]
+    for kind in sources:
+        show(section, f"load the {kind}", [one[kind]["load"] for one in rounds])
+        show(section, "then read every weight once", [one[kind]["read"] for one in rounds])
+    sizes = [file.stat().st_size / 1e9 for file in (weights, converted)]
+    section.note(f"Official file {sizes[0]:.3f} GB, converted file {sizes[1]:.3f} GB.")
+    ready = {kind: [one[kind]["load"]["clock"] + one[kind]["read"]["clock"] for one in rounds] for kind in sources}
+    told = [f"{min(ready[kind]):.2f} to {max(ready[kind]):.2f} s from the {kind}" for kind in sources]
+    section.note(f"Ready with every weight read, by the clock: {', '.join(told)}.")
 
 
-def in_fresh_process(step: str, source: Path, target: Path) -> None:
+def show(section: Section, name: str, runs: list[dict[str, float]]) -> None:
+    """A row of the table."""
+    times = Times([(run["clock"], run["cpu"]) for run in runs])
+    section.row(name, *times.cells(), *(max(run[kind] for run in runs) for kind in ("private", "resident")))
+
+
+def in_fresh_process(step: str, source: Path, target: Path) -> dict[str, dict[str, float]]:
     """Run one step by itself, so that no step profits from what another has imported or allocated."""
     command = [sys.executable, __file__, "--step", step, "--source", str(source), "--folder", str(target)]
-    subprocess.run(command, check=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
-def measure(step: str, source: Path, target: Path) -> None:
-    """One step of the comparison, in this process."""
+def measure(step: str, source: Path, target: Path) -> dict[str, dict[str, float]]:
+    """One step of the comparison, in this process: seconds and GB of each of its parts."""
     import torch
     import transformers.models.qwen2_vl.modeling_qwen2_vl  # noqa: F401 - imports are not what is measured
 
@@ -68,19 +93,27 @@ def measure(step: str, source: Path, target: Path) -> None:
     if step == "build":
         with Measured() as whole:
             write_released_checkpoint(source)
-        print(f"build the synthetic checkpoint: {whole}", flush=True)
-    elif step == "convert":
+        return {step: figures(whole)}
+    if step == "convert":
         with Measured() as whole:
             save_converted(target, read_official(open_checkpoint(source)))
-        print(f"convert: {whole}", flush=True)
-    else:
-        with Measured() as ready:
-            model = load_video_reward(source, device="cpu")
-        with Measured() as touched, torch.no_grad():
-            for parameter in model.network.parameters():
-                parameter.sum()
-        kind = "converted file" if source.is_file() else "official folder"
-        print(f"load the {kind}: {ready}; reading every weight once: {touched}", flush=True)
+        return {step: figures(whole)}
+    with Measured() as ready:
+        model = load_video_reward(source, device="cpu")
+    with Measured() as touched, torch.no_grad():
+        for parameter in model.network.parameters():
+            parameter.sum()
+    return {step: figures(ready), "read": figures(touched)}
+
+
+def figures(measured: Measured) -> dict[str, float]:
+    """Seconds and GB of a part."""
+    return {
+        "clock": measured.seconds,
+        "cpu": measured.cpu_seconds,
+        "private": measured.private,
+        "resident": measured.resident,
+    }
 
 
 if __name__ == "__main__":

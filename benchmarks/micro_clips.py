@@ -7,10 +7,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+from results_section import interval
 
 from videoalign.backbones.sampling import generate
 from videoalign.clips.pixels import as_frames
-from videoalign.evaluation.compare.win_rates import win_rate
+from videoalign.evaluation.compare.win_rates import WinRate, win_rate
+from videoalign.files.atomic_file import write_json
 from videoalign.generation.pipeline import Pipeline
 from videoalign.micro_world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
@@ -18,6 +20,7 @@ from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.video_reward import VideoReward
 
 JUDGES = ("reward", "measured")
+RATE_COLUMNS = ("VQ, micro VideoReward", "MQ", "TA", "VQ, measured", "MQ", "TA")
 BATCH = 50
 
 
@@ -41,32 +44,31 @@ def judged_row(
     if not file.exists():
         from dataclasses import replace
 
-        own = pipeline()
+        models = pipeline()
         chosen = {name: value for name, value in changes.items() if value is not None}
-        settings = replace(own.backbone.sampling, **chosen)
+        settings = replace(models.backbone.sampling, **chosen)
         seeds = list(range(len(prompts)))
         made = generate(
-            own.backbone, own.vae, own.text_encoder, prompts, seeds, settings, batch_size=BATCH, guidance=guidance
+            models.backbone, models.vae, models.text_encoder, prompts, seeds, settings, batch_size=BATCH, guidance=guidance
         )
-        scores, found = [], []
+        scores, measurements = [], []
         for clip, prompt in zip(made, prompts, strict=True):
             frames = as_frames(clip.video)
             scores += reward.score([Frames(frames, clip.fps)], [prompt])
-            found.append(measure(frames, prompt, clip.fps))
+            measurements.append(measure(frames, prompt, clip.fps))
         row = {
             judge: {name: [getattr(one, name) for one in results] for name in DIMENSIONS}
-            for judge, results in zip(JUDGES, (scores, found), strict=True)
+            for judge, results in zip(JUDGES, (scores, measurements), strict=True)
         }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(row))
-    return json.loads(file.read_text())
+        write_json(file, row)
+    return json.loads(file.read_text(encoding="utf-8"))
 
 
-def win_rates(base: dict, row: dict, prompts: Sequence[str]) -> str:
-    """The row against the base: share won with its 95 % interval, VQ/MQ/TA by each judge."""
-    cells = []
-    for judge in JUDGES:
-        rates = [win_rate(base[judge][name], row[judge][name], prompts) for name in DIMENSIONS]
-        shown = "  ".join(f"{100 * own.rate:5.1f} [{100 * own.low:4.1f}, {100 * own.high:4.1f}]" for own in rates)
-        cells.append(f"{judge} {shown}")
-    return " | ".join(cells)
+def win_rates(base: dict, row: dict, prompts: Sequence[str]) -> list[WinRate]:
+    """The row against the base: VQ, MQ, TA by the reward, then by the measurement."""
+    return [win_rate(base[judge][name], row[judge][name], prompts) for judge in JUDGES for name in DIMENSIONS]
+
+
+def rate_cells(rates: Sequence[WinRate]) -> list[str]:
+    """Cells of a table: shares won in per cent with their 95 % intervals; ``RATE_COLUMNS`` are their headings."""
+    return [interval(100 * rate.rate, 100 * rate.low, 100 * rate.high, digits=1) for rate in rates]

@@ -10,22 +10,26 @@ FOLDER keeps each row's scores; a second run makes only what is missing.
 """
 
 import argparse
+import sys
 import time
 from pathlib import Path
 
 import torch
-from micro_clips import judged_row, prompts_of, win_rates
+from micro_clips import RATE_COLUMNS, judged_row, prompts_of, rate_cells, win_rates
+from results_section import Section, benchmark_parser
 
 from videoalign.generation.pipeline import MICRO, load_pipeline, reward_guidance
 from videoalign.guidance.settings import GuidanceSettings
 from videoalign.reward.loading import load_video_reward
 
+HEADING = "Flow-NRG on the micro model: Table 5 in kind"
+HEADING_CFG = "Flow-NRG on the micro model with classifier-free guidance"
 WEIGHTS = ((0, 0, 1), (0.1, 0.1, 0.8), (0.1, 0.1, 0.6), (0.5, 0.5, 0))
 
 
 def main() -> None:
-    """Make all rows and print the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Make all rows and print the section."""
+    parser = benchmark_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--clips", type=int, default=500)
     parser.add_argument("--seed", type=int, default=31_000, help="of the prompts")
@@ -36,33 +40,45 @@ def main() -> None:
     parser.add_argument("--steps", type=int, help="Euler steps; the model's own number by default")
     options = parser.parse_args()
     torch.manual_seed(0)
+    with Section(HEADING if options.guidance_scale == 1 else HEADING_CFG, options) as section:
+        compare(section, options)
+
+
+def compare(section: Section, options: argparse.Namespace) -> None:
+    """The two tables of win rates."""
     prompts = prompts_of(options.clips, options.seed)
     pipeline = load_pipeline(MICRO)
     reward = load_video_reward("micro", device="cpu")
 
-    def row(name: str, latent_reward: str | None = None, settings: GuidanceSettings | None = None) -> dict:
+    def scores(name: str, latent_reward: str | None = None, settings: GuidanceSettings | None = None) -> dict:
         hook = None if settings is None else reward_guidance(latent_reward, settings, "cpu", pipeline.backbone)
         file = options.folder / f"{name}-{options.clips}.json"
         start, fresh = time.perf_counter(), not file.exists()
-        found = judged_row(
+        judged = judged_row(
             file, lambda: pipeline, reward, prompts, hook, steps=options.steps, guidance_scale=options.guidance_scale
         )
         if fresh:
-            print(f"# {name}: {time.perf_counter() - start:.0f} s", flush=True)
-        return found
+            print(f"{name}: {time.perf_counter() - start:.0f} s", file=sys.stderr, flush=True)
+        return judged
 
-    base = row("unguided")
+    section.paragraph(
+        f"{options.clips} prompts, one clip each, {options.steps or pipeline.backbone.sampling.steps} Euler steps, classifier-free "
+        f"guidance {options.guidance_scale:g} (1 is none), the same noise as the unguided row. Share of clips that beat the unguided one "
+        "(a tie counts half), in per cent with the 95 % interval."
+    )
+    base = scores("unguided")
     for mode, strength in (("raw", options.raw), ("unit-free", options.unit_free)):
-        print(f"\n{mode}, strength {strength:g}; {options.clips} clips a row")
+        section.paragraph(f"{mode.capitalize()} strength {strength:g}, {'no cap' if mode == 'raw' else 'cap 0.5'}:")
+        section.table("VQ:MQ:TA", *RATE_COLUMNS)
         for weights in (*WEIGHTS, (0, 1, 0)):
             cap = None if mode == "raw" else 0.5  # the paper's form has none
             settings = GuidanceSettings(dict(zip(("VQ", "MQ", "TA"), weights, strict=True)), strength, mode, cap=cap)
             name = f"{mode}-{strength:g}-" + "-".join(f"{weight:g}" for weight in weights)
-            found = win_rates(base, row(name, MICRO, settings), prompts)
-            print(f"{':'.join(f'{weight:g}' for weight in weights):<12} {found}", flush=True)
+            rates = win_rates(base, scores(name, MICRO, settings), prompts)
+            section.row(":".join(f"{weight:g}" for weight in weights), *rate_cells(rates))
             if options.clean and weights == (0, 1, 0):
-                found = win_rates(base, row(f"clean-{name}", str(options.clean), settings), prompts)
-                print(f"{'0:1:0, clean':<12} {found}", flush=True)
+                rates = win_rates(base, scores(f"clean-{name}", str(options.clean), settings), prompts)
+                section.row("0:1:0, latent reward trained on clean latents", *rate_cells(rates))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The paper's Table 6 in kind, on the micro world: which loss, and where the scores are read.
 
-Trains four small rewards from one base, on the same pairs in the same order, and measures how often each agrees with the
+Trains five small rewards from one base, on the same pairs in the same order, and measures how often each agrees with the
 truth on held-out pairs, with intervals over prompts and by the size of the true difference.
 
     python benchmarks/reward_losses.py FOLDER [--steps N] [--batch N]
@@ -8,11 +8,11 @@ truth on held-out pairs, with intervals over prompts and by the size of the true
 FOLDER holds (or gets) the base and the data of ``python -m videoalign.micro.video_reward FOLDER``.
 """
 
-import argparse
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from results_section import Section, benchmark_parser, interval
 
 from videoalign.micro.video_reward.recipe import Recipe, make_base, make_data, training_config
 from videoalign.preferences.reading import read_preferences
@@ -23,6 +23,7 @@ from videoalign.reward.loading import load_video_reward
 from videoalign.reward.scoring_stream import Request, score_stream
 from videoalign.training import train_video_reward_command
 
+HEADING = "Table 6 in kind: losses, and where the scores are read"
 LAST = " Caption: {text_prompt} Visual quality, motion quality and text alignment:"
 AFTER = (
     " Caption: {text_prompt} Visual quality: <|VQ_reward|> Motion quality: <|MQ_reward|> Text alignment: <|TA_reward|>"
@@ -39,23 +40,33 @@ SIZES = ((0.1, 0.25), (0.25, 0.4), (0.4, 1.01))
 
 def main() -> None:
     """Train and measure every variant; results already in FOLDER are not made again."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--steps", type=int, default=150)
     parser.add_argument("--batch", type=int, default=36)
     options = parser.parse_args()
-    recipe = replace(Recipe(), steps=options.steps, batch_size=options.batch)
-    base = make_base(options.folder, recipe)
-    (drawn, _), held_out = make_data(options.folder, recipe)
-    print(f"{options.steps} steps of {options.batch} pairs; accuracy without ties, 95 % interval over prompts\n")
+    with Section(HEADING, options, libraries=("torch", "transformers", "av")) as section:
+        section.paragraph(
+            f"Five rewards from one base, {options.steps} steps of {options.batch} pairs each, same pairs and order; accuracy on held-out pairs "
+            "without ties, 95 % interval over prompts."
+        )
+        compare(section, options.folder, options.steps, options.batch)
+
+
+def compare(section: Section, workspace: Path, steps: int, batch: int) -> None:
+    """The table: a row a variant."""
+    recipe = replace(Recipe(), steps=steps, batch_size=batch)
+    base = make_base(workspace, recipe)
+    (drawn, _), held_out = make_data(workspace, recipe)
+    section.table("", *DIMENSIONS, "mean")
     for name, (loss, template, token) in VARIANTS.items():
-        folder = options.folder / "losses" / f"{loss}-{token}-{abs(hash_text(template)) % 10_000}-{options.steps}"
+        folder = workspace / "losses" / f"{loss}-{token}-{abs(hash_text(template)) % 10_000}-{steps}"
         model = {"reward_token": token, "output_dim": 3 if token == "last" else 1}
         changes = {"loss": {"type": loss}, "model": model, "data": {"template": template}, "eval_every": 10**9}
         config = training_config(folder, base, [drawn], held_out, recipe, **changes)
         if not (folder / "videoreward.safetensors").exists():
             train_video_reward_command.run(config)
-        print(row(name, folder / "videoreward.safetensors", held_out), flush=True)
+        section.row(name, *cells(folder / "videoreward.safetensors", held_out))
 
 
 def hash_text(text: str) -> int:
@@ -63,16 +74,13 @@ def hash_text(text: str) -> int:
     return int.from_bytes(text.encode()[:64], "big")
 
 
-def row(name: str, file: Path, held_out: Path) -> str:
-    """One line of the table."""
-    found = measure(file, held_out)
-    cells = []
-    for dimension in DIMENSIONS:
-        agreement = found[dimension]["agreement"]
-        interval = agreement.without_ties_interval
-        cells.append(f"{dimension} {agreement.without_ties:.3f} [{interval.low:.3f}, {interval.high:.3f}]")
-    mean = np.mean([found[dimension]["agreement"].without_ties for dimension in DIMENSIONS])
-    return f"{name:<40} {'  '.join(cells)}  mean {mean:.3f}"
+def cells(file: Path, held_out: Path) -> list[str]:
+    """VQ, MQ, TA and their mean: one line of the table."""
+    measured = measure(file, held_out)
+    agreements = [measured[dimension]["agreement"] for dimension in DIMENSIONS]
+    bounds = [agreement.without_ties_interval for agreement in agreements]
+    shown = [interval(one.without_ties, of.low, of.high) for one, of in zip(agreements, bounds, strict=True)]
+    return [*shown, f"{np.mean([agreement.without_ties for agreement in agreements]):.3f}"]
 
 
 def measure(file: Path, held_out: Path) -> dict:

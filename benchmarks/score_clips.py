@@ -9,24 +9,21 @@ told otherwise; a processor without bfloat16 instructions is several times faste
 
 from __future__ import annotations
 
-import argparse
-import math
-import platform
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
-import av
 import torch
-import transformers
 from plain_scoring import score_plainly
+from results_section import Section, benchmark_parser
 from synthetic_checkpoint import SHIPPED_TINY, random_video_reward
+from timing import COLUMNS, Times, interleaved
 
 from videoalign.reward.loading import load_video_reward
 from videoalign.reward.scoring_stream import Request, score_stream
 from videoalign.reward.video_reward import VideoReward
 
+HEADINGS = {"tiny": "Scoring, tiny model", "2b": "Scoring, 2B size"}
 CLIPS = Path(__file__).resolve().parent.parent / "tests" / "data" / "videoreward" / "clips"
 # From short to long, in mixed sizes and lengths; the first few are taken.
 MIXED = (
@@ -68,32 +65,6 @@ class Intervals:
         return sum(max(0.0, min(a[1], b[1]) - max(a[0], b[0])) for a in self.spans for b in other.spans)
 
 
-@dataclass
-class Timing:
-    """The fastest of several runs, in seconds: by the clock, and of processor time over all threads."""
-
-    wall: float = math.inf
-    cpu: float = math.inf
-
-    def __str__(self) -> str:
-        return f"{self.wall:.2f} s ({self.cpu:.2f} s of CPU)"
-
-    def __truediv__(self, other: Timing) -> str:
-        return f"{self.wall / other.wall:.2f} times by the clock, {self.cpu / other.cpu:.2f} in CPU time"
-
-
-def race(repeats: int, *functions: Callable[[], object]) -> list[Timing]:
-    """Run the functions in turn, ``repeats`` rounds: whatever else the machine does then hits all of them alike."""
-    timings = [Timing() for _ in functions]
-    for _ in range(repeats):
-        for timing, function in zip(timings, functions, strict=True):
-            wall, cpu = time.perf_counter(), time.process_time()
-            function()
-            timing.wall = min(timing.wall, time.perf_counter() - wall)
-            timing.cpu = min(timing.cpu, time.process_time() - cpu)
-    return timings
-
-
 def stream(model: VideoReward, clips: list[Path], captions: list[str], **options: int) -> list[list[float]]:
     """Raw scores of clips, each against all captions, our way."""
     rows = []
@@ -104,7 +75,7 @@ def stream(model: VideoReward, clips: list[Path], captions: list[str], **options
     return rows
 
 
-def against_the_plain_way(model: VideoReward, clips: list[Path], repeats: int) -> None:
+def against_the_plain_way(section: Section, model: VideoReward, clips: list[Path], repeats: int) -> None:
     """Clips per second, one caption each, and the largest difference between the two ways' scores."""
     scores: dict[str, list] = {}
 
@@ -114,37 +85,49 @@ def against_the_plain_way(model: VideoReward, clips: list[Path], repeats: int) -
     def plain() -> None:
         scores["plain"] = [score_plainly(model, clip, CAPTIONS[0]) for clip in clips]
 
-    first, second = race(repeats, ours, plain)
+    times = interleaved(repeats, {"ours": ours, "the plain way": plain})
+    for name, taken in times.items():
+        section.row(f"{len(clips)} mixed clips, {name}", *taken.cells())
+    ratio(section, "plain / ours", times["the plain way"], times["ours"])
+    rates = [f"{name} {len(clips) / taken.clock.fastest:.3f}" for name, taken in times.items()]
     difference = (torch.tensor(scores["ours"]) - torch.tensor(scores["plain"])).abs().max()
-    count = len(clips)
-    print(
-        f"{count} mixed clips: ours {first}, {count / first.wall:.3f} clips/s; plain {second}, {count / second.wall:.3f} clips/s; "
-        f"plain takes {second / first}; raw scores differ by at most {difference:.2g}",
-        flush=True,
-    )
+    section.note(f"Clips a second by the clock: {', '.join(rates)}; raw scores differ by at most {difference:.2g}.")
 
 
-def many_captions(model: VideoReward, clip: Path, repeats: int, plainly: bool) -> None:
+def many_captions(section: Section, model: VideoReward, clip: Path, repeats: int, plainly: bool) -> None:
     """Eight captions of one clip against one."""
-    one, eight = race(repeats, lambda: stream(model, [clip], CAPTIONS[:1]), lambda: stream(model, [clip], CAPTIONS))
-    print(f"8 captions of {clip.stem}: {eight}; 1 caption: {one}; {eight / one} (aim: at most 1.3)", flush=True)
+    one, eight = f"1 caption of {clip.stem}", "8 captions of it"
+    work = {one: lambda: stream(model, [clip], CAPTIONS[:1]), eight: lambda: stream(model, [clip], CAPTIONS)}
+    times = interleaved(repeats, work)
+    section.table("", *COLUMNS)
+    for name, taken in times.items():
+        section.row(name, *taken.cells())
+    ratio(section, "8 captions / 1 caption (aim: at most 1.3)", times[eight], times[one])
+    shares = times[eight].ratio(times[one])
     if plainly:
-        (plain,) = race(repeats, lambda: [score_plainly(model, clip, caption) for caption in CAPTIONS])
-        print(f"the same 8 captions the plain way: {plain}; {plain / eight} ours", flush=True)
+        plain = interleaved(repeats, {"plain": lambda: [score_plainly(model, clip, text) for text in CAPTIONS]})["plain"]
+        section.row("8 captions the plain way", *plain.cells())
+        ratio(section, "8 captions the plain way / ours", plain, times[eight])
+    section.aim("8 captions / 1 caption in CPU seconds", shares[0], at_most=1.3)
+    section.aim("8 captions / 1 caption by the clock", shares[1], at_most=1.3)
 
 
-def batch_against_singles(model: VideoReward, clips: list[Path], repeats: int) -> None:
+def batch_against_singles(section: Section, model: VideoReward, clips: list[Path], repeats: int) -> None:
     """One batch of mixed clips against the sum of its clips scored alone; clips are decoded in the same thread."""
-    batch, singles = race(
-        repeats,
-        lambda: stream(model, clips, CAPTIONS[:1], batch_size=len(clips), decode_threads=0),
-        lambda: [stream(model, [clip], CAPTIONS[:1], decode_threads=0) for clip in clips],
-    )
-    text = f"a batch of {len(clips)} mixed clips: {batch}; the sum of its singles: {singles}; {batch / singles}"
-    print(f"{text} (aim: at most 1)", flush=True)
+    batch, singles = f"a batch of {len(clips)} mixed clips", "the sum of its singles"
+    work = {
+        batch: lambda: stream(model, clips, CAPTIONS[:1], batch_size=len(clips), decode_threads=0),
+        singles: lambda: [stream(model, [clip], CAPTIONS[:1], decode_threads=0) for clip in clips],
+    }
+    times = interleaved(repeats, work)
+    section.table("", *COLUMNS)
+    for name, taken in times.items():
+        section.row(name, *taken.cells())
+    ratio(section, "batch / singles (aim: at most 1)", times[batch], times[singles])
+    section.aim("batch / singles in CPU seconds", times[batch].ratio(times[singles])[0], at_most=1.0)
 
 
-def decoding(model: VideoReward, clips: list[Path], batch_size: int) -> None:
+def decoding(section: Section, model: VideoReward, clips: list[Path], batch_size: int) -> None:
     """How much of the time is decoding, and how much of it happens while the model works."""
     decode, forward = Intervals(model.prepare), Intervals(model.score_prepared)
     model.prepare, model.score_prepared = decode, forward
@@ -154,19 +137,28 @@ def decoding(model: VideoReward, clips: list[Path], batch_size: int) -> None:
         wall = time.perf_counter() - start
     finally:
         del model.prepare, model.score_prepared
-    (alone,) = race(1, lambda: [decode.function(clip) for clip in clips])
+    alone = interleaved(1, {"alone": lambda: [decode.function(clip) for clip in clips]})["alone"]
     until_first = forward.spans[0][0] - start
-    print(
-        f"decoding and resizing {len(clips)} clips alone: {alone}; {100 * alone.wall / (alone.wall + forward.seconds):.1f} % of "
-        f"decoding plus forward passes. In a run of {wall:.2f} s the first batch of {batch_size} is ready after {until_first:.2f} s; "
+    section.table("", *COLUMNS)
+    section.row(f"decoding and resizing {len(clips)} clips alone", *alone.cells())
+    share = alone.clock.fastest / (alone.clock.fastest + forward.seconds)
+    section.note(f"Decoding and resizing: {100 * share:.1f} % of decoding + forward passes, by the clock.")
+    section.note(
+        f"In a run of {wall:.2f} s the first batch of {batch_size} is ready after {until_first:.2f} s; "
         f"{100 * decode.within(forward) / decode.seconds:.0f} % of all decoding happens during a forward pass, and after "
-        f"the first batch the model waits {wall - until_first - forward.seconds:.2f} s in all",
-        flush=True,
+        f"the first batch the model waits {wall - until_first - forward.seconds:.2f} s in all."
     )
 
 
+def ratio(section: Section, name: str, first: Times, second: Times) -> None:
+    """A row with the ratio of the fastest runs."""
+    cpu, clock = first.ratio(second)
+    section.row(name, cpu, "", "", clock, "", "")
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Measure everything and print the section."""
+    parser = benchmark_parser(__doc__, repeats=3)
     parser.add_argument("--size", choices=["tiny", "2b"], default="tiny")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     parser.add_argument(
@@ -174,26 +166,23 @@ def main() -> None:
     )
     parser.add_argument("--clips", type=int, default=len(MIXED), help="How many of the mixed clips.")
     parser.add_argument("--caption-clip", default="s12_23.976fps_71f_256x144", help="The clip of the 8 captions.")
-    parser.add_argument("--repeats", type=int, default=3, help="Repeat each measurement; the fastest counts.")
-    arguments = parser.parse_args()
-    dtype = getattr(torch, arguments.dtype or ("float32" if arguments.size == "tiny" else "bfloat16"))
-    if arguments.size == "tiny":
-        model = load_video_reward(SHIPPED_TINY, dtype=dtype, device=arguments.device)
-    else:
-        model = random_video_reward(dtype, arguments.device)
-    clips = [CLIPS / f"{name}.mp4" for name in MIXED[: arguments.clips]]
-    print(
-        f"{arguments.size}, {dtype}, {arguments.device}, {torch.get_num_threads()} threads; torch {torch.__version__}, "
-        f"transformers {transformers.__version__}, PyAV {av.__version__}, Python {platform.python_version()}",
-        flush=True,
-    )
-    if arguments.size == "tiny":
-        stream(model, clips[:1], CAPTIONS[:1])  # warm up; next to minutes a clip it does not matter
-    against_the_plain_way(model, clips, arguments.repeats)
-    caption_clip = CLIPS / f"{arguments.caption_clip}.mp4"
-    many_captions(model, caption_clip, arguments.repeats, plainly=arguments.size == "tiny")
-    batch_against_singles(model, clips[:4], arguments.repeats)
-    decoding(model, clips, batch_size=2 if len(clips) > 3 else 1)
+    options = parser.parse_args()
+    dtype = getattr(torch, options.dtype or ("float32" if options.size == "tiny" else "bfloat16"))
+    clips = [CLIPS / f"{name}.mp4" for name in MIXED[: options.clips]]
+    with Section(HEADINGS[options.size], options, libraries=("torch", "transformers", "av")) as section:
+        section.paragraph(f"Size {options.size}, {dtype}, {options.device}. Ratios are of the fastest runs.")
+        if options.size == "tiny":
+            model = load_video_reward(SHIPPED_TINY, dtype=dtype, device=options.device)
+        else:
+            model = random_video_reward(dtype, options.device)
+        if options.size == "tiny":
+            stream(model, clips[:1], CAPTIONS[:1])  # warm up; next to minutes a clip it does not matter
+        section.table("", *COLUMNS)
+        against_the_plain_way(section, model, clips, options.repeats)
+        caption_clip = CLIPS / f"{options.caption_clip}.mp4"
+        many_captions(section, model, caption_clip, options.repeats, plainly=options.size == "tiny")
+        batch_against_singles(section, model, clips[:4], options.repeats)
+        decoding(section, model, clips, batch_size=2 if len(clips) > 3 else 1)
 
 
 if __name__ == "__main__":

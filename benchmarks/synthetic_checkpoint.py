@@ -112,7 +112,7 @@ def synthetic_tokenizer(entries: int) -> dict:
     vocabulary = tokenizer["model"]["vocab"]
     for number in range(len(vocabulary), entries - len(control)):
         vocabulary[f"\N{REPLACEMENT CHARACTER}{number}"] = number
-    tokenizer["added_tokens"] = [token | {"id": len(vocabulary) + place} for place, token in enumerate(control)]
+    tokenizer["added_tokens"] = [token | {"id": len(vocabulary) + index} for index, token in enumerate(control)]
     return tokenizer
 
 

@@ -73,9 +73,9 @@ def network(name: str, layers: int, dtype: torch.dtype, device: torch.device) ->
 @contextlib.contextmanager
 def depth(backbone: Backbone, blocks: int) -> Iterator[None]:
     """The backbone as if it had only so many blocks."""
-    own, total = backbone.module.blocks, backbone.total_blocks
-    backbone.module.blocks, backbone.total_blocks = own[:blocks], blocks
+    every, total = backbone.module.blocks, backbone.total_blocks
+    backbone.module.blocks, backbone.total_blocks = every[:blocks], blocks
     try:
         yield
     finally:
-        backbone.module.blocks, backbone.total_blocks = own, total
+        backbone.module.blocks, backbone.total_blocks = every, total
