@@ -173,10 +173,9 @@ def main() -> None:
         section.paragraph(f"Size {options.size}, {dtype}, {options.device}. Ratios are of the fastest runs.")
         if options.size == "tiny":
             model = load_video_reward(SHIPPED_TINY, dtype=dtype, device=options.device)
+            stream(model, clips[:1], CAPTIONS[:1])  # warm up; next to minutes a clip it does not matter
         else:
             model = random_video_reward(dtype, options.device)
-        if options.size == "tiny":
-            stream(model, clips[:1], CAPTIONS[:1])  # warm up; next to minutes a clip it does not matter
         section.table("", *COLUMNS)
         against_the_plain_way(section, model, clips, options.repeats)
         caption_clip = CLIPS / f"{options.caption_clip}.mp4"
