@@ -59,7 +59,7 @@ def load_lora(
         raise LoraFileError(f"{path} holds no LoRA ({len(tensors)} tensors).")
     if unmatched:
         note(
-            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family} and are left out: {listed(unmatched)}."
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name} and are left out: {listed(unmatched)}."
         )
     alphas = RecordedAlphas(path, metadata, tensors)
     unknown: list[str] = []
