@@ -132,8 +132,8 @@ def check_fps(fps: float | Fraction | None, name: str = "the clip") -> float:
     """
     value = _number(fps)
     if not MIN_FPS <= value <= MAX_FPS:
-        found = "no frame rate" if fps is None else f"a frame rate of {fps!s}"
-        raise ClipError(f"{name} has {found}; give one between {MIN_FPS} and {MAX_FPS:g} frames per second (fps).")
+        rate = "no frame rate" if fps is None else f"a frame rate of {fps!s}"
+        raise ClipError(f"{name} has {rate}; give one between {MIN_FPS} and {MAX_FPS:g} frames per second (fps).")
     return value
 
 

@@ -200,12 +200,12 @@ def _rows(path: Path, columns: tuple[str, ...], suffix: str, growing: bool, text
             "Save a Parquet table as JSONL first, with pandas: read_parquet and to_json(orient='records', lines=True)."
         )
     text = read_text(path)
-    found: Iterable[tuple[int, int | None, dict[str, Any]]]
+    parsed: Iterable[tuple[int, int | None, dict[str, Any]]]
     if suffix in (".csv", ".tsv"):
-        found = csv_rows(path, text, columns, "\t" if suffix == ".tsv" else None)
+        parsed = csv_rows(path, text, columns, "\t" if suffix == ".tsv" else None)
     else:
-        found = json_rows(path, text, suffix == ".json", growing, text_column)
-    for number, line, cells in found:
+        parsed = json_rows(path, text, suffix == ".json", growing, text_column)
+    for number, line, cells in parsed:
         yield Row(path, number, _renamed(f"{path}, row {number}" if number else str(path), cells, columns), line)
 
 

@@ -126,7 +126,7 @@ class FramePool(nn.Module):
 def with_ends_repeated(frames: Tensor, dim: int) -> Tensor:
     """The first and the last frame once more at their ends: one frame is a clip that stands still.
 
-    Slices, since the gradient of torch's own replicating pad is not reproducible on CUDA.
+    Slices, since the gradient of torch's replicating pad is not reproducible on CUDA.
     """
     last = frames.shape[dim] - 1
     return torch.cat([frames.narrow(dim, 0, 1), frames, frames.narrow(dim, last, 1)], dim)
