@@ -37,10 +37,12 @@ class Row:
 
     @property
     def where(self) -> str:
+        """The row for error messages: file, number, and the line where that is another."""
         line = f" (line {self.line})" if self.line is not None else ""
         return f"{self.path}, row {self.number}{line}"
 
     def error(self, column: str, message: str) -> TableError:
+        """An error about one cell, to be raised."""
         return TableError(f"{self.where}, column {column!r}: {message}")
 
     def value(self, column: str) -> Any:

@@ -50,6 +50,7 @@ class BenchPair:
 
     @property
     def clips(self) -> tuple[BenchClip, BenchClip]:
+        """A and B."""
         return self.a, self.b
 
     def of_side(self, name: str, side: str) -> Any:
