@@ -64,7 +64,7 @@ class Toy(Backbone):
         return {"width": width, "layers": layers, "text_dim": text_dim}
 
     @classmethod
-    def places(cls, name, config):
+    def original_rows(cls, name, config):
         return [(name, None)]
 
     @classmethod
