@@ -32,7 +32,7 @@ class GuidanceSettings:
         cap: most that ||shift of v|| / ||v|| may be, by sample; None for no limit. ||shift of x0|| / ||x_t - x0|| is the
             same number.
         every: the reward's gradient is computed at every n-th noise level, counted from the first guided one of a run;
-            the levels between use the last gradient, with their own factor and cap.
+            the levels between use the last gradient, with the factor and the cap of the level.
 
     Raises:
         GuidanceError: a value is out of range, or all weights are 0.
