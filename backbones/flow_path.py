@@ -34,7 +34,7 @@ steps at shift 20 by 1 / (1000 * 20) = 2**-14.
 
 
 # -- between x_t, x0, x1 and v -------------------------------------------------------------------------------------------
-def add_noise(x0: Tensor, x1: Tensor, sigma: Tensor | float) -> Tensor:
+def add_noise(x0: Tensor, x1: Tensor, sigma: Level) -> Tensor:
     """x_t = (1 - sigma) x0 + sigma x1."""
     sigma = over(sigma, x0)
     return (1 - sigma) * x0 + sigma * x1
@@ -45,7 +45,7 @@ def velocity_target(x0: Tensor, x1: Tensor) -> Tensor:
     return x1 - x0
 
 
-def velocity_to_x0(v: Tensor, x_t: Tensor, sigma: Tensor | float) -> Tensor:
+def velocity_to_x0(v: Tensor, x_t: Tensor, sigma: Level) -> Tensor:
     """x0 = x_t - sigma v: the clean latents that a velocity means; ``denoised`` in ComfyUI.
 
     x0 is affine in v: a change of the velocity by dv changes x0 to ``velocity_to_x0(dv, x0, sigma)``.
@@ -53,7 +53,7 @@ def velocity_to_x0(v: Tensor, x_t: Tensor, sigma: Tensor | float) -> Tensor:
     return x_t - over(sigma, x_t) * v
 
 
-def velocity_to_x1(v: Tensor, x_t: Tensor, sigma: Tensor | float) -> Tensor:
+def velocity_to_x1(v: Tensor, x_t: Tensor, sigma: Level) -> Tensor:
     """x1 = x_t + (1 - sigma) v: the noise that a velocity means; affine in v as ``velocity_to_x0``."""
     return x_t + (1 - over(sigma, x_t)) * v
 
@@ -76,7 +76,7 @@ def exploding_to_flow(x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
     return x / over(1 + sigma, x), sigma / (1 + sigma)
 
 
-def over(values: Tensor | float, x: Tensor) -> Tensor | float:
+def over(values: Level, x: Tensor) -> Level:
     """[B] as [B, 1, 1, ...] on x's device, to be multiplied with x [B, ...]; a plain number stays one."""
     return values.to(x.device).reshape(-1, *(1,) * (x.ndim - 1)) if isinstance(values, Tensor) else values
 

@@ -99,9 +99,9 @@ def _document(config_class: type[BaseModel], path: tuple[str, ...], lines: list[
     for name, field in _fields(config_class, command=not path):
         inner = _model_of(field.annotation)
         if inner is not None:
-            own: list[str] = ["", f"[{'.'.join((*path, name))}]"]
-            _document(inner, (*path, name), own, sections)
-            sections.extend(own)
+            section: list[str] = ["", f"[{'.'.join((*path, name))}]"]
+            _document(inner, (*path, name), section, sections)
+            sections.extend(section)
             continue
         default = field.get_default(call_default_factory=True)
         lines += ["", f"# {field.description or ''}".rstrip()]
@@ -146,12 +146,12 @@ def _add_options(parser: argparse.ArgumentParser, config_class: type[BaseModel],
 
 
 def _fields(config_class: type[BaseModel], command: bool = False) -> list[tuple[str, FieldInfo]]:
-    """Fields by the name that users write: an alias where the field's own name is taken (``json``).
+    """Fields by the name that users write: an alias where pydantic uses the field's name itself (``json``).
 
-    A command's own fields come before those that all commands of its kind have; a section's as they are declared.
+    The fields that a command's class declares come before those that it inherits; a section's as they are declared.
     """
-    own = inspect.get_annotations(config_class) if command else config_class.model_fields
-    fields = sorted(config_class.model_fields.items(), key=lambda item: item[0] not in own)
+    declared = inspect.get_annotations(config_class) if command else config_class.model_fields
+    fields = sorted(config_class.model_fields.items(), key=lambda item: item[0] not in declared)
     return [(field.alias or name, field) for name, field in fields]
 
 
@@ -213,5 +213,5 @@ def _explain(problem: dict, config_class: type[CommandConfig]) -> str:
         return f"unknown key '{key}'" + (f" (did you mean '{close[0]}'?)" if close else "")
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    found = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
-    return f"{key}: {message}{found}" if key else message
+    given = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
+    return f"{key}: {message}{given}" if key else message

@@ -88,7 +88,8 @@ class Config(ScoringOptions):
         if sum(source is not None for source in (self.model, self.judge, self.scores)) != 1:
             raise ValueError("give either --model or --scores, or --judge")
         if self.scores is None and self.output is None:
-            raise ValueError("--model and --judge need --output, a folder in which a stopped run goes on")
+            option = "--model" if self.judge is None else "--judge"
+            raise ValueError(f"{option} needs --output, a folder in which a stopped run goes on")
         if self.judge is not None:
             parse_judge(self.judge)
         return self

@@ -166,11 +166,14 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
     sampling = replace(pipeline.backbone.sampling, **config.sampling.model_dump(exclude_none=True))
     guidance = None
     if config.guidance.latent_reward:
-        own = config.guidance
+        options = config.guidance
         settings = GuidanceSettings(
-            {"VQ": own.VQ, "MQ": own.MQ, "TA": own.TA}, own.strength, own.mode, cap=own.cap or None
+            {"VQ": options.VQ, "MQ": options.MQ, "TA": options.TA},
+            options.strength,
+            options.mode,
+            cap=options.cap or None,
         )
-        guidance = reward_guidance(own.latent_reward, settings, device, pipeline.backbone)
+        guidance = reward_guidance(options.latent_reward, settings, device, pipeline.backbone)
     return pipeline, sampling, guidance
 
 
@@ -178,6 +181,8 @@ def described(config: Config, pipeline: Pipeline) -> str:
     """The model in words, for the list of clips: name, LoRAs, guidance."""
     parts = [pipeline.name, *(Path(entry).name for entry in config.lora)]
     if config.guidance.latent_reward:
-        own = config.guidance
-        parts.append(f"guided VQ {own.VQ:g} MQ {own.MQ:g} TA {own.TA:g} {own.mode} {own.strength:g}")
+        options = config.guidance
+        parts.append(
+            f"guided VQ {options.VQ:g} MQ {options.MQ:g} TA {options.TA:g} {options.mode} {options.strength:g}"
+        )
     return " + ".join(parts)

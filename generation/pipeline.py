@@ -81,7 +81,7 @@ def load_pipeline(
     """Load a model for sampling.
 
     Args:
-        image_encoder: file or folder; found by itself in a diffusers folder, and read only where the network needs it.
+        image_encoder: file or folder; by default the one of the model's diffusers folder. Read only where the network needs it.
         loras: "file.safetensors" or "file.safetensors:0.8"; merged into the network in this order.
 
     Raises:
@@ -160,10 +160,10 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
 
     path = EMBEDDED_LATENT_FILE if file == MICRO else Path(file)
     latent_reward = load_latent_reward(path, device=device)
-    own, needed = latent_reward.trunk.latent_format, backbone.latent_format
-    if own != needed:
+    trained_on, needed = latent_reward.trunk.latent_format, backbone.latent_format
+    if trained_on != needed:
         raise VideoAlignError(
-            f"latent reward {path.name} was trained on {own.name} latents ({own.channels} channels); this model samples "
+            f"latent reward {path.name} was trained on {trained_on.name} latents ({trained_on.channels} channels); this model samples "
             f"{needed.name} latents ({needed.channels} channels). Choose a latent reward of the model's family."
         )
 

@@ -32,7 +32,7 @@ class GuidanceSettings:
         cap: most that ||shift of v|| / ||v|| may be, by sample; None for no limit. ||shift of x0|| / ||x_t - x0|| is the
             same number.
         every: the reward's gradient is computed at every n-th noise level, counted from the first guided one of a run;
-            the levels between use the last gradient, with the factor and the cap of the level.
+            the levels between use the last gradient, with their own factor and cap.
 
     Raises:
         GuidanceError: a value is out of range, or all weights are 0.
@@ -79,4 +79,5 @@ class GuidanceSettings:
         """Weights of VQ, MQ, TA in this order, as the mode uses them."""
         weights = RewardWeights(self.weights)
         row = weights.normalised(DIMENSIONS) if self.mode == UNIT_FREE else weights.as_given(DIMENSIONS)
-        return tuple(float(value) for value in row.values())
+        vq, mq, ta = (float(value) for value in row.values())
+        return vq, mq, ta

@@ -42,7 +42,7 @@ def module_name(name: str) -> str:
 
 
 def adapter_weights(module: nn.Module, adapter: str | None = None) -> dict[str, LoraWeights]:
-    """The LoRA weights that ``module`` carries, by module name, whole and on the CPU in their own type.
+    """The LoRA weights that ``module`` carries, by module name, whole and on the CPU, in the type that they have.
 
     Of a network in shards (FSDP) every process must ask for them.
 
@@ -60,7 +60,7 @@ def adapter_weights(module: nn.Module, adapter: str | None = None) -> dict[str, 
     if adapter is None and len(names) > 1:
         raise LoraFileError(f"The network carries several adapters ({listed(sorted(names))}). Say which one.")
     adapter = adapter or next(iter(names))
-    found = {}
+    weights = {}
     for name, layer in layers.items():
         if adapter not in layer.lora_A:
             continue
@@ -71,10 +71,10 @@ def adapter_weights(module: nn.Module, adapter: str | None = None) -> dict[str, 
         down, up = (_whole(part[adapter].weight.detach()).cpu() for part in (layer.lora_A, layer.lora_B))
         if down.ndim != 2:
             raise LoraFileError(f"The adapter of {name} belongs to a convolution. Only linear layers are supported.")
-        found[name] = LoraWeights(down, up, layer.scaling[adapter] * down.shape[0])  # scaling: alpha/r, also rslora's
-    if not found:
+        weights[name] = LoraWeights(down, up, layer.scaling[adapter] * down.shape[0])  # scaling: alpha/r, also rslora's
+    if not weights:
         raise LoraFileError(f"The network has no adapter '{adapter}', only: {listed(sorted(names))}.")
-    return found
+    return weights
 
 
 def lora_config(
@@ -98,8 +98,8 @@ def lora_config(
         r=rank,
         lora_alpha=alpha,
         target_modules=modules,
-        rank_pattern={re.escape(name): own.rank for name, own in weights.items() if own.rank != rank},
-        alpha_pattern={re.escape(name): own.alpha for name, own in weights.items() if own.alpha != alpha},
+        rank_pattern={re.escape(name): lora.rank for name, lora in weights.items() if lora.rank != rank},
+        alpha_pattern={re.escape(name): lora.alpha for name, lora in weights.items() if lora.alpha != alpha},
         **{"lora_dropout": 0.0, "bias": "none", **options},
     )
 
@@ -117,20 +117,20 @@ def copy_into_adapters(module: nn.Module, weights: Mapping[str, LoraWeights], ad
             f"The network has no adapter '{adapter}' at {listed(missing)}. Make it with lora_config(weights)."
         )
     with torch.no_grad():
-        for name, own in weights.items():
+        for name, lora in weights.items():
             layer = layers[name]
             down, up = layer.lora_A[adapter].weight, layer.lora_B[adapter].weight
             if (
-                down.shape != own.A.shape
-                or up.shape != own.B.shape
-                or abs(layer.scaling[adapter] - own.scale) > 1e-6 * abs(own.scale)
+                down.shape != lora.A.shape
+                or up.shape != lora.B.shape
+                or abs(layer.scaling[adapter] - lora.scale) > 1e-6 * abs(lora.scale)
             ):
                 raise LoraFileError(
                     f"The adapter of {name} has rank {down.shape[0]} and scale {layer.scaling[adapter]:g}, the LoRA's has rank "
-                    f"{own.rank} and scale {own.scale:g}. Make the adapters with lora_config(weights)."
+                    f"{lora.rank} and scale {lora.scale:g}. Make the adapters with lora_config(weights)."
                 )
-            down.copy_(own.A)
-            up.copy_(own.B)
+            down.copy_(lora.A)
+            up.copy_(lora.B)
 
 
 def _whole(weight: torch.Tensor) -> torch.Tensor:

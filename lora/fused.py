@@ -16,22 +16,22 @@ import torch
 
 from .adapters import LoraWeights
 
-Rows = Sequence[tuple[int, int]]  # ranges [start, stop) of the fused layer's rows, in the order of the part's own rows
+Rows = Sequence[tuple[int, int]]  # ranges [start, stop) of the fused layer's rows, in the order of the part's rows
 
 
 def stack(parts: Sequence[tuple[Rows, LoraWeights]], height: int) -> LoraWeights:
     """One adapter for a layer of ``height`` rows. Parts of unequal scale are brought to the first one's through B."""
-    weights = [own for _, own in parts]
-    rank, scale = sum(own.rank for own in weights), weights[0].scale
-    equal = len({(own.rank, own.alpha) for own in weights}) == 1
+    weights = [lora for _, lora in parts]
+    rank, scale = sum(lora.rank for lora in weights), weights[0].scale
+    equal = len({(lora.rank, lora.alpha) for lora in weights}) == 1
     up = weights[0].B.new_zeros(height, rank)
     column = 0
-    for rows, own in parts:
-        part = own.B if own.scale == scale else own.B * (own.scale / scale)
-        up[_indices(rows), column : column + own.rank] = part
-        column += own.rank
+    for rows, lora in parts:
+        part = lora.B if lora.scale == scale else lora.B * (lora.scale / scale)
+        up[_indices(rows), column : column + lora.rank] = part
+        column += lora.rank
     alpha = weights[0].alpha * len(weights) if equal else scale * rank
-    return LoraWeights(torch.cat([own.A for own in weights]), up, alpha)
+    return LoraWeights(torch.cat([lora.A for lora in weights]), up, alpha)
 
 
 def split(
@@ -49,8 +49,8 @@ def split(
     ups = {name: fused.B[_indices(rows)] for name, rows in parts.items()}
     columns = _columns(ups, fused.rank, stacked)
     return {
-        name: LoraWeights(fused.A[own].clone(), ups[name][:, own].clone(), fused.scale * len(own))
-        for name, own in columns.items()
+        name: LoraWeights(fused.A[indices].clone(), ups[name][:, indices].clone(), fused.scale * len(indices))
+        for name, indices in columns.items()
     }
 
 

@@ -52,18 +52,18 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
     header = read_header(path, LoraFileError)
     parsed = {key: parse_key(key) for key in header.entries}
     modules: dict[str, dict[str, str]] = {}
-    for key, own in parsed.items():
-        if own:
-            modules.setdefault(own.module, {})[own.tensor] = key
-    modules = {module: own for module, own in modules.items() if "A" in own}
+    for key, parsed_key in parsed.items():
+        if parsed_key:
+            modules.setdefault(parsed_key.module, {})[parsed_key.tensor] = key
+    modules = {module: keys for module, keys in modules.items() if "A" in keys}
     if not modules:
         raise LoraFileError(f"{path} holds no plain LoRA: {listed(header.entries)}.")
     alphas = RecordedAlphas(header.path, header.metadata, header.entries)
     ranks, scales = Counter(), Counter()
-    for module, own in modules.items():
-        rank = header.entries[own["A"]].shape[0]
+    for module, keys in modules.items():
+        rank = header.entries[keys["A"]].shape[0]
         ranks[rank] += 1
-        alpha = header.number(own["alpha"]) if "alpha" in own else alphas(module, rank)
+        alpha = header.number(keys["alpha"]) if "alpha" in keys else alphas(module, rank)
         scales[1.0 if alpha is None else round(alpha / rank, 6)] += 1
     layers = None
     if model is not None:
@@ -75,14 +75,14 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
         file=str(path),
         megabytes=round(header.size / 1e6, 3),
         dtypes=dict(Counter(entry.dtype for key, entry in header.entries.items() if not key.endswith(".alpha"))),
-        prefixes=dict(Counter(own.prefix or "(none)" for own in parsed.values() if own)),
+        prefixes=dict(Counter(parsed_key.prefix or "(none)" for parsed_key in parsed.values() if parsed_key)),
         family=family,
         modules=len(modules),
         ranks=dict(ranks),
         scales=dict(scales),
-        alphas_missing=sum("alpha" not in own for own in modules.values()),
+        alphas_missing=sum("alpha" not in keys for keys in modules.values()),
         alphas_recorded=alphas.source,
-        other_keys=[key for key, own in parsed.items() if own is None],
+        other_keys=[key for key, parsed_key in parsed.items() if parsed_key is None],
         matched=len(applied),
         unmatched=ignored,
         partner=_partner(header.path),
@@ -91,7 +91,7 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
 
 
 def _partner(path: Path) -> str | None:
-    for own, other in (EXPERTS, EXPERTS[::-1]):
-        if path.stem.endswith(f"_{own}"):
-            return str(path.with_name(f"{path.stem.removesuffix(own)}{other}{path.suffix}"))
+    for expert, other in (EXPERTS, EXPERTS[::-1]):
+        if path.stem.endswith(f"_{expert}"):
+            return str(path.with_name(f"{path.stem.removesuffix(expert)}{other}{path.suffix}"))
     return None

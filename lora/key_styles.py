@@ -57,9 +57,9 @@ def parse_key(key: str) -> Key | None:
 
 def split_prefix(path: str) -> tuple[str, str]:
     """``diffusion_model.blocks.0.ffn.0`` -> (``diffusion_model.``, ``blocks.0.ffn.0``)."""
-    prefix, found = "", True
-    while found:
-        found = next((start for start in _DOTTED if path.startswith(start)), "")
-        prefix, path = prefix + found, path.removeprefix(found)
-    found = next((start for start in _UNDERSCORED if path.startswith(start)), "")
-    return prefix + found, path.removeprefix(found)
+    prefix, dotted = "", True
+    while dotted:
+        dotted = next((start for start in _DOTTED if path.startswith(start)), "")
+        prefix, path = prefix + dotted, path.removeprefix(dotted)
+    underscored = next((start for start in _UNDERSCORED if path.startswith(start)), "")
+    return prefix + underscored, path.removeprefix(underscored)

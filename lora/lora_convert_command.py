@@ -45,8 +45,8 @@ def run(config: Config) -> int:
     strings = read_header(lora_file(config.file), LoraFileError).metadata
     metadata = from_strings(strings)
     others = {key: value for key, value in strings.items() if not key.startswith(PREFIX) and key not in _RECOMPUTED}
-    own = {key: value for key, value in metadata.extra.items() if key != "stacked"}
-    metadata = replace(metadata, extra={**others, **own})
+    extra = {key: value for key, value in metadata.extra.items() if key != "stacked"}
+    metadata = replace(metadata, extra={**others, **extra})
     save_lora(config.output, backbone, weights, metadata, getattr(torch, config.dtype), config.overwrite)
     print(f"{config.file} -> {config.output}: {len(weights)} layers of {backbone.name}")
     return 0

@@ -35,35 +35,37 @@ def run(config: Config) -> int:
     """Print the inspection; returns the exit status."""
     from .inspection import inspect_lora
 
-    found = inspect_lora(config.file, config.model, config.family)
+    content = inspect_lora(config.file, config.model, config.family)
     if config.as_json:
-        print(json.dumps(found.to_dict(), indent=2))
-        return 1 if found.unmatched else 0
+        print(json.dumps(content.to_dict(), indent=2))
+        return 1 if content.unmatched else 0
     from ..errors import listed
 
-    print(f"{found.file}: {found.megabytes:g} MB, {_counts(found.dtypes)}, family {found.family or 'unknown'}")
-    print(f"  {found.modules} layers; rank {_counts(found.ranks)}; scale (alpha/rank) {_counts(found.scales)}")
-    print(f"  keys begin with {_counts(found.prefixes)}")
-    if found.alphas_missing:
-        print(f"  {found.alphas_missing} layers have no alpha tensor: ComfyUI takes alpha = rank there, a scale of 1")
-        if found.alphas_recorded:
-            print(f"  their alpha stands in {found.alphas_recorded}; videoalign lora convert writes it where ComfyUI reads it")
+    print(f"{content.file}: {content.megabytes:g} MB, {_counts(content.dtypes)}, family {content.family or 'unknown'}")
+    print(f"  {content.modules} layers; rank {_counts(content.ranks)}; scale (alpha/rank) {_counts(content.scales)}")
+    print(f"  keys begin with {_counts(content.prefixes)}")
+    if content.alphas_missing:
+        print(f"  {content.alphas_missing} layers have no alpha tensor: ComfyUI takes alpha = rank there, a scale of 1")
+        if content.alphas_recorded:
+            print(
+                f"  their alpha stands in {content.alphas_recorded}; videoalign lora convert writes it where ComfyUI reads it"
+            )
         else:
             print("  nothing else in the file tells it either; the trainer's own setting may have been another one")
-    if found.other_keys:
-        print(f"  {len(found.other_keys)} keys are not of a plain LoRA: {listed(found.other_keys)}")
-    total = found.matched + len(found.unmatched)
-    against = config.model or f"{found.family or 'unknown'} models"
-    print(f"  ComfyUI applies {found.matched} of {total} keys to {against}")
-    if found.unmatched:
-        keys = ", ".join(found.unmatched) if config.keys else listed(found.unmatched)
+    if content.other_keys:
+        print(f"  {len(content.other_keys)} keys are not of a plain LoRA: {listed(content.other_keys)}")
+    total = content.matched + len(content.unmatched)
+    against = config.model or f"{content.family or 'unknown'} models"
+    print(f"  ComfyUI applies {content.matched} of {total} keys to {against}")
+    if content.unmatched:
+        keys = ", ".join(content.unmatched) if config.keys else listed(content.unmatched)
         print(f"  without effect there: {keys}\n  videoalign lora convert writes them under names that ComfyUI knows")
-    if found.partner:
-        there = "is there" if Path(found.partner).exists() else "is missing"
-        print(f"  one of a pair: {found.partner} {there}")
-    for key, value in sorted(found.metadata.items()):
+    if content.partner:
+        there = "is there" if Path(content.partner).exists() else "is missing"
+        print(f"  one of a pair: {content.partner} {there}")
+    for key, value in sorted(content.metadata.items()):
         print(f"  {key}: {value if len(value) <= 200 else value[:200] + '...'}")
-    return 1 if found.unmatched else 0
+    return 1 if content.unmatched else 0
 
 
 def _counts(counts: dict) -> str:

@@ -1,4 +1,4 @@
-"""What a LoRA file says about itself: Stability's modelspec, kohya's ``ss_`` fields, and our own ``videoalign.`` ones."""
+"""What a LoRA file says about itself: Stability's modelspec, kohya's ``ss_`` fields, and the ``videoalign.`` fields."""
 
 from __future__ import annotations
 
@@ -77,23 +77,22 @@ def to_strings(
         "ss_learning_rate": metadata.learning_rate,
         "ss_seed": metadata.seed,
     }
-    own = {key: value for key, value in asdict(metadata).items() if key != "extra"}
-    own = {PREFIX + key: value for key, value in own.items()}
-    own |= {
+    entries = {PREFIX + key: value for key, value in asdict(metadata).items() if key != "extra"}
+    entries |= {
         key if "." in key or key.startswith("ss_") else PREFIX + key: value for key, value in metadata.extra.items()
     }
-    return {key: _text(value) for key, value in {**known, **own}.items() if value is not None}
+    return {key: _text(value) for key, value in {**known, **entries}.items() if value is not None}
 
 
 def from_strings(strings: dict[str, str]) -> LoraMetadata:
     """What one of our files says; fields that it lacks are None. Other tools' files give an empty one."""
     kinds = {entry.name: entry.type for entry in fields(LoraMetadata) if entry.name != "extra"}
-    own = {key.removeprefix(PREFIX): text for key, text in strings.items() if key.startswith(PREFIX)}
-    own = {key: text if str(kinds.get(key)).startswith("str") else _value(text) for key, text in own.items()}
-    values = {key: value for key, value in own.items() if key in kinds}
+    texts = {key.removeprefix(PREFIX): text for key, text in strings.items() if key.startswith(PREFIX)}
+    entries = {key: text if str(kinds.get(key)).startswith("str") else _value(text) for key, text in texts.items()}
+    values = {key: value for key, value in entries.items() if key in kinds}
     if isinstance(values.get("sigma_range"), list):
         values["sigma_range"] = tuple(values["sigma_range"])
-    return LoraMetadata(**values, extra={key: value for key, value in own.items() if key not in kinds})
+    return LoraMetadata(**values, extra={key: value for key, value in entries.items() if key not in kinds})
 
 
 def _text(value: Any) -> str:

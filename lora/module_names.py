@@ -17,7 +17,6 @@ class ModuleNames:
 
     Attributes:
         features: diffusers name -> (in, out).
-        place: diffusers name -> (original name, rows there).
         parts: original name -> {diffusers name: rows}, in the order of the rows; several where the layer is fused.
         height: original name -> its rows.
     """
@@ -25,16 +24,14 @@ class ModuleNames:
     def __init__(self, backbone: Backbone) -> None:
         self.family = backbone.family
         self.features = _linear_layers(backbone.module)
-        self.place: dict[str, tuple[str, Rows]] = {}
         self.parts: dict[str, dict[str, Rows]] = {}
         for name, (_, out) in self.features.items():
-            places = backbone.original_modules(name)
-            originals = {original for original, _ in places}
+            modules = backbone.original_modules(name)
+            originals = {original for original, _ in modules}
             if len(originals) != 1:  # the original splits what diffusers fuses: no backbone does
                 raise LoraFileError(f"{self.family.name}: {name} lies in {len(originals)} original layers, expected 1.")
-            rows = [(0, out) if own is None else tuple(own) for _, own in places]
-            self.place[name] = (places[0][0], rows)
-            self.parts.setdefault(places[0][0], {})[name] = rows
+            rows = [(0, out) if span is None else tuple(span) for _, span in modules]
+            self.parts.setdefault(modules[0][0], {})[name] = rows
         self.parts = {
             original: dict(sorted(parts.items(), key=lambda part: part[1][0])) for original, parts in self.parts.items()
         }
@@ -52,7 +49,7 @@ class ModuleNames:
         names = [(name, name, True) for name in self.parts]
         if (file_names := self.family.file_names) is not None:  # LoRA files may follow the model's files
             names += [(alias, name, True) for name in self.parts if (alias := file_names.to_lora(name)) != name]
-        names += [(name, name, False) for name in self.place]
+        names += [(name, name, False) for name in self.features]
         for written, name, original in names:
             for stem in (written, written.replace(".", "_")):
                 stems.setdefault(stem, (name, original))
@@ -61,10 +58,10 @@ class ModuleNames:
 
 def _linear_layers(module) -> dict[str, tuple[int, int]]:
     """Linear layers by name, whatever peft or a quantisation has made of them."""
-    found: dict[str, tuple[int, int]] = {}
+    features: dict[str, tuple[int, int]] = {}
     for path, layer in module.named_modules():
         name = module_name(path)
         inside = re.search(r"\.(lora_\w+|base_layer)(\.|$)", name)
         if name and not inside and hasattr(layer, "in_features") and hasattr(layer, "out_features"):
-            found.setdefault(name, (layer.in_features, layer.out_features))
-    return found
+            features.setdefault(name, (layer.in_features, layer.out_features))
+    return features

@@ -49,25 +49,25 @@ def load_lora(
     path = lora_file(path)
     metadata, tensors = load_tensors(path, LoraFileError)
     names = ModuleNames(backbone)
-    found, unmatched = _by_module(path, tensors, names)
-    if unmatched and not (ignore_unmatched and found):
+    adapters, unmatched = _by_module(path, tensors, names)
+    if unmatched and not (ignore_unmatched and adapters):
         raise LoraFileError(
             f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name}: {listed(unmatched)}. "
             "Only plain LoRA of linear layers can be continued from; was the file made for another model?"
         )
-    if not found:
+    if not adapters:
         raise LoraFileError(f"{path} holds no LoRA ({len(tensors)} tensors).")
     if unmatched:
         note(
-            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family} and are left out: {listed(unmatched)}."
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name} and are left out: {listed(unmatched)}."
         )
     alphas = RecordedAlphas(path, metadata, tensors)
     unknown: list[str] = []
     stacked = json.loads(metadata.get(STACKED, "{}"))
     weights: dict[str, LoraWeights] = {}
-    for (module, original), own in found.items():
+    for (module, original), adapter_tensors in adapters.items():
         parts = names.parts[module] if original else {module: [(0, names.features[module][1])]}
-        lora = _adapter(path, module, own, alphas, unknown)
+        lora = _adapter(path, module, adapter_tensors, alphas, unknown)
         first = next(iter(parts))
         _check(path, module, lora, names.features[first][0], max(stop for rows in parts.values() for _, stop in rows))
         whole = len(parts) == 1 and len(parts[first]) == 1
@@ -78,7 +78,7 @@ def load_lora(
         weights |= layers
     if unknown:
         note(
-            f"{path} tells no alpha of {len(unknown)} of {len(found)} layers; it is taken to be the rank, a scale of 1. Where the trainer "
+            f"{path} tells no alpha of {len(unknown)} of {len(adapters)} layers; it is taken to be the rank, a scale of 1. Where the trainer "
             "used another one, the strength is wrong by that factor."
         )
     if not weights:
@@ -107,7 +107,7 @@ def _by_module(
     path: Path, tensors: dict[str, torch.Tensor], names: ModuleNames
 ) -> tuple[dict[tuple[str, bool], dict[str, torch.Tensor]], list[str]]:
     """(module, is it an original name) -> its tensors, and the keys that fit nothing."""
-    found: dict[tuple[str, bool], dict[str, torch.Tensor]] = {}
+    adapters: dict[tuple[str, bool], dict[str, torch.Tensor]] = {}
     unmatched = []
     for key, tensor in tensors.items():
         parsed = parse_key(key)
@@ -115,35 +115,35 @@ def _by_module(
         if module is None:
             unmatched.append(key)
             continue
-        own = found.setdefault(module, {})
-        if parsed.tensor in own:
+        adapter = adapters.setdefault(module, {})
+        if parsed.tensor in adapter:
             raise LoraFileError(
                 f"{path} has {parsed.tensor} of {module[0]} twice, the second time as {key}. Keep one of them."
             )
-        own[parsed.tensor] = tensor
-    return found, unmatched
+        adapter[parsed.tensor] = tensor
+    return adapters, unmatched
 
 
 def _adapter(
-    path: Path, module: str, own: dict[str, torch.Tensor], alphas: RecordedAlphas, unknown: list[str]
+    path: Path, module: str, tensors: dict[str, torch.Tensor], alphas: RecordedAlphas, unknown: list[str]
 ) -> LoraWeights:
-    missing = [name for name in ("A", "B") if name not in own]
+    missing = [name for name in ("A", "B") if name not in tensors]
     if missing:
         raise LoraFileError(
             f"{path}: {' and '.join(missing)} of {module} is missing. The file is damaged: get it again."
         )
-    rank = own["A"].shape[0]
-    broken = [name for name, tensor in own.items() if not torch.isfinite(tensor.float()).all()]
+    rank = tensors["A"].shape[0]
+    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()]
     if broken:
         raise LoraFileError(
             f"{path}: {broken[0]} of {module} has values that are not finite (NaN or infinite); the training that made the file has "
             "diverged. Use an earlier checkpoint of it."
         )
-    alpha = own["alpha"].item() if "alpha" in own else alphas(module, rank)
+    alpha = tensors["alpha"].item() if "alpha" in tensors else alphas(module, rank)
     if alpha is None:
         unknown.append(module)
         alpha = rank
-    return LoraWeights(own["A"].float(), own["B"].float(), float(alpha))
+    return LoraWeights(tensors["A"].float(), tensors["B"].float(), float(alpha))
 
 
 def _check(path: Path, module: str, lora: LoraWeights, columns: int, height: int) -> None:

@@ -56,8 +56,8 @@ def save_lora(
         backbone.family,
         backbone.latent_format.name,
         path.stem,
-        [own.rank for own in weights.values()],
-        [own.alpha for own in weights.values()],
+        [lora.rank for lora in weights.values()],
+        [lora.alpha for lora in weights.values()],
     )
     if stacked:
         strings[STACKED] = json.dumps(stacked)
@@ -79,7 +79,7 @@ def _tensors(
     names: ModuleNames, weights: dict[str, LoraWeights], dtype: torch.dtype
 ) -> tuple[dict[str, torch.Tensor], dict[str, list[tuple[str, int]]]]:
     """The file's tensors, and which parts the fused layers are stacked from."""
-    unknown = [name for name in weights if name not in names.place]
+    unknown = [name for name in weights if name not in names.features]
     if unknown:
         raise LoraFileError(
             f"{names.family.name} has no linear layer {listed(unknown)}: this LoRA belongs to another model."
@@ -93,9 +93,9 @@ def _tensors(
             _check(name, weights[name], names.features[name])
         whole = [(0, names.height[original])]
         if len(trained) == 1 and parts[trained[0]] == whole:
-            own = weights[trained[0]]
+            lora = weights[trained[0]]
         else:
-            own = stack(
+            lora = stack(
                 [
                     (parts[name], LoraWeights(weights[name].A.float(), weights[name].B.float(), weights[name].alpha))
                     for name in trained
@@ -104,18 +104,18 @@ def _tensors(
             )
             stacked[original] = [(name, weights[name].rank) for name in trained]
         key = f"diffusion_model.{original}"
-        tensors[f"{key}.lora_A.weight"] = own.A.to(dtype, copy=True).contiguous()
-        tensors[f"{key}.lora_B.weight"] = own.B.to(dtype, copy=True).contiguous()
-        tensors[f"{key}.alpha"] = torch.tensor(own.alpha, dtype=torch.float32)
+        tensors[f"{key}.lora_A.weight"] = lora.A.to(dtype, copy=True).contiguous()
+        tensors[f"{key}.lora_B.weight"] = lora.B.to(dtype, copy=True).contiguous()
+        tensors[f"{key}.alpha"] = torch.tensor(lora.alpha, dtype=torch.float32)
     return tensors, stacked
 
 
-def _check(name: str, own: LoraWeights, features: tuple[int, int]) -> None:
-    if own.A.shape[1] != features[0] or own.B.shape[0] != features[1] or own.A.shape[0] != own.B.shape[1]:
+def _check(name: str, lora: LoraWeights, features: tuple[int, int]) -> None:
+    if lora.A.shape[1] != features[0] or lora.B.shape[0] != features[1] or lora.A.shape[0] != lora.B.shape[1]:
         raise LoraFileError(
-            f"{name}: A {tuple(own.A.shape)} and B {tuple(own.B.shape)} do not fit a layer of {features[0]} -> {features[1]} features."
+            f"{name}: A {tuple(lora.A.shape)} and B {tuple(lora.B.shape)} do not fit a layer of {features[0]} -> {features[1]} features."
         )
-    if not (own.A.isfinite().all() and own.B.isfinite().all()):
+    if not (lora.A.isfinite().all() and lora.B.isfinite().all()):
         raise LoraFileError(
             f"{name}: the LoRA is not finite (NaN or infinity). It is not saved; go back to an earlier checkpoint."
         )

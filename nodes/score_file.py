@@ -107,7 +107,7 @@ def _header_for(path: Path, columns: Sequence[str], dispensable: set[str]) -> li
     header = first.split(",")
     if not set(columns) - dispensable <= set(header):
         raise VideoAlignError(
-            f"{path} has the columns {first}; Save Scores writes {','.join(columns)}. Choose another file name."
+            f"{path} has the columns {', '.join(header)}; Save Scores writes {', '.join(columns)}. Choose another file name."
         )
     return header
 

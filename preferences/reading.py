@@ -58,8 +58,8 @@ def read_pairs(paths: Sequence[str | os.PathLike], root: str | os.PathLike | Non
     """
     pairs: list[ResolvedPair] = []
     for path in paths:
-        found = detect_format(_existing(path))
-        preferences = read_preferences(path, found, root, **TRAINING_OPTIONS.get(found, {}))
+        detected = detect_format(_existing(path))
+        preferences = read_preferences(path, detected, root, **TRAINING_OPTIONS.get(detected, {}))
         preferences.check_clips()
         pairs += preferences.resolved()
     return pairs

@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -71,7 +71,7 @@ class VideoReward(Judge):
             ClipError, CaptionError: an input cannot be scored; nothing is returned for the others either (use
                 ``score_stream`` to go on after a failure).
         """
-        return score_clips(self, clips, captions, fps)
+        return cast("list[ClipScores]", score_clips(self, clips, captions, fps))
 
     def score_captions(self, clip: object, captions: Sequence[str], fps: float | None = None) -> list[ClipScores]:
         """Score one clip against many captions; the clip is read once. Arguments and errors as in ``score``."""

@@ -96,7 +96,7 @@ class ChoiceFile:
         return state.st_size, state.st_mtime_ns, state.st_ino
 
     def _parse(self) -> dict[str, PreferencePair]:
-        found = {}
+        pairs = {}
         content = read_journal(self.path)
         remedy = "Correct or remove the line, or choose into another file."
         if content.damaged:  # never dropped in silence: it may be an hour of somebody's work
@@ -108,8 +108,8 @@ class ChoiceFile:
                 raise VideoAlignError(
                     f"{self.path}, line {line.number}: this is no preference pair ({str(error).splitlines()[0]}). {remedy}"
                 ) from None
-            found[pair.id or f"line {line.number}"] = pair
-        return found
+            pairs[pair.id or f"line {line.number}"] = pair
+        return pairs
 
 
 def preference_of(

@@ -50,15 +50,15 @@ def choice_pairs(
     groups: dict[tuple, list[Candidate]] = {}
     for candidate in candidates:
         groups.setdefault((candidate.prompt, candidate.group), []).append(candidate)
-    found = []
+    kept = []
     for (prompt, _), group in groups.items():
         clips = {
             _name(candidate.path, root): candidate for candidate in group
         }  # a clip that is named twice is one clip
         couples = [(pair_id(prompt, one, two), clips[one], clips[two]) for one, two in combinations(clips, 2)]
         couples.sort(key=lambda couple: couple[0])
-        found += couples[: pairs_per_prompt or None]
-    pairs = [_with_sides(name, first, second, chooser) for name, first, second in found]
+        kept += couples[: pairs_per_prompt or None]
+    pairs = [_with_sides(name, first, second, chooser) for name, first, second in kept]
     return sorted(pairs, key=lambda pair: _draw("when", pair.id, chooser))
 
 

@@ -37,21 +37,21 @@ def detect_format(path: Path) -> str:
     if columns.issuperset(CRITIC):
         return "lift"
     where = first.where if first.number else str(path)
-    found = f"found {', '.join(first.cells) or 'none'}"
+    header = f"found {', '.join(first.cells) or 'none'}"
     shares = {
-        name: len(columns.intersection(own)) / len(own)
-        for name, own in ((name, set(needed) - COMMON) for name, needed in SIGNATURES.items())
-        if own
+        name: len(columns.intersection(specific)) / len(specific)
+        for name, specific in ((name, set(needed) - COMMON) for name, needed in SIGNATURES.items())
+        if specific
     }
     shares["scored_clips"] = 0.5 if columns.intersection(RATED) or columns.issuperset(("path", "prompt")) else 0.0
     closest = max(shares, key=shares.__getitem__)
     if shares[closest] >= 0.5:
         missing = [column for column in SIGNATURES[closest] if column not in columns] or [" or ".join(RATED)]
         raise PreferenceFileError(
-            f"{where}: this looks like {closest}, but {', '.join(map(repr, missing))} is missing; {found}. "
+            f"{where}: this looks like {closest}, but {', '.join(map(repr, missing))} is missing; {header}. "
             "Add it, or name the format that the file has."
         )
     known = "; ".join(f"{name} ({', '.join(needed)})" for name, needed in SIGNATURES.items())
     raise PreferenceFileError(
-        f"{where}: no known preference format has these columns: {found}. Known formats: {known}."
+        f"{where}: no known preference format has these columns: {header}. Known formats: {known}."
     )

@@ -48,14 +48,14 @@ def _conversation(row: Row, ratings: Mapping[str, float]) -> tuple[str, dict[str
         raise row.error("conversations", f"found turns by {roles}; expected one by human, then one by gpt.")
     text = turns[0].get("value")
     # The last match: a caption may say "Please identify" itself, the question always ends the text.
-    found = list(QUESTION.finditer(text)) if isinstance(text, str) else []
-    if not found:
+    questions = list(QUESTION.finditer(text)) if isinstance(text, str) else []
+    if not questions:
         raise row.error(
             "conversations",
             f"no known question in {text!r}; expected 'Please identify the ... issues' of {', '.join(TOPICS)}.",
         )
-    caption = text[: found[-1].start()].replace("<video>", "", 1).strip()
-    return caption, {TOPICS[found[-1][1]]: _rating(row, "conversations", turns[1].get("value"), ratings)}
+    caption = text[: questions[-1].start()].replace("<video>", "", 1).strip()
+    return caption, {TOPICS[questions[-1][1]]: _rating(row, "conversations", turns[1].get("value"), ratings)}
 
 
 def read_lift_ratings(path: Path, *, ratings: Mapping[str, float] = RATINGS) -> list[ScoredClip]:

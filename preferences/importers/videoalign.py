@@ -107,6 +107,6 @@ def write_videoalign_csv(path: str | os.PathLike, preferences: Preferences) -> N
     """
     path = Path(path)
     rows = [_columns(pair) for pair in preferences.relative_to(path.parent)]
-    found = dict.fromkeys(name for row in rows for name in row)
-    header = [name for name in ORDER if name in found] + [name for name in found if name not in ORDER]
+    names = dict.fromkeys(name for row in rows for name in row)
+    header = [name for name in ORDER if name in names] + [name for name in names if name not in ORDER]
     write_text(path, csv_text(rows, header))

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 import torch
+from documented import load_example
 from safetensors.torch import save_file
 from tiny_backbones import CONFIGS, inputs, tiny
-from toy_family import TOY, Toy
 
 import videoalign
 from videoalign.backbones import families
@@ -22,6 +22,8 @@ from videoalign.errors import GuidanceError, VideoAlignError
 from videoalign.lora.comfyui_keys import family_of, matched
 
 NAMES = families.family_names()
+_TOY_FAMILY = load_example("toy_family.py")
+TOY, Toy = _TOY_FAMILY.TOY, _TOY_FAMILY.Toy
 ROOT = Path(videoalign.__file__).parent
 
 

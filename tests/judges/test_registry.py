@@ -4,40 +4,15 @@ import subprocess
 import sys
 
 import pytest
+from documented import load_example
 
 import videoalign.judges as judges
-from videoalign.errors import ClipError
 from videoalign.judges import JudgeError, JudgeOptions, judge_names, judge_or_reward, open_judge, parse_judge
-from videoalign.reward.judge import ClipMarks, Dimension, Judge
-
-
-class Brightness(Judge):
-    """A judge in one class: how light a clip is."""
-
-    name, title = "brightness", "brightness"
-    dimensions = (Dimension("light", "mean level", "share of white", 0.0, 1.0, higher_is_better=False),)
-
-    def identity(self):
-        return {"version": 1}
-
-    def prepare_frames(self, frames):
-        if frames.total_frames < 2:
-            raise ClipError("one frame is no clip")
-        return frames
-
-    def score_prepared(self, clips, captions):
-        return [
-            [
-                ClipMarks({"light": float(clip.pixels.float().mean()) / 255}, text, clip.total_frames, clip.fps)
-                for text in texts
-            ]
-            for clip, texts in zip(clips, captions, strict=True)
-        ]
 
 
 @pytest.fixture
 def brightness():
-    judges.register_judge("brightness", lambda source, options: Brightness())
+    load_example("toy_judge.py")  # registers it
     yield "brightness"
     judges.unregister_judge("brightness")
 
@@ -68,7 +43,7 @@ def test_a_name_is_told_from_its_source_at_the_first_colon(brightness):
 def test_a_name_that_is_taken_cannot_be_registered_again(brightness):
     for name in ("brightness", "videoreward", "a:b", ""):
         with pytest.raises(JudgeError):
-            judges.register_judge(name, lambda source, options: Brightness())
+            judges.register_judge(name, lambda source, options: None)
 
 
 def test_what_a_judge_cannot_follow_is_refused():

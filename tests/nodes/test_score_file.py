@@ -73,7 +73,7 @@ def test_a_file_of_something_else_is_refused_with_its_row(tmp_path, name, conten
 def test_a_csv_with_other_columns_is_left_as_it_is(tmp_path):
     path = tmp_path / "s.csv"
     path.write_text("name,price\nbread,3\n")
-    with pytest.raises(VideoAlignError, match="has the columns name,price"):
+    with pytest.raises(VideoAlignError, match="has the columns name, price"):
         append_scores(path, [FULL])
     assert path.read_text() == "name,price\nbread,3\n"
 

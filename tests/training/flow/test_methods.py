@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from documented import example
 
 from videoalign.errors import VideoAlignError
 from videoalign.training.flow import methods
@@ -14,55 +15,7 @@ from videoalign.training.flow.methods import load_method, method_summaries, regi
 from videoalign.training.loop.train_loop import TrainingStopped
 from videoalign.training.train_flow_command import train_command
 
-TOY = '''"""Train a LoRA towards the chosen clips' mean colour.
-
-A toy.
-"""
-
-import sys
-from dataclasses import replace
-
-from pydantic import Field
-
-from videoalign.cli.main import main
-from videoalign.cli.options import CommandConfig
-from videoalign.training.flow.method import Method, flow_error
-from videoalign.training.flow.methods import register_method
-from videoalign.training.flow.rows import preference_rows
-
-
-class ToyOptions(CommandConfig):
-    """The toy's options."""
-
-    strength: float = Field(1.0, gt=0, description="Of the pull.")
-
-
-@register_method
-class Toy(Method):
-    """loss = strength || v - (x_1 - x_0) ||^2."""
-
-    name = "toy"
-    options_class = ToyOptions
-    sides = ("chosen",)
-
-    @classmethod
-    def check(cls, options, config):
-        if options.strength > config.batch_size:
-            raise ValueError("toy.strength must not be above batch_size")
-
-    def rows(self, sources, data):
-        rows, _ = preference_rows(sources, data)
-        return [replace(row, clips={"chosen": row.clips["chosen"]}) for row in rows], f"{len(rows)} clips"
-
-    def __call__(self, network, batch):
-        velocity = network.velocity(batch.noisy("chosen"), batch.sigma, batch.conditioning)
-        error = flow_error(velocity, batch.velocity("chosen"), "mean")
-        return self.options.strength * error, {"error": error.detach()}
-
-
-if __name__ == "__main__":
-    sys.exit(main())
-'''
+TOY = example("toy_loss.py")
 
 
 @pytest.fixture
