@@ -1,7 +1,7 @@
 PYTHON ?= python3
 # Tests share their files among as many workers as there are cores, four at most: one takes up to 2 GB.
 WORKERS ?= logical
-PYTEST = -m pytest --run-long -n $(WORKERS) --maxprocesses 4 --dist loadgroup --no-loadscope-reorder
+PYTEST = -m pytest --run-long -n $(WORKERS) --maxprocesses 4 --max-worker-restart 0
 
 # The main job, offline: makes clips, scores them, writes a page.
 demo: .venv/ready

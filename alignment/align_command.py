@@ -239,10 +239,10 @@ def _over_file(config: Config, known: dict) -> FlowConfig:
 def _comparison(config: Config, prompts: Path, lora: Path) -> int:
     folder = config.output / f"round_{config.rounds}" / "comparison"
     both = folder / "base", folder / "aligned"
-    for clips, own in zip(both, (None, lora), strict=True):
+    for clips, adapter in zip(both, (None, lora), strict=True):
         name = f"comparison: clips of the {clips.name} model"
         status = _stage(
-            name, lambda c=clips, o=own: _generate(config, prompts, c, o, config.compare_clips, config.seed)
+            name, lambda c=clips, a=adapter: _generate(config, prompts, c, a, config.compare_clips, config.seed)
         )
         if status:
             return status
@@ -253,17 +253,17 @@ def _comparison(config: Config, prompts: Path, lora: Path) -> int:
 
 def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
-    own = config.model_dump(mode="json", exclude={"device", "batch_size", "rounds", "judge", "output"})
-    own["prompts"] = read_prompts(config.prompts)
-    own["train"] = (
+    settings = config.model_dump(mode="json", exclude={"device", "batch_size", "rounds", "judge", "output"})
+    settings["prompts"] = read_prompts(config.prompts)
+    settings["train"] = (
         config.train.read_text(encoding="utf-8") if config.train and config.train.exists() else str(config.train)
     )
     file = config.output / "align.json"
     if not file.exists():
-        write_json(file, own)
+        write_json(file, settings)
         return
     earlier = read_json(file)
-    changed = sorted(name for name in {*earlier, *own} if earlier.get(name) != own.get(name))
+    changed = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
     if changed:
         raise VideoAlignError(
             f"{config.output} belongs to a run with other options ({', '.join(changed)}). Choose another --output, or delete it."

@@ -22,10 +22,10 @@ from .family import Family
 from .latent_format import LatentFormat
 from .sampling_defaults import SamplingDefaults
 
-__all__ = ["Backbone", "Conditioning", "Places", "collate"]
+__all__ = ["Backbone", "Conditioning", "OriginalRows", "collate"]
 
-Places = list[tuple[str, tuple[int, int] | None]]
-"""Where the rows of a layer's weight lie in the original network, in the order of the layer's own rows: pairs of an original
+OriginalRows = list[tuple[str, tuple[int, int] | None]]
+"""Where the rows of a layer's weight lie in the original network, in the order of the layer's rows: pairs of an original
 name and a range [start, stop) of that layer's rows (None: all of them)."""
 
 
@@ -92,7 +92,7 @@ class Backbone(ABC):
 
     @classmethod
     @abstractmethod
-    def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+    def original_rows(cls, name: str, config: Mapping[str, Any]) -> OriginalRows:
         """Where a module (or bare parameter) of the diffusers network lies in the original one."""
 
     @classmethod
@@ -210,7 +210,7 @@ class Backbone(ABC):
     def _evaluate(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning, head: bool = True) -> Tensor:
         self._check(x_t, sigma, conditioning)
         device, dtype = x_t.device, self.dtype
-        own = {
+        conditioning = {
             key: value.to(
                 device,
                 dtype if value.is_floating_point() and value.ndim > 1 else None,  # numbers keep their float32
@@ -219,10 +219,10 @@ class Backbone(ABC):
         }
         x_t, sigma = x_t.to(dtype), sigma.to(device, torch.float32)
         if head:
-            return self._call(x_t, sigma, own)
+            return self._call(x_t, sigma, conditioning)
         with self._stopping_before_head():
             try:
-                self._call(x_t, sigma, own)
+                self._call(x_t, sigma, conditioning)
             except _ReachedHeadError as reached:
                 return reached.tokens
         raise RuntimeError(f"{type(self.module).__name__} no longer runs norm_out after its blocks.")
@@ -320,15 +320,15 @@ class Backbone(ABC):
     @property
     def head_parameters(self) -> list[nn.Parameter]:
         """What ``features`` does not use: the output head."""
-        own = [*self.module.norm_out.parameters(), *self.module.proj_out.parameters()]
+        parameters = [*self.module.norm_out.parameters(), *self.module.proj_out.parameters()]
         table = getattr(self.module, "scale_shift_table", None)
-        return own if table is None else [*own, table]
+        return parameters if table is None else [*parameters, table]
 
     @abstractmethod
     def lora_targets(self, ffn: bool = False) -> list[str]:
         """diffusers names of q, k, v and the output of every attention in the blocks; with ``ffn`` the MLPs too."""
 
-    def original_modules(self, name: str) -> Places:
+    def original_modules(self, name: str) -> OriginalRows:
         """Where a module of ``module`` (by its diffusers name) lies in ComfyUI's network.
 
         Raises:
@@ -338,7 +338,7 @@ class Backbone(ABC):
             self.module.get_submodule(name)
         except AttributeError:
             raise VideoAlignError(f"The {self.name} network has no module '{name}'.") from None
-        return self.places(name, self.config)
+        return self.original_rows(name, self.config)
 
 
 class _ReachedHeadError(Exception):
@@ -351,7 +351,7 @@ class _ReachedHeadError(Exception):
 
 def pad_to_patches(latents: Tensor, patch: tuple[int, int, int]) -> Tensor:
     """Latents [B, C, T, H, W] with T, H, W up to multiples of ``patch``, continued from the other end as ComfyUI does."""
-    missing = [-size % own for size, own in zip(latents.shape[2:], patch, strict=True)]
+    missing = [-size % multiple for size, multiple in zip(latents.shape[2:], patch, strict=True)]
     if not any(missing):
         return latents
     return nn.functional.pad(latents, (0, missing[2], 0, missing[1], 0, missing[0]), mode="circular")

@@ -39,16 +39,16 @@ def collate(conditionings: Sequence[Conditioning]) -> dict[str, Tensor]:
     """
     if not conditionings:
         raise ConditioningError("There is no conditioning to make a batch of.")
-    keys = [set(own) - {"text_mask"} for own in conditionings]
-    for own in keys:
-        if own != keys[0]:
+    keys = [set(conditioning) - {"text_mask"} for conditioning in conditionings]
+    for others in keys:
+        if others != keys[0]:
             raise ConditioningError(
-                f"Conditionings of one batch must have the same entries; found {sorted(keys[0])} and {sorted(own)}."
+                f"Conditionings of one batch must have the same entries; found {sorted(keys[0])} and {sorted(others)}."
             )
     if "text" not in keys[0]:
         raise ConditioningError(f"A conditioning needs 'text' [L, D]; found only {sorted(keys[0])}.")
-    batch = {key: _stack(key, [own[key] for own in conditionings]) for key in sorted(keys[0] - {"text"})}
-    texts = [own["text"] for own in conditionings]
+    batch = {key: _stack(key, [entries[key] for entries in conditionings]) for key in sorted(keys[0] - {"text"})}
+    texts = [conditioning["text"] for conditioning in conditionings]
     for text in texts:
         if text.ndim != 2 or text.shape[1] != texts[0].shape[1]:
             raise ConditioningError(
@@ -56,16 +56,16 @@ def collate(conditionings: Sequence[Conditioning]) -> dict[str, Tensor]:
             )
     length = max(len(text) for text in texts)
     batch["text"] = torch.stack([torch.nn.functional.pad(text, (0, 0, 0, length - len(text))) for text in texts])
-    if any(len(text) != length for text in texts) or any("text_mask" in own for own in conditionings):
-        batch["text_mask"] = torch.stack([_mask(own, length) for own in conditionings])
+    if any(len(text) != length for text in texts) or any("text_mask" in entries for entries in conditionings):
+        batch["text_mask"] = torch.stack([_mask(conditioning, length) for conditioning in conditionings])
     return batch
 
 
-def _mask(own: Conditioning, length: int) -> Tensor:
-    tokens = len(own["text"])
-    mask = own.get("text_mask")
+def _mask(conditioning: Conditioning, length: int) -> Tensor:
+    tokens = len(conditioning["text"])
+    mask = conditioning.get("text_mask")
     if mask is None:
-        mask = own["text"].new_ones(tokens, dtype=torch.bool)
+        mask = conditioning["text"].new_ones(tokens, dtype=torch.bool)
     elif tuple(mask.shape) != (tokens,):
         raise ConditioningError(f"text_mask must have shape [{tokens}] as its text; found {list(mask.shape)}.")
     return torch.nn.functional.pad(mask.bool(), (0, length - tokens))

@@ -146,7 +146,7 @@ def generator_of(*key: object) -> torch.Generator:
 
 
 def seeded_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
-    """[B, *shape] float32 standard normal noise on the CPU; each sample's depends on its own seed alone.
+    """[B, *shape] float32 standard normal noise on the CPU; each sample's depends on its seed alone.
 
     A sample's noise is what ComfyUI makes for a batch of one with that seed.
     """

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from .backbone import Backbone, Places, concatenated, pad_to_patches
+from .backbone import Backbone, OriginalRows, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
 from .hunyuan_video_family import HUNYUAN_VIDEO, LATENTS
-from .hunyuan_video_names import FILE_NAMES, VARIANTS, places
+from .hunyuan_video_names import FILE_NAMES, VARIANTS, original_rows
 from .latent_format import LatentFormat
 from .sampling_defaults import SamplingDefaults
 
@@ -72,10 +72,10 @@ class HunyuanVideo(Backbone):
         }
 
     @classmethod
-    def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+    def original_rows(cls, name: str, config: Mapping[str, Any]) -> OriginalRows:
         """A layer's rows in the original, which fuses q, k and v, and in single blocks the MLP's first layer with them."""
         hidden = config["num_attention_heads"] * config["attention_head_dim"]
-        return places(name, hidden, int(hidden * config["mlp_ratio"]))
+        return original_rows(name, hidden, int(hidden * config["mlp_ratio"]))
 
     @classmethod
     def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat:

@@ -1,4 +1,4 @@
-"""HunyuanVideo's layers: diffusers' name -> rows of a layer of ComfyUI's network; and the files' own names -> ComfyUI's.
+"""HunyuanVideo's layers: diffusers' name -> rows of a layer of ComfyUI's network; Tencent's names -> ComfyUI's.
 
 The original fuses q, k and v of a double block, and q, k, v and the MLP's first layer of a single block.
 """
@@ -58,7 +58,7 @@ _original = Renames([
 ])  # fmt: skip
 
 
-def places(name: str, hidden: int, mlp: int) -> list[tuple[str, tuple[int, int] | None]]:
+def original_rows(name: str, hidden: int, mlp: int) -> list[tuple[str, tuple[int, int] | None]]:
     """Where a diffusers module lies; ``hidden`` and ``mlp`` are the widths of the tokens and of the single blocks' MLP."""
     for pattern, original in _FUSED:
         if match := pattern.fullmatch(name):

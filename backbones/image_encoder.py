@@ -86,9 +86,9 @@ def load_image_encoder(
             module = CLIPVisionModel(config)
         # transformers 5 names the tower's tensors without the prefix, earlier versions with it.
         state = {
-            own: files.read(names[own.removeprefix(_TOWER)], dtype)
-            for own in module.state_dict()
-            if own.removeprefix(_TOWER) in names
+            name: files.read(names[name.removeprefix(_TOWER)], dtype)
+            for name in module.state_dict()
+            if name.removeprefix(_TOWER) in names
         }
         fill_module(module, state, files.name)
         embeddings = getattr(module, "vision_model", module).embeddings

@@ -31,7 +31,7 @@ def load_backbone(
     Args:
         path: a ComfyUI file (.safetensors: fp32, fp16, bf16, fp8, scaled fp8; a checkpoint with other parts too), or a
             diffusers folder, the model's or its ``transformer``'s.
-        dtype: of the weights; the file's own by default, bfloat16 for fp8 files. What diffusers keeps in float32 stays so.
+        dtype: of the weights; the file's by default, bfloat16 for fp8 files. What diffusers keeps in float32 stays so.
         device: where to put it.
         num_blocks: build and read only the first so many blocks; the result has features, but no velocity.
 
@@ -91,7 +91,7 @@ def build_backbone(name: str, config: Mapping[str, Any], num_blocks: int | None 
 
 
 class _Source:
-    """An opened checkpoint: its backbone's class, its config, and how its tensors are found.
+    """An opened checkpoint: its backbone's class, its config, and where the file has its tensors.
 
     Attributes:
         names: name in the family's original naming (single file) or diffusers' (folder) -> name in the file.
@@ -111,7 +111,7 @@ class _Source:
         fp32 = set(getattr(module, "_keep_in_fp32_modules", None) or ())
         for key in module.state_dict():
             pieces = []
-            for name, rows in self._places(key, config):
+            for name, rows in self._original_rows(key, config):
                 if name not in self.names:
                     break  # fill_module says what is missing
                 used.add(name)
@@ -139,18 +139,18 @@ class _Source:
             self._fused[name] = self.files.read(self.names[name])
         return self._fused[name][slice(*rows)]
 
-    def _places(self, key: str, config: Mapping[str, Any]):
+    def _original_rows(self, key: str, config: Mapping[str, Any]):
         if not self.original:
             return [(key, None)]
         module, _, leaf = key.rpartition(".")
         if leaf in ("weight", "bias"):
-            return [(f"{name}.{leaf}", rows) for name, rows in self.kind.places(module, config)]
-        return self.kind.places(key, config)
+            return [(f"{name}.{leaf}", rows) for name, rows in self.kind.original_rows(module, config)]
+        return self.kind.original_rows(key, config)
 
     def _may_be_left(self, name: str, config: Mapping[str, Any]) -> bool:
-        """A block that was not asked for; or what diffusers itself leaves unread in its own folders."""
+        """A block that was not asked for; or what diffusers itself leaves unread in its folders."""
         for attribute, count in self.kind.block_lists.items():
-            list_name = self.kind.places(attribute, self.config)[0][0] if self.original else attribute
+            list_name = self.kind.original_rows(attribute, self.config)[0][0] if self.original else attribute
             match = re.match(rf"{re.escape(list_name)}\.(\d+)\.", name)
             if match and config[count] <= int(match[1]) < self.config[count]:
                 return True
@@ -159,10 +159,10 @@ class _Source:
 
 def _open_file(path: Path) -> _Source:
     files = open_weights(path)
-    prefix = next((own for own in _PREFIXES if any(key.startswith(own) for key in files.shapes)), "")
+    prefix = next((prefix for prefix in _PREFIXES if any(key.startswith(prefix) for key in files.shapes)), "")
     kept = {key[len(prefix):]: key for key in files.shapes if key.startswith(prefix)}  # fmt: skip
     if not prefix:
-        kept = {key: own for key, own in kept.items() if not key.startswith(_OTHER_PARTS)}
+        kept = {name: key for name, key in kept.items() if not name.startswith(_OTHER_PARTS)}
     shapes = {name: files.shapes[key] for name, key in kept.items()}
     kind = next((known for known in backbone_classes().values() if known.recognises(shapes)), None)
     if kind is None:
@@ -214,7 +214,8 @@ def _open_folder(path: Path) -> _Source:
     files = open_weights(folder)
     index = folder.parent / "model_index.json"
     pipeline = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "") if index.is_file() else ""
-    config = kind.config_of_pipeline(pipeline) | {key: own for key, own in config.items() if not key.startswith("_")}
+    described = {key: value for key, value in config.items() if not key.startswith("_")}
+    config = kind.config_of_pipeline(pipeline) | described
     config = kind.with_defaults(config)
     try:
         kind.latent_format_of(config)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from .backbone import Backbone, Places
+from .backbone import Backbone, OriginalRows
 from .conditioning import Conditioning, ConditioningError
 from .latent_format import LatentFormat
 from .ltx_video_family import LTX_VIDEO, LTXV
@@ -57,12 +57,12 @@ class LTXVideo(Backbone):
         for key, variant in VARIANTS.items():
             if key in shapes:
                 raise WeightsError(f"it is a {variant} network. Use an LTX-Video (0.9) model.")
-        own = json.loads(metadata["config"]).get("transformer", {}) if "config" in metadata else {}
+        transformer = json.loads(metadata["config"]).get("transformer", {}) if "config" in metadata else {}
         for key, expected in _FIXED.items():
-            if own.get(key, expected) != expected:
-                raise WeightsError(f"its metadata says {key} = {own[key]}; only {expected} is supported.")
+            if transformer.get(key, expected) != expected:
+                raise WeightsError(f"its metadata says {key} = {transformer[key]}; only {expected} is supported.")
         inner, in_channels = shapes["patchify_proj.weight"]
-        heads = own.get("num_attention_heads", _HEADS)
+        heads = transformer.get("num_attention_heads", _HEADS)
         if inner % heads:
             raise WeightsError(f"its width is {inner}; expected a multiple of its {heads} heads.")
         return {
@@ -81,7 +81,7 @@ class LTXVideo(Backbone):
             "caption_channels": shapes["caption_projection.linear_1.weight"][1],
             "attention_bias": "transformer_blocks.0.attn1.to_q.bias" in shapes,
             "attention_out_bias": "transformer_blocks.0.attn1.to_out.0.bias" in shapes,
-            CAUSAL: bool(own.get(CAUSAL, False)),
+            CAUSAL: bool(transformer.get(CAUSAL, False)),
         }
 
     @classmethod
@@ -90,7 +90,7 @@ class LTXVideo(Backbone):
         return {CAUSAL: pipeline in _CAUSAL_PIPELINES}
 
     @classmethod
-    def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+    def original_rows(cls, name: str, config: Mapping[str, Any]) -> OriginalRows:
         """A layer under its original name: LTX-Video fuses none."""
         return [(original(name), None)]
 

@@ -31,7 +31,7 @@ VOCABULARY: tuple[str, ...] = (
 def word_vector(word: str) -> np.ndarray:
     """[4096] float32 vector of a word: independent, uniform elements of mean 0 and standard deviation 0.5.
 
-    It depends on the word alone, not on its place in the vocabulary. Do not write into it: it is cached.
+    It depends on the word alone, not on its position in the vocabulary. Do not write into it: it is cached.
 
     Raises:
         PromptError: a word outside VOCABULARY.

@@ -38,7 +38,7 @@ class FileNames:
         self._tensors = [(re.compile(pattern), new) for pattern, new in tensors]
 
     def to_network(self, name: str) -> str:
-        """A layer's or tensor's name in a file -> in ComfyUI's network; the network's own names stay."""
+        """A layer's or tensor's name in a file -> in ComfyUI's network; a name that is the network's already stays."""
         for pattern, new in (*self._to_network, *self._tensors):
             name = pattern.sub(new, name)
         return name
@@ -50,7 +50,7 @@ class FileNames:
         return layer
 
     def from_lora(self, layer: str) -> str | None:
-        """The inverse of ``to_lora``; None for what ``to_lora`` does not give, the network's own names among them."""
+        """The inverse of ``to_lora``; None for what ``to_lora`` does not give, the network's names among them."""
         original = layer
         for old, new in self._in_loras:
             original = re.sub(re.escape(old) + "$", new, original)

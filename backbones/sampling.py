@@ -121,7 +121,7 @@ def generate(
         vae: None to leave the clips as latents.
         text_encoder: has ``encode(prompts) -> list of unbatched conditionings``.
         prompts, seeds: of equal length.
-        settings: size, steps, shift and guidance scale; the backbone's own by default.
+        settings: size, steps, shift and guidance scale; the backbone's defaults if None.
         extra: unbatched entries for every conditioning.
         image: number of a prompt -> unbatched entries of the image that its clip begins with.
         guidance: makes the hook of a batch from its (positive) conditioning.
@@ -147,10 +147,10 @@ def generate(
 
     for number, start in enumerate(range(0, len(prompts), batch_size)):
         words, numbers = prompts[start : start + batch_size], seeds[start : start + batch_size]
-        others = [common | dict(image(start + place) if image else {}) for place in range(len(words))]
+        others = [common | dict(image(start + row) if image else {}) for row in range(len(words))]
         texts = text_encoder.encode(list(words))
-        positive = collate([text | own for text, own in zip(texts, others, strict=True)])
-        unwanted = collate([negative | own for own in others]) if guided else None
+        positive = collate([text | entries for text, entries in zip(texts, others, strict=True)])
+        unwanted = collate([negative | entries for entries in others]) if guided else None
         velocity = guided_velocity(backbone.velocity, positive, unwanted, settings.guidance_scale)
         report = None if progress is None else _offset(progress, number * settings.steps, total)
         latents = sample(
@@ -163,9 +163,9 @@ def generate(
         videos = [None] * len(words)
         if vae is not None:
             with torch.no_grad():
-                videos = [vae.decode(own[None].to(vae.device))[0].cpu() for own in latents]
-        for word, seed, own, video in zip(words, numbers, latents.cpu(), videos, strict=True):
-            yield GeneratedClip(word, seed, own, video, settings.fps)
+                videos = [vae.decode(latent[None].to(vae.device))[0].cpu() for latent in latents]
+        for word, seed, latent, video in zip(words, numbers, latents.cpu(), videos, strict=True):
+            yield GeneratedClip(word, seed, latent, video, settings.fps)
 
 
 def _offset(progress: Progress, before: int, total: int) -> Progress:

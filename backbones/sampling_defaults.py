@@ -44,12 +44,12 @@ class SamplingDefaults:
             return self
         known = {field.name for field in fields(self)}
         try:
-            own = json.loads(metadata[METADATA_KEY])
-            unknown = set(own) - known
+            overrides = json.loads(metadata[METADATA_KEY])
+            unknown = set(overrides) - known
         except (ValueError, TypeError) as error:
             raise WeightsError(f"{name}: metadata '{METADATA_KEY}' is not a JSON object ({error}).") from None
         if unknown:
             raise WeightsError(
                 f"{name}: metadata '{METADATA_KEY}' has unknown {sorted(unknown)}; known: {sorted(known)}."
             )
-        return replace(self, **own)
+        return replace(self, **overrides)

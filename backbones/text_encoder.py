@@ -1,7 +1,7 @@
 """Text encoders: prompts to what a video model is conditioned on, each as its authors and ComfyUI do it.
 
-    umt5-xxl                Wan             512 tokens, zeros after the prompt's own
-    T5-XXL                  LTX-Video       the prompt's own tokens
+    umt5-xxl                Wan             512 tokens, zeros after the prompt's tokens
+    T5-XXL                  LTX-Video       the prompt's tokens alone
     LLaVA-LLaMA and CLIP-L  HunyuanVideo    LLaMA's tokens behind a fixed instruction, and CLIP's pooled vector
     micro                   micro model     one token a word
 

@@ -33,7 +33,7 @@ def load_text_encoder(
             pipeline's or its ``text_encoder`` (its tokenizer folders beside it).
         dtype: of the weights and of the arithmetic; bfloat16 by default.
         tokenizer: folder with tokenizer.json or spiece.model, for files that carry none (T5-XXL). Without it, folders
-            beside the file and ComfyUI's own are looked into.
+            beside the file and the tokenizers that come with ComfyUI are looked into.
 
     Raises:
         WeightsError: nothing there, damaged, of another family, or without a tokenizer; the message says what to give.

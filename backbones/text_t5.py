@@ -49,10 +49,10 @@ class T5TextEncoder(TextEncoder):
         """
         ids = [self._ids(prompt) for prompt in prompts]
         longest = max(map(len, ids))
-        tokens = torch.tensor([own + [0] * (longest - len(own)) for own in ids], device=self.module.device)
-        mask = torch.tensor([[1] * len(own) + [0] * (longest - len(own)) for own in ids], device=self.module.device)
+        tokens = torch.tensor([row + [0] * (longest - len(row)) for row in ids], device=self.module.device)
+        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids], device=self.module.device)
         states = self.module(input_ids=tokens, attention_mask=mask).last_hidden_state.cpu()
-        texts = [state[: len(own)] for state, own in zip(states, ids, strict=True)]
+        texts = [state[: len(row)] for state, row in zip(states, ids, strict=True)]
         if self.padded:
             texts = [nn.functional.pad(text, (0, 0, 0, MAX_TOKENS - len(text))) for text in texts]
         return [{"text": text.contiguous()} for text in texts]
@@ -139,21 +139,21 @@ def _described(files: WeightFiles) -> tuple[str, dict]:
 def _file_tokenizer(
     files: WeightFiles, kind: str, folder: Path | str | None
 ) -> tuple[Callable[[str], list[int]], bytes]:
-    """(tokenizer, the bytes that determine it) of a file: its own, the given folder's, or one found near it."""
+    """(tokenizer, the bytes that determine it) of a file: the one inside it, the given folder's, or a nearby folder's."""
     if folder is None and _EMBEDDED in files.shapes:
         content = bytes(files.read(_EMBEDDED).to(torch.uint8).numpy())
         return sentencepiece_ids(content, files.name), content
-    places = [Path(folder)] if folder else _places_near(files.paths[0], kind)
-    for place in places:
-        if (place / "tokenizer.json").is_file() or (place / "spiece.model").is_file():
-            return _folder_tokenizer(place)
+    folders = [Path(folder)] if folder else _folders_near(files.paths[0], kind)
+    for candidate in folders:
+        if (candidate / "tokenizer.json").is_file() or (candidate / "spiece.model").is_file():
+            return _folder_tokenizer(candidate)
     raise WeightsError(
-        f"{files.name} carries no tokenizer, and there is none in {', '.join(map(str, places))}. Put tokenizer.json or "
-        f"spiece.model of this encoder into {places[0]} (for T5-XXL ComfyUI has it in {_IN_COMFYUI})."
+        f"{files.name} carries no tokenizer, and there is none in {', '.join(map(str, folders))}. Put tokenizer.json or "
+        f"spiece.model of this encoder into {folders[0]} (for T5-XXL ComfyUI has it in {_IN_COMFYUI})."
     )
 
 
-def _places_near(file: Path, kind: str) -> list[Path]:
+def _folders_near(file: Path, kind: str) -> list[Path]:
     near = [file.with_suffix(""), *(file.parent / name for name in _FOLDERS)]
     if kind == "t5":
         near += [parent / _IN_COMFYUI for parent in file.absolute().parents if (parent / _IN_COMFYUI).is_dir()]
@@ -162,9 +162,9 @@ def _places_near(file: Path, kind: str) -> list[Path]:
 
 def _tokenizer_beside(folder: Path) -> Path:
     """The tokenizer folder of a pipeline's text encoder."""
-    for place in (folder.parent / "tokenizer", folder):
-        if (place / "tokenizer.json").is_file() or (place / "spiece.model").is_file():
-            return place
+    for candidate in (folder.parent / "tokenizer", folder):
+        if (candidate / "tokenizer.json").is_file() or (candidate / "spiece.model").is_file():
+            return candidate
     raise WeightsError(
         f"{folder.parent} has no tokenizer: neither tokenizer.json nor spiece.model is in {folder.parent / 'tokenizer'}."
     )

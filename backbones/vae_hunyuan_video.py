@@ -99,11 +99,11 @@ def _has_diffusers_names(shapes: dict[str, tuple[int, ...]]) -> bool:
 
 def _original_name(name: str, last_block: int) -> str:
     name = name.replace("conv_norm_out", "norm_out").replace("conv_shortcut", "nin_shortcut")
-    name = re.sub(r"mid_block\.resnets\.(\d)", lambda found: f"mid.block_{int(found[1]) + 1}", name)
+    name = re.sub(r"mid_block\.resnets\.(\d)", lambda match: f"mid.block_{int(match[1]) + 1}", name)
     name = re.sub(
-        r"mid_block\.attentions\.0\.([a-z_]+(?:\.0)?)", lambda found: f"mid.attn_1.{_ATTENTION[found[1]]}", name
+        r"mid_block\.attentions\.0\.([a-z_]+(?:\.0)?)", lambda match: f"mid.attn_1.{_ATTENTION[match[1]]}", name
     )
-    name = re.sub(r"up_blocks\.(\d+)", lambda found: f"up.{last_block - int(found[1])}", name)
+    name = re.sub(r"up_blocks\.(\d+)", lambda match: f"up.{last_block - int(match[1])}", name)
     name = (
         name.replace("down_blocks.", "down.")
         .replace("downsamplers.0", "downsample")

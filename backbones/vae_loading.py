@@ -97,7 +97,7 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
         module = kind.build_module(config)
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     names = kind.file_names(module, shapes)
-    state = {name: kind.from_original(files.read(prefix + own, dtype), expected[name]) for name, own in names.items()}
+    state = {name: kind.from_original(files.read(prefix + key, dtype), expected[name]) for name, key in names.items()}
     used = set(names.values())
     unused = [name for name in shapes if name not in used and not kind.may_ignore(name)]
     if unused:

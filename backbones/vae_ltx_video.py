@@ -77,22 +77,22 @@ class LTXVideoVAE(VAE):
     @staticmethod
     def config_of(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> dict:
         """Lists of blocks from the metadata, or those of the version that the shapes tell."""
-        own = _described(metadata)
-        both = own.get("blocks")
-        encoder, decoder = own.get("encoder_blocks", both), own.get("decoder_blocks", both)
+        described = _described(metadata)
+        both = described.get("blocks")
+        encoder, decoder = described.get("encoder_blocks", both), described.get("decoder_blocks", both)
         if not (encoder and decoder):
             encoder, decoder = _older_version(shapes)
         encoder, decoder = (
             blocks_of(*encoder),
             blocks_of(*decoder)[::-1],
         )  # the decoder's list is in the encoder's order
-        patch = own.get("patch_size", 4)
+        patch = described.get("patch_size", 4)
         return {
             **encoder_config(encoder, shapes["encoder.conv_in.conv.weight"][0]),
             **decoder_config(decoder, shapes["decoder.conv_in.conv.weight"][0]),
             "latent_channels": shapes["decoder.conv_in.conv.weight"][1],
             "timestep_conditioning": "decoder.last_scale_shift_table" in shapes,
-            "decoder_causal": own.get("causal_decoder", False),
+            "decoder_causal": described.get("causal_decoder", False),
             "patch_size": patch,
             "spatial_compression_ratio": patch * 2 ** sum(kind in _SPATIAL for kind, _ in encoder),
             "temporal_compression_ratio": 2 ** sum(kind in _TEMPORAL for kind, _ in encoder),
@@ -128,7 +128,7 @@ class LTXVideoVAE(VAE):
         # Its blocks may draw noise as well: the same for every call, so that decoding is deterministic.
         with torch.random.fork_rng([latents.device] if latents.is_cuda else []):
             torch.manual_seed(_NOISE_SEED)
-            mean, std = (own.to(latents).view(1, -1, 1, 1, 1) for own in (self.mean, self.std))
+            mean, std = (statistic.to(latents).view(1, -1, 1, 1, 1) for statistic in (self.mean, self.std))
             noise = torch.randn(latents.shape[1:]).to(latents) * std + mean
             noisy = add_noise(latents, noise, DECODE_NOISE_SCALE)
             timestep = torch.full((len(latents),), DECODE_TIMESTEP, device=latents.device, dtype=latents.dtype)
@@ -137,8 +137,8 @@ class LTXVideoVAE(VAE):
     @classmethod
     def original_names(cls, module: nn.Module) -> dict[str, str]:
         """Name in the original's flat lists of blocks of each of diffusers' tensors."""
-        places = _places(module)
-        return {name: _original_name(name, places) for name in module.state_dict()}
+        originals = _original_blocks(module)
+        return {name: _original_name(name, originals) for name in module.state_dict()}
 
 
 def _described(metadata: dict[str, str]) -> dict:
@@ -238,14 +238,14 @@ def _older_version(shapes: dict[str, tuple[int, ...]]) -> tuple[list, list]:
     )
 
 
-def _places(module: nn.Module) -> dict[str, str]:
+def _original_blocks(module: nn.Module) -> dict[str, str]:
     """Original module of each of diffusers' blocks: their flat list is numbered in order of execution."""
-    places: dict[str, str] = {}
+    originals: dict[str, str] = {}
 
     def add(half: str, prefix: str, present: object) -> None:
         if present:
-            index = sum(place.startswith(f"{half}.") for place in places.values())
-            places[f"{half}.{prefix}"] = f"{half}.{'down' if half == 'encoder' else 'up'}_blocks.{index}"
+            index = sum(original.startswith(f"{half}.") for original in originals.values())
+            originals[f"{half}.{prefix}"] = f"{half}.{'down' if half == 'encoder' else 'up'}_blocks.{index}"
 
     for number, block in enumerate(module.encoder.down_blocks):
         add("encoder", f"down_blocks.{number}.resnets", len(block.resnets))
@@ -257,20 +257,20 @@ def _places(module: nn.Module) -> dict[str, str]:
         add("decoder", f"up_blocks.{number}.conv_in", block.conv_in is not None)
         add("decoder", f"up_blocks.{number}.upsamplers.0", block.upsamplers)
         add("decoder", f"up_blocks.{number}.resnets", len(block.resnets))
-    return places
+    return originals
 
 
-def _original_name(name: str, places: dict[str, str]) -> str:
+def _original_name(name: str, originals: dict[str, str]) -> str:
     if name in _STATISTICS:
         return _STATISTICS[name]
     name = name.replace("conv_shortcut.conv.", "conv_shortcut.").replace(".norm3.", ".norm3.norm.")
     if name.startswith(("decoder.time_embedder.", "decoder.scale_shift_table")):
         return name.replace("decoder.", "decoder.last_", 1)
-    block, found, rest = name.partition(".time_embedder.")
-    if found:
-        return f"{places[block + '.resnets']}.time_embedder.{rest}"
-    for own, place in places.items():
-        if name.startswith(own + "."):
-            rest = name.removeprefix(own + ".")
-            return f"{place}.res_blocks.{rest}" if own.endswith(".resnets") else f"{place}.{rest}"
+    block, separator, rest = name.partition(".time_embedder.")
+    if separator:
+        return f"{originals[block + '.resnets']}.time_embedder.{rest}"
+    for block, original in originals.items():
+        if name.startswith(block + "."):
+            rest = name.removeprefix(block + ".")
+            return f"{original}.res_blocks.{rest}" if block.endswith(".resnets") else f"{original}.{rest}"
     return name

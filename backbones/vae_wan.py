@@ -143,9 +143,9 @@ def _original_name(name: str, resnets: int, nested: bool) -> str:
     count = resnets + (way == "up")  # up blocks have one resnet more; the sampler follows them
     sampler = next((sampler for sampler in _SAMPLERS if inner.startswith(sampler + ".")), None)
     if sampler:
-        place, layer = count, inner.removeprefix(sampler + ".")
+        position, layer = count, inner.removeprefix(sampler + ".")
     else:
-        _, place, layer = inner.split(".")
+        _, position, layer = inner.split(".")
         layer = _LAYERS[layer]
-    place = f"{index}.{way}samples.{place}" if nested else int(index) * (count + 1) + int(place)
-    return f"{block}.{place}.{layer}.{kind}"
+    position = f"{index}.{way}samples.{position}" if nested else int(index) * (count + 1) + int(position)
+    return f"{block}.{position}.{layer}.{kind}"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .backbone import Backbone, Places, concatenated, pad_to_patches
+from .backbone import Backbone, OriginalRows, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
 from .latent_format import LatentFormat
 from .sampling_defaults import SamplingDefaults
@@ -70,14 +70,14 @@ class Wan(Backbone):
         }
 
     @classmethod
-    def places(cls, name: str, config: Mapping[str, Any]) -> Places:
+    def original_rows(cls, name: str, config: Mapping[str, Any]) -> OriginalRows:
         """A layer under its original name: Wan fuses none."""
         return [(original(name), None)]
 
     @classmethod
     def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat:
         """Wan 2.1's 16 channels (A14B of Wan 2.2 too), or the 48 of Wan 2.2 TI2V-5B."""
-        formats = {own.channels: own for own in (WAN21, WAN22)}
+        formats = {latent_format.channels: latent_format for latent_format in (WAN21, WAN22)}
         channels = config["out_channels"]
         if channels not in formats:
             raise WeightsError(f"it samples latents of {channels} channels; a Wan samples {sorted(formats)}.")
@@ -159,10 +159,10 @@ class Wan(Backbone):
         others = {key: value for key, value in conditioning.items() if key not in ("text", "text_mask")}
         outputs: list[Tensor | None] = [None] * len(lengths)
         for length in sorted(set(lengths)):
-            rows = [row for row, own in enumerate(lengths) if own == length]
+            rows = [row for row, tokens in enumerate(lengths) if tokens == length]
             text = conditioning["text"][rows][mask[rows]].unflatten(0, (len(rows), length))
-            own = {key: value[rows] for key, value in others.items()} | {"text": text}
-            for row, output in zip(rows, super()._evaluate(x_t[rows], sigma[rows], own, head), strict=True):
+            group = {key: value[rows] for key, value in others.items()} | {"text": text}
+            for row, output in zip(rows, super()._evaluate(x_t[rows], sigma[rows], group, head), strict=True):
                 outputs[row] = output
         return torch.stack(outputs)
 

@@ -10,7 +10,7 @@ from torch.nn.functional import scaled_dot_product_attention
 def image_attention():
     """An attention processor for diffusers' WanAttention. Set its ``image_tokens``: how many of the keys are the image's.
 
-    diffusers' own one takes the last 512 keys for the text, whatever the text's length.
+    diffusers' processor takes the last 512 keys for the text, whatever the text's length.
     """
     from diffusers.models.transformers.transformer_wan import WanAttnProcessor
 
@@ -33,6 +33,6 @@ def image_attention():
 
 def _attention(heads: int, query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """[B, N, D] attention of [B, N, D] queries to [B, L, D] keys."""
-    query, key, value = (own.unflatten(2, (heads, -1)).transpose(1, 2) for own in (query, key, value))
+    query, key, value = (tokens.unflatten(2, (heads, -1)).transpose(1, 2) for tokens in (query, key, value))
     attended: torch.Tensor = scaled_dot_product_attention(query, key.to(query.dtype), value.to(query.dtype))
     return attended.transpose(1, 2).flatten(2, 3)

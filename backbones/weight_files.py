@@ -45,14 +45,14 @@ class WeightFiles:
         self.metadata: dict[str, str] = {}
         self.types: dict[str, str] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
-        self._place: dict[str, tuple[Path, int, int]] = {}  # the file, and the bytes [start, stop) in it
+        self._byte_ranges: dict[str, tuple[Path, int, int]] = {}  # the file, and the bytes [start, stop) in it
         for path in self.paths:
             header = read_header(path, WeightsError)
             self.metadata = self.metadata or header.metadata
             for key, entry in header.entries.items():
-                self._place[key] = (path, entry.start, entry.stop)
+                self._byte_ranges[key] = (path, entry.start, entry.stop)
                 self._shapes[key], self.types[key] = entry.shape, entry.dtype
-        self.shapes = {key: own for key, own in self._shapes.items() if not key.endswith((*_SCALES, *_NOTES))}
+        self.shapes = {key: shape for key, shape in self._shapes.items() if not key.endswith((*_SCALES, *_NOTES))}
 
     def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
         """One tensor, multiplied by its fp8 scale where it has one, in ``dtype`` (as stored if None; fp8 as float32).
@@ -82,12 +82,12 @@ class WeightFiles:
                 f"{self.name}: '{name}' is quantised as '{form}'; only {' and '.join(_FLOAT8)} can be read. "
                 "Use the fp16, bf16 or fp8 file of this model."
             )
-        return next((self._stored(module + scale) for scale in _SCALES if module + scale in self._place), None)
+        return next((self._stored(module + scale) for scale in _SCALES if module + scale in self._byte_ranges), None)
 
     def _form_of(self, module: str) -> str | None:
         """The quantisation that ComfyUI's notes tell for a layer: beside its weight, or in the file's metadata."""
         note = f"{module}.comfy_quant"
-        if note in self._place:
+        if note in self._byte_ranges:
             return json.loads(bytes(self._stored(note).tolist())).get("format")
         if "_quantization_metadata" not in self.metadata:
             return None
@@ -96,7 +96,7 @@ class WeightFiles:
 
     def _stored(self, name: str) -> torch.Tensor:
         # Read, not mapped: a map of a whole 28 GB file is refused where memory is short, and dies with a file that changes.
-        path, start, stop = self._place[name]
+        path, start, stop = self._byte_ranges[name]
         kind = self.types[name]
         if kind not in _TYPES:
             raise WeightsError(f"{self.name}: '{name}' is stored as {kind}; known are {', '.join(_TYPES)}.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from .upright_rgb import on_black
 _HEAD = 32
 
 
-def is_webp(source: object) -> bool:
+def is_webp(source: Any) -> bool:
     """True for a path, or a seekable binary file object, whose content begins as a WebP file does."""
     try:
         if isinstance(source, (str, Path)):
@@ -40,7 +41,7 @@ class AnimatedWebp:
         fps: frames but one over the time from the first to the last; of a single frame, one over its duration.
     """
 
-    def __init__(self, source: object, name: str) -> None:
+    def __init__(self, source: Any, name: str) -> None:
         """Raises ClipError: the file is damaged."""
         self._source, self._name = source, name
         durations = [duration for _, duration in self._read(set())]

@@ -25,7 +25,7 @@ def find_clips(inputs: Iterable[str]) -> list[Path]:
     paths: dict[Path, None] = {}  # an ordered set
     for given in inputs:
         path = Path(given).expanduser()
-        if os.path.isdir(path):  # unlike Path's own, False for a name that the system finds too long: a stray caption
+        if os.path.isdir(path):  # unlike Path.is_dir, False for a name that the system finds too long: a stray caption
             clips = sorted(file for file in path.rglob("*") if _is_clip(file.relative_to(path)))
             if not clips:
                 raise VideoAlignError(f"The folder {given} holds no video ({', '.join(sorted(VIDEO_SUFFIXES))}).")

@@ -11,6 +11,7 @@ import math
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from av.container import InputContainer
 
@@ -50,7 +51,10 @@ def read_packets(container: InputContainer, stream, name: str) -> FrameTable | N
     Raises:
         ClipError: the file is damaged, or holds less than its header promises.
     """
-    times, decode_times, keyframes, packets, discarded, doubtful, end = [], [], [], 0, 0, False, -math.inf
+    times: list[int] = []
+    decode_times: list[int] = []
+    keyframes: list[int] = []
+    packets, discarded, doubtful, end = 0, 0, False, -math.inf
     seams: list[int] = []  # positions in decode_times at which the count of packets jumps
     formats = set(container.format.name.split(","))
     first_keyframe = None
@@ -128,8 +132,8 @@ def check_fps(fps: float | Fraction | None, name: str = "the clip") -> float:
     """
     value = _number(fps)
     if not MIN_FPS <= value <= MAX_FPS:
-        found = "no frame rate" if fps is None else f"a frame rate of {fps!s}"
-        raise ClipError(f"{name} has {found}; give one between {MIN_FPS} and {MAX_FPS:g} frames per second (fps).")
+        rate = "no frame rate" if fps is None else f"a frame rate of {fps!s}"
+        raise ClipError(f"{name} has {rate}; give one between {MIN_FPS} and {MAX_FPS:g} frames per second (fps).")
     return value
 
 
@@ -137,7 +141,7 @@ def _is_possible(rate: Fraction | None) -> bool:
     return MIN_FPS <= _number(rate) <= MAX_FPS
 
 
-def _number(value: object) -> float:
+def _number(value: Any) -> float:
     try:
         return float("nan") if value is None else float(value)
     except (TypeError, ValueError, OverflowError, ZeroDivisionError):

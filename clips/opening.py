@@ -13,6 +13,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import IO, Any
 
 import av
 from av.container import InputContainer
@@ -26,7 +27,7 @@ FORMATS = (
     "asf,asf_o,ogg,gif,apng,mxf,gxf,nut,yuv4mpegpipe,mjpeg,mjpeg_2000,dv,vc1,vc1test,dirac,dnxhd,rm,ivr,wtv,nuv,cavsvideo,avs2,avs3,"
     "smk,bink,roq,avif,apv,ipu"
 )
-_OPTIONS = {
+_OPTIONS: dict[str, Any] = {
     "metadata_errors": "replace",  # a title in another encoding must not keep a clip from being read
 }
 # Of FFmpeg itself. A file object that we hand over needs no protocol at all.
@@ -34,7 +35,7 @@ _LIMITS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:/")
 
 
-def open_video(source: str | Path | io.IOBase) -> InputContainer:
+def open_video(source: str | Path | IO[bytes]) -> InputContainer:
     """Open a file by its path, or a seekable binary file object from where it stands.
 
     Raises:
@@ -44,7 +45,7 @@ def open_video(source: str | Path | io.IOBase) -> InputContainer:
     return av.open(target, options=_LIMITS, **_OPTIONS)
 
 
-def opener(source: object, name: str) -> Callable[[], AbstractContextManager[InputContainer]]:
+def opener(source: Any, name: str) -> Callable[[], AbstractContextManager[InputContainer]]:
     """A function that opens the clip at its first frame, as often as it is called.
 
     Args:
@@ -97,7 +98,7 @@ def _is_file(path: Path, name: str) -> bool:
 
 
 @contextmanager
-def _opened_file(file: io.IOBase):
+def _opened_file(file: IO[bytes]):
     position = file.tell()
     file.seek(0)
     try:
@@ -110,7 +111,9 @@ def _opened_file(file: io.IOBase):
 @contextmanager
 def _rewound(container: InputContainer):
     stream = container.streams.best("video")
-    first = 0 if stream is None or stream.start_time is None else float(stream.start_time * stream.time_base)
+    first = 0.0
+    if stream is not None and stream.start_time is not None and stream.time_base is not None:
+        first = float(stream.start_time * stream.time_base)
     start = min(0, int(first * av.time_base // 1))
     try:
         container.seek(start)

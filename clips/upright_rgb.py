@@ -7,6 +7,7 @@ and high dynamic range (PQ, HLG) is not mapped down: `notes` says so.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 import av
 import numpy as np
@@ -101,18 +102,19 @@ def upright(picture: np.ndarray, matrix: tuple[int, ...] | None) -> np.ndarray:
 
 def notes(stream) -> tuple[str, ...]:
     """What a reader of the scores should know of how the clip is shown; nothing for an ordinary one."""
-    found = []
+    remarks = []
     aspect = stream.sample_aspect_ratio
     if aspect and aspect != 1:
-        found.append(f"its pixels are {aspect.numerator}:{aspect.denominator}, not square; it is seen as stored, as the official code does")
-    transfer = _HDR_TRANSFERS.get(getattr(stream.codec_context, "color_trc", None))
+        remarks.append(f"its pixels are {aspect.numerator}:{aspect.denominator}, not square; it is seen as stored, as the official code does")
+    transfer = _HDR_TRANSFERS.get(getattr(stream.codec_context, "color_trc", 0))
     if transfer:
-        found.append(f"it has high dynamic range ({transfer}), which is not mapped to an ordinary screen; its colours look pale")
-    return tuple(found)
+        remarks.append(f"it has high dynamic range ({transfer}), which is not mapped to an ordinary screen; its colours look pale")
+    return tuple(remarks)
 
 
 def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
-    for data in frame.side_data:
+    kept: Any = frame.side_data  # PyAV's own annotation has its items as texts
+    for data in kept:
         if data.type.name == "DISPLAYMATRIX":
             return struct.unpack("<9i" if _LITTLE else ">9i", bytes(data)[:36])
     return None

@@ -19,7 +19,7 @@ class Encoding:
     """How a clip is encoded.
 
     Attributes:
-        crf: H.264's quality; at 6 the codec adds less than one level of error on average: no fault of its own.
+        crf: H.264's quality; at 6 the codec adds less than one level of error on average, which counts as no fault.
         preset: x264's name for how long it may take.
         threads: 1 gives equal bytes for equal frames; 0 leaves the number to the codec.
     """

@@ -140,10 +140,10 @@ def _check_folder(config: Config, process: Process) -> None:
         raise VideoAlignError(f"--output {config.output} is a file; it must be a folder.")
     scores = config.output / SCORES
     unfinished = config.scores is None and scores.with_name(SCORES + ".run").is_dir()
-    found = [name for name in FILES if (config.output / name).exists()]
-    if found and not unfinished and not config.overwrite:
+    existing = [name for name in FILES if (config.output / name).exists()]
+    if existing and not unfinished and not config.overwrite:
         raise VideoAlignError(
-            f"{config.output} holds {found[0]} of another run. Choose another --output, or --overwrite."
+            f"{config.output} holds {existing[0]} of another run. Choose another --output, or --overwrite."
         )
     if config.scores is None:
         check_output(scores, process.world, config.overwrite)

@@ -111,8 +111,8 @@ def _cells(where: str, cells: list[str], header: list[str]) -> Cells:
             f"{where}: {len(cells)} cells under {len(header)} columns ({', '.join(header)}). A text with a "
             "comma must stand in double quotes."
         )
-    for place, (name, cell) in enumerate(zip(header, cells, strict=True)):
-        if not name and place and cell:  # the first may be the numbers that pandas puts before a table
+    for column, (name, cell) in enumerate(zip(header, cells, strict=True)):
+        if not name and column and cell:  # the first may be the numbers that pandas puts before a table
             raise TableError(
                 f"{where}: found {cell[:60]!r} under no column name. A text with a comma must stand in double quotes; "
                 "else name the column."

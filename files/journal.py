@@ -44,6 +44,7 @@ class Content(NamedTuple):
 
     @property
     def records(self) -> list[dict[str, Any]]:
+        """What the whole lines hold, in order."""
         return [line.record for line in self.lines]
 
     def report(self, path: Path) -> None:

@@ -36,11 +36,11 @@ def json_rows(
         return
     number = 0
     lines = _LINE_END.split(text)
-    for line, own in enumerate(lines, 1):
-        if not own.strip():
+    for line, line_text in enumerate(lines, 1):
+        if not line_text.strip():
             continue
         try:
-            value = _value(path, own, line)
+            value = _value(path, line_text, line)
         except TableError:
             if growing and line == len(lines):  # half a line, without its end: it is being written
                 return
@@ -62,7 +62,7 @@ def parse_json(text: str) -> Any:
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
-    """The object in a JSON file of our own, such as the settings that a folder belongs to.
+    """The object in a JSON file that this package wrote, such as the settings that a folder belongs to.
 
     Raises:
         TableError: it cannot be read, or is damaged.
@@ -99,12 +99,12 @@ def _value(path: Path, text: str, line: int) -> Any:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    members: dict[str, Any] = {}
     for key, value in pairs:
-        if key in found:
+        if key in members:
             raise ValueError(f"the key {key[:60]!r} occurs twice in one object")
-        found[key] = value
-    return found
+        members[key] = value
+    return members
 
 
 def _cells(where: str, value: Any, text_column: str | None) -> dict[str, Any]:

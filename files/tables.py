@@ -37,10 +37,12 @@ class Row:
 
     @property
     def where(self) -> str:
+        """The row for error messages: file, number, and the line where that is another."""
         line = f" (line {self.line})" if self.line is not None else ""
         return f"{self.path}, row {self.number}{line}"
 
     def error(self, column: str, message: str) -> TableError:
+        """An error about one cell, to be raised."""
         return TableError(f"{self.where}, column {column!r}: {message}")
 
     def value(self, column: str) -> Any:
@@ -200,12 +202,12 @@ def _rows(path: Path, columns: tuple[str, ...], suffix: str, growing: bool, text
             "Save a Parquet table as JSONL first, with pandas: read_parquet and to_json(orient='records', lines=True)."
         )
     text = read_text(path)
-    found: Iterable[tuple[int, int | None, dict[str, Any]]]
+    parsed: Iterable[tuple[int, int | None, dict[str, Any]]]
     if suffix in (".csv", ".tsv"):
-        found = csv_rows(path, text, columns, "\t" if suffix == ".tsv" else None)
+        parsed = csv_rows(path, text, columns, "\t" if suffix == ".tsv" else None)
     else:
-        found = json_rows(path, text, suffix == ".json", growing, text_column)
-    for number, line, cells in found:
+        parsed = json_rows(path, text, suffix == ".json", growing, text_column)
+    for number, line, cells in parsed:
         yield Row(path, number, _renamed(f"{path}, row {number}" if number else str(path), cells, columns), line)
 
 

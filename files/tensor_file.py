@@ -67,7 +67,7 @@ def load_described(
     remedy: str,
     device: object = "cpu",
 ) -> tuple[dict[str, str], dict[str, Tensor]]:
-    """``load_tensors`` of a file of one of our own kinds, whose metadata tells its ``format`` and ``version``.
+    """``load_tensors`` of a file of one of this package's kinds, whose metadata tells its ``format`` and ``version``.
 
     Args:
         what: the kind in words, such as "a latent reward".

@@ -60,7 +60,7 @@ class FlowNRG:
 
     Args:
         reward: rewards(x_t [B, C, T, H, W], sigma [B], conditioning) -> [B, 3], VQ MQ TA, differentiable in x_t. Each row
-            may depend on its own latent only.
+            may depend on the latent of its sample only.
         settings: weights, strength, window.
         calibration: how large the reward's gradients are and how right it is, by noise level; for unit-free strength.
         trace: where to record; a new one when None.
@@ -208,9 +208,9 @@ class FlowNRG:
 
     def _level(self, sigma: float) -> int:
         """Which noise level of the run this is: heun and others evaluate one twice, and call between the steps."""
-        for place in range(len(self._levels) - 1, -1, -1):
-            if math.isclose(self._levels[place], sigma, rel_tol=SAME_SIGMA):
-                return place
+        for index in range(len(self._levels) - 1, -1, -1):
+            if math.isclose(self._levels[index], sigma, rel_tol=SAME_SIGMA):
+                return index
         self._levels.append(sigma)
         return len(self._levels) - 1
 
@@ -240,7 +240,7 @@ class FlowNRG:
     @staticmethod
     def _check(rows: list[list[float]], x_t: torch.Tensor, sigma: torch.Tensor) -> None:
         bad = [
-            (name, row[place]) for row in rows for place, name in enumerate(DIMENSIONS) if not math.isfinite(row[place])
+            (name, row[index]) for row in rows for index, name in enumerate(DIMENSIONS) if not math.isfinite(row[index])
         ]
         if not bad:
             return

@@ -79,4 +79,5 @@ class GuidanceSettings:
         """Weights of VQ, MQ, TA in this order, as the mode uses them."""
         weights = RewardWeights(self.weights)
         row = weights.normalised(DIMENSIONS) if self.mode == UNIT_FREE else weights.as_given(DIMENSIONS)
-        return tuple(float(value) for value in row.values())
+        vq, mq, ta = (float(value) for value in row.values())
+        return vq, mq, ta

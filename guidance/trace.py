@@ -36,8 +36,8 @@ class TracePoint:
         if self.samples is None:
             return dict.fromkeys(DIMENSIONS)
         return {
-            name: math.fsum(row[place] for row in self.samples) / len(self.samples)
-            for place, name in enumerate(DIMENSIONS)
+            name: math.fsum(row[index] for row in self.samples) / len(self.samples)
+            for index, name in enumerate(DIMENSIONS)
         }
 
     def to_dict(self) -> dict:
@@ -53,7 +53,7 @@ class RewardTrace:
     Attributes:
         points: of the current run.
         run: number of the current run, counted from 1.
-        listener: called as ``listener(run, place, point)`` with each new point, and with (run, -1, None) when a run begins.
+        listener: called as ``listener(run, index, point)`` with each new point, and with (run, -1, None) when a run begins.
     """
 
     points: list[TracePoint] = field(default_factory=list)
@@ -84,6 +84,6 @@ class RewardTrace:
         ]
         return {"run": self.run, "points": points, "seconds": self.seconds}
 
-    def _tell(self, place: int, point: TracePoint | None) -> None:
+    def _tell(self, index: int, point: TracePoint | None) -> None:
         if self.listener is not None:
-            self.listener(self.run, place, point)
+            self.listener(self.run, index, point)

@@ -23,7 +23,7 @@ def fault_degrees(faults: Sequence[Fault]) -> np.ndarray:
 
 
 def shown_values(shown: Attributes) -> list[int]:
-    """For each of TEXT_ATTRIBUTES the place of its value in CHOICES."""
+    """For each of TEXT_ATTRIBUTES the index of its value in CHOICES."""
     return [CHOICES[name].index(getattr(shown, name)) for name in TEXT_ATTRIBUTES]
 
 

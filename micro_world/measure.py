@@ -74,26 +74,26 @@ def measure(frames: np.ndarray, caption: str, fps: float = 8.0) -> Measurement:
     if not fps > 0:
         raise ValueError(f"fps is {fps}; expected a positive number of frames a second.")
     frames = _at_world_size(frames)
-    found = find_foreground(frames)
-    brightness, noise_level = _ground_statistics(frames, found.ever_covered)
-    blocks = _block_degree(frames, found.ever_covered)
+    foreground = find_foreground(frames)
+    brightness, noise_level = _ground_statistics(frames, foreground.ever_covered)
+    blocks = _block_degree(frames, foreground.ever_covered)
     noise = noise_level / NOISE_LEVELS
 
-    motion = measure_motion(found.track, brightness, fps, found.track_noise)
-    if found.colour is None:
+    motion = measure_motion(foreground.track, brightness, fps, foreground.track_noise)
+    if foreground.colour is None:
         return Measurement(
             colour=None, shape=None, direction=None, count=0, noise=min(1.0, noise), blur=0.0, fade=1.0, blocks=blocks,
             motion=motion, likeness=0.0, blur_sigma=float("nan"), noise_level=noise_level, VQ=-1.0, MQ=-1.0, TA=-1.0,
         )  # fmt: skip
-    match = match_shape(found.chroma, found.frame, found.centre)
-    counts = found.counts
+    match = match_shape(foreground.chroma, foreground.frame, foreground.centre)
+    counts = foreground.counts
     count = int(np.bincount(counts[counts > 0]).argmax())
     # Blocks blur edges and dilute colours; noise and flicker dilute colours by clipping: each counts once.
     blur = _unit(np.sqrt(max(0.0, match.blur**2 - SHARP_BLUR**2)) / BLUR_SIGMA - 0.85 * blocks)
     dilution = 0.12 * min(1.0, noise) + 0.1 * blocks + 0.08 * motion.flicker + 0.02
-    fade = _unit(_fade_degree(match.strength, found.colour) - dilution)
+    fade = _unit(_fade_degree(match.strength, foreground.colour) - dilution)
     noise = _unit(noise - 0.1 * motion.flicker)  # a flickering texture
-    shown = {"colour": found.colour, "shape": match.shape, "direction": motion.direction, "count": count}
+    shown = {"colour": foreground.colour, "shape": match.shape, "direction": motion.direction, "count": count}
     wrong = sum(shown[name] != getattr(described, name) for name in TEXT_ATTRIBUTES)
     return Measurement(
         **shown, noise=noise, blur=blur, fade=fade, blocks=blocks, motion=motion,
@@ -142,7 +142,7 @@ def _block_degree(frames: np.ndarray, ever_covered: np.ndarray) -> float:
     for still, use in ((picture, ground), (picture.T, ground.T)):
         step = np.diff(still, axis=1) ** 2
         use = use[:, 1:] & use[:, :-1]
-        # Grain two pixels wide has steps at every other place only, borders among them: compare with those.
+        # Grain two pixels wide has steps at every other column only, borders among them: compare with those.
         column = np.arange(step.shape[1])
         border = use & (column % block == block - 1)
         inside = use & (column % block != block - 1) & (column % 2 == 1)

@@ -33,9 +33,9 @@ class ClipReadOuts(nn.Module):
 
     def losses(self, seen: Tensor, read: Tensor, answers: Sequence[Answers]) -> dict[str, Tensor]:
         """Weighted losses by name, of hidden states [B, hidden] after the clip (``seen``) and after its caption (``read``)."""
-        faults = torch.from_numpy(np.stack([own.faults for own in answers]))
-        shown = torch.tensor([own.shown for own in answers])
-        wrong = torch.tensor([own.wrong for own in answers])
+        faults = torch.from_numpy(np.stack([answer.faults for answer in answers]))
+        shown = torch.tensor([answer.shown for answer in answers])
+        wrong = torch.tensor([answer.wrong for answer in answers])
         return {
             "faults": 30 * F.mse_loss(self.faults(seen), faults),
             **{

@@ -8,7 +8,7 @@ from .scene import COLOURS, FRAME, GROUNDS, ClipFormat, Scene
 
 SAMPLES = 4  # sub-samples along each side of a pixel
 _STRIPE_PERIOD = 7.0  # world units
-_STRIPE_CONTRAST = 20.0  # levels of 255, above and below the ground's own
+_STRIPE_CONTRAST = 20.0  # levels of 255, above and below the ground's level
 
 
 def inside_shape(shape: str, x: np.ndarray, y: np.ndarray, diameter: float) -> np.ndarray:
@@ -39,7 +39,7 @@ def inside_shape(shape: str, x: np.ndarray, y: np.ndarray, diameter: float) -> n
 
 
 def coverage(shape: str, centres: np.ndarray, diameter: float, size: int) -> np.ndarray:
-    """Fraction of each pixel that is covered by a shape at each of several places.
+    """Fraction of each pixel that is covered by a shape, for each of several centres.
 
     Args:
         centres: [N, 2] (x, y) in pixels; parts outside the picture are cut off.
@@ -77,7 +77,7 @@ def draw_ground(scene: Scene, size: int) -> np.ndarray:
 
 
 def draw_frames(scene: Scene, path: np.ndarray, size: int) -> np.ndarray:
-    """Draw the scene with its shapes at given places.
+    """Draw the scene with its shapes at given positions.
 
     Args:
         path: [T, count, 2] centres (x, y) in world units.
@@ -88,8 +88,8 @@ def draw_frames(scene: Scene, path: np.ndarray, size: int) -> np.ndarray:
     """
     scale = size / FRAME
     t, count, _ = path.shape
-    places = coverage(scene.shape, path.reshape(t * count, 2) * scale, scene.diameter * scale, size)
-    alpha = places.reshape(t, count, size, size).max(axis=1)[..., None]
+    covered = coverage(scene.shape, path.reshape(t * count, 2) * scale, scene.diameter * scale, size)
+    alpha = covered.reshape(t, count, size, size).max(axis=1)[..., None]
     ground = draw_ground(scene, size)
     colour = np.asarray(COLOURS[scene.colour], np.float32)
     return ground + alpha * (colour - ground)

@@ -128,7 +128,7 @@ def _components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         both = (a >= 0) & (b >= 0)
         pairs.append((a[both], b[both]))
     a, b = (np.concatenate(side) for side in zip(*pairs, strict=True))
-    # Every pixel takes the smallest index that it touches, then that pixel's own: converges in a few rounds.
+    # Every pixel takes the smallest index that it touches, then that pixel's root: converges in a few rounds.
     root = np.arange(len(t))
     while True:
         before = root

@@ -154,16 +154,16 @@ class ChoosePair(io.ComfyNode):
         bar = ProgressBar(max(total, 1))
         made: dict[str, list[Candidate]] = {}
         for clips, seeds, models in sides:
-            for place, one in enumerate(clips):
+            for index, one in enumerate(clips):
                 if one is None:
                     continue
-                text = _nth(prompt, place)
+                text = _nth(prompt, index)
                 if not text.strip():
                     raise VideoAlignError(
                         "Choose A or B needs the prompt of the clips: it is shown, and training needs it."
                     )
-                first_seed = _nth(seeds, place)
-                for number, part in enumerate(input_clips(one, _nth(fps, place), _nth(clips_in_batch, place), None)):
+                first_seed = _nth(seeds, index)
+                for number, part in enumerate(input_clips(one, _nth(fps, index), _nth(clips_in_batch, index), None)):
                     model_management.throw_exception_if_processing_interrupted()
                     path, rate, frames = kept_clip(part.source, into / "clips", output)
                     playable(path, preview_folder())  # at hand before it is shown
@@ -172,7 +172,7 @@ class ChoosePair(io.ComfyNode):
                             path,
                             text,
                             seed=None if first_seed is None else first_seed + number,
-                            model=_nth(models, place) or None,
+                            model=_nth(models, index) or None,
                             fps=rate,
                             num_frames=frames,
                         )
@@ -196,10 +196,10 @@ def _grouped(candidates: list) -> list:
     return [replace(candidate, group=group) for candidate in candidates]
 
 
-def _nth(values, place: int):
+def _nth(values, index: int):
     """A value of a list; its last one goes on for ever, as ComfyUI does it. None of an empty list."""
-    return values[min(place, len(values) - 1)] if len(values) else None
+    return values[min(index, len(values) - 1)] if len(values) else None
 
 
 def _stretched(values, length: int) -> list:
-    return [_nth(values, place) for place in range(length)]
+    return [_nth(values, index) for index in range(length)]

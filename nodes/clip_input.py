@@ -48,10 +48,10 @@ def input_clips(clip: object, fps: float, clips_in_batch: int, latent: dict | No
             "the latents that were decoded."
         )
     length = total // clips_in_batch
-    for place in range(clips_in_batch):
-        pixels = clip[place * length : (place + 1) * length]
-        name = f"batch[{place}]" if clips_in_batch > 1 else "clip"
-        yield _from_images(pixels, fps, name, latents[place])
+    for index in range(clips_in_batch):
+        pixels = clip[index * length : (index + 1) * length]
+        name = f"batch[{index}]" if clips_in_batch > 1 else "clip"
+        yield _from_images(pixels, fps, name, latents[index])
 
 
 def _from_video(video: object, latent: dict | None) -> InputClip:
@@ -84,11 +84,11 @@ def _split_latent(latent: dict | None, clips: int) -> list[dict | None]:
             f"The latent holds {count} samples, but there {'is 1 clip' if clips == 1 else f'are {clips} clips'}. Connect the LATENT "
             "that these clips were decoded from, and set clips_in_batch to its batch size."
         )
-    return [{key: _sample(value, place, clips) for key, value in latent.items()} for place in range(clips)]
+    return [{key: _sample(value, index, clips) for key, value in latent.items()} for index in range(clips)]
 
 
-def _sample(value: object, place: int, clips: int) -> object:
+def _sample(value: object, index: int, clips: int) -> object:
     """The part of one clip: of tensors and lists with an entry for each; everything else is shared."""
     if clips > 1 and (isinstance(value, list) or hasattr(value, "shape")) and len(value) == clips:
-        return value[place : place + 1]
+        return value[index : index + 1]
     return value

@@ -100,8 +100,8 @@ def growing_input(socket, name: str, prefix: str, tooltip: str) -> list:
         template = io.Autogrow.TemplatePrefix(socket.Input(prefix, tooltip=tooltip), prefix, min=1, max=_MOST_SOCKETS)
         return [io.Autogrow.Input(name, template, tooltip=tooltip)]
     return [
-        socket.Input(f"{name}.{prefix}{place}", display_name=f"{prefix}{place}", optional=place > 0, tooltip=tooltip)
-        for place in range(_FIXED_SOCKETS)
+        socket.Input(f"{name}.{prefix}{index}", display_name=f"{prefix}{index}", optional=index > 0, tooltip=tooltip)
+        for index in range(_FIXED_SOCKETS)
     ]
 
 

@@ -35,8 +35,8 @@ def contact_sheet(ranking: Ranking) -> np.ndarray:
     sheet = Image.new("RGB", (width, header + len(strips) * (_ROW + 8) + _MARGIN), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     _header(draw, ranking, width)
-    for place, (row, strip) in enumerate(zip(ranking.order, strips, strict=True)):
-        _row(sheet, draw, row, strip, header + place * (_ROW + 8), width, row in ranking.chosen)
+    for index, (row, strip) in enumerate(zip(ranking.order, strips, strict=True)):
+        _row(sheet, draw, row, strip, header + index * (_ROW + 8), width, row in ranking.chosen)
     return np.asarray(sheet)
 
 
@@ -65,9 +65,9 @@ def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
         else "Marks of a judge."
     )
     draw.text((_MARGIN, 36), what, fill=_DIM, font=_font(12))
-    for place, note in enumerate(ranking.notes):
+    for line, note in enumerate(ranking.notes):
         draw.text(
-            (_MARGIN, 54 + 20 * place),
+            (_MARGIN, 54 + 20 * line),
             _shortened(draw, f"! {note}", width - 2 * _MARGIN, 13),
             fill=_GOLD,
             font=_font(13),
@@ -95,8 +95,8 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool
     draw.text((left, top + 10), _shortened(draw, title, bars - left - _MARGIN, 14), fill=_TEXT, font=_font(14))
     if strip is not None:
         sheet.paste(strip, (left, top + 34))
-    for place, one in enumerate(row.clip.dimensions[:3]):  # what a row has room for
-        _bar(draw, one.name, row.clip.score(one.name), row.clip.unit, (bars, top + 40 + 30 * place))
+    for index, one in enumerate(row.clip.dimensions[:3]):  # what a row has room for
+        _bar(draw, one.name, row.clip.score(one.name), row.clip.unit, (bars, top + 40 + 30 * index))
     if row.gate_failures:
         reason = _shortened(draw, "; ".join(row.gate_failures).replace(SIGMA, "sd"), _BAR_WIDTH - 8, 13)
         draw.text((bars, top + _ROW - 28), reason, fill=_RED, font=_font(13))

@@ -38,11 +38,11 @@ class GuidanceTrace:
     calibration: Calibration | None
 
     def tell(self, send: Callable[[str, dict], None]) -> None:
-        """From now on ``send(EVENT, {node, run, place, point})`` each point when it comes; place -1 begins a run."""
+        """From now on ``send(EVENT, {node, run, index, point})`` each point when it comes; index -1 begins a run."""
 
-        def listener(run: int, place: int, point: TracePoint | None) -> None:
+        def listener(run: int, index: int, point: TracePoint | None) -> None:
             shown = None if point is None else self._in_sigma(point.to_dict())
-            send(EVENT, {"node": self.node, "run": run, "place": place, "point": shown})
+            send(EVENT, {"node": self.node, "run": run, "index": index, "point": shown})
 
         self.trace.listener = listener
 
@@ -53,7 +53,7 @@ class GuidanceTrace:
             self._in_sigma(point)
             if point["samples"] is not None:
                 point["samples"] = [
-                    [self._scaled(name, row[place]) for place, name in enumerate(DIMENSIONS)]
+                    [self._scaled(name, row[index]) for index, name in enumerate(DIMENSIONS)]
                     for row in point["samples"]
                 ]
         settings = asdict(self.settings)

@@ -21,7 +21,7 @@ class LatentRewardHandle:
 
     Attributes:
         name: what people call it.
-        reward: the library's model; its weights are its own and are ordinary tensors.
+        reward: the library's model; no other model shares its weights, which are ordinary tensors.
         patcher: the memory manager's hold on it.
     """
 

@@ -48,7 +48,7 @@ class Gates:
 
 @dataclass(frozen=True)
 class RankedClip:
-    """A clip's place.
+    """A clip's rank among the candidates.
 
     Attributes:
         clip: it.
@@ -104,7 +104,7 @@ def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | Non
     """Rank clips by the weighted mean of their normalised scores; equal ones keep their order.
 
     Where a clip lacks a mark (TA without a caption), all are ranked by the other dimensions, whose weights are divided by
-    their own sum, and a note says so. A judge of which no dimension has a weight is asked for all of them alike.
+    the sum of these, and a note says so. A judge of which no dimension has a weight is asked for all of them alike.
 
     Raises:
         VideoAlignError: there are no clips, ``top_k`` is below 1, judges differ in what they mark, all weight is on a score that is missing, or a gate asks
@@ -119,7 +119,7 @@ def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | Non
     dimensions = _dimensions_of_all(clips)
     names = [one.name for one in dimensions if all(clip.score(one.name) is not None for clip in clips)]
     missing = [one.name for one in dimensions if one.name not in names]
-    # A judge that knows none of the weighted dimensions is asked for all of its own alike.
+    # A judge that knows none of the weighted dimensions is asked for all of its dimensions alike.
     used = (
         weights if any(name in weights.values for name in names + missing) else RewardWeights(dict.fromkeys(names, 1.0))
     )
@@ -140,8 +140,8 @@ def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | Non
         total = sum(share * merit[name](clip.scores[name]) for name, share in shares.items())
         rows.append((bool(failed := gates.failed(clip)), -total, index, failed, clip))
     order = []
-    for place, (rejected, negative, index, failed, clip) in enumerate(sorted(rows, key=lambda row: row[:3]), start=1):
-        order.append(RankedClip(clip, index, -negative, None if rejected else place, failed))
+    for number, (rejected, negative, index, failed, clip) in enumerate(sorted(rows, key=lambda row: row[:3]), start=1):
+        order.append(RankedClip(clip, index, -negative, None if rejected else number, failed))
     return Ranking(tuple(order), shares, top_k, tuple(notes))
 
 

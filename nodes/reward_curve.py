@@ -60,23 +60,23 @@ def _header(draw, trace: dict) -> None:
     guided = len(trace["points"])
     about = f"{trace['latent_reward']}   {guided} guided evaluations, {trace['seconds']:.2f} s of guidance"
     draw.text((_CURVES[0], 40), about.encode("ascii", "replace").decode(), fill=_DIM, font=_font(13))
-    for place, name in enumerate(DIMENSIONS):
-        draw.text((_CURVES[0] + 60 * place, 60), name, fill=COLOURS[name], font=_font(15))
+    for column, name in enumerate(DIMENSIONS):
+        draw.text((_CURVES[0] + 60 * column, 60), name, fill=COLOURS[name], font=_font(15))
     draw.text((_CURVES[0] + 190, 61), "in sd of the latent reward", fill=_DIM, font=_font(13))
 
 
 def _sigmas(draw, points: list[dict]) -> None:
     """Noise levels below the curves."""
     step = max(len(points) // 8, 1)
-    for place in range(0, len(points), step):
-        x = _across(place, len(points))
+    for index in range(0, len(points), step):
+        x = _across(index, len(points))
         draw.line((x, _CURVES[1], x, _CURVES[3]), fill=_GRID)
-        draw.text((x - 14, _CURVES[3] + 8), f"{points[place]['sigma']:.3f}", fill=_DIM, font=_font(12))
+        draw.text((x - 14, _CURVES[3] + 8), f"{points[index]['sigma']:.3f}", fill=_DIM, font=_font(12))
     draw.text((8, _CURVES[3] + 8), "sigma", fill=_DIM, font=_font(12))
 
 
 def _rewards(draw, points: list[dict]) -> None:
-    rows = [(place, point) for place, point in enumerate(points) if point["VQ"] is not None]
+    rows = [(index, point) for index, point in enumerate(points) if point["VQ"] is not None]
     values = [point[name] for _, point in rows for name in DIMENSIONS]
     low, high = min(values), max(values)
     spare = max(high - low, 0.1) * 0.06
@@ -90,7 +90,7 @@ def _rewards(draw, points: list[dict]) -> None:
         draw.text((12, height(value) - 7), f"{value:+.2f}", fill=_DIM, font=_font(12))
         draw.line((_CURVES[0], height(value), _CURVES[2], height(value)), fill=_GRID)
     for name in DIMENSIONS:
-        line = [(_across(place, len(points)), height(point[name])) for place, point in rows]
+        line = [(_across(index, len(points)), height(point[name])) for index, point in rows]
         draw.line(line, fill=COLOURS[name], width=3, joint="curve")
         for x, y in line:
             draw.ellipse((x - 3, y - 3, x + 3, y + 3), fill=COLOURS[name])
@@ -104,15 +104,15 @@ def _shifts(draw, points: list[dict]) -> None:
     if not most:
         return
     half = max((_SHIFTS[2] - _SHIFTS[0]) / len(points) / 3, 1)
-    for place, point in enumerate(points):
-        x = _across(place, len(points))
+    for index, point in enumerate(points):
+        x = _across(index, len(points))
         top = _SHIFTS[3] - point["shift_ratio"] / most * (_SHIFTS[3] - _SHIFTS[1])
         draw.rectangle((x - half, top, x + half, _SHIFTS[3]), fill=_CAPPED if point["capped"] else _SHIFT)
 
 
-def _across(place: int, count: int) -> float:
+def _across(index: int, count: int) -> float:
     left, right = _CURVES[0] + 24, _CURVES[2] - 24
-    return left + (right - left) * (place + 0.5) / count
+    return left + (right - left) * (index + 0.5) / count
 
 
 def _font(size: int):

@@ -44,11 +44,11 @@ def check_fits(reward_name: str, space: tuple[str, int], latent_format: Any) -> 
     """
     kind = type(latent_format).__name__
     known = comfyui_latent_formats().get(kind)
-    found = kind if known is None else known.name
+    sampled = kind if known is None else known.name
     channels = latent_format.latent_channels
-    if (found, channels) == space:
+    if (sampled, channels) == space:
         return
     raise GuidanceError(
-        f"latent_reward {reward_name!r} was trained on {space[0]} latents ({space[1]} channels); this model samples {found} "
-        f"latents ({channels} channels). Choose a latent reward model that was trained for {found}."
+        f"latent_reward {reward_name!r} was trained on {space[0]} latents ({space[1]} channels); this model samples {sampled} "
+        f"latents ({channels} channels). Choose a latent reward model that was trained for {sampled}."
     )

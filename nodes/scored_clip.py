@@ -107,7 +107,7 @@ def comparability_notes(clips: list[ScoredClip]) -> list[str]:
     """One sentence for each thing in which the clips differ although only like may be compared with like."""
     notes = []
     for attribute, words in COMPARED_ONLY_WITHIN:
-        found = {getattr(clip, attribute) for clip in clips} - {None}
-        if len(found) > 1:
+        values = {getattr(clip, attribute) for clip in clips} - {None}
+        if len(values) > 1:
             notes.append(f"The clips differ in their {words}: scores compare only within one {words}.")
     return notes

@@ -140,6 +140,7 @@ class ResolvedPair:
 
     @property
     def prompt(self) -> str:
+        """The text that both clips were made from."""
         return self.pair.prompt
 
     @property

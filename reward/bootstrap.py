@@ -19,7 +19,7 @@ class Interval:
 
 
 def cluster_index(clusters: Iterable[Hashable] | None, count: int) -> np.ndarray:
-    """For each of `count` pairs the number (0..clusters - 1) of its cluster; without clusters every pair is its own.
+    """For each of `count` pairs the number (0..clusters - 1) of its cluster; without clusters each pair is one.
 
     Clusters are any hashable names, such as the prompts: pairs of one prompt share a clip or a difficulty, so drawing
     them one by one would make the interval too narrow.

@@ -67,9 +67,9 @@ def open_checkpoint(folder: Path, step: int | None = None, config_name: str = "m
     weights = weights or _choose_step(root, step)
     has_adapter = (weights / ADAPTER).is_file() and (weights / NON_LORA).is_file()
     if not (weights / FULL_STATE).is_file() and not has_adapter:
-        found = ", ".join(sorted(path.name for path in weights.iterdir())) or "nothing"
+        names = ", ".join(sorted(path.name for path in weights.iterdir())) or "nothing"
         raise CheckpointError(
-            f"{weights} holds {found}; expected {FULL_STATE}, or {ADAPTER} and {NON_LORA}. Download it again."
+            f"{weights} holds {names}; expected {FULL_STATE}, or {ADAPTER} and {NON_LORA}. Download it again."
         )
     return CheckpointFolder(root, weights, settings)
 

@@ -93,8 +93,8 @@ def check_shapes(state: dict[str, torch.Tensor], expected: dict[str, torch.Tenso
             )
 
 
-def _check_names(found: set[str], expected: set[str]) -> None:
-    missing, extra = sorted(expected - found), sorted(found - expected)
+def _check_names(names: set[str], expected: set[str]) -> None:
+    missing, extra = sorted(expected - names), sorted(names - expected)
     if missing or extra:
         raise CheckpointError(
             f"The checkpoint does not fit: {len(missing)} keys are missing{_sample(missing)} and {len(extra)} are unknown{_sample(extra)}. "
@@ -111,9 +111,9 @@ def _check_adapters(
             f"{len(stray)} LoRA keys have no layer or no counterpart{_sample(stray)}; the checkpoint is incomplete."
         )
     if bool(adapters) != (lora is not None):
-        found = "holds LoRA weights" if adapters else "holds no LoRA weights"
+        content = "LoRA weights" if adapters else "no LoRA weights"
         raise CheckpointError(
-            f"The checkpoint {found}, but model_config.json says lora_enable = {str(lora is not None).lower()}."
+            f"The checkpoint holds {content}, but model_config.json says lora_enable = {str(lora is not None).lower()}."
         )
     if lora is None:
         return

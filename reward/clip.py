@@ -62,7 +62,7 @@ def view_of(sampling: FrameSampling) -> View:
     """Which frames of a clip VideoReward looks at, and how large."""
     return View(
         lambda total, rate: frame_indices(total, frame_count(total, rate, sampling)),
-        lambda frames: resize_frames(frames, resized_size(*frames.shape[2:], sampling)),
+        lambda frames: resize_frames(frames, resized_size(frames.shape[2], frames.shape[3], sampling)),
     )
 
 

@@ -91,7 +91,7 @@ def read_official(
     _settle_lm_head(state, config, checkpoint)
     _check_vocabulary(state, vocabulary, checkpoint)
     expected = _empty_network(config, vocabulary, settings.output_dim).state_dict()
-    dtype = dtype or _own_dtype(settings)
+    dtype = dtype or _checkpoint_dtype(settings)
     weights = merge_state(state, settings.lora, dtype, expected)
     check_shapes(weights, expected)
     return ConvertedReward(settings, config, tokenizer, weights)
@@ -102,7 +102,7 @@ def build(
 ) -> VideoReward:
     """Assemble a ``VideoReward`` from what a file held. Arguments as in ``load_video_reward``."""
     settings = reward.settings
-    own = _own_dtype(settings)
+    checkpoint_dtype = _checkpoint_dtype(settings)
     tokenizer = RewardTokenizer(reward.tokenizer, load_template(settings.template))
     network = _empty_network(reward.network_config, len(tokenizer), settings.output_dim)
     expected = network.state_dict()
@@ -111,9 +111,9 @@ def build(
             "The converted file does not hold the weights that its configuration names. Convert it again."
         )
     check_shapes(reward.weights, expected)
-    weights = {name: _aligned(tensor.to(device, dtype or own)) for name, tensor in reward.weights.items()}
+    weights = {name: _aligned(tensor.to(device, dtype or checkpoint_dtype)) for name, tensor in reward.weights.items()}
     network.load_state_dict(weights, assign=True)
-    network.set_rotary_precision(rotary_dtype or own, device)
+    network.set_rotary_precision(rotary_dtype or checkpoint_dtype, device)
     network.requires_grad_(False).eval()
     return VideoReward(network, tokenizer, settings)
 
@@ -136,12 +136,12 @@ def locate(source: str | Path, allow_download: bool = False) -> Path:
     for path in tried:
         if path.exists():
             return path
-    found = download(str(source), allow_download, weights=True)
-    if found is not None:
-        return found
-    places = ", ".join(str(path) for path in tried)
+    downloaded = download(str(source), allow_download, weights=True)
+    if downloaded is not None:
+        return downloaded
+    paths = ", ".join(str(path) for path in tried)
     raise CheckpointError(
-        f"No reward model at {places}. A name on the hub is fetched only with --download (allow_download=True)."
+        f"No reward model at {paths}. A name on the hub is fetched only with --download (allow_download=True)."
     )
 
 
@@ -177,7 +177,7 @@ def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, tor
     return state
 
 
-def _own_dtype(settings: RewardSettings) -> torch.dtype:
+def _checkpoint_dtype(settings: RewardSettings) -> torch.dtype:
     if settings.torch_dtype not in DTYPES:
         raise CheckpointError(f"The checkpoint's torch_dtype is {settings.torch_dtype!r}; known: {', '.join(DTYPES)}.")
     return DTYPES[settings.torch_dtype]

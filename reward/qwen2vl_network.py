@@ -82,8 +82,8 @@ class Qwen2VLRewardNetwork(nn.Module):
         for (h, w), members in by_size.items():
             together = torch.cat([patches[index].to(device=weight.device, dtype=weight.dtype) for index in members])
             lengths = [grids[index][0] * h * w // 4 for index in members]
-            for index, own in zip(members, self._vision(together, h, w).split(lengths), strict=True):
-                features[index] = own
+            for index, clip_features in zip(members, self._vision(together, h, w).split(lengths), strict=True):
+                features[index] = clip_features
         return [features[index] for index in range(len(grids))]
 
     def _vision(self, patches: torch.Tensor, h: int, w: int) -> torch.Tensor:

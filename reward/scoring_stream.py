@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from threading import Lock
 
 from ..clips.frames import must_be_read_alone
-from ..errors import CaptionError, VideoAlignError
+from ..errors import CaptionError, ClipError, VideoAlignError
 from .judge import Judge, Marks, Prepared
 
 # Padding a batch to its longest clip must not cost more than this share of its length.
@@ -113,6 +114,14 @@ def _prepare(
             return judge.prepare(request.clip, request.fps)
     except VideoAlignError as error:
         return error
+    except Exception as error:  # whatever is wrong with one clip, the others go on
+        return ClipError(
+            f"{_name(request)} cannot be read ({type(error).__name__}: {error}). If players show it, please report it."
+        )
+
+
+def _name(request: Request) -> str:
+    return str(request.clip) if isinstance(request.clip, (str, Path)) else "The clip"
 
 
 def _score_window(judge: Judge, ready: list[tuple[Request, Prepared | VideoAlignError]]):
@@ -135,9 +144,14 @@ def _score_group(judge: Judge, ready: list, group: list[int]) -> dict[int, Seque
             [ready[index][1] for index in group], [ready[index][0].captions for index in group]
         )
         return dict(zip(group, marks, strict=True))
-    except VideoAlignError as error:
+    except Exception as error:
+        out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
+        if not (isinstance(error, VideoAlignError) or out_of_memory):
+            raise
         if len(group) == 1:
-            return {group[0]: error}
+            name = _name(ready[group[0]][0])
+            text = f"{name} does not fit into memory ({error}). Use a smaller max_pixels, fewer frames or another device."
+            return {group[0]: ClipError(text) if out_of_memory else error}
         # One bad clip must not take its neighbours along.
         return {index: result for single in group for index, result in _score_group(judge, ready, [single]).items()}
 

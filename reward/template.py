@@ -55,13 +55,13 @@ class PromptTemplate:
     @property
     def rates_before_caption(self) -> bool:
         """Whether VQ and MQ are read before the caption, so that no caption can change them."""
-        caption = next(place for place, piece in enumerate(self.pieces) if CAPTION_FIELD in piece)
+        caption = next(index for index, piece in enumerate(self.pieces) if CAPTION_FIELD in piece)
         return all(token in self.pieces[:caption] for token in REWARD_TOKENS[:2])
 
 
 @cache
 def load_template(name_or_text: str) -> PromptTemplate:
-    """A template by the name of a shipped file, or from its own text when that contains ``{text_prompt}``.
+    """A template by the name of a shipped file, or from the text itself when that contains ``{text_prompt}``.
 
     Raises:
         CheckpointError: no such template; the message lists those there are.

@@ -6,7 +6,7 @@ import copy
 import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 
@@ -24,7 +24,7 @@ from .settings import RewardSettings
 if TYPE_CHECKING:
     from transformers import DynamicCache
 
-# Captions of one clip that share a forward pass after the clip's own part.
+# Captions of one clip that share a forward pass after the part that no caption changes.
 CAPTION_BATCH = 16
 
 
@@ -71,7 +71,7 @@ class VideoReward(Judge):
             ClipError, CaptionError: an input cannot be scored; nothing is returned for the others either (use
                 ``score_stream`` to go on after a failure).
         """
-        return score_clips(self, clips, captions, fps)
+        return cast("list[ClipScores]", score_clips(self, clips, captions, fps))
 
     def score_captions(self, clip: object, captions: Sequence[str], fps: float | None = None) -> list[ClipScores]:
         """Score one clip against many captions; the clip is read once. Arguments and errors as in ``score``."""
@@ -127,11 +127,11 @@ class VideoReward(Judge):
             captions: for each clip, its captions.
             check: refuse empty captions; the official code scores them.
         """
-        for caption in (caption for own in captions for caption in own) if check else ():
+        for caption in (caption for texts in captions for caption in texts) if check else ():
             self.check_caption(caption)
         return [
-            [self._result(row, caption, clip) for row, caption in zip(self._read(clip, own), own, strict=True)]
-            for clip, own in zip(clips, captions, strict=True)
+            [self._result(row, caption, clip) for row, caption in zip(self._read(clip, texts), texts, strict=True)]
+            for clip, texts in zip(clips, captions, strict=True)
         ]
 
     def identity(self) -> dict:
@@ -188,24 +188,27 @@ class VideoReward(Judge):
         return [self._head(hidden[index][self._reward_positions(row)]) for index, row in enumerate(ids)]
 
     def _read(self, clip: PreparedClip, captions: Sequence[str | None]) -> list[list[float]]:
-        """Raw rewards of one clip for each caption: the clip's own part, what its captions have in common, the captions."""
+        """Raw rewards of one clip for each caption.
+
+        Read in turn: what comes before any caption, what the captions have in common, and the rest of each caption.
+        """
         from transformers import DynamicCache
 
         if not captions:
             return []
         ids = [self._ids(clip, caption) for caption in captions]
-        own = self._caption_free(ids[0], clip)
+        caption_free = self._caption_free(ids[0], clip)
         cache = DynamicCache()  # always: with and without one, kernels may differ
         features = self.network.embed_clips([clip.patches], [clip.grid])[0]
-        hidden = self.network.read(self._embed(ids[0][:own], clip, features)[None], cache=cache)[0]
-        before = self._rewards_within(hidden, ids[0], 0, own)
+        hidden = self.network.read(self._embed(ids[0][:caption_free], clip, features)[None], cache=cache)[0]
+        before = self._rewards_within(hidden, ids[0], 0, caption_free)
         rows = [list(before) for _ in ids]
-        members = [index for index, row in enumerate(ids) if len(row) > own]
-        shared = own
+        members = [index for index, row in enumerate(ids) if len(row) > caption_free]
+        shared = caption_free
         if len(members) > 1:
             shared = _common_prefix([ids[index] for index in members])
-            if shared > own:
-                tokens = torch.tensor([ids[members[0]][own:shared]], device=self.device)
+            if shared > caption_free:
+                tokens = torch.tensor([ids[members[0]][caption_free:shared]], device=self.device)
                 self.network.read(self.network.embed_tokens(tokens), cache=cache)
         for start in range(0, len(members), CAPTION_BATCH):
             group = members[start : start + CAPTION_BATCH]
@@ -277,7 +280,7 @@ class VideoReward(Judge):
         rewards = self.network.rewards(hidden)
         if self.settings.reward_token == "last":
             return rewards[0]
-        # A shared output, or one for each dimension of which only the token's own counts.
+        # A shared output, or one for each dimension; of these a reward token gives its dimension alone.
         return rewards[:, 0] if rewards.shape[1] == 1 else rewards.diagonal(first)
 
     def _result(self, raw: list[float], caption: str | None, clip: PreparedClip) -> ClipScores:

@@ -8,7 +8,7 @@ const AREA = { left: 34, right: WIDTH - 8, top: 8, bottom: HEIGHT - 34 }; // bel
 /**
  * A picture that grows point by point.
  * @returns {{element: HTMLElement, add: function(object): void, replace: function(object): void}}
- *   add: a live message {run, place, point}; place -1 begins a run. replace: a whole trace {run, points, ...}.
+ *   add: a live message {run, index, point}; index -1 begins a run. replace: a whole trace {run, points, ...}.
  */
 export function traceView() {
   const root = element("div", "videoalign-trace");
@@ -17,12 +17,12 @@ export function traceView() {
   let about = null;
 
   function add(message) {
-    if (message.run !== run || message.place < 0) {
+    if (message.run !== run || message.index < 0) {
       run = message.run;
       points = [];
       about = null;
     }
-    if (message.point) points[message.place] = message.point;
+    if (message.point) points[message.index] = message.point;
     draw();
   }
 

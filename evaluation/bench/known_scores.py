@@ -57,9 +57,9 @@ def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dic
     given_by: dict[BenchClip, Row] = {}
     for row in table:
         path = row.text("path")
-        places = (spelled.get(path), *(os.path.abspath(start / path) for start in (root, file.parent, Path())))
-        found = next((Path(place) for place in places if place is not None and Path(place) in wanted), None)
-        clips = [] if found is None else _meant(row, wanted[found])
+        candidates = (spelled.get(path), *(os.path.abspath(start / path) for start in (root, file.parent, Path())))
+        match = next((Path(name) for name in candidates if name is not None and Path(name) in wanted), None)
+        clips = [] if match is None else _meant(row, wanted[match])
         if not clips:
             continue
         scores = _scores(row, columns)

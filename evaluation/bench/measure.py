@@ -21,7 +21,7 @@ class Failure:
 
     clip: BenchClip
     path: str
-    places: tuple[str, ...]
+    where: tuple[str, ...]
     error: str
 
 
@@ -75,7 +75,7 @@ def compare(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], pr
         for clip, result in results.items()
         if "error" not in result
     }
-    known = {name for own in scores.values() for name in own}
+    known = {name for marks in scores.values() for name in marks}
     labels = tuple(label for label in given if protocol.score_of[label] in known)
     if scores and not labels:
         raise VideoAlignError(
@@ -87,7 +87,7 @@ def compare(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], pr
     whole = [pair for pair in pairs if not any(clip in failures for clip in pair.clips)]
     if not whole:
         first = next(iter(failures.values()))
-        raise VideoAlignError(f"No pair has scores for both clips. {first.places[0]}, {first.path}: {first.error}")
+        raise VideoAlignError(f"No pair has scores for both clips. {first.where[0]}, {first.path}: {first.error}")
     not_scored = tuple(label for label in given if label not in labels)
     return Comparison(whole, scores, labels, not_scored, list(failures.values()), len(pairs) - len(whole))
 
@@ -101,12 +101,12 @@ def _failures(
             lacking = needed - scores.get(clip, {}).keys()
             if clip in scores and not lacking:
                 continue
-            place = f"{pair.where}, {side}"
+            where = f"{pair.where}, {side}"
             if clip in failures:
-                failures[clip] = replace(failures[clip], places=(*failures[clip].places, place))
+                failures[clip] = replace(failures[clip], where=(*failures[clip].where, where))
                 continue
             error = "it has no scores." if clip not in scores else f"it has no score for {', '.join(sorted(lacking))}."
-            failures[clip] = Failure(clip, path, (place,), results.get(clip, {}).get("error", error))
+            failures[clip] = Failure(clip, path, (where,), results.get(clip, {}).get("error", error))
     return failures
 
 
@@ -139,17 +139,17 @@ def differences(comparison: Comparison, pairs: Sequence[BenchPair], score: str) 
 
 
 def _accuracies(comparison: Comparison, pairs: Sequence[BenchPair], protocol: Protocol, options: dict) -> Accuracies:
-    found = {}
+    accuracies = {}
     for label in comparison.labels:
         values = label_values(pair.labels.get(label, "invalid") for pair in pairs)
         if any(value == value for value in values):  # not all NaN
-            found[label] = measure_agreement(
+            accuracies[label] = measure_agreement(
                 values,
                 differences(comparison, pairs, protocol.score_of[label]),
                 [pair.prompt for pair in pairs],
                 **options,
             )
-    return found
+    return accuracies
 
 
 def _column(pairs: Sequence[BenchPair], group_by: str) -> str | None:

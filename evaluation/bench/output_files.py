@@ -74,7 +74,7 @@ def agreement_record(measurement: Measurement) -> dict[str, Any]:
         "prompts": len({pair.prompt for pair in comparison.pairs}),
         "not_scored": list(comparison.not_scored),
         "failed_clips": [
-            {"path": failure.path, "prompt": failure.clip.prompt, "at": list(failure.places), "error": failure.error}
+            {"path": failure.path, "prompt": failure.clip.prompt, "at": list(failure.where), "error": failure.error}
             for failure in comparison.failures
         ],
         "dimensions": {label: asdict(agreement) for label, agreement in measurement.accuracies.items()},
@@ -109,7 +109,7 @@ def _single_rows(
 
 
 def _pair_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], names: Sequence[str]) -> list[dict]:
-    """The benchmark's own columns and the scores of both sides."""
+    """The benchmark's columns and the scores of both sides."""
     rows = []
     for pair in pairs:
         cells = {"path_A": pair.paths[0], "path_B": pair.paths[1], "prompt": pair.prompt, **pair.labels}
@@ -126,10 +126,10 @@ def _pair_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping],
 def _table(rows: Iterable[dict], first: Sequence[str]) -> str:
     """CSV with the columns of ``first`` that occur, then the others, the scores last."""
     rows = list(rows)
-    found = dict.fromkeys(name for row in rows for name in row)
-    scores = [name for name in found if name.startswith("reward_")]
-    header = [name for name in first if name in found]
-    header += [name for name in found if name not in first and name not in scores] + scores
+    columns = dict.fromkeys(name for row in rows for name in row)
+    scores = [name for name in columns if name.startswith("reward_")]
+    header = [name for name in first if name in columns]
+    header += [name for name in columns if name not in first and name not in scores] + scores
     return csv_text(rows, header)
 
 

@@ -25,7 +25,7 @@ class BenchClip(NamedTuple):
     """Absolute, so that two spellings of a path are one clip."""
     prompt: str
     fps: float | None = None
-    """Overrides the clip's own rate; only a native file's own pairs do that (the official script goes by the clip)."""
+    """Overrides the clip's own rate; only the pairs of a native file do that (the official script goes by the clip)."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +50,7 @@ class BenchPair:
 
     @property
     def clips(self) -> tuple[BenchClip, BenchClip]:
+        """A and B."""
         return self.a, self.b
 
     def of_side(self, name: str, side: str) -> Any:
@@ -61,9 +62,9 @@ class BenchPair:
         return None
 
     def groups(self, name: str) -> set[str]:
-        """Values of the column ``name`` for this pair: its own, or those of its two sides."""
-        own = self.columns.get(name)
-        values = [own] if own not in (None, "") else [self.of_side(name, side) for side in SIDES]
+        """Values of the column ``name`` for this pair: the pair's, or those of its two sides."""
+        cell = self.columns.get(name)
+        values = [cell] if cell not in (None, "") else [self.of_side(name, side) for side in SIDES]
         return {str(value) for value in values if value is not None}
 
 

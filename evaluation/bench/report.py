@@ -39,8 +39,8 @@ def failure_lines(measurement: Measurement, shown: int = 10) -> list[str]:
     failures = measurement.comparison.failures
     lines = []
     for failure in failures[:shown]:
-        more = f" (and {_count(len(failure.places) - 1, 'more place')})" if len(failure.places) > 1 else ""
-        lines.append(f"  {failure.places[0]}{more}: {failure.path}: {failure.error}")
+        more = f" (and {_count(len(failure.where) - 1, 'more place')})" if len(failure.where) > 1 else ""
+        lines.append(f"  {failure.where[0]}{more}: {failure.path}: {failure.error}")
     if len(failures) > shown:
         lines.append(f"  and {len(failures) - shown} more; agreement.json has them all")
     return lines
@@ -88,10 +88,10 @@ def _groups(measurement: Measurement, protocol: Protocol) -> list[str]:
     ]
     lines.append("-" * len(lines[-1]))
     for value, accuracies in measurement.groups.items():
-        line = f"{value[:width]:<{width}}{max((own.pairs for own in accuracies.values()), default=0):>7}"
+        line = f"{value[:width]:<{width}}{max((agreement.pairs for agreement in accuracies.values()), default=0):>7}"
         for label in measurement.accuracies:
-            own = accuracies.get(label)
-            line += f"{'-' if own is None else _estimate(own.without_ties, own.without_ties_interval):^22}"
+            agreement = accuracies.get(label)
+            line += f"{'-' if agreement is None else _estimate(agreement.without_ties, agreement.without_ties_interval):^22}"
         lines.append(line)
     return lines
 

@@ -161,9 +161,9 @@ class ScoreJournal:
         file = self.folder / "run.json"
         if not file.exists():
             write_json(file, settings)
-        found = read_json(file)
-        found.setdefault("judge", FIRST_JUDGE)
-        changed = [key for key in settings if found.get(key) != settings[key]]
+        stored = read_json(file)
+        stored.setdefault("judge", FIRST_JUDGE)
+        changed = [key for key in settings if stored.get(key) != settings[key]]
         if changed:
             raise VideoAlignError(
                 f"{self.folder} belongs to a run with another {', '.join(changed)}. Use that again, choose another --output, or --overwrite."

@@ -81,6 +81,7 @@ class Process:
 
     @classmethod
     def current(cls) -> Process:
+        """This one, as torchrun and accelerate launch tell it."""
         return cls(int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1)))
 
 

@@ -113,12 +113,12 @@ def pretrain(
         if not clean:
             x_t = add_noise(x_t, torch.from_numpy(rng.standard_normal(x_t.shape, dtype=np.float32)), sigma)
         asked = [truths[i] for i in chosen]
-        found = trunk.features(x_t, sigma, {"text": text_batch([truth.caption for truth in asked])})
-        losses = _losses(readouts, found.unflatten(1, (frames, tokens)), asked)
+        features = trunk.features(x_t, sigma, {"text": text_batch([truth.caption for truth in asked])})
+        losses = _losses(readouts, features.unflatten(1, (frames, tokens)), asked)
         for optimizer in optimizers:
             optimizer.zero_grad(set_to_none=True)
         sum(losses.values()).backward()
-        torch.nn.utils.clip_grad_norm_([own for own in trained if own.grad is not None], MAX_GRADIENT_NORM)
+        torch.nn.utils.clip_grad_norm_([weight for weight in trained if weight.grad is not None], MAX_GRADIENT_NORM)
         for optimizer in optimizers:
             optimizer.step()
         yield {name: loss.item() for name, loss in losses.items()}
@@ -132,7 +132,7 @@ def _losses(readouts: ReadOuts, grid: Tensor, asked: Sequence[Truth]) -> dict[st
     shape = torch.tensor([truth.shown[TEXT_ATTRIBUTES.index("shape")] for truth in asked])
     told = readouts.motion(each)
     return {
-        "place": 5 * F.smooth_l1_loss(told[..., :2], motion[..., :2]),
+        "position": 5 * F.smooth_l1_loss(told[..., :2], motion[..., :2]),
         # A teleport is worth no more than a few steps: without a bound it would drown all others.
         "movement": 5 * F.smooth_l1_loss(told[:, 1:, 2:], motion[:, 1:, 2:].clamp(-3, 3)),
         "shape in a frame": 0.5 * F.cross_entropy(readouts.shape(each).flatten(0, 1), shape.repeat_interleave(grid.shape[1])),

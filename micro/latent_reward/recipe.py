@@ -120,6 +120,7 @@ def make_trunk(folder: Path, recipe: Recipe, clean: bool) -> Path:
 
 
 def trunk_file(folder: Path, clean: bool) -> Path:
+    """Where the trunk that has seen clips, noisy or clean, is kept."""
     return folder / ("trunk_clean.safetensors" if clean else "trunk.safetensors")
 
 

@@ -59,5 +59,5 @@ def _groups(indices: range, seed: int, backbone: Backbone, vae: VAE, scales: Seq
 
 
 def _judged(frames: np.ndarray, text: str, fps: float) -> JudgedClip:
-    found = measure(frames, text, fps)
-    return JudgedClip(frames, fps, text, {name: getattr(found, name) for name in DIMENSIONS})
+    measured = measure(frames, text, fps)
+    return JudgedClip(frames, fps, text, {name: getattr(measured, name) for name in DIMENSIONS})

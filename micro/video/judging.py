@@ -26,7 +26,7 @@ def judged_captions(count: int) -> list[str]:
 
 
 def sample_clips(dit_file: Path, vae_file: Path, captions: Sequence[str], **settings: float) -> list[np.ndarray]:
-    """One clip [T, H, W, 3] uint8 a caption; seed i makes the noise of clip i. ``settings`` replace the file's own."""
+    """One clip [T, H, W, 3] uint8 a caption; seed i makes the noise of clip i. ``settings`` replace the file's."""
     import torch
 
     backbone, vae = load_backbone(dit_file, dtype=torch.float32), load_vae(vae_file)
@@ -37,10 +37,10 @@ def sample_clips(dit_file: Path, vae_file: Path, captions: Sequence[str], **sett
 
 
 def summary(measured: Sequence[Measurement], captions: Sequence[str]) -> dict[str, float]:
-    """Means of the qualities, share of clips of which a shape was found and of each attribute that is right, and fault degrees."""
+    """Means of the qualities, shares of clips with a shape and with each attribute right, and fault degrees."""
     described = [parse_caption(text) for text in captions]
     row = {name: float(np.mean([getattr(one, name) for one in measured])) for name in ("VQ", "MQ", "TA")}
-    row["found"] = float(np.mean([one.colour is not None for one in measured]))
+    row["with_shape"] = float(np.mean([one.colour is not None for one in measured]))
     for name in TEXT_ATTRIBUTES:
         right = [getattr(one, name) == getattr(said, name) for one, said in zip(measured, described, strict=True)]
         row[name] = float(np.mean(right))

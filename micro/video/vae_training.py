@@ -129,12 +129,12 @@ class ClipPool:
             clip = shard[int(rng.integers(n))]
             y, x = (int(rng.integers(size - phase.side + 1)) for size in (h, w))
             if rng.random() < COLOURED_SHARE:
-                y, x = _coloured_place(clip[first + int(rng.integers(phase.frames))], phase.side, rng)
+                y, x = _coloured_corner(clip[first + int(rng.integers(phase.frames))], phase.side, rng)
             parts.append(clip[first : first + phase.frames, y : y + phase.side, x : x + phase.side])
         return as_video(np.stack(parts))
 
 
-def _coloured_place(picture: np.ndarray, side: int, rng: np.random.Generator) -> tuple[int, int]:
+def _coloured_corner(picture: np.ndarray, side: int, rng: np.random.Generator) -> tuple[int, int]:
     """Corner of a crop of [H, W, 3] uint8 that holds one of its more colourful pixels: most likely of a shape."""
     chroma = np.ptp(picture.astype(np.int16), axis=-1)
     most = np.flatnonzero(chroma >= np.partition(chroma.ravel(), -100)[-100])

@@ -47,7 +47,7 @@ def pretrain_vision(
     with ThreadPoolExecutor(1) as pool:
 
         def load(step: int) -> list[tuple[PreparedClip, np.ndarray]]:
-            rngs = [np.random.default_rng([seed, step, place, 7]) for place in range(batch_size)]
+            rngs = [np.random.default_rng([seed, step, index, 7]) for index in range(batch_size)]
             return [_example(rng, sampling) for rng in rngs]
 
         waiting = pool.submit(load, 0)
@@ -100,7 +100,7 @@ def _example(rng: np.random.Generator, sampling: FrameSampling) -> tuple[Prepare
 
 
 _SIZES = {
-    "place": 2 * MAP * MAP,
+    "coverage": 2 * MAP * MAP,
     "centre": CENTRE,
     "shape": len(SHAPES),
     "count": COUNTS,
@@ -109,11 +109,11 @@ _SIZES = {
 }
 
 
-def _losses(found: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
+def _losses(predicted: torch.Tensor, wanted: torch.Tensor) -> dict[str, torch.Tensor]:
     sizes = list(_SIZES.values())
-    parts = dict(zip(_SIZES, zip(found.split(sizes, 1), wanted.split(sizes, 1), strict=True), strict=True))
+    parts = dict(zip(_SIZES, zip(predicted.split(sizes, 1), wanted.split(sizes, 1), strict=True), strict=True))
     return {
-        "place": 10 * F.mse_loss(*parts["place"]),
+        "coverage": 10 * F.mse_loss(*parts["coverage"]),
         "centre": 5 * F.mse_loss(*parts["centre"]),
         "shape": F.cross_entropy(*parts["shape"]),
         "count": F.cross_entropy(*parts["count"]),

@@ -96,7 +96,7 @@ def pretrain_watching(
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, total_steps=steps, pct_start=0.1)
 
     def load(step: int) -> list[Example]:
-        return [_example(np.random.default_rng([seed, step, place, 8]), sampling) for place in range(batch_size)]
+        return [_example(np.random.default_rng([seed, step, index, 8]), sampling) for index in range(batch_size)]
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(load, 0)
@@ -148,8 +148,8 @@ def _losses(
     embeddings = network.embed_tokens(padded).masked_scatter(is_video[..., None], features)
     hidden = network.read(embeddings)
     rows = torch.arange(len(batch))
-    places = is_video.nonzero()[:, 1].reshape(len(batch), clips[0].grid[0], -1)[..., -1]  # last token of each pair
-    followed = hidden[rows[:, None], places]
+    positions = is_video.nonzero()[:, 1].reshape(len(batch), clips[0].grid[0], -1)[..., -1]  # last token of each pair
+    followed = hidden[rows[:, None], positions]
     seen = followed[:, -1]
     read = hidden[rows, torch.tensor([len(row) - 1 for row in ids])]
     motion = torch.from_numpy(np.stack([example.motion for example in batch]))

@@ -33,6 +33,7 @@ class ChoicePair:
 
     @property
     def prompt(self) -> str:
+        """What both clips were made from."""
         return self.a.prompt
 
 

@@ -35,6 +35,7 @@ class HeadConfig:
             raise CheckpointError(f"head width {self.width} must be at least 1.")
 
     def to_dict(self) -> dict:
+        """A JSON-ready dictionary."""
         return asdict(self)
 
 
@@ -58,6 +59,7 @@ class RewardHead(nn.Module):
         self.out = nn.Sequential(nn.LayerNorm(pooled), nn.Linear(pooled, width), nn.GELU(), nn.Linear(width, 1))
 
     def forward(self, tokens: Tensor, sigma: Tensor) -> Tensor:
+        """[B, T, H, W, D], [B] -> [B], see the class."""
         grid = self.inwards(self.norm(tokens.float())) + self.noise_level(sigma)[:, None, None, None]
         if self.motion is not None:
             grid = self.motion(grid)
@@ -75,6 +77,7 @@ class NoiseLevel(nn.Module):
         self.layers = nn.Sequential(nn.Linear(2 * self.FREQUENCIES, width), nn.SiLU(), nn.Linear(width, width))
 
     def forward(self, sigma: Tensor) -> Tensor:
+        """[B] -> [B, width], see the class."""
         steps = torch.arange(self.FREQUENCIES, device=sigma.device, dtype=torch.float32) / self.FREQUENCIES
         angles = sigma.float()[:, None] * math.pi * torch.exp2(4 * steps)
         return self.layers(torch.cat([angles.sin(), angles.cos()], -1))
@@ -112,6 +115,7 @@ class FramePool(nn.Module):
         self.over_time = nn.Conv1d(width, width, 3)
 
     def forward(self, grid: Tensor) -> Tensor:
+        """[B, T, H, W, width] -> [B, 2 width], see the class."""
         tokens = grid.flatten(2, 3)
         weights = self.attention(tokens).softmax(dim=2)
         looked = torch.einsum("btnk,btnc->btkc", weights, tokens).flatten(2)
@@ -126,7 +130,7 @@ class FramePool(nn.Module):
 def with_ends_repeated(frames: Tensor, dim: int) -> Tensor:
     """The first and the last frame once more at their ends: one frame is a clip that stands still.
 
-    Slices, since the gradient of torch's own replicating pad is not reproducible on CUDA.
+    Slices, since the gradient of torch's replicating pad is not reproducible on CUDA.
     """
     last = frames.shape[dim] - 1
     return torch.cat([frames.narrow(dim, 0, 1), frames, frames.narrow(dim, last, 1)], dim)

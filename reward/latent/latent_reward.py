@@ -42,6 +42,7 @@ class TrainingRecord:
     held_out: int = 0
 
     def to_dict(self) -> dict:
+        """A JSON-ready dictionary."""
         return asdict(self)
 
 

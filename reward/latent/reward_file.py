@@ -126,9 +126,9 @@ def _described(metadata: Mapping[str, str]) -> LatentReward:
     if len(trunk.blocks) != kept:
         raise CheckpointError(f"it says that {kept} blocks are kept, and its configuration has {len(trunk.blocks)}.")
     trunk.total_blocks = total
-    found, expected = json.loads(metadata["latent_format"]), asdict(trunk.latent_format)
-    if found != expected:
-        raise CheckpointError(f"its latent format is {found}, but a {metadata['family']} trunk reads {expected}.")
+    stated, expected = json.loads(metadata["latent_format"]), asdict(trunk.latent_format)
+    if stated != expected:
+        raise CheckpointError(f"its latent format is {stated}, but a {metadata['family']} trunk reads {expected}.")
     return reward
 
 

@@ -83,7 +83,7 @@ def original_state(backbone: Backbone) -> dict[str, torch.Tensor]:
         module, _, leaf = key.rpartition(".")
         named = leaf in ("weight", "bias")
         start = 0
-        for name, own in backbone.places(module if named else key, backbone.config):
+        for name, own in backbone.original_rows(module if named else key, backbone.config):
             name = f"{name}.{leaf}" if named else name
             piece = tensor if own is None else tensor[start : start + own[1] - own[0]]
             start += len(piece)

@@ -143,7 +143,7 @@ def test_every_run_of_a_node_gets_a_trace_of_its_own_told_point_by_point(process
         "repeated", model=files.model(), reward=files.reward(), runs=[{"seed": 1}, {"seed": 2, "size": (16, 5, 8, 8)}]
     )
     assert {event for event, _ in told} == {"videoalign.reward_trace"}
-    assert [(content["run"], content["place"]) for _, content in told] == [
+    assert [(content["run"], content["index"]) for _, content in told] == [
         (run, place) for run in (1, 2) for place in (-1, 0, 1, 2)
     ]
     assert all(content["node"] == "7" for _, content in told)

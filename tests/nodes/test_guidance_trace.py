@@ -46,10 +46,10 @@ def traced(calibration, count=6, reused=False):
 def test_points_are_told_as_they_come_and_in_the_same_words_as_at_the_end(calibration):
     trace, told = traced(calibration)
     assert [event for event, _ in told] == [EVENT] * 7
-    assert told[0][1] == {"node": "12", "run": 1, "place": -1, "point": None}
+    assert told[0][1] == {"node": "12", "run": 1, "index": -1, "point": None}
     shown = trace.shown()["points"]
     for place, (_, content) in enumerate(told[1:]):
-        assert content["node"] == "12" and content["place"] == place
+        assert content["node"] == "12" and content["index"] == place
         assert content["point"] == {name: value for name, value in shown[place].items() if name != "samples"}
 
 

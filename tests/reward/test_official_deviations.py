@@ -99,7 +99,7 @@ def test_the_official_score_of_a_caption_with_control_tokens_is_that_of_a_turn_i
     with torch.no_grad():
         [features] = model.network.embed_clips([clip.patches], [clip.grid])
         hidden = model.network.read(model._embed(ids, clip, features)[None])[0]
-        theirs = model._head(hidden, model._reward_positions(ids)).tolist()
+        theirs = model._head(hidden[model._reward_positions(ids)]).tolist()
     assert theirs == pytest.approx(official_raw(official, case), abs=5e-4)
     [ours] = official.score(model, case)
     assert abs(ours.raw["TA"] - theirs[2]) > 0.1

@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+import torch
 
 from videoalign.errors import CaptionError, ClipError
 from videoalign.reward.scoring_stream import Request, _alike, score_stream
@@ -51,6 +52,43 @@ def test_an_error_while_scoring_does_not_take_the_batch_along(model, official, m
     first, second, third = (result for _, result in score_stream(model, requests))
     assert isinstance(second, CaptionError)
     assert first[0].caption == "cat" and third[0].caption == "dog"
+
+
+@pytest.mark.parametrize("error", [AttributeError("no codec"), MemoryError("8 GB"), RuntimeError("FFmpeg is lost")])
+def test_whatever_goes_wrong_with_reading_one_clip_is_that_clips_error(model, paths, monkeypatch, error):
+    prepare = type(model).prepare
+
+    def broken(self, source, fps=None):
+        if source == paths[1]:
+            raise error
+        return prepare(self, source, fps)
+
+    monkeypatch.setattr(type(model), "prepare", broken)
+    results = [result for _, result in score_stream(model, [Request(path, ("cat",)) for path in paths[:3]])]
+    assert [type(result) for result in results] == [list, ClipError, list]
+    assert str(paths[1]) in str(results[1]) and str(error) in str(results[1])
+
+
+@pytest.mark.parametrize("error", [MemoryError("8 GB"), torch.OutOfMemoryError("24 GB")])
+def test_a_clip_that_does_not_fit_into_memory_does_not_take_the_others_along(model, paths, monkeypatch, error):
+    score_prepared = type(model).score_prepared
+
+    def full(self, clips, captions, **options):
+        if any("dog" in row for row in captions):
+            raise error
+        return score_prepared(self, clips, captions, **options)
+
+    monkeypatch.setattr(type(model), "score_prepared", full)
+    captions = ("cat", "dog", "fox")
+    results = [result for _, result in score_stream(model, [Request(paths[0], (text,)) for text in captions])]
+    assert [type(result) for result in results] == [list, ClipError, list]
+    assert "does not fit into memory" in str(results[1])
+
+
+def test_a_mistake_of_the_program_while_scoring_is_not_taken_for_a_clips(model, paths, monkeypatch):
+    monkeypatch.setattr(type(model), "score_prepared", lambda *arguments, **options: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        list(score_stream(model, [Request(paths[0], ("cat",))]))
 
 
 def test_score_raises_the_error_of_the_first_clip_that_fails(model, paths, tmp_path):

@@ -23,10 +23,10 @@ def add_adapter(backbone: Backbone, options: LoraOptions, seed: int) -> None:
     """
     weights = {} if options.start is None else load_lora(Path(options.start), backbone)
     targets = backbone.lora_targets(ffn=options.targets == "attention+ffn")
-    own = lora_config(weights, targets, rank=options.rank, alpha=options.alpha, lora_dropout=options.dropout)
+    adapter = lora_config(weights, targets, rank=options.rank, alpha=options.alpha, lora_dropout=options.dropout)
     state = torch.get_rng_state()
     torch.manual_seed(seed)
-    backbone.module.add_adapter(own)
+    backbone.module.add_adapter(adapter)
     torch.set_rng_state(state)
     for name, parameter in backbone.module.named_parameters():
         trained = "lora_" in name

@@ -16,7 +16,7 @@ from .presets import preset_values
 
 
 class DataConfig(EncodedData):
-    """Preference pairs, the form in which clips are encoded, and how the better clip is found."""
+    """Preference pairs, the form in which clips are encoded, and how it is decided which clip is chosen."""
 
     prefer: Literal["file", "weighted", "VQ", "MQ", "TA", "Overall"] = Field(
         "file",
@@ -133,7 +133,7 @@ class FlowConfig(LoopConfig):
     """What all methods share."""
 
     preset: str | None = Field(
-        None, description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; own options win over them."
+        None, description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; options that are given win over them."
     )
     batch_size: int = Field(64, ge=1, description="Pairs (or clips) in an optimizer step, over all processes.")
     precision: Literal["float32", "bfloat16"] = Field(

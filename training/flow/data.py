@@ -45,17 +45,17 @@ class FlowData:
             VideoAlignError: latents are missing or not finite, or the clips of a row differ in size; it names the row.
         """
         samples = []
-        for place, row in enumerate(rows):
-            key = ("flow", self.seed, first + place)
-            own = self.sample(self.rows[row], self.sides, *key)
+        for index, row in enumerate(rows):
+            key = ("flow", self.seed, first + index)
+            sample = self.sample(self.rows[row], self.sides, *key)
             if self.real:
-                chosen = self.real[(first + place) % len(self.real)]
-                own = replace(own, real=self.sample(chosen, ("clip",), *key, "real"))
-            samples.append(own)
+                chosen = self.real[(first + index) % len(self.real)]
+                sample = replace(sample, real=self.sample(chosen, ("clip",), *key, "real"))
+            samples.append(sample)
         return grouped(samples)
 
     def held_out_batch(self, rows: Sequence[int], level: int, levels: int) -> list[NoisedClips]:
-        """Rows at the ``level``-th of ``levels`` fixed noise levels, each row with its own fixed noise."""
+        """Rows at the ``level``-th of ``levels`` fixed noise levels, each row with a fixed noise of its own."""
         sigma = sigma_of(self.noise, (level + 0.5) / levels)
         return grouped(
             [self.sample(self.rows[row], self.sides, "held out", self.seed, row, level, sigma=sigma) for row in rows]

@@ -45,7 +45,7 @@ class FlowModule(nn.Module):
             losses.append(loss)
             measures.append(measured)
             levels += group.sigma.tolist()
-        joined = {name: torch.cat([own[name].float() for own in measures]).tolist() for name in measures[0]}
+        joined = {name: torch.cat([measured[name].float() for measured in measures]).tolist() for name in measures[0]}
         return torch.cat(losses).mean(), binned(joined, levels, self.bins)
 
     def velocity(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
@@ -66,15 +66,15 @@ class FlowModule(nn.Module):
 
 def binned(measures: dict[str, list[float]], sigma: Sequence[float], bins: int) -> dict[str, tuple[float, float]]:
     """(mean, weight) of each measure over all samples, and in each bin of sigma as ``name/0.2-0.4``; NaN is left out."""
-    found = {}
+    means = {}
     for name, values in measures.items():
         there = [(value, level) for value, level in zip(values, sigma, strict=True) if not math.isnan(value)]
-        found[name] = _mean([value for value, _ in there])
-        for place in range(bins):
-            low, high = place / bins, (place + 1) / bins
-            inside = [value for value, level in there if min(int(level * bins), bins - 1) == place]
-            found[f"{name}/{low:.2g}-{high:.2g}"] = _mean(inside)
-    return {name: value for name, value in found.items() if value[1]}
+        means[name] = _mean([value for value, _ in there])
+        for index in range(bins):
+            low, high = index / bins, (index + 1) / bins
+            inside = [value for value, level in there if min(int(level * bins), bins - 1) == index]
+            means[f"{name}/{low:.2g}-{high:.2g}"] = _mean(inside)
+    return {name: value for name, value in means.items() if value[1]}
 
 
 def _mean(values: list[float]) -> tuple[float, float]:

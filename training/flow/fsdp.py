@@ -31,6 +31,6 @@ def check_fsdp(config: FlowConfig) -> None:
             bool(config.data.buckets) and config.micro_batch_size > 1
         ),
     }
-    found = [option for option, there in refused.items() if there]
-    if found:
-        raise VideoAlignError(f"FSDP does not go together with {'; '.join(found)}.")
+    problems = [option for option, there in refused.items() if there]
+    if problems:
+        raise VideoAlignError(f"FSDP does not go together with {'; '.join(problems)}.")

@@ -38,13 +38,13 @@ class HeldOut:
         """accuracy, margin, loss, winner_error, loser_error over all levels and by bin of noise level; {} without pairs."""
         if not self.rows:
             return {}
-        mine, own = Averages(), self.rows[rank::world]
+        mine, share = Averages(), self.rows[rank::world]
         for level in range(self.levels):
             for start in range(0, math.ceil(len(self.rows) / world), self.size):
                 # With FSDP all processes must run the network equally often: one that has no row left repeats one in vain.
-                rows = own[start : start + self.size]
-                for place, group in enumerate(self.data.held_out_batch(rows or self.rows[:1], level, self.levels)):
-                    measures = self._measures(module, group, (level, start, place))
+                rows = share[start : start + self.size]
+                for index, group in enumerate(self.data.held_out_batch(rows or self.rows[:1], level, self.levels)):
+                    measures = self._measures(module, group, (level, start, index))
                     if not rows:
                         continue
                     values = {name: value.tolist() for name, value in measures.items()}

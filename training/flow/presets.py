@@ -36,7 +36,7 @@ def preset_values(name: str) -> dict:
         return _table()[name]
     model, size = _model_and_size(name)
     model = SAME.get(model, model)
-    sizes = [own for other, own in map(_model_and_size, set(_table()) - {"micro"}) if other == model and own <= size]
+    sizes = [gb for other, gb in map(_model_and_size, set(_table()) - {"micro"}) if other == model and gb <= size]
     return _table()[f"{model}-{max(sizes)}gb"]
 
 

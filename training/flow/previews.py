@@ -55,10 +55,10 @@ class Previews(Callback):
     def settings(self) -> SamplingDefaults:
         """How previews are sampled: the model's defaults, at the size of the training clips."""
         data, options = self.task.config.data, self.options
-        own = {"width": data.width, "height": data.height, "frames": data.frames, "fps": data.fps}
-        own |= {} if options.steps is None else {"steps": options.steps}
-        own |= {} if options.guidance is None else {"guidance_scale": options.guidance}
-        return replace(self.task.backbone.sampling, **own)
+        values = {"width": data.width, "height": data.height, "frames": data.frames, "fps": data.fps}
+        values |= {} if options.steps is None else {"steps": options.steps}
+        values |= {} if options.guidance is None else {"guidance_scale": options.guidance}
+        return replace(self.task.backbone.sampling, **values)
 
     def _make(self, step: int, say: Say) -> None:
         from ...clips.video_file import write_video
@@ -98,7 +98,7 @@ class Previews(Callback):
                 latents.append(sample(velocity, noise, levels).float())
         module.train(training)
         vae = load_vae(self.task.config.model.vae, device=device)
-        return [as_frames(vae.decode(own)[0]) for own in latents]
+        return [as_frames(vae.decode(clip)[0]) for clip in latents]
 
     def _score(self, files: list[Path]) -> dict[str, float]:
         from ...judges import JudgeOptions, judge_or_reward, open_judge

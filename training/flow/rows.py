@@ -56,14 +56,14 @@ def preference_rows(sources: Sequence[ResolvedPair], config: DataConfig) -> tupl
     """Rows with the sides ``chosen`` and ``rejected``, and how many pairs had which verdict."""
     rows, counts = [], Counter()
     for source in sources:
-        found = verdict(source.pair, config)
-        counts[found] += 1
-        if (found == "tie" and config.ties == "drop") or (found == "invalid" and config.invalid == "drop"):
+        outcome = verdict(source.pair, config)
+        counts[outcome] += 1
+        if (outcome == "tie" and config.ties == "drop") or (outcome == "invalid" and config.invalid == "drop"):
             continue
         clips = source.clips
-        if found == "rejected":
+        if outcome == "rejected":
             clips = {"chosen": source.rejected, "rejected": source.chosen}
-        target = 0.5 if found == "tie" else 1.0
+        target = 0.5 if outcome == "tie" else 1.0
         rows.append(FlowRow(source.prompt, clips, source.name, source.pair.weight, target, source.fps))
     return rows, counts
 
@@ -74,7 +74,7 @@ def scored_clips(sources: Sequence[ResolvedPair], config: DataConfig) -> list[tu
     Raises:
         VideoAlignError: a clip has no score; the message names the row.
     """
-    found: dict[tuple[Path, str], tuple[FlowRow, dict[str, float]]] = {}
+    scored: dict[tuple[Path, str], tuple[FlowRow, dict[str, float]]] = {}
     weights = dimension_weights(config)
     for source in sources:
         sides = ((source.chosen, source.pair.scores_chosen), (source.rejected, source.pair.scores_rejected))
@@ -86,8 +86,8 @@ def scored_clips(sources: Sequence[ResolvedPair], config: DataConfig) -> list[tu
                     "Score the clips with videoalign score and give its output, or use data.prefer with what is there."
                 )
             row = FlowRow(source.prompt, {"clip": path}, source.name, source.pair.weight, fps=source.fps)
-            found.setdefault((path, source.prompt), (row, {name: scores[name] for name in weights}))
-    return list(found.values())
+            scored.setdefault((path, source.prompt), (row, {name: scores[name] for name in weights}))
+    return list(scored.values())
 
 
 def dimension_weights(config: DataConfig) -> dict[str, float]:

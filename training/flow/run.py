@@ -140,8 +140,8 @@ def with_expert_range(config: FlowConfig, backbone: Backbone) -> FlowConfig:
     boundary = backbone.expert_boundary
     if boundary is None:
         raise VideoAlignError(f"model.expert is {expert}, but {backbone.family.title} has no experts. Leave it out.")
-    own = {"sigma_min": boundary} if expert == "high_noise" else {"sigma_max": boundary}
-    return config.model_copy(update={"noise": noise.model_copy(update=own)})
+    limit = {"sigma_min": boundary} if expert == "high_noise" else {"sigma_max": boundary}
+    return config.model_copy(update={"noise": noise.model_copy(update=limit)})
 
 
 def optimizer_of(config: OptimizerConfig) -> Callable[[list[dict]], torch.optim.Optimizer]:
@@ -191,6 +191,6 @@ def export(
         **described,
     )
     save_lora(file, task.backbone, adapter, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
-    place = file if config.lora.comfyui is None else copy_into_loras(file, config.lora.comfyui)
-    print(f"{place} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
+    path = file if config.lora.comfyui is None else copy_into_loras(file, config.lora.comfyui)
+    print(f"{path} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
     return file

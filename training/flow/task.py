@@ -62,11 +62,16 @@ class FlowTask:
         self.config, self.method, self.rows, self.backbone = config, method, rows, backbone
         self.train = FlowData(rows.train, method.sides, cache, config.noise, config.seed, rows.real)
         held_out = FlowData(rows.held_out, SIDES, cache, config.noise, config.seed)
-        own = config.evaluation
+        evaluation = config.evaluation
         self.held_out = HeldOut(
-            held_out, own.levels, own.pairs, method.held_out_beta, own.bins, config.micro_batch_size
+            held_out,
+            evaluation.levels,
+            evaluation.pairs,
+            method.held_out_beta,
+            evaluation.bins,
+            config.micro_batch_size,
         )
-        self.module = FlowModule(backbone, method, own.bins, config.data.fps)
+        self.module = FlowModule(backbone, method, evaluation.bins, config.data.fps)
 
     def data_hash(self) -> str:
         """Names the rows that are trained on: paths, prompts, weights and who is chosen."""
@@ -93,8 +98,8 @@ class FlowTask:
 
     def parameter_groups(self) -> list[dict]:
         trained = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
-        own = self.config.optimizer
-        return [{"params": trained, "lr": own.learning_rate, "weight_decay": own.weight_decay}]
+        optimizer = self.config.optimizer
+        return [{"params": trained, "lr": optimizer.learning_rate, "weight_decay": optimizer.weight_decay}]
 
     def row_names(self, rows: Sequence[int]) -> str:
         return ", ".join(self.rows.train[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")

@@ -1,4 +1,4 @@
-"""Clips, captions and images encoded once: latents and embeddings on disk, found by what they were made from.
+"""Clips, captions and images encoded once: latents and embeddings on disk, under a digest of what they were made from.
 
 cache = build_cache(folder, rows, buckets, encoders)    # encodes what is missing, then drops the encoders
 cache.latents(path)                                     # [C, T, H, W]

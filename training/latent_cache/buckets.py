@@ -51,10 +51,10 @@ class Bucket:
         Raises:
             VideoAlignError: another form.
         """
-        found = re.fullmatch(r"(\d+)x(\d+)x(\d+)@(\d+(?:\.\d+)?)", text.strip())
-        if not found or min(map(float, found.groups())) <= 0:
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+)@(\d+(?:\.\d+)?)", text.strip())
+        if not match or min(map(float, match.groups())) <= 0:
             raise VideoAlignError(f"'{text}' is not a bucket; expected WIDTHxHEIGHTxFRAMES@FPS, such as 832x480x81@16.")
-        return cls(*(int(found[number]) for number in (1, 2, 3)), float(found[4]))
+        return cls(*(int(match[number]) for number in (1, 2, 3)), float(match[4]))
 
     def indices(self, clip_fps: float) -> list[int]:
         """Positions in a clip of the frames that are taken."""
@@ -86,7 +86,7 @@ def choose_bucket(clips: Sequence[ClipShape], buckets: Sequence[Bucket]) -> Buck
     """
     fitting = [bucket for bucket in buckets if not any(bucket.refusal(clip) for clip in clips)]
     if not fitting:
-        nearest = min(buckets, key=lambda own: (sum(bool(own.refusal(clip)) for clip in clips), own.frames))
+        nearest = min(buckets, key=lambda bucket: (sum(bool(bucket.refusal(clip)) for clip in clips), bucket.frames))
         return next(refusal for clip in clips if (refusal := nearest.refusal(clip)))
 
     def badness(bucket: Bucket) -> tuple:

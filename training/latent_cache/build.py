@@ -89,8 +89,8 @@ def build_cache(
     """Encode the clips and captions of some rows that are not in the folder yet, and the images that the clips begin with.
 
     It may be stopped at any moment (also by kill -9) and called again: finished entries are kept, and none is ever half
-    written. Entries are found by content, so that a changed clip, size, VAE, text encoder or image encoder is encoded
-    anew. Afterwards the encoders are dropped.
+    written. Entries are named by a digest of what they were made from, so that a changed clip, size, VAE, text encoder
+    or image encoder is encoded anew. Afterwards the encoders are dropped.
 
     Args:
         folder: of the cache; several trainings may share it.
@@ -118,7 +118,7 @@ def build_cache(
     }
     planned = _plan(folder, rows, buckets, encoders, report, keep=share[0] == 0)
     images = _images(folder, planned, image_entries, keep=share[0] == 0)
-    other = {own.path.absolute(): own for own in further_images(pictures, buckets[0])} if image_entries else {}
+    other = {image.path.absolute(): image for image in further_images(pictures, buckets[0])} if image_entries else {}
     keys = {
         image: {entry: image.key(entry, identity) for entry, identity in identities.items()}
         for image in [*images.values(), *other.values()]
@@ -137,10 +137,10 @@ def build_cache(
         encoders.release()
     if wait is not None:
         wait()
-    clips = {own.clip.absolute(): own.key for own in planned}
+    clips = {plan.clip.absolute(): plan.key for plan in planned}
     latent_format = read_entry(latents_file(folder, planned[0].key))[1]["latent_format"] if planned else ""
-    told = {own.clip.absolute(): keys[images[own.group]] for own in planned if image_entries}
-    told |= {path: keys[own] for path, own in other.items()}
+    told = {plan.clip.absolute(): keys[images[plan.group]] for plan in planned if image_entries}
+    told |= {path: keys[image] for path, image in other.items()}
     return LatentCache(folder, clips, captions, latent_format, told)
 
 
@@ -151,8 +151,8 @@ def _images(
     if not image_entries:
         return {}
     groups: dict[int, list[SourceImage]] = {}
-    for own in planned:
-        groups.setdefault(own.group, []).append(SourceImage(own.clip, own.digest, own.bucket, own.name))
+    for plan in planned:
+        groups.setdefault(plan.group, []).append(SourceImage(plan.clip, plan.digest, plan.bucket, plan.name))
     compared = ComparedFrames(folder / "first_frames.json")
     try:
         return {group: compared.common_image(clips) for group, clips in groups.items()}
@@ -177,9 +177,9 @@ def _plan(
                     facts = known.facts(clip)
                 except ClipError as error:
                     raise ClipError(f"{row.name}: {error}") from error
-                found = facts.shape
+                shape = facts.shape
                 digests[clip], rates[clip] = facts.digest, row.fps
-                shapes[clip] = ClipShape(found.width, found.height, found.frames, row.fps or found.fps)
+                shapes[clip] = ClipShape(shape.width, shape.height, shape.frames, row.fps or shape.fps)
                 owners.setdefault(clip, row)
             report("looking at clips", number + 1, len(rows))
     finally:
@@ -229,29 +229,29 @@ def _described(shape: ClipShape) -> str:
 def _encode_captions(
     folder: Path, captions: dict[str, str], encoders: Encoders, share: tuple[int, int], report: Progress
 ) -> None:
-    own = [prompt for prompt in _part(captions, share) if not is_whole(caption_file(folder, captions[prompt]))]
-    for start in range(0, len(own), _CAPTIONS_AT_ONCE):
-        prompts = own[start : start + _CAPTIONS_AT_ONCE]
+    missing = [prompt for prompt in _part(captions, share) if not is_whole(caption_file(folder, captions[prompt]))]
+    for start in range(0, len(missing), _CAPTIONS_AT_ONCE):
+        prompts = missing[start : start + _CAPTIONS_AT_ONCE]
         for prompt, conditioning in zip(prompts, encoders.text_encoder.encode(prompts), strict=True):
             write_caption(folder, captions[prompt], conditioning, prompt)
-        report("encoding captions", start + len(prompts), len(own))
+        report("encoding captions", start + len(prompts), len(missing))
 
 
 def _encode_clips(
     folder: Path, planned: Sequence[_Planned], encoders: Encoders, share: tuple[int, int], report: Progress
 ) -> None:
-    entries = list({own.key: own for own in planned}.values())
-    missing = [own for own in _part(entries, share) if not is_whole(latents_file(folder, own.key))]
-    for number, own in enumerate(missing):
+    entries = list({plan.key: plan for plan in planned}.values())
+    missing = [plan for plan in _part(entries, share) if not is_whole(latents_file(folder, plan.key))]
+    for number, plan in enumerate(missing):
         try:
-            video = read_clip(own.clip, own.bucket, own.fps)
+            video = read_clip(plan.clip, plan.bucket, plan.fps)
         except ClipError as error:
-            raise ClipError(f"{own.name}: {error}") from error
+            raise ClipError(f"{plan.name}: {error}") from error
         vae = encoders.vae
         with torch.no_grad():
             latents = vae.encode(video[None].to(vae.device))[0].cpu()
-        _check_finite(latents, own.name, own.clip, vae.dtype)
-        write_latents(folder, own.key, latents, vae.latent_format.name, own.bucket, own.clip)
+        _check_finite(latents, plan.name, plan.clip, vae.dtype)
+        write_latents(folder, plan.key, latents, vae.latent_format.name, plan.bucket, plan.clip)
         report("encoding clips", number + 1, len(missing))
 
 
@@ -260,7 +260,7 @@ def _encode_images(
     report: Progress,
 ) -> None:  # fmt: skip
     """One entry of all images: latents by the VAE, or CLIP's tokens."""
-    wanted = list({own[entry]: image for image, own in keys.items()}.items())
+    wanted = list({image_keys[entry]: image for image, image_keys in keys.items()}.items())
     missing = [(key, image) for key, image in _part(wanted, share) if not is_whole(image_file(folder, key))]
     for number, (key, image) in enumerate(missing):
         try:

@@ -74,7 +74,7 @@ class LatentCache:
         """What a conditioning has of the image that a clip begins with, unbatched; nothing where no images were asked for.
 
         Clips that are compared have one image, so that they are conditioned alike. A picture that the cache was built with
-        is found in the same way.
+        is asked for in the same way.
 
         Raises:
             VideoAlignError: the cache was not built for this clip, or an entry is gone.

@@ -61,9 +61,9 @@ class ComparedFrames:
         Raises:
             ClipError: one of them begins with another image; the message names its row.
         """
-        first = min(clips, key=lambda own: own.digest)
+        first = min(clips, key=lambda image: image.digest)
         frame = None
-        for clip in {own.digest: own for own in clips if own.digest != first.digest}.values():
+        for clip in {image.digest: image for image in clips if image.digest != first.digest}.values():
             key = entry_key("first frames", first.digest, clip.digest, f"{first.bucket.width}x{first.bucket.height}")
             if key not in self._known:
                 frame = _read(first) if frame is None else frame

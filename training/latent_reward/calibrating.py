@@ -41,12 +41,12 @@ class HeldOut:
         process = PartialState()
         rows = range(len(self.data))[:pairs]
         mine = list(rows[process.process_index :: process.num_processes])
-        found = []
+        judged = []
         with torch.no_grad():
-            for place, batch in self._batches(mine):
+            for index, batch in self._batches(mine):
                 a, b = step.rewards(batch)
-                found.append((place, a.cpu(), b.cpu(), batch.labels))
-        return gather_object(found) if process.num_processes > 1 else found
+                judged.append((index, a.cpu(), b.cpu(), batch.labels))
+        return gather_object(judged) if process.num_processes > 1 else judged
 
     def accuracy(self, step: PreferenceStep, pairs: int | None = None) -> dict[str, float]:
         """``acc_D`` over all bins and ``acc_D/0-0.1`` by bin of sigma for each dimension, ``acc`` the mean."""
@@ -54,12 +54,12 @@ class HeldOut:
         shares, _ = self._table(judged)
         metrics, overall = {}, []
         for name in DIMENSIONS:
-            measured = {place: share for place, share in enumerate(shares[name]) if share is not None}
+            measured = {index: share for index, share in enumerate(shares[name]) if share is not None}
             if measured:
                 overall.append(sum(measured.values()) / len(measured))
                 metrics[f"acc_{name}"] = overall[-1]
-                for place, share in measured.items():
-                    low, high = self.edges[place], self.edges[place + 1]
+                for index, share in measured.items():
+                    low, high = self.edges[index], self.edges[index + 1]
                     metrics[f"acc_{name}/{low:.2g}-{high:.2g}"] = share
         return {**metrics, "acc": sum(overall) / len(overall)} if overall else {}
 
@@ -73,7 +73,7 @@ class HeldOut:
             self.edges,
             {name: tuple(0.5 if share is None else share for share in shares[name]) for name in DIMENSIONS},
             {name: tuple(counts[name]) for name in DIMENSIONS},
-            {name: tuple(scales[:, place].tolist()) for place, name in enumerate(DIMENSIONS)},
+            {name: tuple(scales[:, column].tolist()) for column, name in enumerate(DIMENSIONS)},
             dict(zip(DIMENSIONS, rewards.mean(0).tolist(), strict=True)),
             dict(zip(DIMENSIONS, rewards.std(0).clamp(min=LEAST_STD).tolist(), strict=True)),
         )
@@ -82,31 +82,31 @@ class HeldOut:
         bins = len(self.edges) - 1
         shares = {name: [None] * bins for name in DIMENSIONS}
         counts = {name: [0] * bins for name in DIMENSIONS}
-        for place in range(bins):
-            own = [(a - b, labels) for found, a, b, labels in judged if found == place]
-            if not own:
+        for index in range(bins):
+            in_bin = [(a - b, labels) for bin_index, a, b, labels in judged if bin_index == index]
+            if not in_bin:
                 continue
-            differences, labels = (torch.cat(parts) for parts in zip(*own, strict=True))
+            differences, labels = (torch.cat(parts) for parts in zip(*in_bin, strict=True))
             for key, (share, count) in accuracy(differences, labels).items():
                 name = key.removeprefix("acc_")
-                shares[name][place], counts[name][place] = share, int(count)
+                shares[name][index], counts[name][index] = share, int(count)
         return shares, counts
 
     def _gradient_scales(self, reward: LatentReward, pairs: int) -> Tensor:
         """[bins, 3] mean of ||grad_x r||_2 * sqrt(elements) over both sides of the first pairs."""
         bins = len(self.edges) - 1
         total, count = torch.zeros(bins, len(DIMENSIONS)), torch.zeros(bins, 1)
-        for place, batch in self._batches(range(len(self.data))[:pairs]):
+        for index, batch in self._batches(range(len(self.data))[:pairs]):
             scales = _gradient_scales(reward, batch)
-            total[place] += scales.sum(0)
-            count[place] += len(scales)
+            total[index] += scales.sum(0)
+            count[index] += len(scales)
         return total / count.clamp(min=1)
 
     def _batches(self, rows: Sequence[int]) -> Iterator[tuple[int, LatentPairBatch]]:
-        for place, (low, high) in enumerate(zip(self.edges, self.edges[1:], strict=False)):
+        for index, (low, high) in enumerate(zip(self.edges, self.edges[1:], strict=False)):
             for start in range(0, len(rows), self.size):
                 for batch in self.data.bin_batch(rows[start : start + self.size], low, high, self.seed):
-                    yield place, batch
+                    yield index, batch
 
 
 @torch.enable_grad()
@@ -118,7 +118,7 @@ def _gradient_scales(reward: LatentReward, batch: LatentPairBatch) -> Tensor:
     x_t = add_noise(latents.float(), noise, sigma).requires_grad_(True)
     rewards = reward(x_t, sigma, {name: value.to(device) for name, value in batch.conditioning.items()})
     scales = []
-    for place in range(rewards.shape[1]):
-        (gradient,) = torch.autograd.grad(rewards[:, place].sum(), x_t, retain_graph=place + 1 < rewards.shape[1])
+    for column in range(rewards.shape[1]):
+        (gradient,) = torch.autograd.grad(rewards[:, column].sum(), x_t, retain_graph=column + 1 < rewards.shape[1])
         scales.append(gradient.flatten(1).norm(dim=1) * gradient[0].numel() ** 0.5)
     return torch.stack(scales, 1).detach().cpu()

@@ -32,7 +32,7 @@ class LatentPairBatch:
         latents: [S, C, T, H, W] clean latents in the space that the sampler sees.
         noise, sigma: [S, C, T, H, W] and [S] in [0, 1], 0 clean; the same for both sides of a pair.
         conditioning: of the S clips' prompts, and the images that they begin with where the trunk is told them.
-        a, b: for each pair, the place of its sides among the S.
+        a, b: for each pair, the index of its sides among the S.
         labels: [P, 3] codes for VQ, MQ, TA: 1 A better, -1 B better, 0 tie, 22 invalid.
         scores_a, scores_b: [P, 3] scores of the sides, 0 where there is none.
         weights: [P].
@@ -54,7 +54,7 @@ class LatentPairBatch:
 class Noise:
     """The noise level of a sample, and the key of its noise (see ``generator_of``).
 
-    The level's own key is that one and "t", the paper's name of sigma: runs that go on must draw the same levels.
+    The level is drawn by ``key`` and "t", the paper's name of sigma: runs that go on must draw the same levels.
     """
 
     key: tuple
@@ -101,21 +101,21 @@ class LatentPairData:
 
     def _batch(self, shape: torch.Size, group: Sequence[tuple[ResolvedPair, Noise]]) -> LatentPairBatch:
         """A clip that is in several pairs with the same noise is there once."""
-        places: dict[tuple, int] = {}
+        distinct: dict[tuple, int] = {}
         sides: dict[str, list[int]] = {"a": [], "b": []}
         for pair, noise in group:
             for side, path in (("a", pair.chosen), ("b", pair.rejected)):
                 key = (path, pair.prompt, noise)
-                sides[side].append(places.setdefault(key, len(places)))
+                sides[side].append(distinct.setdefault(key, len(distinct)))
         drawn = {noise: torch.randn(shape, generator=generator_of(*noise.key)) for _, noise in group}
         return LatentPairBatch(
-            torch.stack([self._latents(path) for path, _, _ in places]),
-            torch.stack([drawn[noise] for _, _, noise in places]),
-            torch.tensor([noise.sigma for _, _, noise in places], dtype=torch.float32),
+            torch.stack([self._latents(path) for path, _, _ in distinct]),
+            torch.stack([drawn[noise] for _, _, noise in distinct]),
+            torch.tensor([noise.sigma for _, _, noise in distinct], dtype=torch.float32),
             collate(
                 [
                     {**self.cache.conditioning(prompt), **self.cache.image(path), **self.constants}
-                    for path, prompt, _ in places
+                    for path, prompt, _ in distinct
                 ]
             ),
             sides["a"],
@@ -137,22 +137,22 @@ class LatentPairData:
 
         Args:
             by_prompt: one noise for all pairs of a prompt in a pass over the data, so that a clip of several pairs is run
-                once; otherwise each sample has its own.
+                once; otherwise one for each sample.
         """
         noises = []
-        for place, row in enumerate(rows):
-            own = (first + place) // len(self), self.pairs[row].prompt
-            key = ("latent reward", seed, *(own if by_prompt else (first + place,)))
+        for index, row in enumerate(rows):
+            shared = (first + index) // len(self), self.pairs[row].prompt
+            key = ("latent reward", seed, *(shared if by_prompt else (first + index,)))
             noises.append(Noise(key, noise_level(config, generator_of(*key, "t"))))
         return self.batches(rows, noises)
 
     def bin_batch(self, rows: Sequence[int], low: float, high: float, seed: int) -> list[LatentPairBatch]:
-        """The pairs at ``rows``, each at its own fixed sigma in [low, high) and with its own fixed noise."""
+        """The pairs at ``rows``, each at a sigma in [low, high) and with a noise that are fixed for this pair."""
         noises = []
         for row in rows:
             key = ("held out", seed, row, low)
-            place = torch.rand((), generator=generator_of(*key, "t"), dtype=torch.float64).item()
-            noises.append(Noise(key, low + (high - low) * place))
+            fraction = torch.rand((), generator=generator_of(*key, "t"), dtype=torch.float64).item()
+            noises.append(Noise(key, low + (high - low) * fraction))
         return self.batches(rows, noises)
 
 

@@ -59,13 +59,13 @@ class LatentRewardTask:
     @property
     def groups(self) -> list[str] | None:
         """The prompt of each training pair, where pairs of one prompt stay together."""
-        return [own.prompt for own in self.train.pairs] if self.config.data.group_by_prompt else None
+        return [pair.prompt for pair in self.train.pairs] if self.config.data.group_by_prompt else None
 
     def data_hash(self) -> str:
         """Names the training pairs: their clips, prompts, labels and weights."""
         rows = [
-            [own.pair.chosen, own.pair.rejected, own.pair.prompt, own.pair.label_codes(DIMENSIONS), own.pair.weight]
-            for own in self.train.pairs
+            [pair.chosen, pair.rejected, pair.prompt, pair.label_codes(DIMENSIONS), pair.weight]
+            for pair in (resolved.pair for resolved in self.train.pairs)
         ]
         return json_digest(rows)
 
@@ -76,8 +76,8 @@ class LatentRewardTask:
         return ", ".join(self.train.pairs[row].name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
 
     def prepare(self, rows: Sequence[int], first: int) -> list[LatentPairBatch]:
-        own = self.config
-        return self.train.training_batch(rows, first, own.seed, own.noise, own.data.group_by_prompt)
+        config = self.config
+        return self.train.training_batch(rows, first, config.seed, config.noise, config.data.group_by_prompt)
 
     def evaluate(self, module: PreferenceStep) -> Mapping[str, float]:
         """Held-out accuracy per dimension, over all noise levels and by bin."""
@@ -126,7 +126,7 @@ def build_task(config: Config) -> LatentRewardTask:
     )
     check_latent_space(cache, trunk.latent_format, config.model.vae, config.model.trunk)
     constants = trunk.constants(replace(trunk.sampling, fps=config.data.fps))
-    data = (LatentPairData(own, cache, config.data.keep_in_memory, constants) for own in (train, held_out))
+    data = (LatentPairData(pairs, cache, config.data.keep_in_memory, constants) for pairs in (train, held_out))
     return LatentRewardTask(config, *data, trunk, encoders.identities(entries))
 
 

@@ -82,7 +82,7 @@ def parameter_groups(reward: LatentReward, rates: OptimizerConfig) -> list[dict]
         rate = (rates.head_lr or rates.learning_rate) if name.startswith("heads.") else rates.learning_rate
         decay = rates.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
-    return [{"params": own, "lr": rate, "weight_decay": decay} for (rate, decay), own in groups.items()]
+    return [{"params": parameters, "lr": rate, "weight_decay": decay} for (rate, decay), parameters in groups.items()]
 
 
 def merged_state(reward: LatentReward) -> dict[str, torch.Tensor]:

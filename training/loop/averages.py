@@ -17,10 +17,10 @@ class Averages:
     def add(self, numbers: Mapping[str, Number], weight: float) -> None:
         """Take in a micro batch: plain numbers count ``weight``, pairs the weight that they bring."""
         for name, number in numbers.items():
-            mean, own = number if isinstance(number, tuple) else (number, weight)
-            if own > 0:
+            mean, counted = number if isinstance(number, tuple) else (number, weight)
+            if counted > 0:
                 total, count = self._sums.get(name, (0.0, 0.0))
-                self._sums[name] = (total + mean * own, count + own)
+                self._sums[name] = (total + mean * counted, count + counted)
 
     def merge(self, other: Averages) -> None:
         """Take in another process's numbers, or another step's."""

@@ -33,7 +33,7 @@ class BatchOrder:
         """Row indices of step 0, 1, 2, ..."""
         first = step * self.batch_size
         return [
-            int(self._pass(place // self.rows)[place % self.rows]) for place in range(first, first + self.batch_size)
+            int(self._pass(number // self.rows)[number % self.rows]) for number in range(first, first + self.batch_size)
         ]
 
     def _shuffled(self, epoch: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Curves in TensorBoard, Weights & Biases, Comet, MLflow and whatever else accelerate knows, by its own classes."""
+"""Curves in TensorBoard, Weights & Biases, Comet, MLflow and whatever else accelerate knows, by accelerate's classes."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ class Task(Protocol):
         """Load a micro batch; runs in a background thread. Raises VideoAlignError naming the row.
 
         Args:
-            first: samples that all processes have seen before these: the step times the batch size and the place in the
+            first: samples that all processes have seen before these: the step times the batch size and the index in the
                 batch. What is drawn at random for a sample is keyed by it, and so the same for any number of processes.
         """
 
@@ -189,8 +189,8 @@ class TrainLoop:
             )
         load_trained_state(self.task.module, self.optimizer.optimizer, state, self.sharded)
         rank = self.accelerator.process_index
-        own = state["random"][min(rank, len(state["random"]) - 1)]
-        torch.set_rng_state(own.clone())  # torch 2.13 crashes on a row of a larger tensor
+        random_state = state["random"][min(rank, len(state["random"]) - 1)]
+        torch.set_rng_state(random_state.clone())  # torch 2.13 crashes on a row of a larger tensor
         if state["random_cuda"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["random_cuda"])
         self.step = state["step"]
@@ -211,7 +211,7 @@ class TrainLoop:
                         size = self.config.micro_batch_size
                         first = ahead * self.config.batch_size + rank * share
                         parts = [(rows[start : start + size], first + start) for start in range(0, share, size)]
-                        jobs = [(part, pool.submit(self.task.prepare, part, place)) for part, place in parts]
+                        jobs = [(part, pool.submit(self.task.prepare, part, number)) for part, number in parts]
                         waiting.append((rows, jobs))
                         ahead += 1
                     rows, parts = waiting.popleft()
@@ -231,8 +231,8 @@ class TrainLoop:
         self.module.train()
         self.optimizer.zero_grad(set_to_none=True)
         numbers = Averages()
-        for place, (part, batch) in enumerate(micro_batches):
-            last = place == len(micro_batches) - 1
+        for index, (part, batch) in enumerate(micro_batches):
+            last = index == len(micro_batches) - 1
             with nullcontext() if last else self.accelerator.no_sync(self.module):
                 with self.accelerator.autocast() if self.sharded else nullcontext():  # else prepare() has seen to it
                     loss, values = self.module(batch)
@@ -258,8 +258,8 @@ class TrainLoop:
         from accelerate.utils import gather_object
 
         total = Averages()
-        for own in gather_object([numbers]):
-            total.merge(own)
+        for averages in gather_object([numbers]):
+            total.merge(averages)
         return total
 
     def _not_finite(self, what: str, rows: Sequence[int]) -> None:

@@ -22,7 +22,7 @@ class PairBatch:
 
     Attributes:
         clips, captions: the distinct (clip, prompt) combinations.
-        a, b: for each pair, the place of its sides in ``clips``.
+        a, b: for each pair, the index of its sides in ``clips``.
         labels: [pairs, 3] codes 1 A better, -1 B better, 0 tie, 22 invalid.
         scores_a, scores_b: [pairs, 3] Likert scores, 0 where there is none.
         weights: [pairs].
@@ -60,7 +60,7 @@ class PairData:
         Raises:
             ClipError: a clip cannot be used; the message names the row.
         """
-        places: dict[tuple, int] = {}
+        indices: dict[tuple, int] = {}
         clips: list[PreparedClip] = []
         captions: list[str] = []
         sides: dict[str, list[int]] = {"a": [], "b": []}
@@ -68,11 +68,11 @@ class PairData:
             loaded = self.pairs[row]
             for side, path in (("a", loaded.chosen), ("b", loaded.rejected)):
                 key = (path, loaded.fps, loaded.prompt)
-                if key not in places:
-                    places[key] = len(clips)
+                if key not in indices:
+                    indices[key] = len(clips)
                     clips.append(self._clip(loaded, path))
                     captions.append(loaded.prompt)
-                sides[side].append(places[key])
+                sides[side].append(indices[key])
         targets = pair_targets([self.pairs[row].pair for row in rows])
         return PairBatch(clips, captions, sides["a"], sides["b"], *targets)
 

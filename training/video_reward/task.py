@@ -76,9 +76,9 @@ class VideoRewardTask:
             return {}
         labels, differences = self._differences(module)
         metrics = {}
-        for place, name in enumerate(DIMENSIONS):
-            if (np.abs(labels[:, place]) == 1).any():
-                metrics[f"acc_{name}"] = ties_excluded_accuracy(labels[:, place], differences[:, place])
+        for column, name in enumerate(DIMENSIONS):
+            if (np.abs(labels[:, column]) == 1).any():
+                metrics[f"acc_{name}"] = ties_excluded_accuracy(labels[:, column], differences[:, column])
         return {**metrics, "acc": float(np.mean(list(metrics.values())))} if metrics else {}
 
     def export(self, step: int, normalisation: Normalisation) -> Path:
@@ -125,12 +125,12 @@ class VideoRewardTask:
 
         rank, world = _process()
         mine = list(range(rank, len(self.held_out), world))
-        found = []
+        judged = []
         for batch in _chunks(self.held_out, mine, self.config.micro_batch_size):
             a, b = module.rewards(batch)
-            found += list(zip(batch.labels.tolist(), (a - b).tolist(), strict=True))
-        found = gather_object(found) if world > 1 else found
-        labels, differences = zip(*found, strict=True)
+            judged += list(zip(batch.labels.tolist(), (a - b).tolist(), strict=True))
+        judged = gather_object(judged) if world > 1 else judged
+        labels, differences = zip(*judged, strict=True)
         return np.array(labels), np.array(differences)
 
 

@@ -53,7 +53,7 @@ def test_pairs_whose_clip_has_no_scores_are_left_out_and_named(benchmark_of, noi
     files = benchmark_of({"VQ": (labels, differences)}, prompts)
     comparison = compared(files, drop={"3_A.mp4", "7_B.mp4"})
     assert (len(comparison.pairs), comparison.left_out) == (46, 2)
-    assert [(failure.path, failure.places) for failure in comparison.failures] == [
+    assert [(failure.path, failure.where) for failure in comparison.failures] == [
         ("3_A.mp4", ("row 4, A",)),
         ("7_B.mp4", ("row 8, B",)),
     ]

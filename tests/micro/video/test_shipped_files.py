@@ -83,5 +83,5 @@ def test_what_is_shown_and_how_it_moves_survives_the_vae(clips, decoded):
 def test_samples_show_the_captions_colour_and_direction():
     captions = judged_captions(8)
     row = judge(sample_clips(MICRO_NETWORK, MICRO_VAE, captions), captions)
-    assert row["found"] >= 0.85
+    assert row["with_shape"] >= 0.85
     assert row["colour"] >= 0.6 and row["direction"] >= 0.6

@@ -32,7 +32,7 @@ class DpoOptions(CommandConfig):
         "mean",
         description="Of the squared error over a clip's latent elements; sum needs a beta as many times smaller.",
     )
-    sft_weight: float = Field(0.0, ge=0, description="Adds this times the chosen clip's own flow error.")
+    sft_weight: float = Field(0.0, ge=0, description="Adds this times the chosen clip's flow error.")
     label_smoothing: float = Field(0.0, ge=0, lt=0.5, description="Probability that a label is wrong.")
     safeguard: bool = Field(
         False,
