@@ -8,7 +8,7 @@ import signal
 import pytest
 from comfy_page import ComfyPage
 from graphs import build
-from micro_clips import write_clips
+from written_clips import write_clips
 
 from videoalign.micro_world import ClipFormat
 from videoalign.preferences.reading import read_preferences

@@ -6,7 +6,7 @@ import sys
 import time
 
 import pytest
-from micro_clips import write_clips
+from written_clips import write_clips
 
 from videoalign.micro_world import ClipFormat
 from videoalign.preferences.reading import read_preferences

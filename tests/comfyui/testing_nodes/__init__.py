@@ -108,14 +108,14 @@ class TestReward(io.ComfyNode):
 
 class _Misbehaving:
     def __init__(self, reward, out_of_memory, seconds):
-        self.name, self.reward = reward.name, reward.reward
+        self.name, self.judge = reward.name, reward.judge
         self._score, self._out_of_memory, self._seconds = reward.score, out_of_memory, seconds
 
-    def score(self, clip, caption):
+    def score(self, clip, caption, **options):
         time.sleep(self._seconds)
         if self._out_of_memory:
             raise torch.cuda.OutOfMemoryError("simulated: tried to allocate 20.00 GiB")
-        return self._score(clip, caption)
+        return self._score(clip, caption, **options)
 
 
 class TestingExtension(ComfyExtension):

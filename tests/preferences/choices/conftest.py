@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from micro_clips import write_clips
+from written_clips import write_clips
 
 from videoalign.micro_world import ClipFormat
 from videoalign.preferences.choices.page import ChoicePage
