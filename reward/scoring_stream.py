@@ -144,16 +144,18 @@ def _score_group(judge: Judge, ready: list, group: list[int]) -> dict[int, Seque
             [ready[index][1] for index in group], [ready[index][0].captions for index in group]
         )
         return dict(zip(group, marks, strict=True))
+    except VideoAlignError as error:
+        failure = error
     except Exception as error:
-        out_of_memory = isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # torch's
-        if not (isinstance(error, VideoAlignError) or out_of_memory):
+        if not (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):  # the latter is torch's
             raise
-        if len(group) == 1:
-            name = _name(ready[group[0]][0])
-            text = f"{name} does not fit into memory ({error}). Use a smaller max_pixels, fewer frames or another device."
-            return {group[0]: ClipError(text) if out_of_memory else error}
-        # One bad clip must not take its neighbours along.
-        return {index: result for single in group for index, result in _score_group(judge, ready, [single]).items()}
+        failure = ClipError(
+            f"{_name(ready[group[0]][0])} does not fit into memory ({error}). Use a smaller max_pixels, fewer frames or another device."
+        )
+    if len(group) == 1:
+        return {group[0]: failure}
+    # One bad clip must not take its neighbours along.
+    return {index: result for single in group for index, result in _score_group(judge, ready, [single]).items()}
 
 
 def _alike(indices: list[int], lengths: list[int]) -> list[list[int]]:
