@@ -73,28 +73,32 @@ def test_white_space_does_not_matter_and_long_prompts_keep_their_end_token(file)
 
 
 @pytest.mark.parametrize("form", ["legacy", "comfy_quant", "plain"])
-def test_fp8_files_are_read(form, kind, file, tmp_path):
+def test_fp8_files_are_read_as_the_weights_that_they_stand_for(form, kind, file, tmp_path):
     state = comfyui_state(tiny_t5(kind), sentencepiece_file())
     note = torch.tensor(list(json.dumps({"format": "float8_e4m3fn"}).encode()), dtype=torch.uint8)
     fp8 = {"scaled_fp8": torch.zeros(0, dtype=torch.float8_e4m3fn)} if form == "legacy" else {}
+    meant = {}
     for name, tensor in state.items():
         if tensor.ndim != 2 or "bias" in name or "shared" in name:
-            fp8[name] = tensor
+            fp8[name] = meant[name] = tensor
             continue
         scale = tensor.abs().max() / 448 if form != "plain" else torch.tensor(1.0)
         fp8[name] = (tensor / scale).to(torch.float8_e4m3fn)
+        meant[name] = fp8[name].float() * scale
         module = name.removesuffix(".weight")
         if form == "legacy":
             fp8[f"{module}.scale_weight"] = scale
         elif form == "comfy_quant":
             fp8[f"{module}.weight_scale"], fp8[f"{module}.comfy_quant"] = scale, note.clone()
     save_file(fp8, tmp_path / "fp8.safetensors")
-    exact = load_text_encoder(file, torch.float32).encode(PROMPTS)
-    for ours, theirs in zip(
-        load_text_encoder(tmp_path / "fp8.safetensors", torch.float32).encode(PROMPTS), exact, strict=True
-    ):
-        error = (ours["text"] - theirs["text"]).norm() / theirs["text"].norm()
-        assert 0 < error < 0.1
+    save_file(meant, tmp_path / "meant.safetensors")
+    ours, theirs, exact = (
+        load_text_encoder(path, torch.float32).encode(PROMPTS)
+        for path in (tmp_path / "fp8.safetensors", tmp_path / "meant.safetensors", file)
+    )
+    for read, expected, unrounded in zip(ours, theirs, exact, strict=True):
+        assert torch.allclose(read["text"], expected["text"], rtol=1e-5, atol=1e-6)
+        assert not torch.allclose(read["text"], unrounded["text"], rtol=1e-5, atol=1e-6)
 
 
 def test_the_identity_follows_weights_tokenizer_and_precision(kind, file, tmp_path):
