@@ -116,8 +116,5 @@ def _display_matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
     kept: Any = frame.side_data  # PyAV's own annotation has its items as texts
     for data in kept:
         if data.type.name == "DISPLAYMATRIX":
-            return struct.unpack("<9i" if _LITTLE else ">9i", bytes(data)[:36])
+            return struct.unpack("=9i", bytes(data)[:36])  # FFmpeg keeps it in the machine's byte order
     return None
-
-
-_LITTLE = struct.pack("=i", 1) == struct.pack("<i", 1)

@@ -87,11 +87,10 @@ def encode_frames(
 
 def read_video(path: str | Path) -> tuple[np.ndarray, float]:
     """Decode every frame of a file that write_video made: [T, H, W, 3] uint8 RGB, and frames a second."""
-    import av
-
+    from .opening import open_video
     from .video_decoding import check_fps
 
-    with av.open(str(path)) as container:
+    with open_video(path) as container:
         stream = container.streams.video[0]
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(stream)]
         return np.stack(frames), check_fps(stream.average_rate, str(path))

@@ -84,8 +84,10 @@ def _copied(content: bytes, suffix: str, folder: Path) -> Path:
 def _rate_and_length(path: Path) -> tuple[float | None, int | None]:
     import av
 
+    from ..clips.opening import open_video
+
     try:
-        with av.open(str(path)) as container:
+        with open_video(path) as container:
             stream = container.streams.video[0]
             return float(stream.average_rate) if stream.average_rate else None, stream.frames or None
     except (OSError, IndexError, av.FFmpegError) as error:
