@@ -143,8 +143,7 @@ class Run:
         self.text, empty = ({"text": 0.5 * torch.randn(1, length, 4096, device=self.device)} for _ in range(2))
         self.once = guided_velocity(self.generator.velocity, self.text)
         self.cfg = guided_velocity(self.generator.velocity, self.text, empty, CFG_SCALE)
-        self.guidance = FlowNRG(self.reward.rewards, GuidanceSettings(strength=100.0, mode=RAW))
-        self.guidance.start_run()
+        self.guidance = FlowNRG(self.reward.rewards, GuidanceSettings(strength=100.0, mode=RAW)).begin()
         self.plain = plain_trunk(trunk, self.x_t, self.text["text"].to(dtype))
 
     def step(self, velocity: Callable, hook: Callable | None = None) -> None:

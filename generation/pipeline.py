@@ -174,8 +174,4 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
 
     nrg = FlowNRG(rewards, settings, latent_reward.calibration)
 
-    def hook(conditioning):
-        nrg.start_run()
-        return nrg.hook(conditioning)
-
-    return hook
+    return lambda conditioning: nrg.begin().hook(conditioning)

@@ -44,18 +44,17 @@ _NOISE = 1 - 1e-6
 
 
 class FlowNRG:
-    """Guides one sampling run at a time, with any sampler that calls a model.
+    """What steers: a reward, its settings, its calibration. It has no state; each sampling run has its own ``GuidedRun``.
 
     In a plain loop::
 
-        guidance = FlowNRG(latent_reward.rewards, GuidanceSettings({"MQ": 1.0}), latent_reward.calibration)
-        guidance.start_run()
+        run = FlowNRG(latent_reward.rewards, GuidanceSettings({"MQ": 1.0}), latent_reward.calibration).begin(sigmas)
         for sigma, following in zip(sigmas, sigmas[1:]):
             v = model(x, sigma)                                            # after classifier-free guidance
-            v = guidance.shift_velocity(x, sigma.expand(len(x)), v, conditioning)
+            v = run.shift_velocity(x, sigma.expand(len(x)), v, conditioning)
             x = x + (following - sigma) * v
 
-    ``guidance.hook(conditioning)`` is the same as a function of (x_t, sigma, v), and ``guided_scheduler`` brings it into a
+    ``run.hook(conditioning)`` is the same as a function of (x_t, sigma, v), and ``guided_scheduler`` brings it into a
     diffusers pipeline.
 
     Args:
@@ -63,7 +62,9 @@ class FlowNRG:
             may depend on the latent of its sample only.
         settings: weights, strength, window.
         calibration: how large the reward's gradients are and how right it is, by noise level; for unit-free strength.
-        trace: where to record; a new one when None.
+
+    Raises:
+        GuidanceError: settings that cannot be used with this calibration, before anything is sampled.
     """
 
     def __init__(
@@ -71,43 +72,41 @@ class FlowNRG:
         reward: Callable[[torch.Tensor, torch.Tensor, Conditioning], torch.Tensor],
         settings: GuidanceSettings,
         calibration: Calibration | None = None,
-        trace: RewardTrace | None = None,
     ) -> None:
         self.reward = reward
         self.settings = settings
         self.calibration = calibration
-        self.trace = RewardTrace() if trace is None else trace
-        if settings.strength:  # an unusable combination is told before anything is sampled
+        if settings.strength:
             coefficients(torch.tensor([0.5]), 1, settings, calibration)
-        self._levels: list[float] = []
-        self._kept: torch.Tensor | None = None
-        self._reached: float | None = None
 
-    def start_run(self, sigmas: Sequence[float] | None = None) -> bool:
-        """Begin a run, or go on with the last one.
+    def begin(
+        self, sigmas: Sequence[float] = (), listener: Callable[[int, TracePoint], None] | None = None
+    ) -> GuidedRun:
+        """A run: one call of one sampler. Where a second sampler goes on (two experts, a split schedule), that is its own run.
 
-        A run that two samplers share (Wan 2.2's two experts, a split schedule) is one run: it goes on when the new sampler
-        starts at the noise level where the last one ended, above 0.
+        So what a run does depends on its arguments alone, never on what was sampled before. With ``every`` above 1 the
+        gradient is measured at the first noise level that the run guides, and at every n-th one after it.
 
         Args:
-            sigmas: the sampler's schedule; None always begins a new run.
-
-        Returns:
-            Whether a new run began.
+            sigmas: the sampler's schedule, falling; for the places of the trace's points in it.
+            listener: called as ``listener(index, point)`` with each point of the trace when it comes.
         """
-        reached = self._reached or 0.0
-        goes_on = sigmas is not None and reached > 0 and float(sigmas[0]) <= reached * (1 + SAME_SIGMA)
-        self._reached = None
-        if not goes_on:
-            self._levels, self._kept = [], None
-            self.trace.begin()
-        return not goes_on
+        return GuidedRun(self, RewardTrace(tuple(map(float, sigmas)), listener))
 
-    def end_run(self, sigmas: Sequence[float]) -> None:
-        """The sampler has reached the end of its schedule. One that was interrupted has not, and is not gone on with."""
-        self._reached = float(sigmas[-1])
-        if not self._reached:
-            self._kept = None
+
+class GuidedRun:
+    """One sampling run, with any sampler that calls a model; made by ``FlowNRG.begin``.
+
+    Attributes:
+        guidance: what steers it.
+        trace: what was seen and done.
+    """
+
+    def __init__(self, guidance: FlowNRG, trace: RewardTrace) -> None:
+        self.guidance = guidance
+        self.trace = trace
+        self._levels: list[float] = []
+        self._kept: torch.Tensor | None = None
 
     def shift_velocity(
         self, x_t: torch.Tensor, sigma: torch.Tensor, v: torch.Tensor, conditioning: Conditioning, model: str = "model"
@@ -181,7 +180,7 @@ class FlowNRG:
 
     def _shift(self, x_t, sigma, v, conditioning, model) -> torch.Tensor | None:
         """The shift of the velocity, float32, or None where there is none."""
-        settings = self.settings
+        settings = self.guidance.settings
         sigma = sigma.float()
         guided = (sigma > 0) & (sigma < _NOISE) & acts_at(sigma, settings.start_sigma, settings.end_sigma)
         if not guided.any():
@@ -219,11 +218,12 @@ class FlowNRG:
 
         Samplers run under inference mode, whose tensors autograd cannot save: the inputs become copies of another kind.
         """
-        steer = self.settings.strength > 0
+        guidance = self.guidance
+        steer = guidance.settings.strength > 0
         with torch.inference_mode(False), torch.set_grad_enabled(steer):
             leaf = x_t.detach().clone().float().requires_grad_(steer)
             told = {name: _plain(value) for name, value in conditioning.items()}
-            rewards = self.reward(leaf, _plain(sigma), told).float()
+            rewards = guidance.reward(leaf, _plain(sigma), told).float()
             if rewards.shape != (len(leaf), len(DIMENSIONS)):
                 raise GuidanceError(
                     f"The reward gave numbers of shape {tuple(rewards.shape)}; {(len(leaf), len(DIMENSIONS))} was expected: VQ, MQ "
@@ -233,7 +233,7 @@ class FlowNRG:
             self._check(rows, x_t, sigma)
             if not steer:
                 return rows, None
-            weights = coefficients(sigma.detach().cpu(), leaf[0].numel(), self.settings, self.calibration)
+            weights = coefficients(sigma.detach().cpu(), leaf[0].numel(), guidance.settings, guidance.calibration)
             (direction,) = torch.autograd.grad((weights.to(rewards) * rewards).sum(), leaf)
         return rows, direction
 
@@ -271,7 +271,9 @@ class FlowNRG:
     def _record(self, sigma, rows, ratio, cut, seconds, reused, model) -> None:
         mean_ratio = float(ratio.mean())
         samples = None if rows is None else tuple(tuple(row) for row in rows)
-        self.trace.add(TracePoint(float(sigma.max()), samples, mean_ratio, seconds, reused, bool(cut.any()), model))
+        level = float(sigma.max())
+        step = self.trace.step_of(level)
+        self.trace.add(TracePoint(level, samples, mean_ratio, seconds, reused, bool(cut.any()), model, step))
 
 
 def _capped(shift, v, cap) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -15,7 +15,7 @@ from ..errors import GuidanceError
 if TYPE_CHECKING:
     import torch
 
-    from .flow_nrg import Conditioning, FlowNRG
+    from .flow_nrg import Conditioning, FlowNRG, GuidedRun
 
 
 @contextmanager
@@ -25,18 +25,22 @@ def guided_scheduler(
     conditioning: Conditioning,
     unpack: Callable[[torch.Tensor], torch.Tensor] | None = None,
     pack: Callable[[torch.Tensor], torch.Tensor] | None = None,
-) -> Iterator[None]:
+) -> Iterator[GuidedRun]:
     """Guide whatever this scheduler steps, inside a ``with``::
 
-        with guided_scheduler(pipeline.scheduler, guidance, {"text": prompt_embeds}):
+        with guided_scheduler(pipeline.scheduler, guidance, {"text": prompt_embeds}) as run:
             clip = pipeline(prompt_embeds=prompt_embeds, ...)
+        run.trace.points
 
     Args:
         scheduler: a diffusers flow-matching scheduler (FlowMatchEuler, UniPC with flow sigmas, ...) whose model output is
             the velocity.
-        guidance: its run begins here.
+        guidance: a run of it begins here.
         conditioning: for the reward; one row, or one for each sample.
         unpack, pack: from the pipeline's latents to [B, C, T, H, W] and back, where it samples tokens (LTX-Video).
+
+    Yields:
+        The run, with its trace.
 
     Raises:
         GuidanceError: the scheduler is not of the flow kind.
@@ -49,22 +53,23 @@ def guided_scheduler(
             "use_flow_sigmas."
         )
     plain_step = scheduler.step
+    run = guidance.begin()
 
     def step(model_output, timestep, sample, *arguments, **options):
         index = scheduler.step_index
         if index is None:
             index = scheduler.index_for_timestep(timestep)
+        run.trace.sigmas = tuple(scheduler.sigmas.tolist())  # the pipeline sets it
         x_t, v = (sample, model_output) if unpack is None else (unpack(sample), unpack(model_output))
         sigma = scheduler.sigmas[index].to(x_t.device).float().expand(len(x_t))
         told = {name: value.expand(len(x_t), *value.shape[1:]).to(x_t.device) for name, value in conditioning.items()}
-        shifted = guidance.shift_velocity(x_t, sigma, v, told)
+        shifted = run.shift_velocity(x_t, sigma, v, told)
         if shifted is not v:
             model_output = shifted if pack is None else pack(shifted)
         return plain_step(model_output, timestep, sample, *arguments, **options)
 
-    guidance.start_run()
     scheduler.step = step
     try:
-        yield
+        yield run
     finally:
         del scheduler.step

@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from itertools import pairwise
 
+from ..backbones.flow_path import SAME_SIGMA
 from ..reward.dimensions import DIMENSIONS
 
 
@@ -21,6 +23,8 @@ class TracePoint:
         reused: the last gradient was used again.
         capped: the cap cut the shift of at least one clip.
         model: which model was evaluated, where one run uses two.
+        step: place in the run's schedule, in steps from its start; between two of them for an evaluation between. None where
+            the schedule is not known.
     """
 
     sigma: float
@@ -30,6 +34,7 @@ class TracePoint:
     reused: bool = False
     capped: bool = False
     model: str = "model"
+    step: float | None = None
 
     def rewards(self) -> dict[str, float | None]:
         """Mean over the batch, by dimension."""
@@ -42,7 +47,7 @@ class TracePoint:
 
     def to_dict(self) -> dict:
         """JSON-ready, without the rows of ``samples``."""
-        about = {name: getattr(self, name) for name in ("shift_ratio", "seconds", "reused", "capped", "model")}
+        about = {name: getattr(self, name) for name in ("step", "shift_ratio", "seconds", "reused", "capped", "model")}
         return {"sigma": self.sigma, **self.rewards(), **about}
 
 
@@ -51,25 +56,28 @@ class RewardTrace:
     """The points of one sampling run, in the order of their evaluation.
 
     Attributes:
-        points: of the current run.
-        run: number of the current run, counted from 1.
-        listener: called as ``listener(run, index, point)`` with each new point, and with (run, -1, None) when a run begins.
+        sigmas: the run's schedule, falling; empty where it is not known.
+        listener: called as ``listener(index, point)`` with each new point.
+        points: the run's.
     """
 
+    sigmas: tuple[float, ...] = ()
+    listener: Callable[[int, TracePoint], None] | None = None
     points: list[TracePoint] = field(default_factory=list)
-    run: int = 0
-    listener: Callable[[int, int, TracePoint | None], None] | None = None
-
-    def begin(self) -> None:
-        """Forget the points of the last run."""
-        self.points.clear()
-        self.run += 1
-        self._tell(-1, None)
 
     def add(self, point: TracePoint) -> None:
         """Append a point."""
         self.points.append(point)
-        self._tell(len(self.points) - 1, point)
+        if self.listener is not None:
+            self.listener(len(self.points) - 1, point)
+
+    def step_of(self, sigma: float) -> float | None:
+        """Where a noise level lies in the schedule: 0 at its start, its number of steps at its end."""
+        for index, (above, below) in enumerate(pairwise(self.sigmas)):
+            if sigma > below or math.isclose(sigma, below, rel_tol=SAME_SIGMA):
+                share = (above - sigma) / (above - below) if above > below else 0.0
+                return index + min(max(share, 0.0), 1.0)
+        return None
 
     @property
     def seconds(self) -> float:
@@ -77,13 +85,9 @@ class RewardTrace:
         return math.fsum(point.seconds for point in self.points)
 
     def to_dict(self) -> dict:
-        """JSON-ready: run, seconds, and the points with a row of rewards for each clip of the batch."""
+        """JSON-ready: seconds, and the points with a row of rewards for each clip of the batch."""
         points = [
             {**point.to_dict(), "samples": None if point.samples is None else [list(row) for row in point.samples]}
             for point in self.points
         ]
-        return {"run": self.run, "points": points, "seconds": self.seconds}
-
-    def _tell(self, index: int, point: TracePoint | None) -> None:
-        if self.listener is not None:
-            self.listener(self.run, index, point)
+        return {"points": points, "seconds": self.seconds}

@@ -37,6 +37,7 @@ __all__ = [
     "growing_input",
     "grown_values",
     "io",
+    "last_prompt",
     "model_management",
     "register_model_folder",
     "send_to_page",
@@ -88,6 +89,11 @@ def send_to_page(event: str, content: dict) -> None:
     running = _server()
     if running is not None:
         running.send_sync(event, content, running.client_id)
+
+
+def last_prompt() -> str | None:
+    """The id of the prompt that is being executed, or was last; None where no server runs."""
+    return getattr(_server(), "last_prompt_id", None)
 
 
 def growing_input(socket, name: str, prefix: str, tooltip: str) -> list:

@@ -16,6 +16,7 @@ from .reward_trace_node import RewardTraceNode
 from .reward_weights_node import RewardWeightsNode
 from .score_files_node import LoadScores, SaveScores
 from .score_video_node import ScoreVideo
+from .trace_routes import register_trace_routes
 
 
 class VideoAlignExtension(ComfyExtension):
@@ -27,6 +28,7 @@ class VideoAlignExtension(ComfyExtension):
         register_model_folder(LATENT_FOLDER)
         register_micro_model()
         register_choice_routes()
+        register_trace_routes()
 
     async def get_node_list(self) -> list:
         """All nodes, in the order of a first graph."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ class LatentRewardHandle:
 
     Attributes:
         name: what people call it.
+        serial: another one for each reading of a file.
         reward: the library's model; no other model shares its weights, which are ordinary tensors.
         patcher: the memory manager's hold on it.
     """
@@ -29,6 +31,7 @@ class LatentRewardHandle:
         self, name: str, reward: LatentReward, load_device: torch.device, offload_device: torch.device
     ) -> None:
         self.name = name
+        self.serial = uuid.uuid4().hex
         self.reward = reward
         self.patcher = WholeModelPatcher(reward, load_device, offload_device=offload_device)
 

@@ -11,6 +11,17 @@ from ..errors import GuidanceError
 if TYPE_CHECKING:
     import torch
 
+    from ..backbones.backbone import Backbone
+
+
+_REMEDIES = {
+    "image_latents": "is for image-to-video: it needs the first picture's latents. Connect start_image and vae of WanImageToVideo (or "
+    "the like) in front of this sampler, or choose a latent reward for text-to-video.",
+    "image_embeds": "is for image-to-video with CLIP vision, and this sampler's conditioning has none. Connect CLIP Vision Encode to "
+    "clip_vision_output of WanImageToVideo, or choose a latent reward without it.",
+    "pooled": "needs the pooled CLIP-L embedding: encode the prompt with a DualCLIPLoader that has both text encoders.",
+}
+
 
 def chosen_cond(conds: Sequence[Mapping[str, Any]] | None, sigma: float) -> Mapping[str, Any]:
     """The one positive conditioning that tells the latent reward what the clip should show.
@@ -63,6 +74,30 @@ def reward_conditioning(trunk: str, model_conds: Mapping[str, Any], batch: int) 
     if "text_mask" in made:
         made["text_mask"] = made["text_mask"] != 0
     return made
+
+
+def check_conditioning(reward_name: str, trunk: Backbone, told: Mapping[str, torch.Tensor]) -> None:
+    """Whether a latent reward can judge by what the sampler is told.
+
+    Args:
+        told: as ``reward_conditioning`` gives it.
+
+    Raises:
+        GuidanceError: something is missing, or the text is another encoder's; with the remedy.
+    """
+    missing = [entry for entry in trunk.needs if entry not in told]
+    if missing:
+        entry = missing[0]
+        raise GuidanceError(
+            f"latent_reward {reward_name!r} {_REMEDIES.get(entry, f'needs {entry!r}, which this sampler is not told.')}"
+        )
+    width = told["text"].shape[-1]
+    if width != trunk.text_width:
+        raise GuidanceError(
+            f"latent_reward {reward_name!r} knows texts of width {trunk.text_width} (the encoder of {trunk.family.title}); this "
+            f"sampler's are {width} wide. The model shares its latents with {trunk.family.title}, but is of another family: choose "
+            "a latent reward that was trained on this one."
+        )
 
 
 def _rows(value: Any, batch: int) -> torch.Tensor:

@@ -12,7 +12,6 @@ from .comfy_compat import (
     TraceSocket,
     WeightsSocket,
     io,
-    send_to_page,
 )
 from .reward_weights_node import weight_sliders
 
@@ -91,8 +90,8 @@ class RewardGuidance(io.ComfyNode):
                     min=1,
                     max=100,
                     tooltip=(
-                        "Compute the gradient at every n-th noise level only and use it again between: about n times as fast, a "
-                        "little less exact."
+                        "Compute the gradient at every n-th noise level only, counted from the first one that each sampler guides, "
+                        "and use it again between: about n times as fast, a little less exact."
                     ),
                 ),
                 io.Model.Input(
@@ -140,6 +139,7 @@ class RewardGuidance(io.ComfyNode):
         from ..guidance.settings import GuidanceSettings
         from .guidance_trace import GuidanceTrace
         from .guided_model import Steering
+        from .trace_routes import LIVE
 
         if start_percent > end_percent:
             raise VideoAlignError(
@@ -148,11 +148,10 @@ class RewardGuidance(io.ComfyNode):
         used = RewardWeights.of(VQ, MQ, TA) if weights is None else weights
         settings = GuidanceSettings(used.as_given(), strength, _MODES[strength_mode], cap=cap or None, every=every)
         guidance = FlowNRG(latent_reward.rewards, settings, latent_reward.calibration)
-        trace = GuidanceTrace(
-            guidance.trace, str(cls.hidden.unique_id), latent_reward.name, settings, latent_reward.calibration
-        )
-        trace.tell(send_to_page)
-        steering = Steering(guidance, latent_reward, start_percent, end_percent)
+        steered_by = (latent_reward.serial, repr(settings), start_percent, end_percent)
+        node = str(cls.hidden.unique_id)
+        trace = GuidanceTrace(node, latent_reward.name, settings, latent_reward.calibration, steered_by)
+        steering = Steering(guidance, latent_reward, trace, LIVE, start_percent, end_percent)
         guided = steering.patched(model, "model")
         if model_low_noise is None:
             low_noise = ExecutionBlocker("Reward Guidance has no low-noise model: connect one to model_low_noise.")

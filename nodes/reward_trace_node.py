@@ -17,13 +17,22 @@ class RewardTraceNode(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "How VQ, MQ and TA of the unfinished clip changed from step to step, as the latent reward model saw it: live in "
-                "the node, as a picture, and as data. Goes behind the sampler."
+                "the node, as a picture, and as data. Goes behind the sampler: it shows the trace of the very samples that it gets."
             ),
             inputs=[
                 TraceSocket.Input("trace", tooltip="From Reward Guidance."),
                 io.Latent.Input(
                     "samples",
-                    tooltip="The output of the sampler (of the second one, where two share the run). It is passed on unchanged.",
+                    tooltip=(
+                        "The output of the sampler, of the last one where several share the run. Its trace is found by these samples, "
+                        "which are passed on unchanged."
+                    ),
+                ),
+                io.String.Input(
+                    "ghost",
+                    optional=True,
+                    force_input=True,
+                    tooltip="data of another Reward Trace, as of the unguided run (strength 0): drawn behind this one in the same range.",
                 ),
             ],
             outputs=[
@@ -33,7 +42,8 @@ class RewardTraceNode(io.ComfyNode):
                     "data",
                     display_name="data",
                     tooltip=(
-                        "JSON: weights, strength, and for each evaluation sigma, VQ, MQ, TA (also by clip), shift_ratio and seconds."
+                        "JSON: weights, strength, seed, and for each evaluation step, sigma, VQ, MQ, TA (also by clip), shift_ratio and "
+                        "seconds."
                     ),
                 ),
             ],
@@ -41,13 +51,16 @@ class RewardTraceNode(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, trace, samples) -> io.NodeOutput:
-        """Draw what was recorded."""
+    def execute(cls, trace, samples, ghost: str | None = None) -> io.NodeOutput:
+        """Draw what was recorded of these samples."""
         import json
 
         from ..clips.pixels import bytes_to_unit
+        from .guidance_trace import read_trace
         from .reward_curve import reward_curve
 
-        shown = trace.shown()
-        picture = bytes_to_unit(reward_curve(shown))[None]
-        return io.NodeOutput(samples, picture, json.dumps(shown, indent=1), ui={"videoalign_trace": [shown]})
+        shown = trace.of(samples["samples"])
+        behind = read_trace(ghost) if ghost else None
+        picture = bytes_to_unit(reward_curve(shown, behind))[None]
+        panel = shown | {"ghost": behind}
+        return io.NodeOutput(samples, picture, json.dumps(shown, indent=1), ui={"videoalign_trace": [panel]})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ..backbones.families import comfyui_latent_formats
@@ -30,6 +31,11 @@ def path_of(model_sampling: Any) -> str:
             "rectified flow (Wan, HunyuanVideo, LTX-Video) and for EPS and V prediction. Take the guidance node out."
         )
     return path
+
+
+def in_flow(sigmas: Sequence[float], path: str) -> tuple[float, ...]:
+    """A schedule as noise levels of the flow, which are what a trace shows."""
+    return tuple(sigmas) if path == FLOW else tuple(sigma / (1 + sigma) for sigma in sigmas)
 
 
 def check_fits(reward_name: str, space: tuple[str, int], latent_format: Any) -> None:

@@ -14,7 +14,9 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "extending.md"
 
 def example(name: str) -> str:
     """The code that the page shows as the file ``name``."""
-    shown = re.search(rf"^`{re.escape(name)}`[^\n]*:\n\n```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S)
+    shown = re.search(
+        rf"^`{re.escape(name)}`[^\n]*:\n\n```python\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.M | re.S
+    )
     assert shown, f"{PAGE.name} shows no {name}"
     return shown[1]
 

@@ -77,7 +77,14 @@ def test_the_command_names_no_path_of_the_machine(monkeypatch):
     monkeypatch.setenv("COMFYUI_PATH", "/home/someone/ComfyUI")
     for name in ("ONEDNN_MAX_CPU_ISA", "ATEN_CPU_CAPABILITY", "CUDA_VISIBLE_DEVICES"):
         monkeypatch.delenv(name, raising=False)
-    words = ["/home/someone/work", "--sheet=/tmp/sheet.png", str(REPOSITORY / "tests" / "data"), "--only", "DPO, constant beta", "out/x"]
+    words = [
+        "/home/someone/work",
+        "--sheet=/tmp/sheet.png",
+        str(REPOSITORY / "tests" / "data"),
+        "--only",
+        "DPO, constant beta",
+        "out/x",
+    ]
     assert command_line([str(REPOSITORY / "benchmarks" / "score_clips.py"), *words]) == (
         "OMP_NUM_THREADS=1 COMFYUI_PATH=ComfyUI python benchmarks/score_clips.py work --sheet=sheet.png tests/data --only 'DPO, constant beta' out/x"
     )

@@ -18,7 +18,9 @@ def pick(*indices):
     return lambda total, fps: list(indices)
 
 
-@pytest.mark.parametrize(("codec", "options"), [("mpeg4", {"g": "100"}), ("libx264", {"g": "100"}), ("libx264", {"g": "6", "bf": "2"})])
+@pytest.mark.parametrize(
+    ("codec", "options"), [("mpeg4", {"g": "100"}), ("libx264", {"g": "100"}), ("libx264", {"g": "6", "bf": "2"})]
+)
 def test_a_muxer_that_calls_every_packet_a_keyframe_does_not_give_garbage(encode, decode_all, codec, options):
     path = encode("a.mp4", 40, codec=codec, options=options)
     content = path.read_bytes()
@@ -53,7 +55,9 @@ def test_a_transport_stream_that_lost_packets_is_still_damaged(encode):
         decode_frames(path, every)
 
 
-@pytest.mark.parametrize(("name", "codec", "rate", "frames"), [("a.mkv", "libx264", 1000, 12), ("a.ogv", "libtheora", 12, 8)])
+@pytest.mark.parametrize(
+    ("name", "codec", "rate", "frames"), [("a.mkv", "libx264", 1000, 12), ("a.ogv", "libtheora", 12, 8)]
+)
 def test_a_clip_whose_container_states_no_average_has_the_rate_of_its_frames(encode, name, codec, rate, frames):
     if codec not in av.codecs_available:
         pytest.skip(f"this FFmpeg has no {codec}")

@@ -56,7 +56,9 @@ def test_every_allowed_format_is_one_that_ffmpeg_knows_or_names_together_with_ot
     known = {part for name in av.formats_available for part in name.split(",")}
     # Some are of newer FFmpeg versions only.
     assert set(FORMATS.split(",")) - known <= {"vvc", "evc", "apv", "obu", "avif", "ipu", "kux", "live_flv"}
-    assert not {"hls", "concat", "dash", "sdp", "rtsp", "rtp", "image2", "lavfi", "tty", "ffmetadata", "imf"} & set(FORMATS.split(","))
+    assert not {"hls", "concat", "dash", "sdp", "rtsp", "rtp", "image2", "lavfi", "tty", "ffmetadata", "imf"} & set(
+        FORMATS.split(",")
+    )
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -67,7 +67,9 @@ def test_transparent_parts_are_black_and_the_colour_under_them_does_not_count():
     assert on_black(picture).tolist() == [[[200, 100, 50], [0, 0, 0], [100, 50, 25]]]
 
 
-@pytest.mark.parametrize(("name", "codec", "pixels"), [("a.mov", "qtrle", "argb"), ("a.mkv", "ffv1", "bgra"), ("a.mov", "png", "rgba")])
+@pytest.mark.parametrize(
+    ("name", "codec", "pixels"), [("a.mov", "qtrle", "argb"), ("a.mkv", "ffv1", "bgra"), ("a.mov", "png", "rgba")]
+)
 def test_a_clip_with_transparency_is_seen_on_black(tmp_path, name, codec, pixels):
     path, alpha = tmp_path / name, np.zeros((32, 48), np.uint8)
     alpha[:, :24] = 255
@@ -80,7 +82,9 @@ def test_a_clip_with_transparency_is_seen_on_black(tmp_path, name, codec, pixels
         container.mux(stream.encode())
     frames = decode_frames(path, every).frames
     assert (frames[:, :, 24:] == 0).all()
-    assert frames[0, :, :24].mean() == pytest.approx(90, abs=1) and frames[1, :, :24].mean() == pytest.approx(180, abs=1)
+    assert frames[0, :, :24].mean() == pytest.approx(90, abs=1) and frames[1, :, :24].mean() == pytest.approx(
+        180, abs=1
+    )
 
 
 def test_a_colour_matrix_that_cannot_be_converted_says_which(encode):

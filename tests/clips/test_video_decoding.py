@@ -184,14 +184,19 @@ def test_a_rotated_clip_is_turned_upright(clips, tmp_path, degrees, turns):
     assert np.array_equal(decoded, np.rot90(lying, turns, axes=(1, 2)))
 
 
-@pytest.mark.parametrize(("name", "codec"), [("vfr.mkv", "libx264"), ("vfr.mp4", "libx264"), ("vfr.ts", "libx264"), ("vfr.webm", "libvpx-vp9")])
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("vfr.mkv", "libx264"), ("vfr.mp4", "libx264"), ("vfr.ts", "libx264"), ("vfr.webm", "libvpx-vp9")],
+)
 def test_a_variable_rate_is_that_of_the_timestamps_in_every_container(encode, decode_all, name, codec):
     times = [0, 1, 2, 10, 11, 12, 30, 31, 32, 33]
     path = encode(name, 10, codec=codec, rate=25, times=times, options={"bf": "0"} if codec == "libx264" else None)
     decoded = decode_frames(path, every)
     assert decoded.total_frames == 10
     assert np.array_equal(decoded.frames, decode_all(path))
-    assert decoded.fps == pytest.approx(9 / (33 / 25), rel=1e-3)  # a millisecond of 1.32 s, which is Matroska's time base
+    assert decoded.fps == pytest.approx(
+        9 / (33 / 25), rel=1e-3
+    )  # a millisecond of 1.32 s, which is Matroska's time base
 
 
 @pytest.mark.parametrize("rate", [Fraction(24000, 1001), Fraction(30000, 1001), Fraction(60), Fraction(16)])

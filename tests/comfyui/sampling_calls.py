@@ -18,6 +18,7 @@ import comfy.options
 comfy.options.enable_args_parsing()
 
 import asyncio
+import contextlib
 import itertools
 import traceback
 
@@ -142,18 +143,11 @@ def sample(
     interrupt_at: int | None = None,
 ):
     """One or several samplers in a row; {"samples", "trace"}. ``parts`` are (start, end) steps of KSamplerAdvanced."""
-    with torch.inference_mode():
+    with torch.inference_mode(), heard(interrupt_at):
         used, second, trace = patched(video_model(model), list(before)), None, None
         if reward is not None:
             expert = None if low_noise is None else video_model(low_noise)
             used, second, trace = guided(used, reward, expert, **(guidance or {}))
-            if interrupt_at is not None:
-
-                def stop(run, place, point):
-                    if place + 1 == interrupt_at:
-                        comfy.model_management.interrupt_current_processing()
-
-                trace.trace.listener = stop
         elif low_noise is not None:
             second = video_model(low_noise)
         used = patched(used, list(after))
@@ -178,7 +172,7 @@ def sample(
                     second if place and low_noise is not None else used, "enable" if not place else "disable", seed, steps,
                     cfg, sampler, scheduler, wanted, unwanted, out, start, end, "disable" if last else "enable",
                 )[0]  # fmt: skip
-        return {"samples": out["samples"].clone(), "trace": None if trace is None else trace.shown()}
+        return {"samples": out["samples"].clone(), "trace": None if trace is None else trace.of(out["samples"])}
 
 
 def conditioned(seed: int, **about):
@@ -186,18 +180,37 @@ def conditioned(seed: int, **about):
     return conditioning(seed, **about)
 
 
+@contextlib.contextmanager
+def heard(interrupt_at: int | None = None):
+    """What the page is told inside; ComfyUI is interrupted when this point of a trace comes."""
+    live, told = pack("nodes.trace_routes").LIVE, []
+    plain = live._send
+
+    def send(event, message):
+        told.append((event, message))
+        if interrupt_at is not None and (message["index"] or 0) + 1 == interrupt_at:
+            comfy.model_management.interrupt_current_processing()
+
+    live._send = send
+    try:
+        yield told
+    finally:
+        live._send = plain
+
+
 def repeated(model: str, reward: str, runs: list[dict]):
-    """Several runs with one guidance node, as when a prompt is queued again; the number and points of each run."""
-    told = []
-    with torch.inference_mode():
+    """Several runs with one guidance node, as when a prompt is queued again: (what the page is told, the trace of each)."""
+    traces = []
+    with torch.inference_mode(), heard() as told:
         used, _, trace = guided(video_model(model), reward)
-        trace.tell(lambda event, content: told.append((event, content)))
+        made = []
         for run in runs:
             latent = {"samples": torch.zeros(1, *run.get("size", (16, 3, 8, 8)))}
-            nodes.common_ksampler(
+            made += nodes.common_ksampler(
                 used, run["seed"], 4, 1.0, "euler", "simple", conditioning(1), conditioning(2), latent, 1.0
             )
-    return told, trace.shown()
+        traces = [trace.of(out["samples"]) for out in made]
+    return told, traces
 
 
 def plain_loop(model: str, reward: str, steps: int, cfg: float, weights, strength: float, seed: int = 5):

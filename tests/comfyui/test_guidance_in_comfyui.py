@@ -119,14 +119,13 @@ def test_masked_parts_of_a_latent_stay_as_they_are(sample):
     assert (guided - unguided)[..., :4].abs().max() > 1e-2
 
 
-@pytest.mark.parametrize("every", [1, 2])
-def test_two_samplers_in_a_row_equal_one_run(sample, every):
-    guidance = STRONG | {"every": every}
-    whole = sample(reward=True, guidance=guidance, parts=[(0, 6)])
-    halves = sample(reward=True, guidance=guidance, parts=[(0, 3), (3, 6)])
+def test_two_samplers_in_a_row_equal_one_run(sample):
+    whole = sample(reward=True, guidance=STRONG, parts=[(0, 6)])
+    halves = sample(reward=True, guidance=STRONG, parts=[(0, 3), (3, 6)])
     torch.testing.assert_close(halves["samples"], whole["samples"], rtol=1e-4, atol=1e-4)
-    assert halves["trace"]["run"] == whole["trace"]["run"] == 1
     assert sigmas(halves) == pytest.approx(sigmas(whole))
+    assert [point["step"] for point in halves["trace"]["points"]] == pytest.approx([1, 2, 3, 4, 5])
+    assert halves["trace"]["seed"] == 5 and halves["trace"]["steps"] == 6 and halves["trace"]["note"] is None
 
 
 def test_two_experts_share_one_run_and_one_trace(files, sample):
@@ -139,17 +138,23 @@ def test_two_experts_share_one_run_and_one_trace(files, sample):
 
 
 def test_every_run_of_a_node_gets_a_trace_of_its_own_told_point_by_point(process, files):
-    told, shown = process.call(
+    told, traces = process.call(
         "repeated", model=files.model(), reward=files.reward(), runs=[{"seed": 1}, {"seed": 2, "size": (16, 5, 8, 8)}]
     )
     assert {event for event, _ in told} == {"videoalign.reward_trace"}
-    assert [(content["run"], content["index"]) for _, content in told] == [
-        (run, place) for run in (1, 2) for place in (-1, 0, 1, 2)
+    messages = [content for _, content in told]
+    first = messages[0]["run"]
+    assert [(content["run"] - first, content["index"]) for content in messages] == [
+        (run, place) for run in (0, 1) for place in (-1, 0, 1, 2, None)
     ]
-    assert all(content["node"] == "7" for _, content in told)
-    assert shown["run"] == 2
-    for (_, content), point in zip(told[-3:], shown["points"], strict=True):
-        assert content["point"] == {name: value for name, value in point.items() if name != "samples"}
+    assert all(content["node"] == "7" for content in messages)
+    assert [messages[place]["seed"] for place in (0, 5)] == [1, 2] == [trace["seed"] for trace in traces]
+    assert {messages[place]["ended"] for place in (4, 9)} == {"done"}
+    for run, trace in enumerate(traces):  # the first run's is still there after the second
+        assert trace["run"] == first + run
+        for content, point in zip(messages[5 * run + 1 :], trace["points"], strict=False):
+            assert content["point"] == {name: value for name, value in point.items() if name != "samples"}
+    assert traces[0]["points"] != traces[1]["points"]
 
 
 @pytest.mark.parametrize("patch", ["CFGZeroStar", "APG", "SLG", "windows"])

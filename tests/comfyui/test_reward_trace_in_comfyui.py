@@ -31,10 +31,10 @@ def listen(server, prompt):
 def test_a_guided_graph_runs_and_tells_its_curve_while_it_samples(server):
     run, events = listen(server, guided_graph())
     assert not run.errors, run.error
-    assert [event["index"] for event in events] == [-1, 0, 1, 2]
+    assert [event["index"] for event in events] == [-1, 0, 1, 2, None]
     assert {event["node"] for event in events} == {"guide"}
     (trace,) = run.outputs["trace"]["videoalign_trace"]
-    assert [point["sigma"] for point in trace["points"]] == [event["point"]["sigma"] for event in events[1:]]
+    assert [point["sigma"] for point in trace["points"]] == [event["point"]["sigma"] for event in events[1:-1]]
     assert trace["node"] == "guide" and trace["latent_reward"] == "tiny_latent_reward.safetensors"
     assert run.outputs["guide"]["videoalign_weights"][0]["as_given"] == {"VQ": 0.2, "MQ": 0.5, "TA": 0.3}
     picture = run.outputs["show_curve"]["shown"][0]
@@ -47,7 +47,7 @@ def test_another_seed_samples_with_the_cached_guidance_and_begins_a_new_curve(se
     listen(server, guided_graph(seed=11))
     run, events = listen(server, guided_graph(seed=12))
     assert "guide" in run.cached and not run.errors
-    assert events[0]["point"] is None and [event["index"] for event in events[1:]] == [0, 1, 2]
+    assert events[0]["point"] is None and [event["index"] for event in events[1:-1]] == [0, 1, 2]
     assert len(run.outputs["trace"]["videoalign_trace"][0]["points"]) == 3
 
 

@@ -19,7 +19,21 @@ FRAMES_AND_SIZES = {
     for name, case in json.loads((VIDEOREWARD / "results" / "inputs.small.json").read_text())["cases"].items()
     if name.startswith("syn/") and "samples" in case
 }
-KEYS = ["id", "path", "prompt", "VQ", "MQ", "TA", "Overall", "raw", "frame_indices", "size", "total_frames", "fps", "judge"]
+KEYS = [
+    "id",
+    "path",
+    "prompt",
+    "VQ",
+    "MQ",
+    "TA",
+    "Overall",
+    "raw",
+    "frame_indices",
+    "size",
+    "total_frames",
+    "fps",
+    "judge",
+]
 
 
 def by_id(outcome):

@@ -12,9 +12,7 @@ WEIGHTS = {"VQ": 0.2, "MQ": 0.5, "TA": 0.3}
 
 
 def raw(reward, strength=100.0, cap=None, **settings):
-    guidance = FlowNRG(reward, GuidanceSettings(WEIGHTS, strength, RAW, cap=cap, **settings))
-    guidance.start_run()
-    return guidance
+    return FlowNRG(reward, GuidanceSettings(WEIGHTS, strength, RAW, cap=cap, **settings)).begin()
 
 
 def weighted(reward, x_t, sigma, conditioning):
@@ -120,7 +118,7 @@ def test_a_batch_is_shifted_as_its_clips_one_by_one(reward, drawn, calibration, 
     sigma = torch.tensor([0.8, 0.3])
 
     def guided(rows):
-        guidance = FlowNRG(reward, GuidanceSettings(WEIGHTS, 5.0, mode, cap=0.3), calibration())
+        guidance = FlowNRG(reward, GuidanceSettings(WEIGHTS, 5.0, mode, cap=0.3), calibration()).begin()
         told = {"text": conditioning["text"][rows]}
         return guidance.shift_velocity(x_t[rows], sigma[rows], v[rows], told)
 

@@ -73,7 +73,7 @@ def written_out(pipeline, prompt, steered):
     x = torch.randn(1, *LATENT, generator=torch.Generator().manual_seed(9))
     pipeline.scheduler.set_timesteps(STEPS)
     sigmas = pipeline.scheduler.sigmas.tolist()
-    steered.start_run()
+    run = steered.begin()
     for sigma, following in zip(sigmas, [*sigmas[1:], 0.0], strict=True):
         if following == sigma:
             break
@@ -82,7 +82,7 @@ def written_out(pipeline, prompt, steered):
             for text in (positive, negative)
         )
         v = without + CFG * (with_text - without)
-        v = steered.shift_velocity(x, torch.tensor([sigma]), v, {"text": positive})
+        v = run.shift_velocity(x, torch.tensor([sigma]), v, {"text": positive})
         x = x + (following - sigma) * v
     return x
 
@@ -111,14 +111,16 @@ def test_a_multistep_scheduler_with_flow_sigmas_is_guided_at_its_own_sigmas(pipe
         prediction_type="flow_prediction", use_flow_sigmas=True, flow_shift=3.0
     )
     try:
-        steered = guidance(50.0)
-        assert run(pipeline, prompt, steered).isfinite().all()
+        with guided_scheduler(pipeline.scheduler, guidance(50.0), {"text": prompt[0]}) as steered:
+            assert run(pipeline, prompt, None).isfinite().all()
         visited = [
             sigma for sigma in pipeline.scheduler.sigmas.tolist() if 0 < sigma < 1 - 1e-5
         ]  # its first is nearly 1, and skipped
     finally:
         pipeline.scheduler = kept
     assert [point.sigma for point in steered.trace.points] == pytest.approx(visited)
+    first = STEPS - len(visited)  # steps that were skipped
+    assert [point.step for point in steered.trace.points] == pytest.approx([*range(first, STEPS)])
 
 
 def test_tokens_are_unpacked_for_the_reward_and_packed_again():
@@ -137,7 +139,7 @@ def test_tokens_are_unpacked_for_the_reward_and_packed_again():
     with guided_scheduler(scheduler, guidance(50.0), told, unpack, pack):
         stepped = scheduler.step(pack(v), timestep, pack(x), return_dict=False)[0]
     sigma, following = (float(value) for value in scheduler.sigmas[1:3])
-    expected = x + (following - sigma) * guidance(50.0).shift_velocity(x, torch.tensor([sigma]), v, told)
+    expected = x + (following - sigma) * guidance(50.0).begin().shift_velocity(x, torch.tensor([sigma]), v, told)
     torch.testing.assert_close(unpack(stepped), expected, rtol=1e-5, atol=1e-5)
 
 

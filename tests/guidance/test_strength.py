@@ -13,7 +13,7 @@ def test_raw_weights_count_as_given(drawn, reward):
 
     def shift(weights):
         settings = GuidanceSettings(weights, 10.0, RAW, cap=None)
-        return FlowNRG(reward, settings).shift_velocity(x_t, t, v, conditioning) - v
+        return FlowNRG(reward, settings).begin().shift_velocity(x_t, t, v, conditioning) - v
 
     strong, weak = shift({"VQ": 0.1, "MQ": 0.1, "TA": 0.8}), shift({"VQ": 0.05, "MQ": 0.05, "TA": 0.4})
     torch.testing.assert_close(strong, 2 * weak, rtol=1e-4, atol=1e-6)
@@ -37,7 +37,8 @@ def test_unit_free_gradients_have_the_same_size_whatever_the_reward_model(drawn,
             return reward(x, sigma, told) * torch.tensor([steepness, 1.0, 1.0])
 
         measured = calibration(scale=(steepness, 1.0, 1.0))
-        return FlowNRG(steeper, GuidanceSettings(cap=None), measured).shift_velocity(x_t, t, v, conditioning) - v
+        guidance = FlowNRG(steeper, GuidanceSettings(cap=None), measured)
+        return guidance.begin().shift_velocity(x_t, t, v, conditioning) - v
 
     torch.testing.assert_close(shift(1.0), shift(1000.0), rtol=1e-4, atol=1e-6)
 
@@ -52,7 +53,7 @@ def test_a_typical_gradient_shifts_the_velocity_by_the_strength_at_the_middle(ca
         return torch.stack([along, along, along], 1)
 
     settings = GuidanceSettings({"MQ": 0.4}, strength, cap=None)
-    guidance = FlowNRG(linear, settings, calibration(scale=(7.0, 1.0, 7.0)))
+    guidance = FlowNRG(linear, settings, calibration(scale=(7.0, 1.0, 7.0))).begin()
     v = torch.zeros(1, 4, 1, 4, 4)
     shift = guidance.shift_velocity(torch.zeros_like(v), torch.tensor([0.5]), v, {})
     assert shift.numel() == elements
@@ -67,7 +68,7 @@ def test_a_sample_with_a_small_gradient_is_shifted_little(calibration):
         along = 1e-3 * x.mean((1, 2, 3, 4))
         return torch.stack([along, along, along], 1)
 
-    guidance = FlowNRG(flat, GuidanceSettings({"VQ": 1.0}, 1.0, cap=None), calibration())
+    guidance = FlowNRG(flat, GuidanceSettings({"VQ": 1.0}, 1.0, cap=None), calibration()).begin()
     v = torch.ones(1, 4, 1, 4, 4)
     shift = guidance.shift_velocity(torch.zeros_like(v), torch.tensor([0.5]), v, {}) - v
     assert float(shift.abs().max()) == pytest.approx(1e-3, rel=1e-2)

@@ -54,10 +54,10 @@ def sampled(guide, steps=STEPS):
 
 def flow_nrg(**settings):
     guidance = FlowNRG(value, GuidanceSettings({"VQ": 1.0}, STRENGTH, RAW, cap=None, **settings))
-    guidance.start_run()
+    run = guidance.begin()
 
     def guide(x, t, v):
-        return guidance.shift_velocity(x.view(-1, 1, 1, 1, 1), t, v.view(-1, 1, 1, 1, 1), {}).flatten()
+        return run.shift_velocity(x.view(-1, 1, 1, 1, 1), t, v.view(-1, 1, 1, 1, 1), {}).flatten()
 
     return guide
 

@@ -45,7 +45,10 @@ def test_the_contact_sheet_shows_the_winner_first_and_marked():
 
 
 def test_the_contact_sheet_draws_clips_without_frames_captions_or_passes():
-    rows = [clip("from a file", 0.0), ScoredClip({"VQ": 9.0, "MQ": -9.0, "TA": None, "Overall": None}, name="x" * 300, seed=1)]
+    rows = [
+        clip("from a file", 0.0),
+        ScoredClip({"VQ": 9.0, "MQ": -9.0, "TA": None, "Overall": None}, name="x" * 300, seed=1),
+    ]
     plain, gated = (contact_sheet(rank(rows, RewardWeights(), gates)) for gates in (Gates(), Gates({"VQ": 5.0})))
     assert plain.shape == gated.shape and plain.shape[1] >= 640
     assert (plain != gated).any()

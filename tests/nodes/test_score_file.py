@@ -51,7 +51,13 @@ def test_files_of_the_command_line_are_read_and_failed_rows_left_out(tmp_path, e
     }  # fmt: skip
     write(tmp_path / f"s.{ending}", [good, {"id": "two", "path": "two.mp4", "prompt": None, "error": "truncated"}])
     [clip] = read_scores(tmp_path / f"s.{ending}")
-    assert (clip.name, clip.scores["VQ"], clip.scores["TA"], clip.total_frames, clip.path) == ("one", 0.5, None, 9, "one.mp4")
+    assert (clip.name, clip.scores["VQ"], clip.scores["TA"], clip.total_frames, clip.path) == (
+        "one",
+        0.5,
+        None,
+        9,
+        "one.mp4",
+    )
     assert clip.raw == {"VQ": 4.0, "MQ": 1.0}
 
 
@@ -111,7 +117,7 @@ def test_a_csv_of_0_1_0_is_read_as_videorewards_and_grows_in_its_own_columns(tmp
 @pytest.mark.parametrize("ending", ["csv", "jsonl"])
 def test_another_judges_marks_and_reasons_come_back_under_their_names(tmp_path, ending):
     marked = ScoredClip(
-        {"light": 0.25, "calm": 0.5}, "clip", judge="measures", dimensions=(), reasons={"light": "a dim, \"red\" room"}
+        {"light": 0.25, "calm": 0.5}, "clip", judge="measures", dimensions=(), reasons={"light": 'a dim, "red" room'}
     )
     path = tmp_path / f"s.{ending}"
     append_scores(path, [marked])
@@ -152,4 +158,6 @@ def test_a_row_is_appended_behind_the_byte_order_mark_of_a_spreadsheet_and_refus
 def test_a_prompt_that_looks_like_a_formula_is_not_run_by_a_spreadsheet_and_read_back(tmp_path):
     odd = ScoredClip({"VQ": -0.5, "MQ": 0.0, "TA": 0.0, "Overall": 0.0}, name="x", prompt='=HYPERLINK("http://x")')
     append_scores(tmp_path / "s.csv", [odd])
-    assert ",''=HYPERLINK" in (tmp_path / "s.csv").read_text().replace('"', "") and read_scores(tmp_path / "s.csv") == (odd,)
+    assert ",''=HYPERLINK" in (tmp_path / "s.csv").read_text().replace('"', "") and read_scores(tmp_path / "s.csv") == (
+        odd,
+    )

@@ -35,8 +35,14 @@ def hostile(checkpoints, tmp_path):
     (folder / "tokenizer.json").unlink(missing_ok=True)  # so that transformers chooses the class
     (folder / "evil.py").write_text(EVIL.format(mark=str(mark)))
     for name, keys in (
-        ("tokenizer_config.json", {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, "tokenizer_class": "Evil"}),
-        ("config.json", {"auto_map": {"AutoConfig": "evil.EvilConfig", "AutoModel": "evil.Evil"}, "model_type": "evil"}),
+        (
+            "tokenizer_config.json",
+            {"auto_map": {"AutoTokenizer": ["evil.Evil", "evil.Evil"]}, "tokenizer_class": "Evil"},
+        ),
+        (
+            "config.json",
+            {"auto_map": {"AutoConfig": "evil.EvilConfig", "AutoModel": "evil.Evil"}, "model_type": "evil"},
+        ),
     ):
         path = folder / name
         known = json.loads(path.read_text()) if path.exists() else {}

@@ -132,4 +132,6 @@ def test_intermediate_values_are_the_official_ones(official, intermediates):
     close = torch.isclose(features, recorded["video_embeds_after_merger"], atol=2e-5 if same else 1e-3)
     assert close.all() if same else close.float().mean() > 0.9
     assert torch.allclose(hidden[positions], recorded["hidden_at_reward_tokens"][0], atol=2e-4 if same else 5e-3)
-    assert torch.allclose(model.network.rewards(hidden[positions])[:, 0], recorded["logits"][0], atol=2e-5 if same else 5e-4)
+    assert torch.allclose(
+        model.network.rewards(hidden[positions])[:, 0], recorded["logits"][0], atol=2e-5 if same else 5e-4
+    )

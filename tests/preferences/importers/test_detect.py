@@ -64,7 +64,9 @@ def test_a_named_format_is_used_even_where_another_would_be_detected(tmp_path):
 
 
 def test_files_that_are_no_tables_are_refused_with_the_reason(tmp_path):
-    with pytest.raises(PreferenceFileError, match=r"\.parquet cannot be read; expected \.csv, \.tsv, \.json, \.jsonl, \.ndjson"):
+    with pytest.raises(
+        PreferenceFileError, match=r"\.parquet cannot be read; expected \.csv, \.tsv, \.json, \.jsonl, \.ndjson"
+    ):
         list(iterate_rows(put(tmp_path / "x.parquet", "x")))
     with pytest.raises(PreferenceFileError, match="expected a JSON list"):
         list(iterate_rows(put(tmp_path / "x.json", {})))

@@ -156,9 +156,7 @@ def test_previews_want_an_image_for_each_prompt(world, tmp_path, videoalign):
 @pytest.mark.long
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(world, trained, tmp_path):
     words = [str(word) for word in arguments(world, tmp_path / "run")]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "videoalign.cli.main", *words], stderr=subprocess.PIPE, text=True
-    )
+    process = subprocess.Popen([sys.executable, "-m", "videoalign.cli.main", *words], stderr=subprocess.PIPE, text=True)
     for line in process.stderr:
         if "steps." in line:
             break

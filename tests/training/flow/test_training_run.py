@@ -91,9 +91,7 @@ def test_evaluating_more_often_does_not_change_the_training(options, train):
 @pytest.mark.parametrize("method", ["sft", "rwr"])
 def test_the_other_methods_train_too_and_are_judged_by_the_same_held_out_pairs(method, options, pairs, train):
     scores = {"scores_chosen": {"Overall": 2.0}, "scores_rejected": {"Overall": -2.0}}
-    config = options(
-        method=method, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3}
-    )
+    config = options(method=method, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3})
     train(config, load_method(method)(getattr(config, method)))
     log = read_log(config.output / "log.jsonl")
     errors = [line["error"] for line in log if line["kind"] == "train"]
