@@ -62,7 +62,7 @@ class ComfyServer:
     """
 
     def __init__(self, tree: Path, base: Path, arguments: tuple[str, ...] = ()):
-        self.base = base
+        self.base, self.arguments = base, arguments
         for name in ("models/reward_models", "input", "output", "temp", "user", "custom_nodes"):
             (base / name).mkdir(parents=True, exist_ok=True)
         (base / "custom_nodes" / "ComfyUI-VideoAlign").symlink_to(REPOSITORY, target_is_directory=True)

@@ -1,5 +1,6 @@
 """Nodes for tests: clips made on the spot, a window on any value, and reward models that misbehave."""
 
+import hashlib
 import time
 
 import torch
@@ -55,6 +56,40 @@ class TestText(io.ComfyNode):
         return io.NodeOutput([[torch.randn(1, 6, 4096, generator=torch.Generator().manual_seed(seed)), {}]])
 
 
+class TestIntList(io.ComfyNode):
+    """A list: the nodes behind it run once for each number."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VideoAlignTestIntList",
+            category="testing",
+            inputs=[io.String.Input("values")],
+            outputs=[io.Int.Output("numbers", is_output_list=True)],
+        )
+
+    @classmethod
+    def execute(cls, values):
+        return io.NodeOutput([int(value) for value in values.split(",")])
+
+
+class TestAny(io.ComfyNode):
+    """A text on a wire of any type, as name switchers and grids give it."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(
+            node_id="VideoAlignTestAny",
+            category="testing",
+            inputs=[io.String.Input("text")],
+            outputs=[io.AnyType.Output("value")],
+        )
+
+    @classmethod
+    def execute(cls, text):
+        return io.NodeOutput(text)
+
+
 class TestShow(io.ComfyNode):
     """What arrived, as text, in the history."""
 
@@ -76,7 +111,8 @@ class TestShow(io.ComfyNode):
 
 def _described(item):
     if isinstance(item, torch.Tensor):
-        return {"shape": list(item.shape), "mean": float(item.float().mean())}
+        digest = hashlib.sha256(item.detach().float().contiguous().numpy().tobytes()).hexdigest()
+        return {"shape": list(item.shape), "mean": float(item.float().mean()), "sha256": digest}
     if isinstance(item, dict) and "samples" in item:
         return _described(item["samples"])
     if hasattr(item, "get_components"):
@@ -122,7 +158,7 @@ class TestingExtension(ComfyExtension):
     """Table of contents."""
 
     async def get_node_list(self):
-        return [TestClip, TestText, TestShow, TestReward]
+        return [TestClip, TestText, TestIntList, TestAny, TestShow, TestReward]
 
 
 async def comfy_entrypoint():
