@@ -167,7 +167,9 @@ class Backbone(ABC):
         if num_blocks is None:
             return config
         if not 1 <= num_blocks <= total:
-            raise VideoAlignError(f"num_blocks is {num_blocks}; this {cls.family.name} network has blocks 1 to {total}.")
+            raise VideoAlignError(
+                f"num_blocks is {num_blocks}; this {cls.family.name} network has blocks 1 to {total}."
+            )
         for count in cls.block_lists.values():
             config[count] = min(config[count], num_blocks)
             num_blocks -= config[count]

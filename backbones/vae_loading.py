@@ -76,7 +76,9 @@ def _load_folder(path: Path, dtype: torch.dtype) -> VAE:
     if config.get("_class_name") not in kinds:
         raise WeightsError(f"{folder} holds a '{config.get('_class_name')}'; supported are {', '.join(kinds)}.")
     files = open_weights(folder)
-    return _filled(kinds[config["_class_name"]], config, {name: files.read(name, dtype) for name in files.shapes}, files)
+    return _filled(
+        kinds[config["_class_name"]], config, {name: files.read(name, dtype) for name in files.shapes}, files
+    )
 
 
 def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:

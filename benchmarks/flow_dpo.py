@@ -77,7 +77,11 @@ def in_fresh_process(name: str, options: argparse.Namespace) -> dict:
     environment = {**os.environ, "MALLOC_MMAP_THRESHOLD_": "65536", "MALLOC_TRIM_THRESHOLD_": "65536"}
     choice = ["--device", options.device, "--size", options.size, "--repeats", str(options.repeats)]
     done = subprocess.run(
-        [sys.executable, __file__, "--one", name, *choice], check=True, stdout=subprocess.PIPE, text=True, env=environment
+        [sys.executable, __file__, "--one", name, *choice],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
     )
     return json.loads(done.stdout.splitlines()[-1])
 

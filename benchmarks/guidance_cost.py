@@ -75,7 +75,9 @@ def main() -> None:
     clip = tuple(value or default for value, default in zip(given, size.clip, strict=True))
 
     torch.manual_seed(0)
-    models = "the micro model" if options.size == "micro" else f"Wan {options.size}, reward on Wan {options.reward_size}"
+    models = (
+        "the micro model" if options.size == "micro" else f"Wan {options.size}, reward on Wan {options.reward_size}"
+    )
     with Section(f"{HEADING}: {models}", options, libraries=("torch", "diffusers")) as section:
         report(section, Run(options, layers, blocks, clip), options, layers, clip)
 

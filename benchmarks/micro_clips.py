@@ -49,7 +49,14 @@ def judged_row(
         settings = replace(models.backbone.sampling, **chosen)
         seeds = list(range(len(prompts)))
         made = generate(
-            models.backbone, models.vae, models.text_encoder, prompts, seeds, settings, batch_size=BATCH, guidance=guidance
+            models.backbone,
+            models.vae,
+            models.text_encoder,
+            prompts,
+            seeds,
+            settings,
+            batch_size=BATCH,
+            guidance=guidance,
         )
         scores, measurements = [], []
         for clip, prompt in zip(made, prompts, strict=True):

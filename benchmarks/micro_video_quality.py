@@ -46,7 +46,9 @@ def compare(section: Section, count: int, guidance_scale: float, sheet: Path | N
     drawn = [sample_video_clip(SEED, index) for index in range(count)]
     faultless = [clip for clip in drawn if not clip.faults]
     texts, vae = [clip.caption for clip in faultless], load_vae(MICRO_VAE)
-    section.row(f"{len(faultless)} drawn clips without faults", *judge([clip.frames for clip in faultless], texts).values())
+    section.row(
+        f"{len(faultless)} drawn clips without faults", *judge([clip.frames for clip in faultless], texts).values()
+    )
     again = [as_frames(vae.decode(vae.encode(as_video(clip.frames)[None]))[0]) for clip in faultless]
     section.row("the same through its VAE", *judge(again, texts).values())
     section.note("A fifth of the drawn clips contradict their caption on purpose.")

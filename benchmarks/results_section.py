@@ -132,7 +132,9 @@ def write_section(file: Path, heading: str, text: str) -> None:
     lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
     starts = [index for index, line in enumerate(lines) if _heading(lines, index) == f"## {heading}"]
     if len(starts) > 1:
-        raise ValueError(f"{file.name} has {len(starts)} sections with the heading {heading!r}: one is expected. Rename one.")
+        raise ValueError(
+            f"{file.name} has {len(starts)} sections with the heading {heading!r}: one is expected. Rename one."
+        )
     end = b"\r\n" if lines and lines[0].endswith(b"\r\n") else b"\n"
     new = text.rstrip("\n").encode().replace(b"\n", end) + end
     if not starts:

@@ -105,7 +105,9 @@ def many_captions(section: Section, model: VideoReward, clip: Path, repeats: int
     ratio(section, "8 captions / 1 caption (aim: at most 1.3)", times[eight], times[one])
     shares = times[eight].ratio(times[one])
     if plainly:
-        plain = interleaved(repeats, {"plain": lambda: [score_plainly(model, clip, text) for text in CAPTIONS]})["plain"]
+        plain = interleaved(repeats, {"plain": lambda: [score_plainly(model, clip, text) for text in CAPTIONS]})[
+            "plain"
+        ]
         section.row("8 captions the plain way", *plain.cells())
         ratio(section, "8 captions the plain way / ours", plain, times[eight])
     section.aim("8 captions / 1 caption in CPU seconds", shares[0], at_most=1.3)

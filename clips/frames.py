@@ -12,11 +12,8 @@ from av.container import InputContainer
 
 from ..errors import ClipError
 from .frame_table import check_fps
-from .pixels import round_straight_through
+from .pixels import check_unit, round_straight_through
 from .video_decoding import decode_frames
-
-# Decoders and samplers overshoot [0, 1] by rounding; anything beyond one grey level is a mistake in the caller's range.
-_RANGE_SLACK = 1 / 255
 
 Choice = Callable[[int, float], list[int]]
 """Which frames are looked at: (number of frames, frames per second) -> their positions, 0-based."""
@@ -159,16 +156,7 @@ def _sample_given(clip: Frames, view: View, fps: float | None) -> SampledFrames:
     chosen = chosen.permute(0, 3, 1, 2)
     if chosen.dtype == torch.uint8:
         return SampledFrames(resize(chosen), indices, pixels.shape[0], rate)
-    low, high = chosen.detach().aminmax()
-    if not (torch.isfinite(low) and torch.isfinite(high)):
-        raise ClipError(
-            f"{clip.name} contains NaN or infinite pixels; the sampler or the VAE that made it has diverged."
-        )
-    if low < -_RANGE_SLACK or high > 1 + _RANGE_SLACK:
-        hint = "pass 0..255 values as uint8" if high > 2 else "bring them into 0..1 first"
-        raise ClipError(
-            f"{clip.name}: float frames must lie in 0..1; found {low:.3g} to {high:.3g}. If that is meant, {hint}."
-        )
+    check_unit(chosen, clip.name)
     grey = chosen.float() * 255
     rounded = round_straight_through(grey, grey.detach().clamp(0, 255).round())
     return SampledFrames(resize(rounded), indices, pixels.shape[0], rate)

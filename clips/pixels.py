@@ -5,9 +5,38 @@ Values outside the range are clamped where they become bytes; nothing else is lo
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from torch import Tensor
+
+from ..errors import ClipError
+
+# Resizing with a bicubic or Lanczos kernel and sharpening overshoot 0..1, by a quarter at an edge between black and white and by
+# more where the picture is sharpened twice. Frames in -1..1 or 0..255 go further, unless they are nearly without contrast.
+OVERSHOOT = 0.5
+
+
+def check_unit(pixels: Tensor, name: str) -> None:
+    """Whether floats are a picture in 0..1, or near enough that what shows and saves it clamps the rest.
+
+    Args:
+        pixels: float, of any shape.
+        name: of the clip, for the message.
+
+    Raises:
+        ClipError: NaN, infinite, or another range.
+    """
+    low, high = (float(value) for value in pixels.detach().aminmax())
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise ClipError(f"{name} contains NaN or infinite pixels; the sampler or the VAE that made it has diverged.")
+    if low < -OVERSHOOT or high > 1 + OVERSHOOT:
+        hint = "pass 0..255 values as uint8" if high > 2 else "bring them into 0..1 first"
+        raise ClipError(
+            f"{name}: float frames must lie in 0..1, but for an overshoot of {OVERSHOOT:g}; found {low:.3g} to {high:.3g}. If that is "
+            f"meant, {hint}."
+        )
 
 
 def unit_to_bytes(pixels: Tensor) -> Tensor:

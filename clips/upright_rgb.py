@@ -105,10 +105,14 @@ def notes(stream) -> tuple[str, ...]:
     remarks = []
     aspect = stream.sample_aspect_ratio
     if aspect and aspect != 1:
-        remarks.append(f"its pixels are {aspect.numerator}:{aspect.denominator}, not square; it is seen as stored, as the official code does")
+        remarks.append(
+            f"its pixels are {aspect.numerator}:{aspect.denominator}, not square; it is seen as stored, as the official code does"
+        )
     transfer = _HDR_TRANSFERS.get(getattr(stream.codec_context, "color_trc", 0))
     if transfer:
-        remarks.append(f"it has high dynamic range ({transfer}), which is not mapped to an ordinary screen; its colours look pale")
+        remarks.append(
+            f"it has high dynamic range ({transfer}), which is not mapped to an ordinary screen; its colours look pale"
+        )
     return tuple(remarks)
 
 

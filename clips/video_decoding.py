@@ -91,7 +91,9 @@ def decode_frames(
         raise ClipError(f"{name} is too large for the memory of this machine; make it smaller or shorter.") from error
 
 
-def _decode_video(open_anew: Opener, choose: Callable, fps: float | None, name: str, convert: Callable) -> DecodedFrames:
+def _decode_video(
+    open_anew: Opener, choose: Callable, fps: float | None, name: str, convert: Callable
+) -> DecodedFrames:
     with open_anew() as container:
         stream = _video_stream(container, name)
         about = notes(stream)
@@ -109,7 +111,9 @@ def _decode_video(open_anew: Opener, choose: Callable, fps: float | None, name: 
     return DecodedFrames(np.stack([frames[index] for index in indices]), indices, len(table.times), rate, about)
 
 
-def _decode_webp(film: AnimatedWebp, choose: Callable, fps: float | None, name: str, convert: Callable) -> DecodedFrames:
+def _decode_webp(
+    film: AnimatedWebp, choose: Callable, fps: float | None, name: str, convert: Callable
+) -> DecodedFrames:
     rate = check_fps(film.fps if fps is None else fps, name)
     indices = choose(film.total, rate)
     frames = film.frames(set(indices))

@@ -20,7 +20,10 @@ _SUFFIXES = re.compile(
     r"|\.alpha|\.dora_scale|\.diff|\.diff_b|\.set_weight|\.[wb]_norm|\.reshape_weight)$"
 )
 
-def matched(keys: Iterable[str], model_family: str, modules: Iterable[str] | None = None) -> tuple[list[str], list[str]]:
+
+def matched(
+    keys: Iterable[str], model_family: str, modules: Iterable[str] | None = None
+) -> tuple[list[str], list[str]]:
     """Split a LoRA's keys into those that ComfyUI applies to a model and those that have no effect.
 
     Args:

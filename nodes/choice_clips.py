@@ -56,9 +56,11 @@ def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float |
 
 
 def _written(frames, folder: Path) -> tuple[Path, float, int]:
-    from ..clips.pixels import rgb_bytes
+    from ..clips.pixels import check_unit, rgb_bytes
     from ..clips.video_file import write_video
 
+    if frames.pixels.is_floating_point():
+        check_unit(frames.pixels, frames.name)
     pixels = rgb_bytes(frames.pixels)
     digest = hashlib.sha256(f"{pixels.shape} {frames.fps}".encode())
     digest.update(pixels)

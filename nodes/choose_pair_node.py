@@ -5,11 +5,13 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from .choice_clips import choice_folder, kept_clip
 from .choice_routes import choice_session, preview_folder
 from .clip_input import input_clips
 from .comfy_compat import CATEGORY, ProgressBar, folder_paths, io, model_management
+from .written_outputs import fingerprint, remember
 
 _DEFAULT_FOLDER = "videoalign/choices"
 
@@ -114,10 +116,12 @@ class ChoosePair(io.ComfyNode):
 
     @classmethod
     def fingerprint_inputs(cls, folder, chooser, **_) -> str:
-        """The file's length: choices may have been added."""
+        """The file's length: choices may have been added. And whether the clips that were kept are still there."""
+        output = folder_paths.get_output_directory()
         try:
-            file = choice_session(folder[0], chooser[0], folder_paths.get_output_directory()).file.path
-            return str(file.stat().st_size)
+            file = choice_session(folder[0], chooser[0], output).file.path
+            kept = fingerprint(choice_folder(folder[0], Path(output)) / CLIP_LIST)
+            return f"{kept} {file.stat().st_size if file.is_file() else 0}"
         except (OSError, VideoAlignError, TypeError, IndexError):
             return ""
 
@@ -179,6 +183,7 @@ class ChoosePair(io.ComfyNode):
                     )
                 bar.update(1)
         added = sum(add_candidates(into, _grouped(candidates)) for candidates in made.values())
+        remember(into / CLIP_LIST)
         session = choice_session(folder[0], chooser[0], str(output))
         count = len(session.file.choices())
         shown = {"folder": folder[0], "chooser": chooser[0], "added": added, "chosen": count}

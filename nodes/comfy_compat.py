@@ -97,16 +97,17 @@ def last_prompt() -> str | None:
 
 
 def growing_input(socket, name: str, prefix: str, tooltip: str) -> list:
-    """Inputs ``prefix0``, ``prefix1``, … that grow as they are connected; at least the first is required.
+    """Inputs ``prefix0``, ``prefix1``, … that grow as they are connected.
 
-    In a prompt they are named ``name.prefix0`` and so on. ComfyUI before growing inputs (0.3.64) shows a fixed number of
+    In a prompt they are named ``name.prefix0`` and so on. None is required: a muted node in front of the first would refuse all
+    the others; whether there are enough is for the node to say. ComfyUI before growing inputs (0.3.64) shows a fixed number of
     sockets of the same names, so that a prompt runs in either.
     """
     if hasattr(io, "Autogrow"):
-        template = io.Autogrow.TemplatePrefix(socket.Input(prefix, tooltip=tooltip), prefix, min=1, max=_MOST_SOCKETS)
+        template = io.Autogrow.TemplatePrefix(socket.Input(prefix, tooltip=tooltip), prefix, min=0, max=_MOST_SOCKETS)
         return [io.Autogrow.Input(name, template, tooltip=tooltip)]
     return [
-        socket.Input(f"{name}.{prefix}{index}", display_name=f"{prefix}{index}", optional=index > 0, tooltip=tooltip)
+        socket.Input(f"{name}.{prefix}{index}", display_name=f"{prefix}{index}", optional=True, tooltip=tooltip)
         for index in range(_FIXED_SOCKETS)
     ]
 

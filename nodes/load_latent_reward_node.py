@@ -60,25 +60,29 @@ class LoadLatentReward(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, model: str, dtype: str, device: str) -> bool | str:
-        """Say in this node's own words when the model is gone."""
-        for value, known in ((dtype, _DTYPES), (device, _DEVICES)):
-            if value not in known:
-                return f"{value!r} is none of {', '.join(known)}."
+    def validate_inputs(cls, model: str | None) -> bool | str:
+        """Say in this node's own words when the model is gone; a name that comes by wire is not known yet.
+
+        It takes ``model`` alone: ComfyUI attaches a complaint to each argument that this function has.
+        """
         try:
-            _path(model)
+            if model is not None:
+                _path(model)
         except CheckpointError as error:
             return str(error)
         return True
 
     @classmethod
-    def fingerprint_inputs(cls, model: str, dtype: str, device: str) -> str:
-        """The file's content: the same name with other weights is another model."""
-        return content_fingerprint(_path(model))
+    def fingerprint_inputs(cls, model: str | None, **_) -> str:
+        """The checkpoint's content: the same name with other weights is another model."""
+        return "" if model is None else content_fingerprint(_path(model))
 
     @classmethod
     def execute(cls, model: str, dtype: str, device: str) -> io.NodeOutput:
         """Read it."""
+        for name, value, known in (("dtype", dtype, _DTYPES), ("device", device, _DEVICES)):
+            if value not in known:  # by wire
+                raise CheckpointError(f"{name} is {value!r}; choose one of {', '.join(known)}.")
         from ..reward.loading import DTYPES
         from .latent_reward_handle import LatentRewardHandle
 

@@ -10,7 +10,6 @@ from ..reward.settings import EMBEDDED_FILE
 
 FOLDER = "reward_models"
 EMBEDDED_NAME = "micro VideoReward (embedded)"
-_DEEPEST = 3
 
 
 def reward_model_names(folders: Sequence[str | Path]) -> list[str]:
@@ -34,7 +33,7 @@ def reward_model_path(name: str, folders: Sequence[str | Path]) -> Path:
 
 def names_in(folders: Sequence[str | Path]) -> list[str]:
     """What lies in ``folders``: safetensors files and official folders, as paths relative to them, '/' between."""
-    return sorted({name for folder in folders for name in _names(Path(folder), "", _DEEPEST)}, key=str.lower)
+    return sorted({name for folder in folders for name in _names(Path(folder))}, key=str.lower)
 
 
 def path_in(folders: Sequence[str | Path], name: str, what: str) -> Path:
@@ -43,7 +42,7 @@ def path_in(folders: Sequence[str | Path], name: str, what: str) -> Path:
     Raises:
         CheckpointError: it is not there (any more); the message calls it ``what`` and says where was looked.
     """
-    if ".." not in Path(name).parts and not Path(name).is_absolute():
+    if Path(name).parts and ".." not in Path(name).parts and not Path(name).is_absolute():
         for folder in map(Path, folders):
             if (folder / name).exists():
                 return folder / name
@@ -54,9 +53,11 @@ def path_in(folders: Sequence[str | Path], name: str, what: str) -> Path:
     )
 
 
-def _names(folder: Path, prefix: str, depth: int) -> list[str]:
+def _names(folder: Path, prefix: str = "", above: frozenset[Path] = frozenset()) -> list[str]:
+    """At any depth, as ComfyUI lists models; a link that leads back up is not followed."""
     names = []
     try:
+        here = folder.resolve()
         entries = sorted(folder.iterdir())
     except OSError:  # a folder of extra_model_paths.yaml on a drive that is not there
         return names
@@ -68,6 +69,6 @@ def _names(folder: Path, prefix: str, depth: int) -> list[str]:
                 names.append(prefix + entry.name)
         elif (entry / "model_config.json").is_file():
             names.append(prefix + entry.name)
-        elif depth > 1 and entry.is_dir():
-            names += _names(entry, f"{prefix}{entry.name}/", depth - 1)
+        elif entry.is_dir() and entry.resolve() not in above | {here}:
+            names += _names(entry, f"{prefix}{entry.name}/", above | {here})
     return names

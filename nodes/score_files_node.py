@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ..errors import VideoAlignError
@@ -9,6 +10,7 @@ from ..files.digests import content_fingerprint
 from .comfy_compat import CATEGORY, ScoresSocket, folder_paths, io
 from .node_pictures import shown_clip
 from .score_file import append_scores, read_scores, score_path
+from .written_outputs import fingerprint, remember
 
 _DEFAULT_NAME = "videoalign/scores.csv"
 
@@ -18,12 +20,19 @@ def _output_file(filename: str) -> Path:
 
 
 def _existing_file(filename: str) -> Path:
-    """In the output folder, where Save Scores writes, or in the input folder."""
-    saved = _output_file(filename)
-    given = score_path(filename, Path(folder_paths.get_input_directory()))
-    if saved.is_file() or not given.is_file():
+    """In the output folder, where Save Scores writes, or in the input folder; a full path may lead into either.
+
+    Raises:
+        VideoAlignError: the name leads out of both.
+    """
+    output, given = Path(folder_paths.get_output_directory()), Path(folder_paths.get_input_directory())
+    if Path(filename.strip()).resolve().is_relative_to(given.resolve()) and Path(filename.strip()).is_absolute():
+        return score_path(filename, given)
+    saved = score_path(filename, output)
+    if saved.is_file() or Path(filename.strip()).is_absolute():
         return saved
-    return given
+    found = score_path(filename, given)
+    return found if found.is_file() else saved
 
 
 class SaveScores(io.ComfyNode):
@@ -55,13 +64,19 @@ class SaveScores(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, filename: str) -> bool | str:
         """Refuse a name that cannot be used before anything is scored."""
-        return _complaint(filename)
+        return _complaint(filename, _output_file)
+
+    @classmethod
+    def fingerprint_inputs(cls, filename: str | None, **_) -> str:
+        """A file that was deleted is written again."""
+        return "" if filename is None else fingerprint(_output_file(filename))
 
     @classmethod
     def execute(cls, scores, filename: str) -> io.NodeOutput:
         """Append."""
         path = _output_file(filename)
         rows = append_scores(path, scores)
+        remember(path)
         saved = {"filename": filename, "added": len(scores), "rows": rows}
         return io.NodeOutput(scores, str(path), ui={"videoalign_saved": [saved]})
 
@@ -81,7 +96,10 @@ class LoadScores(io.ComfyNode):
                 io.String.Input(
                     "filename",
                     default=_DEFAULT_NAME,
-                    tooltip="A .csv or .jsonl file inside ComfyUI's output folder, or else inside its input folder.",
+                    tooltip=(
+                        "A .csv or .jsonl file inside ComfyUI's output folder, or else inside its input folder; also a full path into "
+                        "either, as Save Scores gives it."
+                    ),
                 )
             ],
             outputs=[
@@ -96,11 +114,13 @@ class LoadScores(io.ComfyNode):
     @classmethod
     def validate_inputs(cls, filename: str) -> bool | str:
         """Refuse a name that cannot be used."""
-        return _complaint(filename)
+        return _complaint(filename, _existing_file)
 
     @classmethod
-    def fingerprint_inputs(cls, filename: str) -> str:
+    def fingerprint_inputs(cls, filename: str | None) -> str:
         """The file's content: rows may have been added."""
+        if filename is None:  # by wire, not known yet; it is part of the fingerprint of what it comes from
+            return ""
         path = _existing_file(filename)
         return content_fingerprint(path) if path.is_file() else "missing"
 
@@ -111,10 +131,10 @@ class LoadScores(io.ComfyNode):
         return io.NodeOutput(scores, len(scores), ui={"videoalign_scores": [shown_clip(row) for row in scores]})
 
 
-def _complaint(filename: str | None) -> bool | str:
+def _complaint(filename: str | None, resolve: Callable[[str], Path]) -> bool | str:
     try:
         if filename is not None:
-            _output_file(filename)
+            resolve(filename)
     except VideoAlignError as error:
         return str(error)
     return True

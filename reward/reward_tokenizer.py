@@ -94,7 +94,9 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
         if (folder / "vocab.json").is_file() and (folder / "merges.txt").is_file():
             from transformers import AutoTokenizer
 
-            return AutoTokenizer.from_pretrained(str(folder), local_files_only=True, trust_remote_code=False).backend_tokenizer
+            return AutoTokenizer.from_pretrained(
+                str(folder), local_files_only=True, trust_remote_code=False
+            ).backend_tokenizer
     except Exception as error:  # tokenizers raises bare Exception on damaged files
         raise CheckpointError(
             f"The tokenizer files in {folder} cannot be read ({error}). Download them again."

@@ -87,9 +87,7 @@ def agreement_record(measurement: Measurement) -> dict[str, Any]:
     return _finite(record)
 
 
-def _single_rows(
-    pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], names: Sequence[str]
-) -> list[dict]:
+def _single_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], names: Sequence[str]) -> list[dict]:
     """One row a clip and prompt, by path."""
     rows: dict[BenchClip, dict] = {}
     for pair in pairs:

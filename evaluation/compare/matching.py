@@ -39,7 +39,11 @@ def read_manifest(folder: Path) -> list[MadeClip]:
         if seed is None:
             raise row.error("seed", "expected the clip's seed: give a folder that videoalign generate wrote.")
         clip = MadeClip(
-            row.text("id"), manifest.parent / row.text("path"), row.text("prompt"), seed, row.text_or_none("model") or ""
+            row.text("id"),
+            manifest.parent / row.text("path"),
+            row.text("prompt"),
+            seed,
+            row.text_or_none("model") or "",
         )
         if not clip.path.is_file():
             raise row.error("path", f"the clip {clip.path} is missing; generate it again.")

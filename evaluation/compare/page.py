@@ -76,7 +76,11 @@ def disagreements(tables: dict[str, dict[str, WinRate]]) -> list[str]:
 
 
 def _row(dimension: Dimension, rate: WinRate) -> dict:
-    return {"name": dimension.meaning.capitalize(), "rate": rate, "kind": {1: "better", -1: "worse", 0: ""}[rate.verdict]}
+    return {
+        "name": dimension.meaning.capitalize(),
+        "rate": rate,
+        "kind": {1: "better", -1: "worse", 0: ""}[rate.verdict],
+    }
 
 
 def _example(folder: Path, number: int, example: Example, names: tuple[str, str], judged: dict[str, Judged]) -> dict:

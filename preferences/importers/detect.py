@@ -27,7 +27,9 @@ def detect_format(path: Path) -> str:
 
     Raises PreferenceFileError that lists the columns found, and names the missing one where a format almost fits.
     """
-    first = next(iterate_rows(path, {name for needed in (*SIGNATURES.values(), CRITIC, RATED) for name in needed}), None)
+    first = next(
+        iterate_rows(path, {name for needed in (*SIGNATURES.values(), CRITIC, RATED) for name in needed}), None
+    )
     if first is None:
         raise PreferenceFileError(f"{path}: the file has no rows. Check that it is the right file.")
     columns = set(first.cells)

@@ -46,8 +46,7 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
     scored = [dimension for dimension in RATED if dimension in table.columns]
     if not scored:
         raise PreferenceFileError(
-            f"{path}: no score column; expected one or more of {', '.join(RATED)}, "
-            f"found {', '.join(table.columns)}."
+            f"{path}: no score column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
         )
     clips = []
     for row in table:

@@ -69,8 +69,7 @@ def read_videoalign_csv(path: Path, root: Path | None = None, dimensions: tuple[
     table.require(("path_A", "path_B", "prompt", *(dimensions or ())))
     if not any(dimension in table.columns for dimension in RATED):
         raise PreferenceFileError(
-            f"{path}: no label column; expected one or more of {', '.join(RATED)}, "
-            f"found {', '.join(table.columns)}."
+            f"{path}: no label column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
         )
     rows = [row.line if row.line is not None else row.number for row in table]
     return Preferences([_pair(row) for row in table], Path(root or path.parent), path, "videoalign", rows)

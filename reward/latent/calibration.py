@@ -98,7 +98,9 @@ class Calibration:
                 edges=tuple(map(float, values["edges"])),
                 accuracy={dimension: tuple(map(float, row)) for dimension, row in values["accuracy"].items()},
                 pairs={dimension: tuple(map(int, row)) for dimension, row in values["pairs"].items()},
-                gradient_scale={dimension: tuple(map(float, row)) for dimension, row in values["gradient_scale"].items()},
+                gradient_scale={
+                    dimension: tuple(map(float, row)) for dimension, row in values["gradient_scale"].items()
+                },
                 mean={dimension: float(value) for dimension, value in values["mean"].items()},
                 std={dimension: float(value) for dimension, value in values["std"].items()},
             )

@@ -118,7 +118,10 @@ class PreviewConfig(CommandConfig):
     )
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
-    reward: str | None = Field(None, description="What scores the previews: a VideoReward as --model of videoalign score, or another judge as its --judge.")
+    reward: str | None = Field(
+        None,
+        description="What scores the previews: a VideoReward as --model of videoalign score, or another judge as its --judge.",
+    )
 
     @model_validator(mode="after")
     def _an_image_a_prompt(self) -> PreviewConfig:
@@ -133,7 +136,8 @@ class FlowConfig(LoopConfig):
     """What all methods share."""
 
     preset: str | None = Field(
-        None, description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; options that are given win over them."
+        None,
+        description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; options that are given win over them.",
     )
     batch_size: int = Field(64, ge=1, description="Pairs (or clips) in an optimizer step, over all processes.")
     precision: Literal["float32", "bfloat16"] = Field(

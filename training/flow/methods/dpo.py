@@ -26,7 +26,8 @@ class DpoOptions(CommandConfig):
 
     beta: float = Field(500.0, gt=0, description="How closely the reference is kept to; with reduction = mean.")
     beta_schedule: Literal["constant", "squared"] = Field(
-        "constant", description="squared: beta (1 - sigma)^2, which the paper shows to hack the reward; to compare with."
+        "constant",
+        description="squared: beta (1 - sigma)^2, which the paper shows to hack the reward; to compare with.",
     )
     reduction: Literal["mean", "sum"] = Field(
         "mean",
