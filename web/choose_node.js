@@ -2,7 +2,7 @@
 import { api } from "../../scripts/api.js";
 import { answerOf } from "./choose_server.js";
 import { chooseView } from "./choose_view.js";
-import { chain } from "./panel.js";
+import { chain } from "./kept_results.js";
 
 const ROUTE = "/videoalign/choices";
 const LEAST_WIDTH = 640;

@@ -1,48 +1,82 @@
 // Reward Guidance and Reward Trace: the triangle, and the curve that grows while the sampler works.
 import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { chain, followOutput, keepResult } from "./kept_results.js";
 import { traceView } from "./trace_view.js";
 import { followWeights } from "./weights_view.js";
 
 const EVENT = "videoalign.reward_trace";
+const LIVE = "videoalign_live"; // a curve that was heard to its end
+const TOLD = "/videoalign/reward_traces";
 const views = new Map(); // node -> its curve
-let listening = false;
+const heard = new Map(); // id of a guidance node -> the messages of its last run
 
-/** Reward Guidance: the triangle of its sliders, and the curve. */
+/** Hear what guided samplers do, from the first moment on; and ask what they have done before the page was loaded. */
+export async function listenToTraces() {
+  api.addEventListener(EVENT, ({ detail }) => spread(detail));
+  try {
+    const [queue, told] = await Promise.all(["/queue", TOLD].map(async (path) => (await api.fetchApi(path)).json()));
+    if (queue.queue_running.some((job) => job[1] === told.prompt)) told.messages.forEach(spread);
+  } catch {
+    // a server that is going down, or of another version of the pack: the curve begins with the next message
+  }
+}
+
+/** Reward Guidance: the triangle of its sliders, and the curve, unless a Reward Trace behind it shows that. */
 export function attachGuidance(node, panel) {
   const weights = followWeights(node, panel);
   const curve = keepCurve(node);
-  panel.show([...(weights ? [weights] : []), curve.element]);
+  const arrange = () => panel.show([...(weights ? [weights] : []), ...(isTraced(node) ? [] : [curve.element])]);
+  chain(node, "onConnectionsChange", () => setTimeout(arrange)); // after the wire is there, or gone
+  chain(node, "onConfigure", () => setTimeout(arrange));
+  arrange();
 }
 
 /** Reward Trace: the curve, live from the guidance node that its wire comes from, and whole after the run. */
 export function attachTrace(node, panel) {
   const curve = keepCurve(node);
   panel.show([curve.element]);
-  panel.onOutput("videoalign_trace", ([trace]) => trace && curve.replace(trace));
+  panel.onOutput("videoalign_trace", ([trace]) => trace && curve.replace(trace), withoutClips);
+}
+
+/** A trace as a workflow file keeps it: without the rewards of each clip of a batch. */
+function withoutClips(traces) {
+  const small = (trace) => trace && { ...trace, points: trace.points.map(({ samples: _, ...point }) => point) };
+  return traces.map((trace) => ({ ...small(trace), ghost: small(trace.ghost) ?? null }));
 }
 
 function keepCurve(node) {
-  if (!listening) {
-    listening = true;
-    api.addEventListener(EVENT, ({ detail }) => spread(detail));
-  }
   const view = traceView();
   views.set(node, view);
-  const removed = node.onRemoved;
-  node.onRemoved = function (...values) {
-    views.delete(node);
-    return removed?.apply(this, values);
-  };
+  chain(node, "onRemoved", () => views.delete(node));
+  followOutput(node, LIVE, ([trace]) => trace && view.replace(trace));
+  // A node that was made anew in the middle of a run: by an undo, a reload, another workflow tab.
+  chain(node, "onConfigure", () => setTimeout(() => catchUp(node, view)));
   return view;
 }
 
 function spread(message) {
-  const source = nodeOf(String(message.node));
-  if (!source) return;
+  const messages = heard.get(message.node) ?? [];
+  const last = messages.at(-1);
+  if (last && last.run === message.run && message.index !== null && message.index <= last.index) return; // told twice
+  heard.set(message.node, message.index === -1 ? [message] : [...messages, message]);
   for (const [node, view] of views) {
-    if (node === source || comesFrom(node, source)) view.add(message);
+    if (!isAbout(message, node)) continue;
+    view.add(message);
+    if (message.index === null) keepResult(node, LIVE, [view.kept()]);
   }
+}
+
+function catchUp(node, view) {
+  for (const messages of heard.values()) {
+    const running = messages.length && messages.at(-1).index !== null;
+    if (running && isAbout(messages[0], node)) messages.forEach(view.add);
+  }
+}
+
+function isAbout(message, node) {
+  const source = nodeOf(String(message.node));
+  return Boolean(source) && (node === source || comesFrom(node, source));
 }
 
 /** The node that runs under this id; "3:7" is node 7 of the subgraph that node 3 stands for. */
@@ -59,4 +93,13 @@ function nodeOf(id) {
 function comesFrom(node, source) {
   const place = node.inputs?.findIndex((input) => input.name === "trace") ?? -1;
   return place >= 0 && node.getInputNode?.(place) === source;
+}
+
+function isTraced(node) {
+  const output = node.outputs?.find((one) => one.type === "VIDEOALIGN_TRACE");
+  return (output?.links ?? []).some((link) => {
+    const wire = node.graph?.getLink?.(link) ?? node.graph?.links?.get?.(link) ?? node.graph?.links?.[link];
+    const target = wire && node.graph.getNodeById(wire.target_id);
+    return target?.comfyClass === "VideoAlignRewardTrace";
+  });
 }

@@ -1,4 +1,6 @@
 // The one place that knows how ComfyUI shows HTML inside a node: a DOM widget, in the classic canvas and in Nodes 2.0.
+import { followOutput } from "./kept_results.js";
+
 const STYLE = new URL("./videoalign.css", import.meta.url).href;
 const MOST_HEIGHT = 640; // pixels; a longer picture scrolls
 const MARGIN = 20; // pixels that the classic canvas keeps free above and below a DOM widget, together
@@ -6,9 +8,9 @@ const LEAST_WIDTH = 380;
 
 /**
  * Add an empty panel to a node.
- * @returns {{show: function(Node[]): void, onOutput: function(string, function(object[]): void): void}}
+ * @returns {{show: function(Node[]): void, onOutput: function(string, function, function=): void}}
  *   show: replace what the panel shows; the node grows or shrinks with it.
- *   onOutput: call a function with the node's output of that key, after every run.
+ *   onOutput: as ``followOutput``, for this node.
  */
 export function addPanel(node) {
   const content = document.createElement("div");
@@ -49,21 +51,6 @@ export function addPanel(node) {
     fit();
   }
 
-  function onOutput(key, draw) {
-    chain(node, "onExecuted", (output) => {
-      if (Array.isArray(output?.[key])) draw(output[key]);
-    });
-  }
-
+  const onOutput = (key, draw, shorten) => followOutput(node, key, draw, shorten);
   return { show, onOutput };
-}
-
-/** Call a function after one of the node's own methods. */
-export function chain(node, method, after) {
-  const before = node[method];
-  node[method] = function (...values) {
-    const result = before?.apply(this, values);
-    after.apply(this, values);
-    return result;
-  };
 }

@@ -1,17 +1,27 @@
 // Pictures in the pack's nodes. The nodes' widgets and outputs are the truth; without this file everything still works.
 import { app } from "../../scripts/app.js";
 import { attachChoices } from "./choose_node.js";
-import { attachGuidance, attachTrace } from "./guidance_nodes.js";
+import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
+import { nodeOutputsUpdated } from "./kept_results.js";
 import { addPanel } from "./panel.js";
 import { drawRanking } from "./ranking_view.js";
 import { drawSaved, drawScores } from "./scores_view.js";
 import { attachWeights } from "./weights_view.js";
 
-// Node id -> key of its output, and what draws that output into the panel.
+const MOST_KEPT = 24; // clips of a node that a workflow file keeps
+
+/** The first clips of a list of scores. */
+const firstClips = (clips) => clips.slice(0, MOST_KEPT);
+
+/** A ranking's first clips, and how many there were. */
+const bestClips = ([ranking]) =>
+  ranking ? [{ ...ranking, clips: ranking.clips.slice(0, MOST_KEPT), count: ranking.count ?? ranking.clips.length }] : [];
+
+// Node id -> key of its output, what draws that output into the panel, and what of it is kept.
 const VIEWS = {
-  VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores },
-  VideoAlignLoadScores: { key: "videoalign_scores", draw: drawScores },
-  VideoAlignPickBest: { key: "videoalign_ranking", draw: drawRanking },
+  VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
+  VideoAlignLoadScores: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
+  VideoAlignPickBest: { key: "videoalign_ranking", draw: drawRanking, shorten: bestClips },
   VideoAlignSaveScores: { key: "videoalign_saved", draw: drawSaved },
 };
 
@@ -32,10 +42,12 @@ function attach(node) {
   const view = VIEWS[node.comfyClass];
   if (!view) return;
   const panel = addPanel(node);
-  panel.onOutput(view.key, (entries) => panel.show(view.draw(entries)));
+  panel.onOutput(view.key, (entries) => panel.show(view.draw(entries)), view.shorten);
 }
 
 app.registerExtension({
   name: "videoalign.Pictures",
+  setup: listenToTraces,
   nodeCreated: attach,
+  onNodeOutputsUpdated: nodeOutputsUpdated,
 });

@@ -1,7 +1,7 @@
 // The three weights as a point of a triangle and as shares of a bar. The sliders are the truth: the triangle moves them
 // and follows them; a preset moves them, and moving one leaves the preset.
 import { DIMENSIONS, element } from "./element.js";
-import { chain } from "./panel.js";
+import { chain } from "./kept_results.js";
 import { weightsOf } from "./weight_shares.js";
 import { weightTriangle } from "./weight_triangle.js";
 

@@ -30,13 +30,14 @@ class ComfyPage:
         page.set_default_timeout(240_000)  # of a page that shares its machine
         page.on("console", self._listen)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self._set("Comfy.TutorialCompleted", True)
-        self._set("Comfy.VueNodes.Enabled", vue)
+        self.set_setting("Comfy.TutorialCompleted", True)
+        self.set_setting("Comfy.VueNodes.Enabled", vue)
         self.open()
         actual = page.evaluate("window.app.extensionManager.setting.get('Comfy.VueNodes.Enabled')")
         assert actual == vue
 
-    def _set(self, name: str, value) -> None:
+    def set_setting(self, name: str, value) -> None:
+        """Set one of the user's settings on the server; a page reads them when it is loaded."""
         body = json.dumps(value).encode()
         url = f"{self.server.url}/settings/{name}"
         request = urllib.request.Request(url, body, {"Content-Type": "application/json"})

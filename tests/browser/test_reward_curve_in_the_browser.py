@@ -74,10 +74,9 @@ def test_the_curve_grows_point_by_point_in_both_nodes_while_the_sampler_works(pa
     page.run()
     wait_for_points(page, GUIDED)
     seen = page.page.evaluate("window.seenPoints")
-    assert len(seen) == 2
-    for node in seen:
-        assert node[: GUIDED + 1] == list(range(GUIDED + 1))  # cleared, then one more with every step
-    assert lengths(page) == [GUIDED] * 6  # three curves in each node
+    (node,) = seen  # the guidance node leaves the curve to the trace behind it
+    assert node[: GUIDED + 1] == list(range(GUIDED + 1))  # cleared, then one more with every step
+    assert lengths(page) == [GUIDED] * 3
     page.fit()
     page.shoot("curve")
 
@@ -89,22 +88,27 @@ def test_the_drawn_points_are_the_recorded_rewards(page, guided):
     shown = page.texts(".videoalign-legend b")
     last = trace["points"][-1]
     expected = [f"{'+' if last[name] >= 0 else chr(0x2212)}{abs(last[name]):.2f}" for name in ("VQ", "MQ", "TA")]
-    assert shown == expected * 2
+    assert shown == expected
     across = page.page.eval_on_selector("polyline.curve.VQ", "line => line.getAttribute('points')")
     places = [float(point.split(",")[0]) for point in across.split()]
-    ends = [34 + (1 - point["sigma"]) * (420 - 8 - 34) for point in trace["points"]]
+    ends = [34 + point["step"] / (STEPS - 1) * (420 - 12 - 34) for point in trace["points"]]
+    assert [point["step"] for point in trace["points"]] == pytest.approx(list(range(1, STEPS)))
     assert places == pytest.approx(ends, abs=0.06)
 
 
-def test_a_new_run_begins_a_new_curve(page, guided):
+def test_a_new_run_begins_a_new_curve_with_the_last_one_behind_it(page, guided):
     page.run()
     page.set_widget(guided["sampler"], "seed", 2)
     page.set_widget(guided["sampler"], "steps", 5)
     page.page.evaluate(WATCH)
     page.run()
     wait_for_points(page, 4)
-    assert [seen[:5] for seen in page.page.evaluate("window.seenPoints")] == [[0, 1, 2, 3, 4]] * 2
-    assert lengths(page) == [4] * 6
+    assert [seen[:5] for seen in page.page.evaluate("window.seenPoints")] == [[0, 1, 2, 3, 4]]
+    assert lengths(page) == [4] * 3
+    ghosts = page.page.eval_on_selector_all("polyline.ghost", "lines => lines.map(one => one.getAttribute('points'))")
+    assert [len(points.split(" ")) for points in ghosts] == [GUIDED] * 3  # the run before, over its own steps
+    assert page.texts(".videoalign-trace > .videoalign-note") == ["thin: seed 1"]
+    page.shoot("curve_with_ghost")
 
 
 def test_only_the_trace_that_is_wired_to_the_guidance_shows_it(page, guided):
@@ -116,7 +120,7 @@ def test_only_the_trace_that_is_wired_to_the_guidance_shows_it(page, guided):
     points = page.page.eval_on_selector_all(
         ".videoalign-trace", "views => views.map(view => Number(view.dataset.points))"
     )
-    assert sorted(points) == [0, GUIDED, GUIDED]
+    assert sorted(points) == [0, GUIDED]
 
 
 def test_a_saved_guided_graph_keeps_its_values(page, guided):
