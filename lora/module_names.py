@@ -12,6 +12,7 @@ from .fused import Rows
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
 
+
 class ModuleNames:
     """The linear layers of a backbone.
 

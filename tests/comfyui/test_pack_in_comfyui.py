@@ -15,7 +15,18 @@ NODES = (
     "RewardGuidance", "RewardTrace", "MicroCaption",
 )  # fmt: skip
 PACK = "ComfyUI-VideoAlign"
-HEAVY = {"torch", "transformers", "diffusers", "numpy", "av", "PIL", "einops", "safetensors", "pydantic", "sentencepiece"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "diffusers",
+    "numpy",
+    "av",
+    "PIL",
+    "einops",
+    "safetensors",
+    "pydantic",
+    "sentencepiece",
+}
 
 
 @pytest.fixture(scope="module")

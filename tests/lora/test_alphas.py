@@ -28,7 +28,14 @@ def test_every_common_place_is_looked_at(tmp_path, metadata, alpha):
 
 
 @pytest.mark.parametrize(
-    "metadata", [{}, {"lora_config": '{"rank": 8}'}, {"lora_config": "[1]"}, {"lora_config": "not JSON"}, {"lora_adapter_metadata": "3"}]
+    "metadata",
+    [
+        {},
+        {"lora_config": '{"rank": 8}'},
+        {"lora_config": "[1]"},
+        {"lora_config": "not JSON"},
+        {"lora_adapter_metadata": "3"},
+    ],
 )
 def test_what_is_not_told_is_none_and_not_the_rank(tmp_path, metadata):
     assert RecordedAlphas(tmp_path / "x.safetensors", metadata)(LAYER, 8) is None

@@ -67,7 +67,10 @@ def test_a_missing_alpha_is_the_rank_which_is_said_and_ranks_may_differ(wan, ran
     lora = random_lora(wan, LAYERS[:2], rank=3) | random_lora(wan, LAYERS[2:], rank=5)
     found = load_lora(written(lora, *STYLES["diffusers"], alpha=False), wan)
     same(found, {name: own._replace(alpha=float(own.rank)) for name, own in lora.items()})
-    assert f"tells no alpha of {len(LAYERS)} of {len(LAYERS)} layers; it is taken to be the rank" in capsys.readouterr().err
+    assert (
+        f"tells no alpha of {len(LAYERS)} of {len(LAYERS)} layers; it is taken to be the rank"
+        in capsys.readouterr().err
+    )
 
 
 @pytest.mark.parametrize("prefix", ["_orig_mod.", "module._orig_mod.", "transformer.module."])
@@ -92,7 +95,9 @@ def test_what_is_left_out_is_counted_and_listed(wan, random_lora, written, capsy
     tensors = load_file(file) | {"diffusion_model.blocks.0.self_attn.q.dora_scale": torch.ones(1)}
     save_file(tensors, file)
     load_lora(file, wan, ignore_unmatched=True)
-    assert f"1 of {len(tensors)} tensors fit no linear layer of wan and are left out" in (said := capsys.readouterr().err)
+    assert f"1 of {len(tensors)} tensors fit no linear layer of wan and are left out" in (
+        said := capsys.readouterr().err
+    )
     assert "blocks.0.self_attn.q.dora_scale" in said
 
 
