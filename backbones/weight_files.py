@@ -14,6 +14,7 @@ import torch
 
 from ..errors import WeightsError
 from ..files.digests import sampled_digest
+from ..files.finite import is_finite
 from ..files.safetensors_header import read_header
 
 _SCALES = (".scale_weight", ".weight_scale")
@@ -58,7 +59,7 @@ class WeightFiles:
         """One tensor, multiplied by its fp8 scale where it has one, in ``dtype`` (as stored if None; fp8 as float32).
 
         Raises:
-            WeightsError: it is not in the file, or quantised in a form that is not supported.
+            WeightsError: it is not in the file, quantised in a form that is not supported, or not finite.
         """
         if name not in self.shapes:
             raise WeightsError(f"{self.name}: tensor '{name}' is missing; the file is incomplete or of another model.")
@@ -107,6 +108,11 @@ class WeightFiles:
                 read = file.readinto(memoryview(stored.numpy())) if stop > start else 0
             if read != stop - start:
                 raise WeightsError(f"{path} ended in the middle of '{name}'; did it change meanwhile? Load it again.")
+            if not is_finite(stored.numpy(), kind):
+                raise WeightsError(
+                    f"{path}: '{name}' holds values that are not finite (NaN or infinite); what is made with it would be black. "
+                    "The file is damaged or was converted wrongly: get it again, or use another one."
+                )
             return stored.view(_TYPES[kind]).reshape(self._shapes[name])
 
     def identity(self) -> str:

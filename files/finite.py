@@ -5,13 +5,14 @@ One pass over the memory; no copy is made, and no arithmetic is done that could 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from .safetensors_header import Entry, Header
 
 if TYPE_CHECKING:
     import numpy
+    from torch import Tensor
 
 _EXPONENTS = {  # (bytes of an element, the bits that are all set where it is NaN or infinite)
     "F64": (8, 0x7FF0_0000_0000_0000), "F32": (4, 0x7F80_0000), "F16": (2, 0x7C00), "BF16": (2, 0x7F80),
@@ -49,6 +50,27 @@ def not_finite(header: Header) -> Iterator[str]:
         for key, entry in sorted(header.entries.items(), key=lambda item: item[1].start):
             if not all(is_finite(piece, entry.dtype) for piece in _pieces(file, entry)):
                 yield key
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """The name of the first of some tensors that holds NaN or infinite values; None where all are finite."""
+    return next((name for name, tensor in tensors.items() if not _tensor_is_finite(tensor)), None)
+
+
+def _tensor_is_finite(tensor: Tensor) -> bool:
+    import torch
+
+    if not (tensor.is_floating_point() or tensor.is_complex()):
+        return True
+    if tensor.device.type != "cpu":  # a GPU's arithmetic has the memory's pace
+        return bool(torch.isfinite(tensor.float() if tensor.dtype.itemsize == 1 else tensor).all())
+    names = {
+        torch.float64: "F64", torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.complex64: "C64",
+        torch.float8_e5m2: "F8_E5M2", torch.float8_e4m3fn: "F8_E4M3", torch.float8_e5m2fnuz: "F8_E5M2FNUZ",
+        torch.float8_e4m3fnuz: "F8_E4M3FNUZ",
+    }  # fmt: skip
+    content = tensor.detach().contiguous().reshape(-1).view(torch.uint8).numpy()
+    return is_finite(content, names.get(tensor.dtype, ""))
 
 
 def _pieces(file: Any, entry: Entry) -> Iterator[bytes]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from ..errors import VideoAlignError
+from ..errors import LoraFileError, VideoAlignError
 from ..lora.reading import load_lora
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def merge_lora(backbone: Backbone, file: Path, strength: float = 1.0) -> None:
     """Add a LoRA to the network's weights: W + strength alpha / rank B A, summed in float32.
 
     Raises:
-        LoraFileError: the file is not a LoRA of this network.
+        LoraFileError: the file is not a LoRA of this network, or its sum with a weight is not finite.
     """
     layers = dict(backbone.module.named_modules())
     for name, lora in load_lora(file, backbone).items():
@@ -144,7 +144,13 @@ def merge_lora(backbone: Backbone, file: Path, strength: float = 1.0) -> None:
         grown = weight.float() + strength * lora.scale * (
             lora.B.to(weight.device).float() @ lora.A.to(weight.device).float()
         )
-        weight.copy_(grown.to(weight.dtype))
+        grown = grown.to(weight.dtype)
+        if not grown.isfinite().all():
+            raise LoraFileError(
+                f"{file} at strength {strength:g} makes {name} not finite in {str(weight.dtype).removeprefix('torch.')}. Lower its strength, "
+                "or choose --dtype bfloat16."
+            )
+        weight.copy_(grown)
 
 
 def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -> Callable:

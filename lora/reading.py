@@ -133,12 +133,6 @@ def _adapter(
             f"{path}: {' and '.join(missing)} of {module} is missing. The file is damaged: get it again."
         )
     rank = tensors["A"].shape[0]
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()]
-    if broken:
-        raise LoraFileError(
-            f"{path}: {broken[0]} of {module} has values that are not finite (NaN or infinite); the training that made the file has "
-            "diverged. Use an earlier checkpoint of it."
-        )
     alpha = tensors["alpha"].item() if "alpha" in tensors else alphas(module, rank)
     if alpha is None:
         unknown.append(module)

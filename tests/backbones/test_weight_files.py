@@ -89,3 +89,15 @@ def test_a_type_that_is_not_known_is_named(tmp_path):
     (tmp_path / "own.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(2))
     with pytest.raises(WeightsError, match="'a' is stored as F4"):
         WeightFiles([tmp_path / "own.safetensors"]).read("a")
+
+
+@pytest.mark.parametrize("name", ["F32", "F16", "BF16", "F8_E4M3"])
+def test_a_tensor_that_is_not_finite_is_named_and_the_others_are_read(name, file):
+    kinds = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn}
+    state = load_file(file)
+    state["bad"] = torch.tensor([1.0, torch.nan, 2.0]).to(kinds[name])
+    save_file(state, file)
+    files = WeightFiles([file])
+    with pytest.raises(WeightsError, match="'bad' holds values that are not finite"):
+        files.read("bad")
+    assert torch.equal(files.read("torch.float32"), state["torch.float32"])

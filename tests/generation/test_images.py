@@ -75,5 +75,7 @@ def test_prompt_files_name_their_images_relative_to_themselves(world, tmp_path):
     ]
     assert read_prompts(world / "prompts.csv") == [PROMPT]
     (tmp_path / "prompts.jsonl").write_text(json.dumps({"prompt": PROMPT, "image": "gone.png"}))
-    with pytest.raises(VideoAlignError, match=r"row 1 \(line 1\), column 'image': the image .*gone\.png does not exist"):
+    with pytest.raises(
+        VideoAlignError, match=r"row 1 \(line 1\), column 'image': the image .*gone\.png does not exist"
+    ):
         read_prompts(tmp_path / "prompts.jsonl")

@@ -189,3 +189,12 @@ def test_a_replaced_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
         raise RuntimeError
     assert path.read_text(encoding="utf-8") == "first"
     assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_weights_that_are_not_finite_are_refused_when_the_file_is_loaded(converted):
+    tensors, metadata = parts(converted)
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name].view(-1)[0] = torch.inf
+    save_file(tensors, converted, metadata)
+    with pytest.raises(CheckpointError, match=f"{name} has values that are not finite"):
+        load_converted(converted)

@@ -122,7 +122,7 @@ def test_missing_unknown_misshapen_and_infinite_tensors_are_named(saved):
         ({name: None}, f"{name} is missing"),
         ({"extra": torch.zeros(1)}, "extra is none"),
         ({name: torch.zeros(2)}, rf"{name} is \[2\].*\[1\]"),
-        ({name: torch.tensor([float("nan")])}, f"{name} holds a number that is not finite"),
+        ({name: torch.tensor([float("nan")])}, f"{name} has values that are not finite"),
     ):
         tensors = {key: value for key, value in {**whole, **change}.items() if value is not None}
         rewrite(path, tensors)
