@@ -16,8 +16,8 @@ from .comfyui_folder import EXPERTS
 from .comfyui_keys import Network, family_of, network_tensors
 from .comfyui_loading import Loading, foretell, kind_of, stems_of
 from .key_styles import parse_key
+from .leftovers import is_of_second_expert, is_of_text_encoder
 
-_TEXT_ENCODERS = re.compile(r"(text_encoders?(_\d+)?|te\d?|clip_[lg]|t5xxl|umt5xxl)\.|lora_(prior_)?te\d?_")
 _PEFT_MAGNITUDE = re.compile(r"\.lora_magnitude_vector(\.[\w-]+)?(\.weight)?$")
 
 
@@ -35,6 +35,8 @@ class Inspection:
         failure: why ComfyUI's loader fails and applies nothing.
         incomplete: layers with A and no B, or B and no A.
         text_encoder: keys of a text encoder's layers.
+        second_expert: keys of diffusers' ``transformer_2``, Wan 2.2's low-noise expert.
+        peft_magnitudes: keys of a DoRA's magnitudes under peft's names, which ComfyUI does not know.
         not_finite: keys with NaN or infinite values.
     """
 
@@ -58,6 +60,7 @@ class Inspection:
     failure: str | None
     incomplete: list[str]
     text_encoder: list[str]
+    second_expert: list[str]
     peft_magnitudes: list[str]
     not_finite: list[str]
     partner: str | None = None  # the other expert's file
@@ -118,7 +121,8 @@ def inspect_lora(path: Path | str, model: Path | str | None = None, family: str 
         doubled=loading.doubled,
         failure=loading.failure,
         incomplete=[module for module, keys in modules.items() if ("A" in keys) != ("B" in keys)],
-        text_encoder=[key for key in shapes if _TEXT_ENCODERS.match(key)],
+        text_encoder=[key for key in shapes if is_of_text_encoder(key)],
+        second_expert=[key for key in shapes if is_of_second_expert(key)],
         peft_magnitudes=[key for key in shapes if _PEFT_MAGNITUDE.search(key)],
         not_finite=list(not_finite(header)),
         partner=_partner(header.path),

@@ -112,6 +112,11 @@ def _in_comfyui(content: Inspection, config: Config) -> Iterator[str]:
             f"{len(content.text_encoder)} keys are of a text encoder: LoraLoaderModelOnly has no use for them, LoraLoader applies those "
             "that its CLIP knows"
         )
+    if content.second_expert:
+        yield (
+            f"{len(content.second_expert)} keys are of a second network, Wan 2.2's low-noise expert: videoalign lora convert --expert "
+            "makes a file of each"
+        )
     if content.peft_magnitudes:
         yield (
             f"{len(content.peft_magnitudes)} magnitudes of a DoRA have peft's names, which ComfyUI does not know: it would apply the rest as "

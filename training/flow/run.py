@@ -89,7 +89,7 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     )
     backbone = load_base(config)
     check_latent_space(cache, backbone.latent_format, config.model.vae, config.model.transformer)
-    add_adapter(backbone, config.lora, config.seed)
+    add_adapter(backbone, config.lora, config.seed, config.model.expert)
     return FlowTask(config, method, rows, backbone, cache)
 
 
