@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from ..backbones.experts import EXPERTS
 from ..errors import LoraFileError, listed
 from ..files.finite import not_finite
 from ..files.safetensors_header import Header, read_header
 from .alphas import RecordedAlphas
-from .comfyui_folder import EXPERTS
 from .comfyui_keys import Network, family_of, network_tensors
 from .comfyui_loading import Loading, foretell, kind_of, stems_of
 from .key_styles import parse_key

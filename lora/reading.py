@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..backbones.experts import EXPERTS, expert_of
 from ..errors import LoraFileError, listed
 from ..files.tensor_file import load_tensors
 from .adapters import LoraWeights
@@ -17,6 +18,7 @@ from .alphas import RecordedAlphas
 from .fused import split
 from .key_styles import parse_key
 from .leftovers import described, is_of_second_expert
+from .metadata import PREFIX
 from .module_names import ModuleNames
 from .writing import STACKED
 
@@ -42,8 +44,8 @@ def load_lora(
         path: a safetensors file, or the folder where peft or diffusers wrote one.
         ignore_unmatched: leave out tensors that fit no layer of the backbone, where some fit.
         note: told, in a sentence, what was assumed or left out; printed on standard error by default.
-        expert: ``high_noise`` or ``low_noise``: which one's LoRA is read from a file of diffusers' that holds those of both
-            (``transformer``, ``transformer_2``); of no effect on other files.
+        expert: ``high_noise`` or ``low_noise``: which of Wan 2.2's experts the backbone is. Of a file of diffusers' that holds
+            LoRAs of both (``transformer``, ``transformer_2``) that one's is read; one of the other expert is refused.
 
     Raises:
         LoraFileError: the file cannot be read, has tensors that are no LoRA of a linear layer of this backbone (they are
@@ -52,6 +54,7 @@ def load_lora(
     note = note or (lambda text: print(text, file=sys.stderr))
     path = lora_file(path)
     metadata, tensors = load_tensors(path, LoraFileError)
+    _check_expert(path, metadata, expert)
     tensors, component = _of_expert(path, tensors, expert, ignore_unmatched)
     names = ModuleNames(backbone)
     adapters, unmatched = _by_module(path, tensors, names)
@@ -107,6 +110,16 @@ def lora_file(path: Path | str) -> Path:
     if not path.is_file():
         raise LoraFileError(f"{path} does not exist. Check the path.")
     return path
+
+
+def _check_expert(path: Path, metadata: dict[str, str], expert: str | None) -> None:
+    """Refuse a LoRA that says, by its metadata or its name, that it is of the other expert."""
+    told = metadata.get(f"{PREFIX}expert") or expert_of(path)
+    if expert is not None and told in EXPERTS and told != expert:
+        raise LoraFileError(
+            f"{path} is a LoRA of Wan 2.2's {told} expert, and the model is the {expert} one. Give the LoRA of the same expert; where "
+            "the name of a file is wrong, rename it."
+        )
 
 
 def _of_expert(

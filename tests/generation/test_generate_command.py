@@ -199,3 +199,18 @@ def test_clips_of_one_colour_are_counted(models, tmp_path, capsys):
     save_file(vae, tmp_path / "vae.safetensors")
     assert generate(models, tmp_path / "clips", "--vae", tmp_path / "vae.safetensors") == 0
     assert "4 of 4 clips have one colour throughout (00000_0, 00000_1" in capsys.readouterr().err
+
+
+def test_an_expert_by_its_files_name_is_told_and_takes_no_lora_of_the_other(models, tmp_path, capsys):
+    file = tmp_path / "wan2.2_t2v_high_noise.safetensors"
+    file.write_bytes((models / "network.safetensors").read_bytes())
+    one = ("--model", file, "--clips-per-prompt", "1")
+    assert generate(models, tmp_path / "a", *one) == 0
+    assert "is the high_noise expert of Wan 2.2 by its name, made for noise levels 0.875 to 1" in capsys.readouterr().err
+    key = "diffusion_model.blocks.0.self_attn.q"
+    lora = {f"{key}.lora_A.weight": torch.zeros(2, 128), f"{key}.lora_B.weight": torch.zeros(128, 2)}
+    save_file(lora, tmp_path / "mine_low_noise.safetensors")
+    assert generate(models, tmp_path / "b", *one, "--lora", tmp_path / "mine_low_noise.safetensors") == 1
+    assert "is a LoRA of Wan 2.2's low_noise expert, and the model is the high_noise one" in capsys.readouterr().err
+    save_file(lora, tmp_path / "mine_high_noise.safetensors")
+    assert generate(models, tmp_path / "c", *one, "--lora", tmp_path / "mine_high_noise.safetensors") == 0
