@@ -7,7 +7,10 @@ from collections import Counter
 from collections.abc import Iterable
 
 _KINDS = (  # (end of a key, what it is)
-    (r"\.(dora_scale|lora_magnitude_vector(\.[\w-]+)?(\.weight)?)$", "DoRA magnitudes, without which the rest is another change"),
+    (
+        r"\.(dora_scale|lora_magnitude_vector(\.[\w-]+)?(\.weight)?)$",
+        "DoRA magnitudes, without which the rest is another change",
+    ),
     (r"\.hada_\w+$", "of a LoHa"),
     (r"\.lokr_\w+$", "of a LoKr"),
     (r"\.(oft_blocks|rescale)$", "of an OFT or BOFT"),

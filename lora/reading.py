@@ -107,7 +107,7 @@ def lora_file(path: Path | str) -> Path:
             if (path / name).is_file():
                 return path / name
         raise LoraFileError(f"{path} is a folder without {' or '.join(_NAMES)}. Name the LoRA's file.")
-    if not path.is_file():
+    if not path.exists():
         raise LoraFileError(f"{path} does not exist. Check the path.")
     return path
 
@@ -139,7 +139,9 @@ def _of_expert(
             f"{second}, the low-noise one. Say whose is wanted: --expert of videoalign lora convert, model.expert of a training."
         )
     if expert == "high_noise" and not high:
-        raise LoraFileError(f"{path} holds a LoRA of {second} alone, Wan 2.2's low-noise expert; not of the high-noise one.")
+        raise LoraFileError(
+            f"{path} holds a LoRA of {second} alone, Wan 2.2's low-noise expert; not of the high-noise one."
+        )
     return (high, first) if expert == "high_noise" else (low, second)
 
 

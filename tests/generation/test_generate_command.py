@@ -206,7 +206,9 @@ def test_an_expert_by_its_files_name_is_told_and_takes_no_lora_of_the_other(mode
     file.write_bytes((models / "network.safetensors").read_bytes())
     one = ("--model", file, "--clips-per-prompt", "1")
     assert generate(models, tmp_path / "a", *one) == 0
-    assert "is the high_noise expert of Wan 2.2 by its name, made for noise levels 0.875 to 1" in capsys.readouterr().err
+    assert (
+        "is the high_noise expert of Wan 2.2 by its name, made for noise levels 0.875 to 1" in capsys.readouterr().err
+    )
     key = "diffusion_model.blocks.0.self_attn.q"
     lora = {f"{key}.lora_A.weight": torch.zeros(2, 128), f"{key}.lora_B.weight": torch.zeros(128, 2)}
     save_file(lora, tmp_path / "mine_low_noise.safetensors")

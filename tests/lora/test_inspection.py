@@ -1,6 +1,7 @@
 """Looking into LoRA files by their headers alone."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -226,3 +227,21 @@ def test_a_lora_of_another_size_is_told_where_the_model_is_given(tmp_path, capsy
         tmp_path, capsys, layer("diffusion_model.blocks.0.ffn.0"), "--model", str(tmp_path / "m.safetensors")
     )
     assert status == 1 and "1 changes cannot be computed" in text and "[16, 8]" in text
+
+
+def test_what_is_no_file_or_no_safetensors_file_is_said_at_once(tmp_path, capsys):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("this system has no named pipes")
+    os.mkfifo(tmp_path / "pipe.safetensors")
+    torch.save({"a": torch.ones(2)}, tmp_path / "old.ckpt")
+    (tmp_path / "pointer.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 2\n")
+    (tmp_path / "page.safetensors").write_text("<!DOCTYPE html><html>Log in</html>")
+    for name, words in [
+        ("pipe.safetensors", "no file but a pipe"),
+        (".", "is a folder"),
+        ("old.ckpt", "can run code and is not opened"),
+        ("pointer.safetensors", "git lfs pull"),
+        ("page.safetensors", "a web page"),
+    ]:
+        assert main(["lora", "inspect", str(tmp_path / name)]) == 1
+        assert words in capsys.readouterr().err

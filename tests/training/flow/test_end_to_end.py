@@ -119,7 +119,9 @@ def test_a_file_that_is_named_as_an_expert_is_trained_as_one_and_resumes_with_th
     file = tmp_path / "run" / "lora_low_noise.safetensors"
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata()
-    assert json.loads(metadata["videoalign.sigma_range"]) == [0.0, 0.875] and metadata["videoalign.expert"] == "low_noise"
+    assert (
+        json.loads(metadata["videoalign.sigma_range"]) == [0.0, 0.875] and metadata["videoalign.expert"] == "low_noise"
+    )
     assert call(arguments(*model, "--model.expert", "low_noise", "--max-steps", "2")) == 0, capsys.readouterr().err
     assert call(arguments(*model, "--model.expert", "high_noise", "--max-steps", "2", output="other")) == 1
     assert "is the low_noise expert by its name" in capsys.readouterr().err
