@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 
 from ..backbones.families import families, family
 from .key_styles import split_prefix
+from .leftovers import SECOND_EXPERT
 
 Shape = tuple[int, ...]
 
@@ -27,11 +28,11 @@ class Network:
 
     Args:
         family_name: its name.
-        tensors: name (ComfyUI's, without ``diffusion_model.``) -> shape, as ``network_tensors`` gives them; by default all that
+        tensors: name (ComfyUI's, without ``diffusion_model.``) -> shape or None, as ``network_tensors`` gives them; by default all that
             the family can have, of shapes unknown.
     """
 
-    def __init__(self, family_name: str, tensors: Mapping[str, Shape] | None = None) -> None:
+    def __init__(self, family_name: str, tensors: Mapping[str, Shape | None] | None = None) -> None:
         self.family, self._tensors = family(family_name), tensors
         if tensors is None:
             layers, others = self.family.lora_layers, self.family.lora_others
@@ -84,18 +85,18 @@ class Network:
 
 def family_of(keys: Iterable[str]) -> str | None:
     """The family that a LoRA or a model file is of, from its keys in any naming (also diffusers'); None if unknown."""
-    names = [split_prefix(key)[1].replace(".", "_") for key in keys]
+    names = [split_prefix(key.removeprefix(SECOND_EXPERT))[1].replace(".", "_") for key in keys]
     for known in families():
         if any(re.match(known.lora_signs, name) for name in names):
             return known.name
     return None
 
 
-def network_tensors(shapes: Mapping[str, Shape], family_name: str | None = None) -> dict[str, Shape]:
+def network_tensors(shapes: Mapping[str, Shape | None], family_name: str | None = None) -> dict[str, Shape | None]:
     """The tensors of a model file under the names of ComfyUI's network, with their shapes.
 
     Args:
-        shapes: name in the file -> shape.
+        shapes: name in the file -> shape, None where it is not known.
         family_name: by default told from the names.
     """
     told = family_name or family_of(shapes)

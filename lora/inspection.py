@@ -16,8 +16,9 @@ from .alphas import RecordedAlphas
 from .comfyui_keys import Network, family_of, network_tensors
 from .comfyui_loading import Loading, foretell, kind_of, stems_of
 from .key_styles import parse_key
-from .leftovers import is_of_second_expert, is_of_text_encoder
+from .leftovers import SECOND_EXPERT, is_of_second_expert, is_of_text_encoder
 
+_WHOLE = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")  # types whose shape is the weight's: not packed
 _PEFT_MAGNITUDE = re.compile(r"\.lora_magnitude_vector(\.[\w-]+)?(\.weight)?$")
 
 
@@ -136,7 +137,8 @@ def foretold(
     """What ComfyUI's loader does with a file of these keys and shapes, and the family of the model; arguments as above."""
     tensors = None
     if model is not None:
-        of_model = {key: entry.shape for key, entry in read_header(model, LoraFileError).entries.items()}
+        entries = read_header(model, LoraFileError).entries
+        of_model = {key: entry.shape if entry.dtype in _WHOLE else None for key, entry in entries.items()}
         family = family or family_of(of_model)
         tensors = network_tensors(of_model, family)
     family = family or family_of(shapes)
@@ -155,6 +157,7 @@ def _kinds(modules: Mapping[str, Mapping[str, str]], shapes: Mapping[str, tuple[
 def _ranks_and_scales(
     header: Header, adapters: Mapping[str, Mapping[str, str]], alphas: RecordedAlphas
 ) -> tuple[dict[int, int], dict[float, int]]:
+    second = RecordedAlphas(header.path, header.metadata, header.entries, SECOND_EXPERT.removesuffix("."))
     ranks, scales = Counter(), Counter()
     for module, keys in adapters.items():
         shape = header.entries[keys["A"]].shape
@@ -162,7 +165,8 @@ def _ranks_and_scales(
         if rank < 1:
             raise LoraFileError(f"{header.path}: {keys['A']} has no rows. The file is damaged: get it again.")
         ranks[rank] += 1
-        alpha = header.number(keys["alpha"]) if "alpha" in keys else alphas(module, rank)
+        recorded = second if is_of_second_expert(module) else alphas
+        alpha = header.number(keys["alpha"]) if "alpha" in keys else recorded(module.removeprefix(SECOND_EXPERT), rank)
         scales[1.0 if alpha is None else round(alpha / rank, 6)] += 1
     return dict(ranks), dict(scales)
 

@@ -19,7 +19,7 @@ _KINDS = (  # (end of a key, what it is)
     (r"\.lora_[AB](\.[\w-]+)?\.bias$", "biases of the LoRA"),
 )
 _TEXT_ENCODERS = re.compile(r"(text_encoders?(_\d+)?|te\d?|clip_[lg]|t5xxl|umt5xxl)\.|lora_(prior_)?te\d?_")
-_SECOND_EXPERT = "transformer_2."
+SECOND_EXPERT = "transformer_2."
 
 
 def is_of_text_encoder(key: str) -> bool:
@@ -29,7 +29,7 @@ def is_of_text_encoder(key: str) -> bool:
 
 def is_of_second_expert(key: str) -> bool:
     """Whether a key is of the second of two networks in one file of diffusers': Wan 2.2's low-noise expert."""
-    return key.startswith(_SECOND_EXPERT)
+    return key.startswith(SECOND_EXPERT)
 
 
 def described(keys: Iterable[str]) -> str:

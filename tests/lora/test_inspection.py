@@ -245,3 +245,12 @@ def test_what_is_no_file_or_no_safetensors_file_is_said_at_once(tmp_path, capsys
     ]:
         assert main(["lora", "inspect", str(tmp_path / name)]) == 1
         assert words in capsys.readouterr().err
+
+
+def test_packed_weights_of_a_model_have_no_size_that_a_lora_must_fit(tmp_path, capsys):
+    model = {"blocks.0.ffn.0.weight": torch.ones(8, 4, dtype=torch.uint8), "blocks.0.self_attn.q.weight": torch.ones(2)}
+    save_file(model, tmp_path / "m.safetensors")
+    status, text = inspected(
+        tmp_path, capsys, layer("diffusion_model.blocks.0.ffn.0"), "--model", str(tmp_path / "m.safetensors")
+    )
+    assert status == 0, text

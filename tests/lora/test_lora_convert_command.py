@@ -89,6 +89,10 @@ def test_a_file_of_both_experts_becomes_two_and_is_refused_without_a_choice(vide
     assert f"({2 * len(low)} of a second network (Wan 2.2's low-noise expert))" in left.err
     inspected = videoalign("lora", "inspect", file)
     assert inspected.status == 1 and f"{2 * len(low)} keys are of a second network" in inspected.out
+    assert inspect_lora(file).scales == {2.0: len(high), 4.0: len(low)}
+    second = {key: tensor for key, tensor in load_file(file).items() if key.startswith("transformer_2.")}
+    save_file(second, file)
+    assert inspect_lora(file).family == "wan"
 
 
 @pytest.mark.parametrize(
