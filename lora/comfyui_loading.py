@@ -40,8 +40,6 @@ _SUFFIXES = sorted(
 )
 # VideoX-Fun writes two underscores. The loader repairs that in files that have this key, and in no others.
 _WAN_FUN, _WAN_FUN_PREFIX = "lora_unet__blocks_0_cross_attn_k.lora_down.weight", "lora_unet__"
-
-
 _OF_LAYERS = (".weight", ".bias", ".scale")
 
 
@@ -51,7 +49,7 @@ class Patch(NamedTuple):
     Attributes:
         kind: ``LoRA``, ``DoRA``, ``LoHa``, ..., ``difference``, ``replacement``.
         keys: of the file.
-        fault: why ComfyUI cannot compute it (its log says so while it samples), or None.
+        fault: why ComfyUI does not make the change (sizes that do not fit are in its log while it samples), or None.
     """
 
     kind: str
