@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ..backbones.experts import EXPERTS
 from ..cli.options import CommandConfig, positional, read_toml, validate
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
@@ -23,6 +24,7 @@ from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
 from ..judges import judge_or_reward
+from ..lora.comfyui_folder import expert_path
 from ..preferences import pairs_command
 from ..reward.weight_options import WeightOptions
 from ..training.flow.config import FlowConfig
@@ -106,7 +108,7 @@ def run(config: Config) -> int:
         status, lora = _round(config, config.output / f"round_{number}", training, lora, number)
         if status:
             return status
-    finished = config.output / FINISHED_LORA
+    finished = config.output / lora.name
     with replacing(finished) as temporary:
         shutil.copyfile(lora, temporary)
     status = _comparison(config, held_out, finished)
@@ -133,10 +135,9 @@ def split_prompts(config: Config) -> tuple[Path, Path]:
     return files
 
 
-def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, number: int) -> tuple[int, Path]:
+def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, number: int) -> tuple[int, Path | None]:
     clips, scores, pairs = folder / "clips", folder / "scores.jsonl", folder / "pairs.jsonl"
-    result = folder / "training" / FINISHED_LORA
-    if result.exists():
+    if (result := _trained(folder / "training")) is not None:
         return 0, result
     seed = config.seed + 100_000 * number  # every round sees new noise
     status = _stage(
@@ -153,7 +154,13 @@ def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, numbe
         f"round {number}: training",
         lambda: train_command("dpo").run(training_config(config, clips, pairs, folder / "training", lora)),
     )
-    return status, result
+    return status, _trained(folder / "training")
+
+
+def _trained(folder: Path) -> Path | None:
+    """The LoRA that a training wrote into its folder; one of Wan 2.2's experts has that in its name. None before its end."""
+    files = (expert_path(folder / FINISHED_LORA, expert) for expert in (None, *EXPERTS))
+    return next((file for file in files if file.exists()), None)
 
 
 def _stage(name: str, run_stage) -> int:

@@ -25,9 +25,13 @@ class Family:
             the family samples. Where ComfyUI nests a video and another stream in one latent, the video's.
         conditioning: entries that its networks know (see conditioning.py) -> what ComfyUI calls them in ``model_conds``; None
             for those that it does not have.
-        lora_layers: regular expression of the layers that a LoRA can change, by their whole names in ComfyUI's network.
+        lora_layers: regular expression of the layers that a LoRA can change, by their whole names in ComfyUI's network: those
+            with a tensor ``weight``.
+        lora_others: regular expression of its other tensors (biases, tables of modulation), by their whole names; a LoRA file
+            may hold differences of them.
         lora_signs: regular expression of beginnings of layer names that only this family has, with underscores for dots, in
             ComfyUI's naming and in diffusers': it tells whose a LoRA file is.
+        lora_bare_names: whether ComfyUI's LoRA loader knows the layers without any prefix too.
         file_names: the layers that its files call otherwise than ComfyUI's network; None where there are none.
     """
 
@@ -39,3 +43,5 @@ class Family:
     lora_layers: str
     lora_signs: str
     file_names: FileNames | None = None
+    lora_others: str = r"(?!)"  # none
+    lora_bare_names: bool = False

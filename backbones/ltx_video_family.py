@@ -18,5 +18,9 @@ LTX_VIDEO = Family(
     },
     lora_layers=r"transformer_blocks\.\d+\.(attn[12]\.(to_q|to_k|to_v|to_out\.0|q_norm|k_norm)|ff\.net\.(0\.proj|2))"
     r"|adaln_single\.(linear|emb\.timestep_embedder\.linear_[12])|caption_projection\.linear_[12]|patchify_proj|proj_out",
+    lora_others=r"transformer_blocks\.\d+\.((attn[12]\.(to_q|to_k|to_v|to_out\.0)|ff\.net\.(0\.proj|2))\.bias|scale_shift_table)"
+    r"|(adaln_single\.(linear|emb\.timestep_embedder\.linear_[12])|caption_projection\.linear_[12]|patchify_proj|proj_out)\.bias"
+    r"|scale_shift_table",
+    lora_bare_names=True,  # ComfyUI 0.30
     lora_signs=r"transformer_blocks_\d+_(attn[12]|ff_net)_",
 )

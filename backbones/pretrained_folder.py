@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from ..errors import WeightsError
+from ..files.tensor_file import check_finite
 
 
 def encoder_folder(path: Path | str, name: str = "text_encoder") -> Path:
@@ -72,11 +73,13 @@ def pretrained(kind: type, folder: Path, dtype: torch.dtype) -> Any:
 
     Raises:
         OSError: the folder lacks a file, or one is damaged.
-        WeightsError: its configuration could run code.
+        WeightsError: its configuration could run code, or a weight is not finite.
     """
     refuse_code(folder_config(folder), str(folder / "config.json"))
     import transformers
     from packaging.version import Version
 
     name = "dtype" if Version(transformers.__version__) >= Version("4.56") else "torch_dtype"
-    return kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **{name: dtype})
+    model = kind.from_pretrained(folder, local_files_only=True, trust_remote_code=False, **{name: dtype})
+    check_finite(folder, dict(model.named_parameters()), WeightsError)
+    return model

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -80,6 +81,9 @@ def sample(
     return x
 
 
+Fault = Literal["conditioning", "network", "vae"]
+
+
 @dataclass(frozen=True)
 class GeneratedClip:
     """One sample.
@@ -89,6 +93,8 @@ class GeneratedClip:
         latents: [C, T, H, W] normalised, float32, on the CPU.
         video: [3, T, H, W] in -1..1, float32, on the CPU; None where no VAE was given.
         fps: frames per second.
+        fault: what first gave values that are not finite: the prompt's or image's encoding, the network, or the VAE; None if
+            all is well.
     """
 
     prompt: str
@@ -96,6 +102,7 @@ class GeneratedClip:
     latents: Tensor
     video: Tensor | None
     fps: float
+    fault: Fault | None = None
 
 
 def generate(
@@ -164,8 +171,18 @@ def generate(
         if vae is not None:
             with torch.no_grad():
                 videos = [vae.decode(latent[None].to(vae.device))[0].cpu() for latent in latents]
-        for word, seed, latent, video in zip(words, numbers, latents.cpu(), videos, strict=True):
-            yield GeneratedClip(word, seed, latent, video, settings.fps)
+        for row, (word, seed, latent, video) in enumerate(zip(words, numbers, latents.cpu(), videos, strict=True)):
+            told = [texts[row], others[row], *([negative] if guided else [])]
+            yield GeneratedClip(word, seed, latent, video, settings.fps, _fault(told, latent, video))
+
+
+def _fault(told: Sequence[Conditioning], latent: Tensor, video: Tensor | None) -> Fault | None:
+    """What of a clip's making is the first that is not finite."""
+    if not all(entry.isfinite().all() for entries in told for entry in entries.values()):
+        return "conditioning"
+    if not latent.isfinite().all():
+        return "network"
+    return "vae" if video is not None and not video.isfinite().all() else None
 
 
 def _offset(progress: Progress, before: int, total: int) -> Progress:

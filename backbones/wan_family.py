@@ -18,6 +18,10 @@ WAN = Family(
         "image_embeds": "clip_fea",
     },
     lora_layers=r"(vace_)?blocks\.\d+\.((self|cross)_attn\.(q|k|v|o|k_img|v_img|norm_q|norm_k|norm_k_img)|ffn\.[02]|norm3)"
+    r"|vace_blocks\.\d+\.(before|after)_proj|vace_patch_embedding"
     r"|(time|text)_embedding\.[02]|time_projection\.1|img_emb\.proj\.[0134]|head\.head|patch_embedding",
+    lora_others=r"(vace_)?blocks\.\d+\.(((self|cross)_attn\.(q|k|v|o|k_img|v_img)|ffn\.[02]|norm3)\.bias|modulation)"
+    r"|((time|text)_embedding\.[02]|time_projection\.1|img_emb\.proj\.[0134]|head\.head|patch_embedding)\.bias"
+    r"|(vace_blocks\.\d+\.(before|after)_proj|vace_patch_embedding)\.bias|head\.modulation|img_emb\.emb_pos",
     lora_signs=r"blocks_\d+_(self_attn|cross_attn|attn1|attn2|ffn)_",
 )

@@ -14,7 +14,9 @@ import torch
 
 from ..errors import WeightsError
 from ..files.digests import sampled_digest
+from ..files.finite import is_finite
 from ..files.safetensors_header import read_header
+from ..files.tensor_file import check_finite
 
 _SCALES = (".scale_weight", ".weight_scale")
 _NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale")
@@ -50,6 +52,11 @@ class WeightFiles:
             header = read_header(path, WeightsError)
             self.metadata = self.metadata or header.metadata
             for key, entry in header.entries.items():
+                if key in self._byte_ranges:
+                    raise WeightsError(
+                        f"{self.name}: '{key}' is in {self._byte_ranges[key][0].name} and in {path.name}; files of several downloads are "
+                        "mixed. Download the folder again."
+                    )
                 self._byte_ranges[key] = (path, entry.start, entry.stop)
                 self._shapes[key], self.types[key] = entry.shape, entry.dtype
         self.shapes = {key: shape for key, shape in self._shapes.items() if not key.endswith((*_SCALES, *_NOTES))}
@@ -58,7 +65,7 @@ class WeightFiles:
         """One tensor, multiplied by its fp8 scale where it has one, in ``dtype`` (as stored if None; fp8 as float32).
 
         Raises:
-            WeightsError: it is not in the file, or quantised in a form that is not supported.
+            WeightsError: it is not in the file, quantised in a form that is not supported, or not finite.
         """
         if name not in self.shapes:
             raise WeightsError(f"{self.name}: tensor '{name}' is missing; the file is incomplete or of another model.")
@@ -66,7 +73,13 @@ class WeightFiles:
         scale = self._scale_of(name)
         if scale is not None and tensor.dtype == torch.uint8:  # older files hold the bytes
             tensor = tensor.view(_FLOAT8[self._form_of(name.rpartition(".")[0]) or "float8_e4m3fn"])
+            check_finite(self.name, {name: tensor}, WeightsError)
         if scale is not None:
+            if scale.numel() != 1 and (tensor.ndim == 0 or scale.numel() != len(tensor)):
+                raise WeightsError(
+                    f"{self.name}: the fp8 scale of '{name}' has {scale.numel()} numbers for a weight of {list(tensor.shape)}; the file "
+                    "is damaged or of a form that is not supported."
+                )
             tensor = tensor.float() * scale.float().reshape(-1, *[1] * (tensor.ndim - 1) if scale.numel() > 1 else ())
         elif tensor.dtype.itemsize == 1 and tensor.is_floating_point():
             tensor = tensor.float()
@@ -87,12 +100,17 @@ class WeightFiles:
     def _form_of(self, module: str) -> str | None:
         """The quantisation that ComfyUI's notes tell for a layer: beside its weight, or in the file's metadata."""
         note = f"{module}.comfy_quant"
-        if note in self._byte_ranges:
-            return json.loads(bytes(self._stored(note).tolist())).get("format")
-        if "_quantization_metadata" not in self.metadata:
-            return None
-        layers = json.loads(self.metadata["_quantization_metadata"]).get("layers", {})
-        return layers.get(module, {}).get("format")
+        try:
+            if note in self._byte_ranges:
+                return json.loads(bytes(self._stored(note).tolist())).get("format")
+            if "_quantization_metadata" not in self.metadata:
+                return None
+            layers = json.loads(self.metadata["_quantization_metadata"]).get("layers", {})
+            return layers.get(module, {}).get("format")
+        except (ValueError, TypeError, AttributeError) as error:
+            raise WeightsError(
+                f"{self.name}: what it says about how '{module}' is quantised cannot be read ({error}); the file is damaged. Download it again."
+            ) from None
 
     def _stored(self, name: str) -> torch.Tensor:
         # Read, not mapped: a map of a whole 28 GB file is refused where memory is short, and dies with a file that changes.
@@ -107,6 +125,11 @@ class WeightFiles:
                 read = file.readinto(memoryview(stored.numpy())) if stop > start else 0
             if read != stop - start:
                 raise WeightsError(f"{path} ended in the middle of '{name}'; did it change meanwhile? Load it again.")
+            if not is_finite(stored.numpy(), kind):
+                raise WeightsError(
+                    f"{path}: '{name}' holds values that are not finite (NaN or infinite); what is made with it would be black. "
+                    "The file is damaged or was converted wrongly: get it again, or use another one."
+                )
             return stored.view(_TYPES[kind]).reshape(self._shapes[name])
 
     def identity(self) -> str:
@@ -126,14 +149,37 @@ def open_weights(path: Path | str, stem: str = "diffusion_pytorch_model") -> Wei
             raise WeightsError(f"{path} is not a .safetensors file; only those are read. Convert it first.")
         return WeightFiles([path])
     if not path.is_dir():
-        raise WeightsError(f"{path} does not exist. Give a .safetensors file or a model folder.")
+        what = "is no file but a pipe or a device" if path.exists() else "does not exist"
+        raise WeightsError(f"{path} {what}. Give a .safetensors file or a model folder.")
     if (path / f"{stem}.safetensors").is_file():
         return WeightFiles([path / f"{stem}.safetensors"], str(path))
     index = path / f"{stem}.safetensors.index.json"
     if index.is_file():
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        return WeightFiles([path / shard for shard in shards], str(path))
+        return _shards(path, index)
     raise WeightsError(f"{path}: there is neither {stem}.safetensors nor {stem}.safetensors.index.json in this folder.")
+
+
+def _shards(path: Path, index: Path) -> WeightFiles:
+    """The files that an index lists.
+
+    Raises:
+        WeightsError: the index is damaged, names files outside of the folder, or tensors that are not there.
+    """
+    try:
+        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        shards = sorted(set(places.values()))
+        if not shards or any(Path(shard).name != shard for shard in shards):
+            raise ValueError("it lists no files of this folder")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise WeightsError(f"{index} is no index of a model's files ({error}). Download it again.") from None
+    files = WeightFiles([path / shard for shard in shards], str(path))
+    missing = sorted(places.keys() - files.types.keys())
+    if missing:
+        raise WeightsError(
+            f"{path}: {len(missing)} tensors that {index.name} lists are in none of its files ({', '.join(missing[:3])}); the folder "
+            "is incomplete. Download it again."
+        )
+    return files
 
 
 def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], name: str) -> None:

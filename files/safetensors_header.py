@@ -25,6 +25,8 @@ BITS = {
 """Bits of an element by the format's names of types."""
 _NUMBERS = {"F64": "<d", "F32": "<f", "F16": "<e", "I64": "<q", "I32": "<i"}
 _WORD = 2**64
+_PICKLES = (b"PK\x03\x04", *(bytes((0x80, protocol, opcode)) for protocol in range(2, 6) for opcode in b"}](c\x8a\x95"))
+"""How torch's files begin: a zip archive, or a pickle of the protocols 2 to 5."""
 
 
 class Entry(NamedTuple):
@@ -71,9 +73,14 @@ def read_header(path: Path | str, kind: type[VideoAlignError] = WeightsError) ->
         kind: the error to raise.
 
     Raises:
-        VideoAlignError: the file is missing, truncated, damaged, or not safetensors (as ``kind``).
+        VideoAlignError: the file is missing, truncated, damaged, or not safetensors (as ``kind``); the text says what it is
+            instead: a folder, a pipe, a pickle, a web page, a note of git-lfs.
     """
     path = Path(path)
+    if path.is_dir():
+        raise kind(f"{path} is a folder. Name the .safetensors file in it.")
+    if path.exists() and not path.is_file():  # a pipe would be waited for without end
+        raise kind(f"{path} is no file but a pipe or a device. Name a .safetensors file.")
     try:
         size = path.stat().st_size
         with path.open("rb") as file:
@@ -90,6 +97,8 @@ def read_header(path: Path | str, kind: type[VideoAlignError] = WeightsError) ->
     except FileNotFoundError:
         raise kind(f"{path} does not exist. Check the path.") from None
     except (OSError, ValueError, RecursionError, struct.error) as error:
+        if (other := _what_else(path)) is not None:
+            raise kind(f"{path} cannot be read: {other}") from None
         raise kind(
             f"{path} cannot be read ({error}): truncated, damaged or not a safetensors file. Copy or download it again."
         ) from None
@@ -106,6 +115,32 @@ def read_header(path: Path | str, kind: type[VideoAlignError] = WeightsError) ->
             f"{path} cannot be read: {what}; its header promises {end} bytes, it has {size}. Copy or download it again."
         )
     return Header(path, entries, metadata, size, kind)
+
+
+def _what_else(path: Path) -> str | None:
+    """What a file is that is no safetensors file, told from its beginning, and what to do; None if unknown."""
+    try:
+        with path.open("rb") as file:
+            start = file.read(512)
+    except OSError:
+        return None
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if not start:
+        return "truncated, it is empty. Copy or download it again."
+    if text.startswith(b"version https://git-lfs"):
+        return "not a safetensors file but git-lfs's note of where it is. Run git lfs pull in its folder, or download it itself."
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "not a safetensors file but a web page, as a site gives where a file is gone or needs a login. Download it again."
+    if start.startswith(_PICKLES):
+        return (
+            "not a safetensors file but a pickle of torch's (.ckpt, .pt, .pth, .bin), which can run code and is not opened. Get the "
+            ".safetensors file, or convert it where it may be trusted."
+        )
+    if start.startswith(b"GGUF"):
+        return "not a safetensors file but a GGUF file, which is not read. Get the .safetensors file."
+    if text.startswith((b"{", b"[")):
+        return "not a safetensors file but JSON. Name the .safetensors file, or the folder of a model in shards."
+    return None
 
 
 def _entry(key: str, value: Any, base: int) -> Entry:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import FileError, VideoAlignError
 from .atomic_file import replacing
+from .finite import first_not_finite
 from .safetensors_header import read_header
 
 if TYPE_CHECKING:
@@ -46,16 +47,31 @@ def load_tensors(
     """Metadata and tensors of a safetensors file, the tensors on ``device``.
 
     Raises:
-        VideoAlignError: it is missing, damaged, or not safetensors (as ``kind``).
+        VideoAlignError: it is missing, damaged, not safetensors, or holds values that are not finite (as ``kind``).
     """
     from safetensors import SafetensorError, safe_open
 
     metadata = read_header(path, kind).metadata
     try:
         with safe_open(str(path), framework="pt", device=str(device)) as file:
-            return metadata, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dictionary
     except (SafetensorError, OSError) as error:
         raise kind(f"{path} cannot be read ({error}). Copy or download it again.") from None
+    check_finite(path, tensors, kind)
+    return metadata, tensors
+
+
+def check_finite(path: Path | str, tensors: Mapping[str, Tensor], kind: type[VideoAlignError]) -> None:
+    """Refuse tensors of a file that hold NaN or infinite values.
+
+    Raises:
+        VideoAlignError: one does (as ``kind``).
+    """
+    if (name := first_not_finite(tensors)) is not None:
+        raise kind(
+            f"{path}: {name} has values that are not finite (NaN or infinite). The file is damaged, or the training that made it "
+            "has diverged: get it again, or use an earlier checkpoint."
+        )
 
 
 def load_described(

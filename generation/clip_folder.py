@@ -16,7 +16,7 @@ from ..files.json_text import read_json
 from .prompts import PromptRow
 
 if TYPE_CHECKING:
-    from ..backbones.sampling import GeneratedClip
+    import numpy as np
 
 SETTINGS = "generate.json"
 
@@ -84,15 +84,13 @@ class ClipFolder:
                 )
         return [clip for clip in wanted if clip.id not in self._rows]
 
-    def add(self, wanted: Wanted, made: GeneratedClip, model: str) -> Path:
-        """Write a clip, then list it: a listed clip is a whole one."""
-        from ..clips.pixels import as_frames
+    def add(self, wanted: Wanted, frames: np.ndarray, fps: float, model: str) -> Path:
+        """Write a clip (uint8 [T, H, W, 3]), then list it: a listed clip is a whole one."""
         from ..clips.video_file import write_video
 
         relative = f"videos/{wanted.id}.mp4"
-        frames = as_frames(made.video)
-        write_video(self.folder / relative, frames, made.fps)
-        size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": made.fps}
+        write_video(self.folder / relative, frames, fps)
+        size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": fps}
         row = {
             "id": wanted.id,
             "path": relative,
@@ -107,8 +105,8 @@ class ClipFolder:
         return self.folder / relative
 
     def close(self, wanted: list[Wanted]) -> None:
-        """Put the list into the order of the wanted clips, whatever stops and restarts there were; without checksums."""
-        rewrite_records(self.manifest, [self._rows[clip.id] for clip in wanted])
+        """Put the list of those that are there into the order of the wanted clips; without checksums."""
+        rewrite_records(self.manifest, [self._rows[clip.id] for clip in wanted if clip.id in self._rows])
 
     def _finished(self) -> Iterator[dict]:
         """Listed clips whose files are there."""

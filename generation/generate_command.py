@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
+from ..errors import listed
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
 from .prompts import read_prompt_rows
 
 if TYPE_CHECKING:
+    from ..backbones.sampling import Fault
     from ..backbones.sampling_defaults import SamplingDefaults
     from .pipeline import Pipeline
 
@@ -81,7 +83,7 @@ class Config(CommandConfig):
 
 
 def run(config: Config) -> int:
-    """Generate what is missing; returns 0, or 130 when interrupted.
+    """Generate what is missing; returns 0, 1 where a clip could not be made, or 130 when interrupted.
 
     Raises:
         VideoAlignError: prompts, model or output cannot be used.
@@ -93,15 +95,18 @@ def run(config: Config) -> int:
     wanted = wanted_clips(rows, config.clips_per_prompt, config.seed)
     folder = ClipFolder(config.output, settings_of(config) | image_settings(config.model, config.image_encoder, rows))
     missing = folder.missing(wanted)
+    failed = 0
     if missing:
         try:
-            generate_into(folder, missing, config)
+            failed = generate_into(folder, missing, config)
         except KeyboardInterrupt:
             print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
             return 130
     folder.close(wanted)
-    print(f"{len(wanted)} clips of {len(wanted) // config.clips_per_prompt} prompts in {config.output}.")
-    return 0
+    print(f"{len(wanted) - failed} clips of {len(wanted) // config.clips_per_prompt} prompts in {config.output}.")
+    if failed:
+        print(f"videoalign generate: {failed} of {len(wanted)} clips could not be made.", file=sys.stderr)
+    return 1 if failed else 0
 
 
 def settings_of(config: Config) -> dict:
@@ -124,13 +129,18 @@ def settings_of(config: Config) -> dict:
     }
 
 
-def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> None:
-    """Sample the missing clips and write each as it is finished."""
+def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> int:
+    """Sample the missing clips and write each as it is finished; returns how many have values that are not finite.
+
+    Of those nothing is written. A clip that has one colour throughout is written, and told of on standard error.
+    """
     from tqdm import tqdm
 
     from ..backbones.sampling import generate
+    from ..clips.pixels import as_frames
 
     pipeline, sampling, guidance = prepare(config)
+    failed, uniform = 0, []
     with tqdm(total=len(missing), unit="clip", disable=None) as bar:
         clips = generate(
             pipeline.backbone,
@@ -145,10 +155,46 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
             guidance=guidance,
         )
         for number, (wanted, made) in enumerate(zip(missing, clips, strict=True), 1):
-            folder.add(wanted, made, described(config, pipeline))
+            if made.fault:
+                failed += 1
+                bar.write(f"{wanted.id} is not written: {_cause(made.fault, config, pipeline)}", file=sys.stderr)
+            else:
+                frames = as_frames(made.video)
+                folder.add(wanted, frames, made.fps, described(config, pipeline))
+                if frames.min() == frames.max():
+                    uniform.append(wanted.id)
             bar.update()
             if bar.disable and (number % 50 == 0 or number == len(missing)):
                 print(f"{number} of {len(missing)} clips", file=sys.stderr)
+    if uniform:
+        print(
+            f"{len(uniform)} of {len(missing)} clips have one colour throughout ({listed(uniform)}). Look at them: the network, "
+            "a LoRA or the VAE is probably another model's, or the guidance is too strong.",
+            file=sys.stderr,
+        )
+    return failed
+
+
+def _cause(fault: Fault, config: Config, pipeline: Pipeline) -> str:
+    """What is likely to have made a clip's values not finite, and what to do."""
+    if fault == "conditioning":
+        what = f"what the text encoder ({config.text_encoder or config.model}) made of its prompt, or the image encoder of its image"
+        return f"{what}, is not finite (NaN or infinite). Use another file of that encoder."
+    if fault == "vae":
+        what = f"the latent that was sampled is finite, but not the picture that the VAE ({config.vae or config.model}) made of it"
+        return f"{what}. Use another file of the VAE, or the VAE of this model."
+    remedies = []
+    if config.lora:
+        remedies.append(f"leave out the LoRA ({', '.join(config.lora)}) or lower its strength")
+    if config.guidance.latent_reward:
+        remedies.append(f"lower the guidance's strength ({config.guidance.strength:g})")
+    used = str(pipeline.backbone.dtype).removeprefix("torch.")
+    remedies.append(
+        "choose --dtype float32 or bfloat16" if used == "float16" else f"use another file of {config.model}"
+    )
+    return (
+        f"what the network ({config.model}, {used}) sampled is not finite (NaN or infinite); {', or '.join(remedies)}."
+    )
 
 
 def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from ..backbones.experts import expert_of, noise_range
 from ..backbones.micro_files import MICRO_NETWORK, MICRO_VAE
-from ..errors import VideoAlignError
+from ..errors import LoraFileError, VideoAlignError
 from ..lora.reading import load_lora
 
 if TYPE_CHECKING:
@@ -96,9 +98,17 @@ def load_pipeline(
     if dtype is None and torch.device(device).type == "cpu":
         dtype = torch.float32  # the CPU has no fast half precision
     backbone = load_backbone(network_file, dtype=dtype, device=device)
+    expert = None if backbone.expert_boundary is None else expert_of(network_file)
     for entry in loras or []:
         file, strength = lora_and_strength(entry)
-        merge_lora(backbone, file, strength)
+        merge_lora(backbone, file, strength, expert)
+    if expert is not None:
+        low, high = noise_range(expert, backbone.expert_boundary)
+        print(
+            f"{network_file} is the {expert} expert of {backbone.family.title} 2.2 by its name, made for noise levels {low:g} to {high:g}; "
+            "here it samples alone, at all levels. Look at its clips with that in mind.",
+            file=sys.stderr,
+        )
     name = model if model == MICRO else Path(network_file).stem
     clip = None
     if "image_embeds" in backbone.needs:
@@ -132,19 +142,28 @@ def lora_and_strength(entry: str) -> tuple[Path, float]:
 
 
 @torch.no_grad()
-def merge_lora(backbone: Backbone, file: Path, strength: float = 1.0) -> None:
+def merge_lora(backbone: Backbone, file: Path, strength: float = 1.0, expert: str | None = None) -> None:
     """Add a LoRA to the network's weights: W + strength alpha / rank B A, summed in float32.
 
+    Args:
+        expert: which of Wan 2.2's experts the network is; a LoRA of the other one is refused.
+
     Raises:
-        LoraFileError: the file is not a LoRA of this network.
+        LoraFileError: the file is not a LoRA of this network, or its sum with a weight is not finite.
     """
     layers = dict(backbone.module.named_modules())
-    for name, lora in load_lora(file, backbone).items():
+    for name, lora in load_lora(file, backbone, expert=expert).items():
         weight = layers[name].weight
         grown = weight.float() + strength * lora.scale * (
             lora.B.to(weight.device).float() @ lora.A.to(weight.device).float()
         )
-        weight.copy_(grown.to(weight.dtype))
+        grown = grown.to(weight.dtype)
+        if not grown.isfinite().all():
+            raise LoraFileError(
+                f"{file} at strength {strength:g} makes {name} not finite in {str(weight.dtype).removeprefix('torch.')}. Lower its strength, "
+                "or choose --dtype bfloat16."
+            )
+        weight.copy_(grown)
 
 
 def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -> Callable:

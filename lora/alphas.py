@@ -11,7 +11,6 @@ from pathlib import Path
 _DIFFUSERS = "lora_adapter_metadata"  # in the safetensors metadata; keys with the component's name before them
 _FINETRAINERS = "lora_config"  # in the safetensors metadata; peft's words
 _PEFT = "adapter_config.json"  # beside peft's adapter_model.safetensors
-_COMPONENT = "transformer."
 
 
 class RecordedAlphas:
@@ -21,9 +20,11 @@ class RecordedAlphas:
         source: where it stands, for a message; None where the file records none.
     """
 
-    def __init__(self, path: Path, metadata: dict[str, str], keys: Iterable[str] = ()) -> None:
-        """Args: the file, its safetensors metadata, and its keys."""
-        self.source, self._config = _recorded(path, metadata, keys)
+    def __init__(
+        self, path: Path, metadata: dict[str, str], keys: Iterable[str] = (), component: str = "transformer"
+    ) -> None:
+        """Args: the file, its safetensors metadata, its keys, and what diffusers calls the network."""
+        self.source, self._config = _recorded(path, metadata, keys, f"{component}.")
         self._beside = self.source == _PEFT and path.name != "adapter_model.safetensors"
 
     def __call__(self, module: str, rank: int) -> float | None:
@@ -46,14 +47,14 @@ class RecordedAlphas:
         return self._config.get(default)
 
 
-def _recorded(path: Path, metadata: dict[str, str], keys: Iterable[str]) -> tuple[str | None, dict]:
+def _recorded(path: Path, metadata: dict[str, str], keys: Iterable[str], component: str) -> tuple[str | None, dict]:
     try:
         if _DIFFUSERS in metadata:
-            return _DIFFUSERS, _of_component(json.loads(metadata[_DIFFUSERS]))
+            return _DIFFUSERS, _of_component(json.loads(metadata[_DIFFUSERS]), component)
         if _FINETRAINERS in metadata and "lora_alpha" in (config := json.loads(metadata[_FINETRAINERS])):
             return _FINETRAINERS, config
-        if {"lora_alpha", f"{_COMPONENT}lora_alpha"} & set(metadata):  # SimpleTuner: a key a setting
-            return "lora_alpha", _of_component(metadata)
+        if {"lora_alpha", f"{component}lora_alpha"} & set(metadata):  # SimpleTuner: a key a setting
+            return "lora_alpha", _of_component(metadata, component)
         beside = path.with_name(_PEFT)
         peft = path.name == "adapter_model.safetensors" or any(key.startswith("base_model.model.") for key in keys)
         if peft and beside.is_file():
@@ -63,5 +64,5 @@ def _recorded(path: Path, metadata: dict[str, str], keys: Iterable[str]) -> tupl
     return None, {}
 
 
-def _of_component(config: dict) -> dict:
-    return {key.removeprefix(_COMPONENT): value for key, value in config.items()}
+def _of_component(config: dict, component: str) -> dict:
+    return {key.removeprefix(component): value for key, value in config.items()}

@@ -7,10 +7,9 @@ import os
 import shutil
 from pathlib import Path
 
+from ..backbones.experts import EXPERTS
 from ..errors import LoraFileError
 from ..files.atomic_file import replacing
-
-EXPERTS = ("high_noise", "low_noise")
 
 
 def loras_folder(comfyui: Path | str | None = None) -> Path:
@@ -38,6 +37,18 @@ def loras_folder(comfyui: Path | str | None = None) -> Path:
     raise LoraFileError(
         f"{folder} has no models/loras folder, so it is not ComfyUI's. Name ComfyUI's folder, or the loras folder itself."
     )
+
+
+def check_loras_folder(comfyui: Path | str | None = None) -> None:
+    """Find out before hours of work whether a LoRA can be copied into ComfyUI's folder.
+
+    Raises:
+        LoraFileError: no such folder, or it cannot be written to.
+    """
+    folder = loras_folder(comfyui)
+    with replacing(folder / ".videoalign-check", LoraFileError):
+        pass
+    (folder / ".videoalign-check").unlink(missing_ok=True)
 
 
 def copy_into_loras(file: Path | str, comfyui: Path | str | None = None, overwrite: bool = False) -> Path:

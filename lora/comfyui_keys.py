@@ -1,92 +1,109 @@
-"""Which keys of a LoRA ComfyUI's stock loader applies to a model, told from names alone (no torch, no ComfyUI).
+"""Which tensor of ComfyUI's network a LoRA file's names mean to its stock loader, told from names alone (no torch, no ComfyUI).
 
 The loader asks, for each weight ``diffusion_model.X.weight`` of its network, for tensors whose stem is ``diffusion_model.X`` or
-``lora_unet_X`` with underscores; for a family whose files have names of their own (HunyuanVideo) also for those, behind
-``diffusion_model.`` or ``transformer.``. Keys that nothing asks for have no effect: a line in the log is all that a user sees. Stems that only some
-of the supported versions know are not counted.
+``lora_unet_X`` with underscores, and for each other tensor ``diffusion_model.Y`` for its whole name. For a family whose files
+have names of their own (HunyuanVideo) it knows those too, behind ``diffusion_model.`` or ``transformer.``; LTX-Video's weights it
+knows without a prefix. Stems that nothing asks for have no effect: a line in the log is all that a user sees.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
 
 from ..backbones.families import families, family
 from .key_styles import split_prefix
+from .leftovers import SECOND_EXPERT
 
-_SUFFIXES = re.compile(
-    r"(\.lora_up\.weight|\.lora_down\.weight|\.lora_mid\.weight|_lora\.(up|down)\.weight|\.lora\.(up|down)\.weight"
-    r"|\.lora_[AB](\.default)?\.weight|\.lora_[AB]|\.lora_linear_layer\.(up|down)\.weight"
-    r"|\.alpha|\.dora_scale|\.diff|\.diff_b|\.set_weight|\.[wb]_norm|\.reshape_weight)$"
-)
+Shape = tuple[int, ...]
+
+_OWN_PREFIX = "diffusion_model."
+_JOINED_PREFIX = "lora_unet_"
+_MODEL_PREFIXES = re.compile(r"^(model\.diffusion_model\.|diffusion_model\.|model\.model\.)")
+_NOTES = (".scale_weight", ".weight_scale", ".scale_input", ".input_scale", ".comfy_quant")  # of fp8 files
 
 
-def matched(
-    keys: Iterable[str], model_family: str, modules: Iterable[str] | None = None
-) -> tuple[list[str], list[str]]:
-    """Split a LoRA's keys into those that ComfyUI applies to a model and those that have no effect.
+class Network:
+    """The tensors that ComfyUI's network of a family has.
 
     Args:
-        model_family: name of the model's family.
-        modules: the model's layers under ComfyUI's names (``checkpoint_modules``); by default all that the family can have.
+        family_name: its name.
+        tensors: name (ComfyUI's, without ``diffusion_model.``) -> shape or None, as ``network_tensors`` gives them; by default all that
+            the family can have, of shapes unknown.
     """
-    known = _asks_for(model_family, modules)
-    applied, ignored = [], []
-    for key in keys:
-        suffix = _SUFFIXES.search(key)
-        (applied if suffix and known(_stem(key[: suffix.start()])) else ignored).append(key)
-    return applied, ignored
+
+    def __init__(self, family_name: str, tensors: Mapping[str, Shape | None] | None = None) -> None:
+        self.family, self._tensors = family(family_name), tensors
+        if tensors is None:
+            layers, others = self.family.lora_layers, self.family.lora_others
+            self._layers, self._others = re.compile(layers), re.compile(others)
+            self._joined_layers = re.compile(layers.replace(r"\.", "_"))
+            self._joined_others = re.compile(others.replace(r"\.", "_"))
+        else:
+            weights = (name.removesuffix(".weight") for name in tensors if name.endswith(".weight"))
+            self._joined = {layer.replace(".", "_"): layer for layer in weights}
+
+    def target(self, stem: str) -> str | None:
+        """The tensor that is changed by the tensors of a stem; None if nothing asks for it.
+
+        Where no model's tensors were given, that of a stem with underscores keeps these in its name.
+        """
+        if stem.startswith(_JOINED_PREFIX):
+            return self._target_of_joined(stem.removeprefix(_JOINED_PREFIX))
+        if stem.startswith(_OWN_PREFIX):
+            name = stem.removeprefix(_OWN_PREFIX)
+            if self.has(f"{name}.weight"):
+                return f"{name}.weight"
+            if not name.endswith(".weight") and self.has(name):
+                return name
+        elif self.family.lora_bare_names and self.has(f"{stem}.weight"):
+            return f"{stem}.weight"
+        prefix, _, layer = stem.partition(".")
+        if self.family.file_names is None or prefix not in ("diffusion_model", "transformer"):
+            return None
+        own = self.family.file_names.from_lora(layer)
+        return f"{own}.weight" if own is not None and self.has(f"{own}.weight") else None
+
+    def has(self, tensor: str) -> bool:
+        """Whether the network has a tensor of this name."""
+        if self._tensors is not None:
+            return tensor in self._tensors
+        layer = tensor.removesuffix(".weight")
+        if layer != tensor:
+            return bool(self._layers.fullmatch(layer) or self._joined_layers.fullmatch(layer))
+        return bool(self._others.fullmatch(tensor) or self._joined_others.fullmatch(tensor.replace(".", "_")))
+
+    def shape(self, tensor: str) -> Shape | None:
+        """Its shape where that is known."""
+        return None if self._tensors is None else self._tensors.get(tensor)
+
+    def _target_of_joined(self, layer: str) -> str | None:
+        if self._tensors is None:
+            return f"{layer}.weight" if self._joined_layers.fullmatch(layer) else None
+        return f"{self._joined[layer]}.weight" if layer in self._joined else None
 
 
 def family_of(keys: Iterable[str]) -> str | None:
     """The family that a LoRA or a model file is of, from its keys in any naming (also diffusers'); None if unknown."""
-    names = [split_prefix(key)[1].replace(".", "_") for key in keys]
+    names = [split_prefix(key.removeprefix(SECOND_EXPERT))[1].replace(".", "_") for key in keys]
     for known in families():
         if any(re.match(known.lora_signs, name) for name in names):
             return known.name
     return None
 
 
-def checkpoint_modules(keys: Iterable[str]) -> set[str]:
-    """Layers with a weight in a model file, under ComfyUI's names."""
-    keys = list(keys)
-    told = family_of(keys)
+def network_tensors(shapes: Mapping[str, Shape | None], family_name: str | None = None) -> dict[str, Shape | None]:
+    """The tensors of a model file under the names of ComfyUI's network, with their shapes.
+
+    Args:
+        shapes: name in the file -> shape, None where it is not known.
+        family_name: by default told from the names.
+    """
+    told = family_name or family_of(shapes)
     file_names = None if told is None else family(told).file_names
-    modules = set()
-    for key in keys:
-        if key.endswith(".weight"):
-            name = re.sub(r"^(model\.diffusion_model\.|diffusion_model\.|model\.model\.)", "", key)
-            name = name.removesuffix(".weight")
-            modules.add(name if file_names is None else file_names.to_network(name))
-    return modules
-
-
-def _asks_for(name: str, modules: Iterable[str] | None) -> Callable[[str], bool]:
-    """Whether ComfyUI's network of a family has a layer for a stem."""
-    asked = family(name)
-    if modules is None:
-        dotted = re.compile(asked.lora_layers)
-        joined = re.compile(asked.lora_layers.replace(r"\.", "_"))
-        has, has_joined = (lambda layer: dotted.fullmatch(layer)), (lambda layer: joined.fullmatch(layer))
-    else:
-        modules = set(modules)
-        flat = {layer.replace(".", "_") for layer in modules}
-        has, has_joined = modules.__contains__, flat.__contains__
-
-    def known(stem: str) -> bool:
-        if stem.startswith("lora_unet_"):
-            return bool(has_joined(stem.removeprefix("lora_unet_")))
-        prefix, _, layer = stem.partition(".")
-        if prefix == "diffusion_model" and has(layer):
-            return True
-        if asked.file_names is None or prefix not in ("diffusion_model", "transformer"):
-            return False
-        original = asked.file_names.from_lora(layer)
-        return original is not None and bool(has(original))
-
-    return known
-
-
-def _stem(stem: str) -> str:
-    """Wan Fun writes two underscores; the loader repairs that."""
-    return stem.replace("lora_unet__", "lora_unet_", 1) if stem.startswith("lora_unet__blocks_") else stem
+    tensors = {}
+    for key, shape in shapes.items():
+        if not key.endswith(_NOTES):
+            name = _MODEL_PREFIXES.sub("", key)
+            tensors[name if file_names is None else file_names.to_network(name)] = shape
+    return tensors

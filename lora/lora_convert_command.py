@@ -25,7 +25,14 @@ class Config(CommandConfig):
     )
     output: Path = Field(description="File to write.")
     dtype: Literal["float32", "bfloat16", "float16"] = Field("bfloat16", description="Type of A and B.")
-    ignore_unmatched: bool = Field(False, description="Leave out tensors that fit no linear layer of the model.")
+    expert: Literal["high_noise", "low_noise"] | None = Field(
+        None,
+        description="Wan 2.2 A14B: whose LoRA is read from a diffusers file that holds those of both experts (transformer, transformer_2).",
+    )
+    ignore_unmatched: bool = Field(
+        False,
+        description="Leave out tensors that fit no linear layer of the model (they are counted and named), such as a DoRA's magnitudes, without which it is another change.",
+    )
     overwrite: bool = Field(False, description="Replace an existing output file.")
 
 
@@ -41,12 +48,12 @@ def run(config: Config) -> int:
     from .writing import save_lora
 
     backbone = load_backbone(config.model, device="meta")  # names and sizes only: no memory for the weights
-    weights = load_lora(config.file, backbone, config.ignore_unmatched)
+    weights = load_lora(config.file, backbone, config.ignore_unmatched, expert=config.expert)
     strings = read_header(lora_file(config.file), LoraFileError).metadata
     metadata = from_strings(strings)
     others = {key: value for key, value in strings.items() if not key.startswith(PREFIX) and key not in _RECOMPUTED}
     extra = {key: value for key, value in metadata.extra.items() if key != "stacked"}
-    metadata = replace(metadata, extra={**others, **extra})
+    metadata = replace(metadata, extra={**others, **extra}, expert=config.expert or metadata.expert)
     save_lora(config.output, backbone, weights, metadata, getattr(torch, config.dtype), config.overwrite)
     print(f"{config.file} -> {config.output}: {len(weights)} layers of {backbone.name}")
     return 0

@@ -10,12 +10,15 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from ..backbones.experts import EXPERTS, expert_of
 from ..errors import LoraFileError, listed
 from ..files.tensor_file import load_tensors
 from .adapters import LoraWeights
 from .alphas import RecordedAlphas
 from .fused import split
 from .key_styles import parse_key
+from .leftovers import described, is_of_second_expert
+from .metadata import PREFIX
 from .module_names import ModuleNames
 from .writing import STACKED
 
@@ -30,6 +33,7 @@ def load_lora(
     backbone: Backbone,
     ignore_unmatched: bool = False,
     note: Callable[[str], None] | None = None,
+    expert: str | None = None,
 ) -> dict[str, LoraWeights]:
     """The LoRA's weights in float32 by diffusers module name. Ranks and alphas may differ from module to module.
 
@@ -40,6 +44,8 @@ def load_lora(
         path: a safetensors file, or the folder where peft or diffusers wrote one.
         ignore_unmatched: leave out tensors that fit no layer of the backbone, where some fit.
         note: told, in a sentence, what was assumed or left out; printed on standard error by default.
+        expert: ``high_noise`` or ``low_noise``: which of Wan 2.2's experts the backbone is. Of a file of diffusers' that holds
+            LoRAs of both (``transformer``, ``transformer_2``) that one's is read; one of the other expert is refused.
 
     Raises:
         LoraFileError: the file cannot be read, has tensors that are no LoRA of a linear layer of this backbone (they are
@@ -48,20 +54,23 @@ def load_lora(
     note = note or (lambda text: print(text, file=sys.stderr))
     path = lora_file(path)
     metadata, tensors = load_tensors(path, LoraFileError)
+    _check_expert(path, metadata, expert)
+    tensors, component = _of_expert(path, tensors, expert, ignore_unmatched)
     names = ModuleNames(backbone)
     adapters, unmatched = _by_module(path, tensors, names)
     if unmatched and not (ignore_unmatched and adapters):
         raise LoraFileError(
-            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name}: {listed(unmatched)}. "
-            "Only plain LoRA of linear layers can be continued from; was the file made for another model?"
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name}: {listed(unmatched)}"
+            f"{described(unmatched)}. Only plain LoRA of linear layers can be converted or continued from. {_remedy(unmatched, adapters)}"
         )
     if not adapters:
         raise LoraFileError(f"{path} holds no LoRA ({len(tensors)} tensors).")
     if unmatched:
         note(
-            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name} and are left out: {listed(unmatched)}."
+            f"{path}: {len(unmatched)} of {len(tensors)} tensors fit no linear layer of {names.family.name} and are left out: "
+            f"{listed(unmatched)}{described(unmatched)}."
         )
-    alphas = RecordedAlphas(path, metadata, tensors)
+    alphas = RecordedAlphas(path, metadata, tensors, component)
     unknown: list[str] = []
     stacked = json.loads(metadata.get(STACKED, "{}"))
     weights: dict[str, LoraWeights] = {}
@@ -98,9 +107,50 @@ def lora_file(path: Path | str) -> Path:
             if (path / name).is_file():
                 return path / name
         raise LoraFileError(f"{path} is a folder without {' or '.join(_NAMES)}. Name the LoRA's file.")
-    if not path.is_file():
+    if not path.exists():
         raise LoraFileError(f"{path} does not exist. Check the path.")
     return path
+
+
+def _check_expert(path: Path, metadata: dict[str, str], expert: str | None) -> None:
+    """Refuse a LoRA that says, by its metadata or its name, that it is of the other expert."""
+    told = metadata.get(f"{PREFIX}expert") or expert_of(path)
+    if expert is not None and told in EXPERTS and told != expert:
+        raise LoraFileError(
+            f"{path} is a LoRA of Wan 2.2's {told} expert, and the model is the {expert} one. Give the LoRA of the same expert; where "
+            "the name of a file is wrong, rename it."
+        )
+
+
+def _of_expert(
+    path: Path, tensors: dict[str, torch.Tensor], expert: str | None, ignore_unmatched: bool
+) -> tuple[dict[str, torch.Tensor], str]:
+    """The tensors of one of two experts under the names of a single network, and what diffusers calls that network."""
+    first, second = "transformer", "transformer_2"
+    low = {key.replace(second, first, 1): tensor for key, tensor in tensors.items() if is_of_second_expert(key)}
+    high = {key: tensor for key, tensor in tensors.items() if not is_of_second_expert(key)}
+    if not low:
+        return tensors, first
+    if expert is None and high:
+        if ignore_unmatched:
+            return tensors, first
+        raise LoraFileError(
+            f"{path} holds LoRAs of both experts of Wan 2.2: {len(high)} tensors of {first}, the high-noise one, and {len(low)} of "
+            f"{second}, the low-noise one. Say whose is wanted: --expert of videoalign lora convert, model.expert of a training."
+        )
+    if expert == "high_noise" and not high:
+        raise LoraFileError(
+            f"{path} holds a LoRA of {second} alone, Wan 2.2's low-noise expert; not of the high-noise one."
+        )
+    return (high, first) if expert == "high_noise" else (low, second)
+
+
+def _remedy(unmatched: list[str], adapters: dict) -> str:
+    if not adapters:
+        return "Was the file made for another model?"
+    if described(unmatched):
+        return "To use what is left without them, write a file of it with videoalign lora convert --ignore-unmatched."
+    return "Was the file made for another model? videoalign lora convert --ignore-unmatched writes a file without them."
 
 
 def _by_module(
@@ -133,12 +183,6 @@ def _adapter(
             f"{path}: {' and '.join(missing)} of {module} is missing. The file is damaged: get it again."
         )
     rank = tensors["A"].shape[0]
-    broken = [name for name, tensor in tensors.items() if not torch.isfinite(tensor.float()).all()]
-    if broken:
-        raise LoraFileError(
-            f"{path}: {broken[0]} of {module} has values that are not finite (NaN or infinite); the training that made the file has "
-            "diverged. Use an earlier checkpoint of it."
-        )
     alpha = tensors["alpha"].item() if "alpha" in tensors else alphas(module, rank)
     if alpha is None:
         unknown.append(module)

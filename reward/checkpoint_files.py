@@ -21,7 +21,7 @@ import torch
 from packaging.version import Version
 
 from ..errors import CheckpointError
-from ..files.tensor_file import load_tensors
+from ..files.tensor_file import check_finite, load_tensors
 from .reward_tokenizer import read_tokenizer
 from .settings import RewardSettings
 
@@ -171,8 +171,8 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
     """A state dict saved by ``torch.save``, memory-mapped, tensors only.
 
     Raises:
-        CheckpointError: the file is truncated, not a torch file, or holds anything but tensors; or this torch is older than
-            2.10, where ``weights_only=True`` does not keep a crafted file from corrupting memory (CVE-2026-24747).
+        CheckpointError: the file is truncated, not a torch file, or holds anything but finite tensors; or this torch is older
+            than 2.10, where ``weights_only=True`` does not keep a crafted file from corrupting memory (CVE-2026-24747).
     """
     if Version(torch.__version__).release < SAFE_PICKLES:
         raise CheckpointError(
@@ -194,6 +194,7 @@ def read_pickle(path: Path) -> dict[str, torch.Tensor]:
     entries = state.items() if isinstance(state, dict) else [(None, None)]
     if not all(isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in entries):
         raise CheckpointError(f"{path} does not hold a state dict (a mapping of names to tensors). Is it another file?")
+    check_finite(path, state, CheckpointError)
     return state
 
 

@@ -146,8 +146,6 @@ def _fill(reward: LatentReward, tensors: dict[str, Tensor], path: Path | str) ->
             raise CheckpointError(
                 f"{path} is damaged: {name} is {list(tensors[name].shape)}, its description says {list(shape)}. Train or download it again."
             )
-        if not tensors[name].isfinite().all():
-            raise CheckpointError(f"{path} is damaged: {name} holds a number that is not finite. Train it again.")
     shapes = {name: parameter.shape for name, parameter in reward.named_parameters()}
     empty = {name: torch.zeros(shapes[name], dtype=torch.float32) for name in unused}
     reward.load_state_dict({**tensors, **empty}, assign=True)

@@ -153,3 +153,13 @@ def test_a_mistake_in_the_training_options_is_said_before_anything_is_generated(
     assert main(arguments(files, tmp_path / "run", "--train", tmp_path / "wrong.toml")) == status
     assert message in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_one_of_two_experts_keeps_its_name_to_the_end(files, tmp_path):
+    expert = tmp_path / "wan2.2_low_noise.safetensors"
+    expert.write_bytes((files / "network.safetensors").read_bytes())
+    options = arguments(files, tmp_path / "aligned")
+    options[options.index("--model") + 1] = str(expert)
+    assert main(options) == 0
+    assert (tmp_path / "aligned" / "lora_low_noise.safetensors").exists()
+    assert not (tmp_path / "aligned" / "lora.safetensors").exists()

@@ -10,7 +10,7 @@ import pytest
 import torch
 from documented import load_example
 from safetensors.torch import save_file
-from tiny_backbones import CONFIGS, inputs, tiny
+from tiny_backbones import CONFIGS, inputs, original_state, tiny
 
 import videoalign
 from videoalign.backbones import families
@@ -19,7 +19,7 @@ from videoalign.backbones.families import backbone_classes, register_family, tex
 from videoalign.backbones.loading import build_backbone, load_backbone
 from videoalign.backbones.sampling import generate
 from videoalign.errors import GuidanceError, VideoAlignError
-from videoalign.lora.comfyui_keys import family_of, matched
+from videoalign.lora.comfyui_keys import Network, family_of
 
 NAMES = families.family_names()
 _TOY_FAMILY = load_example("toy_family.py")
@@ -71,10 +71,19 @@ class TestEveryNetwork:
     def test_has_loras_that_comfyui_applies_and_that_tell_their_family(self, kind):
         network = tiny(kind)
         targets = network.lora_targets(ffn=True)
-        originals = [f"diffusion_model.{network.original_modules(name)[0][0]}.lora_A.weight" for name in targets]
-        assert matched(originals, network.name) == (originals, [])
+        layers = [network.original_modules(name)[0][0] for name in targets]
+        originals = [f"diffusion_model.{layer}.lora_A.weight" for layer in layers]
+        known = Network(network.name)
+        assert [known.target(f"diffusion_model.{layer}") for layer in layers] == [f"{layer}.weight" for layer in layers]
+        assert all(known.target(f"lora_unet_{layer.replace('.', '_')}") for layer in layers)
         assert family_of(originals) == network.name
         assert family_of([f"transformer.{name}.lora_A.weight" for name in targets]) == network.name
+
+    def test_has_no_tensor_that_its_family_does_not_know(self, kind):
+        tensors = original_state(tiny(kind))
+        known = Network(tiny(kind).name)
+        assert [name for name in tensors if not known.has(name)] == []
+        assert not known.has("blocks.0.self_attn.norm_q.bias") and not known.has("vae.decoder.conv_in.weight")
 
 
 def _modules():
@@ -180,7 +189,9 @@ class TestAFamilyFromOutside:
         with pytest.raises(GuidanceError, match="this model samples toy latents"):
             check_fits("mine", ("wan2.1", 16), latents)
         key = "diffusion_model.toy_blocks.0.lora_A.weight"
-        assert family_of([key]) == "toy" and matched([key], "toy") == ([key], [])
+        assert (
+            family_of([key]) == "toy" and Network("toy").target("diffusion_model.toy_blocks.0") == "toy_blocks.0.weight"
+        )
         assert Config(file="x.safetensors", family="toy").family == "toy"
 
     def test_may_not_take_a_name_that_there_is(self, toy):

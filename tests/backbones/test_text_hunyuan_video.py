@@ -74,3 +74,18 @@ def test_a_missing_second_encoder_is_named(folder, tmp_path):
     shutil.rmtree(copy / "tokenizer_2")
     with pytest.raises(WeightsError, match="tokenizer_2"):
         load_text_encoder(copy)
+
+
+def test_a_weight_that_is_not_finite_is_named(folder, tmp_path):
+    import shutil
+
+    from safetensors.torch import load_file, save_file
+
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    file = copy / "text_encoder_2" / "model.safetensors"
+    tensors = load_file(file)
+    key = next(key for key in tensors if key.endswith("fc1.weight"))
+    tensors[key][0, 0] = torch.nan
+    save_file(tensors, file, {"format": "pt"})
+    with pytest.raises(WeightsError, match=r"text_encoder_2: .*fc1.weight has values that are not finite"):
+        load_text_encoder(copy, torch.float32)

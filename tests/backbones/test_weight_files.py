@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from videoalign.backbones.weight_files import WeightFiles
+from videoalign.backbones.weight_files import WeightFiles, open_weights
 from videoalign.errors import WeightsError
 
 
@@ -89,3 +89,87 @@ def test_a_type_that_is_not_known_is_named(tmp_path):
     (tmp_path / "own.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(2))
     with pytest.raises(WeightsError, match="'a' is stored as F4"):
         WeightFiles([tmp_path / "own.safetensors"]).read("a")
+
+
+@pytest.mark.parametrize("name", ["F32", "F16", "BF16", "F8_E4M3"])
+def test_a_tensor_that_is_not_finite_is_named_and_the_others_are_read(name, file):
+    kinds = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "F8_E4M3": torch.float8_e4m3fn}
+    state = load_file(file)
+    state["bad"] = torch.tensor([1.0, torch.nan, 2.0]).to(kinds[name])
+    save_file(state, file)
+    files = WeightFiles([file])
+    with pytest.raises(WeightsError, match="'bad' holds values that are not finite"):
+        files.read("bad")
+    assert torch.equal(files.read("torch.float32"), state["torch.float32"])
+
+
+@pytest.fixture
+def sharded(tmp_path):
+    """A folder of two shards and their index; and a function that changes the index."""
+    save_file({"a": torch.ones(2)}, tmp_path / "one.safetensors")
+    save_file({"b": torch.ones(3)}, tmp_path / "two.safetensors")
+    index = tmp_path / "diffusion_pytorch_model.safetensors.index.json"
+
+    def write(content):
+        index.write_text(content if isinstance(content, str) else json.dumps(content))
+        return tmp_path
+
+    return write
+
+
+def test_a_folder_in_shards_is_read_whole(sharded):
+    files = open_weights(sharded({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
+    assert files.shapes == {"a": (2,), "b": (3,)}
+
+
+@pytest.mark.parametrize(
+    ("index", "words"),
+    [
+        ("{", "no index of a model's files"),
+        ([], "no index of a model's files"),
+        ({}, "no index of a model's files"),
+        ({"weight_map": {}}, "lists no files of this folder"),
+        ({"weight_map": {"a": 1}}, "no index of a model's files"),
+        ({"weight_map": {"a": "../../secret.safetensors"}}, "lists no files of this folder"),
+        ({"weight_map": {"a": "three.safetensors"}}, r"three\.safetensors does not exist"),
+        (
+            {"weight_map": {"a": "one.safetensors", "c": "two.safetensors"}},
+            r"1 tensors .* are in none of its files \(c\)",
+        ),
+    ],
+)
+def test_a_damaged_index_is_refused(index, words, sharded):
+    with pytest.raises(WeightsError, match=words):
+        open_weights(sharded(index))
+
+
+def test_shards_that_overlap_are_refused(sharded, tmp_path):
+    save_file({"a": torch.zeros(2), "b": torch.ones(3)}, tmp_path / "two.safetensors")
+    with pytest.raises(WeightsError, match=r"'a' is in one\.safetensors and in two\.safetensors"):
+        open_weights(sharded({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
+
+
+@pytest.mark.parametrize("offsets", [[[0, 16], [8, 24]], [[0, 16], [24, 40]], [[-8, 8], [8, 24]], [[16, 32], [32, 48]]])
+def test_a_shard_with_offsets_that_cannot_be_is_refused(offsets, sharded, tmp_path):
+    header = {key: {"dtype": "F32", "shape": [4], "data_offsets": own} for key, own in zip("bc", offsets, strict=True)}
+    text = json.dumps(header).encode()
+    (tmp_path / "two.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + bytes(48))
+    with pytest.raises(WeightsError, match=r"two\.safetensors cannot be read"):
+        open_weights(sharded({"weight_map": {"a": "one.safetensors", "b": "two.safetensors"}}))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"l.weight_scale": torch.ones(3)}, r"the fp8 scale of 'l.weight' has 3 numbers for a weight of \[4, 2\]"),
+        ({"l.comfy_quant": torch.tensor(list(b"{oh"), dtype=torch.uint8)}, "how 'l' is quantised cannot be read"),
+        ({"l.comfy_quant": torch.tensor(list(b"[1]"), dtype=torch.uint8)}, "how 'l' is quantised cannot be read"),
+        ({"l.weight_scale": torch.tensor(torch.nan)}, "'l.weight_scale' holds values that are not finite"),
+        ({"l.weight": torch.full((4, 2), 0x7F, dtype=torch.uint8)}, "l.weight has values that are not finite"),
+    ],
+)
+def test_a_damaged_fp8_file_is_refused(change, words, tmp_path):
+    state = {"l.weight": torch.ones(4, 2).to(torch.float8_e4m3fn), "l.weight_scale": torch.tensor(2.0)} | change
+    save_file(state, tmp_path / "x.safetensors")
+    with pytest.raises(WeightsError, match=words):
+        WeightFiles([tmp_path / "x.safetensors"]).read("l.weight")

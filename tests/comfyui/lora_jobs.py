@@ -3,8 +3,9 @@
     python lora_jobs.py COMFYUI_TREE JOBS.json
 
 A job: {"model": file, "lora": file, "inputs": safetensors file, "output": safetensors file, "strength": X}. Inputs: ``x``, ``sigma``
-and the keyword arguments of ``BaseModel.apply_model``. Outputs: the velocities without and with the LoRA. Prints one JSON line:
-ComfyUI's version, and for each job the keys of the weights that were patched and every warning, or the error.
+and the keyword arguments of ``BaseModel.apply_model``. Outputs: the velocities without and with the LoRA. Without inputs the
+weights are patched, and nothing is evaluated. Prints one JSON line: ComfyUI's version, and for each job the keys of the weights
+that were patched, of those that changed, and every warning, or the error.
 """
 
 import json
@@ -53,21 +54,42 @@ def velocity(patcher, inputs):
     return ((x - denoised) / sigma.view(-1, *[1] * (x.ndim - 1))).clone()
 
 
+def patched_with(model, job):
+    """The model with a LoRA, by the stock node."""
+    folder_paths.add_model_folder_path("loras", os.path.dirname(job["lora"]))
+    return nodes.LoraLoaderModelOnly().load_lora_model_only(model, os.path.basename(job["lora"]), job["strength"])[0]
+
+
+def evaluate(job, model):
+    """Write the velocities; returns the keys of the patched weights."""
+    inputs = load_file(job["inputs"])
+    plain = velocity(model, inputs)
+    patched = patched_with(model, job)
+    save_file({"plain": plain, "patched": velocity(patched, inputs)}, job["output"])
+    return {"patches": sorted(patched.patches)}
+
+
+def apply(job, model):
+    """The keys of the weights that are patched, and of those that then differ."""
+    patched = patched_with(model, job)
+    comfy.model_management.load_models_gpu([model], force_full_load=True)
+    before = {key: tensor.clone() for key, tensor in model.model.state_dict().items()}
+    comfy.model_management.load_models_gpu([patched], force_full_load=True)
+    after = patched.model.state_dict()
+    changed = sorted(key for key, tensor in before.items() if not torch.equal(tensor, after[key]))
+    comfy.model_management.unload_all_models()
+    return {"patches": sorted(patched.patches), "changed": changed}
+
+
 def run(job):
     warnings = Warnings()
     logging.getLogger().addHandler(warnings)
     try:
         model = comfy.sd.load_diffusion_model(job["model"], model_options={"dtype": torch.float32})
-        inputs = load_file(job["inputs"])
-        plain = velocity(model, inputs)
-        folder_paths.add_model_folder_path("loras", os.path.dirname(job["lora"]))
-        (patched,) = nodes.LoraLoaderModelOnly().load_lora_model_only(
-            model, os.path.basename(job["lora"]), job["strength"]
-        )
-        save_file({"plain": plain, "patched": velocity(patched, inputs)}, job["output"])
-        return {"patches": sorted(patched.patches), "warnings": warnings.texts, "class": type(model.model).__name__}
+        result = evaluate(job, model) if "inputs" in job else apply(job, model)
+        return {**result, "warnings": warnings.texts, "class": type(model.model).__name__}
     except Exception:
-        return {"error": traceback.format_exc()}
+        return {"error": traceback.format_exc(), "warnings": warnings.texts}
     finally:
         logging.getLogger().removeHandler(warnings)
 

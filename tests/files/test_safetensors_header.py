@@ -3,6 +3,8 @@
 # ruff: noqa: UP031 - the braces are JSON's
 
 import json
+import os
+import pickle
 import random
 import struct
 
@@ -152,3 +154,57 @@ def test_entries_say_where_the_tensors_lie_and_errors_are_of_the_kind_that_was_a
         header.number("a")
     with pytest.raises(LoraFileError, match=r"none does not exist"):
         read_header(tmp_path / "none", LoraFileError)
+
+
+def torch_file(path, **options):
+    torch.save({"a": torch.ones(2)}, path, **options)
+    return path.read_bytes()
+
+
+OTHERS = {
+    "empty": (lambda path: b"", "it is empty"),
+    "git-lfs": (
+        lambda path: b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 1342\n",
+        "git lfs pull",
+    ),
+    "web page": (lambda path: b"\n<!DOCTYPE html>\n<html><body>Sign in</body></html>" * 9, "a web page"),
+    "error of a site": (lambda path: b'{"error":"Repository not found"}', "JSON"),
+    "index": (lambda path: json.dumps({"metadata": {}, "weight_map": {}}, indent=2).encode(), "JSON"),
+    "torch": (torch_file, "a pickle of torch's"),
+    "torch, old": (lambda path: torch_file(path, _use_new_zipfile_serialization=False), "a pickle of torch's"),
+    "plain pickle": (lambda path: pickle.dumps({"a": [1]}), "a pickle of torch's"),
+    "GGUF": (lambda path: b"GGUF\3\0\0\0" + bytes(64), "a GGUF file"),
+    "noise": (lambda path: random.Random(1).randbytes(900), "not a safetensors file"),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_what_a_file_is_instead_is_said(name, tmp_path):
+    path = tmp_path / "x.safetensors"
+    make, words = OTHERS[name]
+    path.write_bytes(make(path))
+    with pytest.raises(LoraFileError) as caught:
+        read_header(path, LoraFileError)
+    assert words in str(caught.value) and str(path) in str(caught.value)
+
+
+def test_a_pickle_is_not_run_to_find_out_what_it_is(tmp_path):
+    class Harm:
+        def __reduce__(self):
+            return (os.mkdir, (str(tmp_path / "harm"),))
+
+    for protocol in range(6):
+        path = tmp_path / f"{protocol}.ckpt"
+        path.write_bytes(pickle.dumps({"state_dict": Harm()}, protocol=protocol))
+        with pytest.raises(WeightsError):
+            read_header(path)
+    assert not (tmp_path / "harm").exists()
+
+
+def test_a_folder_and_a_pipe_are_refused_at_once(tmp_path):
+    with pytest.raises(WeightsError, match="is a folder"):
+        read_header(tmp_path)
+    if hasattr(os, "mkfifo"):
+        os.mkfifo(tmp_path / "pipe.safetensors")
+        with pytest.raises(WeightsError, match="a pipe or a device"):
+            read_header(tmp_path / "pipe.safetensors")

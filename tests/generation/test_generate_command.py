@@ -6,7 +6,7 @@ import av
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from tiny_backbones import original_state, tiny
 from tiny_vaes import tiny_wan21
 
@@ -127,3 +127,92 @@ def test_bad_input_says_what_to_do(models, tmp_path, capsys):
         assert text in capsys.readouterr().err
     assert generate(models, tmp_path / "b", "--sampling.frames", "6") == 1
     assert "6 frames" in capsys.readouterr().err
+
+
+def changed(models, target, source, key, change):
+    """A copy of a model file in which one tensor is another."""
+    tensors = load_file(models / source)
+    tensors[key] = change(tensors[key])
+    save_file(tensors, target)
+    return target
+
+
+@pytest.mark.parametrize(
+    ("option", "source", "key"),
+    [("--model", "network.safetensors", "head.head.weight"), ("--vae", "vae.safetensors", "conv2.weight")],
+)
+def test_a_network_or_vae_with_nan_is_refused_with_its_tensor(models, tmp_path, capsys, option, source, key):
+    def spoiled(tensor):
+        tensor.view(-1)[7] = torch.nan
+        return tensor
+
+    file = changed(models, tmp_path / source, source, key, spoiled)
+    assert generate(models, tmp_path / "clips", option, file) == 1
+    said = capsys.readouterr().err.replace("\n", " ")
+    assert f"{file}: '{key}' holds values that are not finite" in said
+    assert not (tmp_path / "clips" / "clips.jsonl").exists() and not list((tmp_path / "clips" / "videos").iterdir())
+
+
+def test_a_clip_that_is_not_finite_is_not_written_and_its_likely_cause_is_named(models, tmp_path, capsys):
+    file = changed(models, tmp_path / "n.safetensors", "network.safetensors", "head.head.weight", lambda w: w * 3e38)
+    assert generate(models, tmp_path / "a", "--model", file) == 1
+    said = capsys.readouterr()
+    assert f"00000_0 is not written: what the network ({file}, float32) sampled is not finite" in said.err
+    assert "4 of 4 clips could not be made" in said.err and "0 clips of 2 prompts" in said.out
+    assert rows(tmp_path / "a") == [] and not list((tmp_path / "a" / "videos").iterdir())
+    file = changed(models, tmp_path / "v.safetensors", "vae.safetensors", "conv2.weight", lambda w: w * 3e38)
+    assert generate(models, tmp_path / "b", "--vae", file) == 1
+    assert f"but not the picture that the VAE ({file}) made of it" in capsys.readouterr().err
+    key = "diffusion_model.blocks.0.self_attn.v"
+    lora = tmp_path / "lora.safetensors"
+    save_file(
+        {f"{key}.lora_A.weight": torch.full((2, 128), 1e20), f"{key}.lora_B.weight": torch.full((128, 2), 1e20)}, lora
+    )
+    assert generate(models, tmp_path / "c", "--lora", lora) == 1
+    assert "lora.safetensors at strength 1 makes blocks.0.attn1.to_v not finite in float32" in capsys.readouterr().err
+
+
+def test_one_bad_clip_among_good_ones_is_made_again_by_the_next_run(models, whole, tmp_path, monkeypatch, capsys):
+    from dataclasses import replace
+
+    from videoalign.backbones import sampling
+
+    plain = sampling.generate
+
+    def third_is_bad(*arguments, **options):
+        for number, clip in enumerate(plain(*arguments, **options)):
+            yield replace(clip, fault="network") if number == 2 else clip
+
+    monkeypatch.setattr(sampling, "generate", third_is_bad)
+    assert generate(models, tmp_path / "clips") == 1
+    assert "1 of 4 clips could not be made" in capsys.readouterr().err
+    assert [row["id"] for row in rows(tmp_path / "clips")] == ["00000_0", "00000_1", "00001_1"]
+    monkeypatch.undo()
+    assert generate(models, tmp_path / "clips") == 0
+    assert contents(tmp_path / "clips") == contents(whole)
+
+
+def test_clips_of_one_colour_are_counted(models, tmp_path, capsys):
+    vae = load_file(models / "vae.safetensors")
+    for key in ("decoder.head.2.weight", "decoder.head.2.bias"):
+        vae[key] = torch.zeros_like(vae[key])
+    save_file(vae, tmp_path / "vae.safetensors")
+    assert generate(models, tmp_path / "clips", "--vae", tmp_path / "vae.safetensors") == 0
+    assert "4 of 4 clips have one colour throughout (00000_0, 00000_1" in capsys.readouterr().err
+
+
+def test_an_expert_by_its_files_name_is_told_and_takes_no_lora_of_the_other(models, tmp_path, capsys):
+    file = tmp_path / "wan2.2_t2v_high_noise.safetensors"
+    file.write_bytes((models / "network.safetensors").read_bytes())
+    one = ("--model", file, "--clips-per-prompt", "1")
+    assert generate(models, tmp_path / "a", *one) == 0
+    assert (
+        "is the high_noise expert of Wan 2.2 by its name, made for noise levels 0.875 to 1" in capsys.readouterr().err
+    )
+    key = "diffusion_model.blocks.0.self_attn.q"
+    lora = {f"{key}.lora_A.weight": torch.zeros(2, 128), f"{key}.lora_B.weight": torch.zeros(128, 2)}
+    save_file(lora, tmp_path / "mine_low_noise.safetensors")
+    assert generate(models, tmp_path / "b", *one, "--lora", tmp_path / "mine_low_noise.safetensors") == 1
+    assert "is a LoRA of Wan 2.2's low_noise expert, and the model is the high_noise one" in capsys.readouterr().err
+    save_file(lora, tmp_path / "mine_high_noise.safetensors")
+    assert generate(models, tmp_path / "c", *one, "--lora", tmp_path / "mine_high_noise.safetensors") == 0

@@ -1,9 +1,11 @@
 """Where a LoRA goes in ComfyUI's folder."""
 
+from pathlib import Path
+
 import pytest
 
 from videoalign.errors import LoraFileError
-from videoalign.lora.comfyui_folder import copy_into_loras, expert_path, loras_folder
+from videoalign.lora.comfyui_folder import check_loras_folder, copy_into_loras, expert_path, loras_folder
 
 
 @pytest.fixture
@@ -55,3 +57,18 @@ def test_the_experts_of_wan_22_have_names_of_their_own(tmp_path):
     assert expert_path(expert_path(path, "low_noise"), "low_noise").name == "my.lora_low_noise.safetensors"
     with pytest.raises(ValueError, match="expert"):
         expert_path(path, "middle")
+
+
+def test_a_folder_that_can_be_written_to_is_left_as_it_was(comfyui, lora):
+    copy_into_loras(lora, comfyui)
+    check_loras_folder(comfyui)
+    assert [file.name for file in loras_folder(comfyui).iterdir()] == ["mine.safetensors"]
+
+
+def test_a_folder_that_cannot_be_written_to_is_known_beforehand(comfyui, monkeypatch):
+    def read_only(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied", str(self))
+
+    monkeypatch.setattr(Path, "open", read_only)
+    with pytest.raises(LoraFileError, match="could not be written"):
+        check_loras_folder(comfyui)

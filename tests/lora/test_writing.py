@@ -1,6 +1,7 @@
 """Writing LoRA files."""
 
 import json
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -157,3 +158,13 @@ def test_a_layer_that_the_original_splits_is_an_error_not_a_guess(wan):
 def test_rank_and_scale_follow_from_a_b_and_alpha():
     own = LoraWeights(torch.zeros(4, 2), torch.zeros(6, 4), 8.0)
     assert (own.rank, own.scale) == (4, 2.0)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_another_user_can_read_the_file(wan, random_lora, tmp_path):
+    before = os.umask(0o022)
+    try:
+        path = save_lora(tmp_path / "x.safetensors", wan, random_lora(wan))
+    finally:
+        os.umask(before)
+    assert path.stat().st_mode & 0o777 == 0o644

@@ -201,3 +201,9 @@ def test_the_base_model_is_found_by_its_name_beside_or_inside_the_checkpoint(cop
     assert find_base(checkpoint, None, False) is None  # "../base" is not a name on the hub
     with pytest.raises(CheckpointError, match="nowhere does not exist"):
         find_base(checkpoint, tmp_path / "nowhere", False)
+
+
+def test_a_state_that_is_not_finite_is_refused(tmp_path):
+    torch.save({"a": torch.ones(3), "b": torch.tensor([1.0, torch.nan])}, tmp_path / "model.pth")
+    with pytest.raises(CheckpointError, match="b has values that are not finite"):
+        read_pickle(tmp_path / "model.pth")

@@ -115,7 +115,7 @@ def test_a_plain_safetensors_file_and_another_kind_of_file_are_refused(tmp_path)
     with pytest.raises(CheckpointError, match="not a safetensors file"):
         load_video_reward(tmp_path / "model.pth", device="cpu")
     for path in (tmp_path / "none.safetensors", tmp_path):
-        with pytest.raises(CheckpointError, match=r"does not exist|cannot be read"):
+        with pytest.raises(CheckpointError, match=r"does not exist|is a folder"):
             load_converted(path)
 
 
@@ -189,3 +189,22 @@ def test_a_replaced_file_is_the_old_one_until_the_new_one_is_whole(tmp_path):
         raise RuntimeError
     assert path.read_text(encoding="utf-8") == "first"
     assert os.listdir(path.parent) == ["a.txt"]
+
+
+def test_weights_that_are_not_finite_are_refused_when_the_file_is_loaded(converted):
+    tensors, metadata = parts(converted)
+    name = next(name for name, tensor in tensors.items() if tensor.is_floating_point())
+    tensors[name].view(-1)[0] = torch.inf
+    save_file(tensors, converted, metadata)
+    with pytest.raises(CheckpointError, match=f"{name} has values that are not finite"):
+        load_converted(converted)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_another_user_can_read_the_file(reward, tmp_path):
+    before = os.umask(0o022)
+    try:
+        save_converted(tmp_path / "mine.safetensors", reward)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "mine.safetensors").stat().st_mode & 0o777 == 0o644

@@ -15,13 +15,16 @@ from ...lora.reading import load_lora
 from .config import LoraOptions
 
 
-def add_adapter(backbone: Backbone, options: LoraOptions, seed: int) -> None:
+def add_adapter(backbone: Backbone, options: LoraOptions, seed: int, expert: str | None = None) -> None:
     """Put a LoRA on the backbone: random A (from ``seed``), B = 0, or the LoRA to go on from; float32.
+
+    Args:
+        expert: which of Wan 2.2's experts the backbone is, to choose from a LoRA that holds both.
 
     Raises:
         LoraFileError: the LoRA to go on from cannot be read or does not fit.
     """
-    weights = {} if options.start is None else load_lora(Path(options.start), backbone)
+    weights = {} if options.start is None else load_lora(Path(options.start), backbone, expert=expert)
     targets = backbone.lora_targets(ffn=options.targets == "attention+ffn")
     adapter = lora_config(weights, targets, rank=options.rank, alpha=options.alpha, lora_dropout=options.dropout)
     state = torch.get_rng_state()

@@ -43,7 +43,7 @@ class ModelConfig(EncoderFiles):
     )
     expert: Literal["high_noise", "low_noise"] | None = Field(
         None,
-        description="Wan 2.2 A14B: which expert this is. Sets its range of noise levels (noise.sigma_min, sigma_max) and the LoRA's name.",
+        description="Wan 2.2 A14B: which expert this is; by default as the file's name tells (high_noise or low_noise in it). Sets its range of noise levels (noise.sigma_min, sigma_max) and the LoRA's name.",
     )
 
 

@@ -33,6 +33,7 @@ class Previews(Callback):
         self.task, self.options = task, task.config.preview
         self.folder = task.config.output / "previews"
         self.scores: dict[int, dict[str, float]] = {}
+        self._broken: list[str] = []  # of the last previews
 
     def began(self, run: Run, say: Say) -> None:
         for line in read_log(self.folder / "scores.jsonl"):
@@ -70,6 +71,8 @@ class Previews(Callback):
             files.append(target / f"{number}.mp4")
             write_video(files[-1], video, self.task.config.data.fps)
         text = f"step {step}: previews in {target}"
+        if self._broken:
+            text += f" ({', '.join(self._broken)} not finite: NaN or infinite, shown black)"
         if self.options.reward is not None:
             self.scores[step] = self._score(files)
             append_log(self.folder / "scores.jsonl", {"step": step, **self.scores[step]})
@@ -98,7 +101,9 @@ class Previews(Callback):
                 latents.append(sample(velocity, noise, levels).float())
         module.train(training)
         vae = load_vae(self.task.config.model.vae, device=device)
-        return [as_frames(vae.decode(clip)[0]) for clip in latents]
+        videos = [vae.decode(clip)[0] for clip in latents]
+        self._broken = [f"{number}.mp4" for number, video in enumerate(videos) if not video.isfinite().all()]
+        return [as_frames(video) for video in videos]
 
     def _score(self, files: list[Path]) -> dict[str, float]:
         from ...judges import JudgeOptions, judge_or_reward, open_judge

@@ -9,10 +9,11 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
+from ...backbones.experts import expert_of, noise_range
 from ...backbones.loading import describe_backbone, load_backbone
 from ...errors import VideoAlignError
 from ...lora.adapters import LoraWeights, adapter_weights
-from ...lora.comfyui_folder import copy_into_loras, expert_path
+from ...lora.comfyui_folder import check_loras_folder, copy_into_loras, expert_path
 from ...lora.metadata import LoraMetadata
 from ...lora.writing import save_lora
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
@@ -40,6 +41,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
     """
     process_state()  # a launch that cannot work is refused before anything is read
     check_fsdp(config)
+    if config.lora.comfyui is not None:
+        check_loras_folder(config.lora.comfyui)
     optimizer = optimizer_of(config.optimizer)
     if config.memory.base_dtype == "nf4":
         bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
@@ -89,7 +92,7 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     )
     backbone = load_base(config)
     check_latent_space(cache, backbone.latent_format, config.model.vae, config.model.transformer)
-    add_adapter(backbone, config.lora, config.seed)
+    add_adapter(backbone, config.lora, config.seed, config.model.expert)
     return FlowTask(config, method, rows, backbone, cache)
 
 
@@ -129,19 +132,44 @@ def load_base(config: FlowConfig) -> Backbone:
 
 
 def with_expert_range(config: FlowConfig, backbone: Backbone) -> FlowConfig:
-    """For one of two experts (Wan 2.2 A14B): the noise levels that it works at, where the options leave them open.
+    """For one of two experts (Wan 2.2 A14B), by its option or its file's name: that, and the noise levels that it works at.
+
+    Noise levels that the options give are left as they are.
 
     Raises:
-        VideoAlignError: the network's family has no experts.
+        VideoAlignError: the network's family has no experts, the file's name says that it is the other one, or noise levels
+            are given at which it does not work.
     """
-    expert, noise = config.model.expert, config.noise
-    if expert is None or (noise.sigma_min, noise.sigma_max) != (0.0, 1.0):
-        return config
+    file, given, noise = config.model.transformer, config.model.expert, config.noise
     boundary = backbone.expert_boundary
     if boundary is None:
-        raise VideoAlignError(f"model.expert is {expert}, but {backbone.family.title} has no experts. Leave it out.")
-    limit = {"sigma_min": boundary} if expert == "high_noise" else {"sigma_max": boundary}
-    return config.model_copy(update={"noise": noise.model_copy(update=limit)})
+        if given is not None:
+            raise VideoAlignError(f"model.expert is {given}, but {backbone.family.title} has no experts. Leave it out.")
+        return config
+    named = expert_of(file)
+    if None not in (given, named) and given != named:
+        raise VideoAlignError(
+            f"model.expert is {given}, but {file} is the {named} expert by its name. Leave model.expert out, or give the other file; "
+            "where the name is wrong, rename it."
+        )
+    expert = given or named
+    if expert is None:
+        return config
+    low, high = noise_range(expert, boundary)
+    if noise.sigma_min >= high or noise.sigma_max <= low:
+        raise VideoAlignError(
+            f"noise.sigma_min {noise.sigma_min:g} and sigma_max {noise.sigma_max:g} lie outside of what the {expert} expert works at, "
+            f"{low:g} to {high:g}. Leave them out, or give the other expert ({file} is the model)."
+        )
+    if (noise.sigma_min, noise.sigma_max) == (0.0, 1.0):
+        noise = noise.model_copy(update={"sigma_min": low, "sigma_max": high})
+    if given is None and process_state().is_main_process:
+        print(
+            f"{file} is the {expert} expert of {backbone.family.title} 2.2 by its name: trained at noise levels {noise.sigma_min:g} to "
+            f"{noise.sigma_max:g}.",
+            file=sys.stderr,
+        )
+    return config.model_copy(update={"noise": noise, "model": config.model.model_copy(update={"expert": expert})})
 
 
 def optimizer_of(config: OptimizerConfig) -> Callable[[list[dict]], torch.optim.Optimizer]:
@@ -172,6 +200,9 @@ def export(
         metrics: the last evaluation's.
         scores: of the previews before and after.
         adapter: what is written; the network's by default.
+
+    Raises:
+        VideoAlignError: it cannot be written, or not be copied; the message says where it is then.
     """
     config = task.config
     plain = {name: round(value, 6) for name, value in metrics.items() if "/" not in name}
@@ -191,6 +222,13 @@ def export(
         **described,
     )
     save_lora(file, task.backbone, adapter, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
-    path = file if config.lora.comfyui is None else copy_into_loras(file, config.lora.comfyui)
+    path = file
+    if config.lora.comfyui is not None:
+        try:
+            path = copy_into_loras(file, config.lora.comfyui)
+        except VideoAlignError as error:
+            raise VideoAlignError(
+                f"The LoRA is finished and lies in {file}, but could not be copied into ComfyUI's folder: {error}"
+            ) from None
     print(f"{path} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
     return file

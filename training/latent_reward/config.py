@@ -34,7 +34,7 @@ class ModelConfig(EncoderFiles):
     """The video model that the reward grows from."""
 
     trunk: Path = Field(
-        description="Video diffusion model: a ComfyUI .safetensors file or a diffusers folder. Only its first blocks are read."
+        description="Video diffusion model: a ComfyUI .safetensors file or a diffusers folder. Only its first blocks are read. Either expert of Wan 2.2 serves: the reward learns at all noise levels."
     )
     blocks: int | None = Field(None, ge=1, description="Blocks of the trunk; block_share of them by default.")
     block_share: float = Field(0.27, gt=0, le=1, description="Share of the model's blocks that make the trunk.")

@@ -1,6 +1,7 @@
 """The file of a latent reward: what is written comes back, what is wrong is refused by name."""
 
 import json
+import os
 
 import pytest
 import torch
@@ -122,7 +123,7 @@ def test_missing_unknown_misshapen_and_infinite_tensors_are_named(saved):
         ({name: None}, f"{name} is missing"),
         ({"extra": torch.zeros(1)}, "extra is none"),
         ({name: torch.zeros(2)}, rf"{name} is \[2\].*\[1\]"),
-        ({name: torch.tensor([float("nan")])}, f"{name} holds a number that is not finite"),
+        ({name: torch.tensor([float("nan")])}, f"{name} has values that are not finite"),
     ):
         tensors = {key: value for key, value in {**whole, **change}.items() if value is not None}
         rewrite(path, tensors)
@@ -138,3 +139,14 @@ def test_the_metadata_says_what_the_model_fits(saved):
     assert json.loads(metadata["calibration"])["gradient_scale"]["MQ"] == [3.0, 4.0]
     assert json.loads(metadata["record"])["data"] == "abc"
     assert "0 clean, 1 noise" in metadata["time_convention"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
+def test_another_user_can_read_the_file(saved, tmp_path):
+    reward, _ = saved
+    before = os.umask(0o022)
+    try:
+        save_latent_reward(tmp_path / "mine.safetensors", reward)
+    finally:
+        os.umask(before)
+    assert (tmp_path / "mine.safetensors").stat().st_mode & 0o777 == 0o644

@@ -1,7 +1,9 @@
 """From MP4 files and a preference file to a LoRA: real clips, VAE, text encoder, network files and command line; tiny."""
 
+import errno
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -104,6 +106,50 @@ def test_an_expert_trains_on_its_own_noise_levels_and_names_its_lora(arguments, 
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     levels = {name.partition("/")[2] for line in lines for name in line if name.startswith("margin/")}
     assert levels == {"0.8-1"}
+
+
+def test_a_file_that_is_named_as_an_expert_is_trained_as_one_and_resumes_with_the_option(
+    arguments, world, tmp_path, capsys
+):
+    named = tmp_path / "wan2.2_low_noise_14B"
+    shutil.copytree(world / "model", named)
+    model = ("--model.transformer", str(named))
+    assert call(arguments(*model, "--max-steps", "2")) == 0, capsys.readouterr().err
+    assert "is the low_noise expert of Wan 2.2 by its name" in capsys.readouterr().err
+    file = tmp_path / "run" / "lora_low_noise.safetensors"
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata()
+    assert (
+        json.loads(metadata["videoalign.sigma_range"]) == [0.0, 0.875] and metadata["videoalign.expert"] == "low_noise"
+    )
+    assert call(arguments(*model, "--model.expert", "low_noise", "--max-steps", "2")) == 0, capsys.readouterr().err
+    assert call(arguments(*model, "--model.expert", "high_noise", "--max-steps", "2", output="other")) == 1
+    assert "is the low_noise expert by its name" in capsys.readouterr().err
+    start = ("--lora.start", str(file), "--model.expert", "high_noise", "--max-steps", "1")
+    assert call(arguments(*start, output="third")) == 1
+    assert "is a LoRA of Wan 2.2's low_noise expert, and the model is the high_noise one" in capsys.readouterr().err
+
+
+def test_comfyuis_folder_is_looked_at_before_anything_is_done(arguments, tmp_path, capsys):
+    assert call(arguments("--lora.comfyui", str(tmp_path / "nothing"))) == 1
+    assert "has no models/loras folder" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_lora_that_cannot_be_copied_at_the_end_is_said_to_be_there(arguments, tmp_path, capsys, monkeypatch):
+    from videoalign.lora import comfyui_folder
+
+    loras = tmp_path / "ComfyUI" / "models" / "loras"
+    loras.mkdir(parents=True)
+
+    def full(source, target):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(comfyui_folder.shutil, "copyfile", full)
+    assert call(arguments("--lora.comfyui", str(tmp_path / "ComfyUI"), "--max-steps", "1")) == 1
+    file = tmp_path / "run" / "lora.safetensors"
+    assert f"The LoRA is finished and lies in {file}, but could not be copied" in capsys.readouterr().err
+    assert file.exists() and list(loras.iterdir()) == []
 
 
 def test_a_lora_can_be_gone_on_from(arguments, tmp_path, capsys):
