@@ -105,7 +105,9 @@ def test_results_stay_after_an_undo(page, complete):
 
 
 def reload(page) -> None:
-    page.set_setting("Comfy.VueNodes.Enabled", page.name == "nodes2")  # pages of both frontends share the server's settings
+    page.set_setting(
+        "Comfy.VueNodes.Enabled", page.name == "nodes2"
+    )  # pages of both frontends share the server's settings
     page.page.reload()
     page.page.wait_for_function(READY, timeout=300_000)
     page.page.wait_for_function("window.app.graph.nodes.length > 5", timeout=60_000)
