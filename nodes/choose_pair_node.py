@@ -10,7 +10,7 @@ from ..errors import VideoAlignError
 from .choice_clips import choice_folder, kept_clip
 from .choice_routes import choice_session, preview_folder
 from .clip_input import input_clips
-from .comfy_compat import CATEGORY, ProgressBar, folder_paths, io, model_management
+from .comfy_compat import CATEGORY, ProgressBar, folder_paths, io, model_management, node_schema
 from .written_outputs import fingerprint, remember
 
 _DEFAULT_FOLDER = "videoalign/choices"
@@ -24,7 +24,8 @@ class ChoosePair(io.ComfyNode):
         """Inputs and outputs."""
         which = "A VIDEO, or IMAGE frames of one clip or (clips_in_batch) several. Lists are welcome."
         seed = "The sampler's seed, to be kept with the choice; clips of a batch count up from it."
-        return io.Schema(
+        return node_schema(
+            search_aliases=["preference", "compare", "vote", "annotate", "label", "human feedback", "arena"],
             node_id="VideoAlignChoosePair",
             display_name="Choose A or B",
             category=CATEGORY,

@@ -50,7 +50,7 @@ def input_clips(clip: object, fps: float, clips_in_batch: int, latent: dict | No
     length = total // clips_in_batch
     for index in range(clips_in_batch):
         pixels = clip[index * length : (index + 1) * length]
-        name = f"batch[{index}]" if clips_in_batch > 1 else "clip"
+        name = f"clip {index + 1} of {clips_in_batch}" if clips_in_batch > 1 else "clip"
         yield _from_images(pixels, fps, name, latents[index])
 
 

@@ -16,9 +16,12 @@ if TYPE_CHECKING:
 # Pillow's own font, the only one that is everywhere, has no sigma: the unit is written sd here.
 # Bars reach this many sigma to either side of 0.
 BAR_RANGE = 3.0
+MOST_ROWS = 20
+MOST_PIXELS = 4096  # of either side: what browsers and image nodes take without complaint
 
 _MARGIN, _FRAME_HEIGHT, _RANK_WIDTH, _BAR_WIDTH, _GAP = 16, 120, 96, 300, 4
-_ROW = _FRAME_HEIGHT + 44
+_ROW = _FRAME_HEIGHT + 62
+_MORE = 34
 _BACKGROUND, _PANEL, _WINNER_PANEL, _TEXT, _DIM = "#17181c", "#212329", "#22302a", "#f1f3f5", "#9aa0aa"
 _GOLD, _GREEN, _RED, _TRACK = "#f2c14e", "#5dc48c", "#e0706c", "#33363e"
 
@@ -28,16 +31,31 @@ def contact_sheet(ranking: Ranking) -> np.ndarray:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    strips = [_strip(row.clip) for row in ranking.order]
+    shown = _shown_rows(ranking)
+    strips = [_strip(row.clip) for row in shown]
     strip_width = max([strip.width for strip in strips if strip is not None], default=0)
-    width = max(2 * _MARGIN + _RANK_WIDTH + strip_width + _BAR_WIDTH + 3 * _MARGIN, 640)
+    width = min(max(2 * _MARGIN + _RANK_WIDTH + strip_width + _BAR_WIDTH + 3 * _MARGIN, 640), MOST_PIXELS)
     header = 58 + 20 * len(ranking.notes)
-    sheet = Image.new("RGB", (width, header + len(strips) * (_ROW + 8) + _MARGIN), _BACKGROUND)
+    more = len(ranking.order) - len(shown)
+    height = header + len(shown) * (_ROW + 8) + _MARGIN + (_MORE if more else 0)
+    sheet = Image.new("RGB", (width, height), _BACKGROUND)
     draw = ImageDraw.Draw(sheet)
     _header(draw, ranking, width)
-    for index, (row, strip) in enumerate(zip(ranking.order, strips, strict=True)):
-        _row(sheet, draw, row, strip, header + index * (_ROW + 8), width, row in ranking.chosen)
+    for index, (row, strip) in enumerate(zip(shown, strips, strict=True)):
+        _row(sheet, draw, row, strip, header + index * (_ROW + 8), ranking)
+    if more:
+        lowest = min(row.total for row in ranking.order)
+        sentence = f"and {more} more, down to {_amount(lowest, ranking.order[-1].clip.unit)}"
+        draw.text((_MARGIN, height - _MORE), sentence, fill=_DIM, font=_font(16))
     return np.asarray(sheet)
+
+
+def _shown_rows(ranking: Ranking) -> list[RankedClip]:
+    """The best, and what was chosen by a person, first where there is no room for all."""
+    room = list(ranking.order[:MOST_ROWS])
+    if ranking.picked is not None and all(row is not ranking.picked for row in room):
+        room[-1] = ranking.picked
+    return room
 
 
 def _strip(clip: ScoredClip) -> Image.Image | None:
@@ -74,8 +92,10 @@ def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
         )
 
 
-def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool) -> None:
-    winner = chosen and row.rank == 1
+def _row(sheet, draw, row: RankedClip, strip, top: int, ranking: Ranking) -> None:
+    width = sheet.width
+    chosen = any(row is one for one in ranking.chosen)
+    winner = chosen and row is ranking.chosen[0]
     draw.rounded_rectangle(
         (_MARGIN // 2, top, width - _MARGIN // 2, top + _ROW),
         8,
@@ -88,18 +108,20 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, width: int, chosen: bool
     draw.text((_MARGIN + 6, top + 44), label, fill=colour, font=_font(34))
     draw.text((_MARGIN + 6, top + 86), _amount(row.total, row.clip.unit), fill=colour, font=_font(16))
     if winner:
-        draw.text((_MARGIN + 6, top + 24), "BEST", fill=_GOLD, font=_font(14))
+        draw.text((_MARGIN + 6, top + 24), "YOURS" if row is ranking.picked else "BEST", fill=_GOLD, font=_font(14))
     left = _MARGIN + _RANK_WIDTH
     bars = width - _MARGIN - _BAR_WIDTH
-    title = f"candidate {row.index}: {row.clip.name}" + (f", seed {row.clip.seed}" if row.clip.seed is not None else "")
-    draw.text((left, top + 10), _shortened(draw, title, bars - left - _MARGIN, 14), fill=_TEXT, font=_font(14))
+    room = bars - left - _MARGIN
+    title = _shortened(draw, row.title(len(ranking.order)), room, 14)
+    draw.text((left, top + 10), title, fill=_TEXT, font=_font(14))
     if strip is not None:
-        sheet.paste(strip, (left, top + 34))
+        sheet.paste(strip.crop((0, 0, min(strip.width, room), strip.height)), (left, top + 34))
+    draw.text((left, top + 38 + _FRAME_HEIGHT), _shortened(draw, row.why, room, 12), fill=_DIM, font=_font(12))
     for index, one in enumerate(row.clip.dimensions[:3]):  # what a row has room for
         _bar(draw, one.name, row.clip.score(one.name), row.clip.unit, (bars, top + 40 + 30 * index))
     if row.gate_failures:
         reason = _shortened(draw, "; ".join(row.gate_failures).replace(SIGMA, "sd"), _BAR_WIDTH - 8, 13)
-        draw.text((bars, top + _ROW - 28), reason, fill=_RED, font=_font(13))
+        draw.text((bars, top + _ROW - 46), reason, fill=_RED, font=_font(13))
 
 
 def _bar(draw, name: str, score: float | None, unit: str, corner: tuple[int, int]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from .choice_routes import register_choice_routes
 from .choose_pair_node import ChoosePair
+from .clip_routes import register_clip_routes
 from .comfy_compat import ComfyExtension, register_model_folder
 from .latent_reward_models import FOLDER as LATENT_FOLDER
 from .load_latent_reward_node import LoadLatentReward
@@ -28,6 +29,7 @@ class VideoAlignExtension(ComfyExtension):
         register_model_folder(LATENT_FOLDER)
         register_micro_model()
         register_choice_routes()
+        register_clip_routes()
         register_trace_routes()
 
     async def get_node_list(self) -> list:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import CheckpointError
 from ..files.digests import content_fingerprint
-from .comfy_compat import CATEGORY, LatentRewardSocket, folder_paths, io
+from .comfy_compat import CATEGORY, LatentRewardSocket, folder_paths, io, node_schema
 from .latent_reward_models import EMBEDDED_NAME, FOLDER, latent_reward_names, latent_reward_path
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -21,7 +21,8 @@ class LoadLatentReward(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["reward model", "noise-aware", "LRM"],
             node_id="VideoAlignLoadLatentReward",
             display_name="Load Latent Reward Model",
             category=CATEGORY,

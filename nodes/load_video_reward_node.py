@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..errors import CheckpointError
 from ..files.digests import content_fingerprint
-from .comfy_compat import CATEGORY, RewardSocket, folder_paths, io
+from .comfy_compat import CATEGORY, RewardSocket, folder_paths, io, node_schema
 from .reward_models import EMBEDDED_NAME, FOLDER, reward_model_names, reward_model_path
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -21,7 +21,8 @@ class LoadVideoReward(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["videoreward", "reward model", "aesthetic", "judge", "quality model"],
             node_id="VideoAlignLoadVideoReward",
             display_name="Load Video Reward Model",
             category=CATEGORY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..backbones.micro_files import MICRO_LORA, MICRO_NETWORK, MICRO_VAE
-from .comfy_compat import CATEGORY, folder_paths, io
+from .comfy_compat import CATEGORY, folder_paths, io, node_schema
 
 _EXAMPLE = "two red circles move left over a plain grey ground"
 
@@ -20,7 +20,8 @@ class MicroCaptionEncode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["text encode", "prompt", "micro"],
             node_id="VideoAlignMicroCaption",
             display_name="Micro Caption Encode",
             category=CATEGORY,

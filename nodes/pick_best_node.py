@@ -4,10 +4,21 @@ from __future__ import annotations
 
 from ..reward.dimensions import DIMENSIONS, MEANING, SIGMA
 from ..reward.weights import RewardWeights
-from .comfy_compat import CATEGORY, ExecutionBlocker, ScoresSocket, WeightsSocket, growing_input, grown_values, io
+from .comfy_compat import (
+    CATEGORY,
+    ExecutionBlocker,
+    ScoresSocket,
+    WeightsSocket,
+    growing_input,
+    grown_values,
+    io,
+    node_schema,
+)
 from .contact_sheet import contact_sheet
 from .node_pictures import shown_clip
-from .ranking import GATE_OFF, Gates, RankedClip, Ranking, rank
+from .ranking import GATE_OFF, Gates, RankedClip, Ranking, choice_of, rank
+
+_WITH_ALL_PICTURES = 24  # candidates; of the others one picture is shown
 
 
 class PickBest(io.ComfyNode):
@@ -27,12 +38,13 @@ class PickBest(io.ComfyNode):
             )
             for name, meaning in ((name, MEANING[name]) for name in DIMENSIONS)
         ]
-        return io.Schema(
+        return node_schema(
+            search_aliases=["best seed", "rank", "select", "choose", "compare", "sort", "seed", "candidates", "filter"],
             node_id="VideoAlignPickBest",
             display_name="Pick Best of N",
             category=CATEGORY,
             description=(
-                "Ranks clips by the weighted mean of their scores and hands on the best. Clips without a caption have no TA: then all "
+                "Ranks clips by the weighted mean of their scores and hands on the best, or the one that you choose yourself. Clips without a caption have no TA: then all "
                 "are ranked by VQ and MQ, and the node says so."
             ),
             inputs=[
@@ -53,6 +65,15 @@ class PickBest(io.ComfyNode):
                     tooltip="How many of the best go to 'ranked'; the others go to 'rejected'.",
                 ),
                 *gates,
+                io.String.Input(
+                    "use_this",
+                    optional=True,
+                    default="",
+                    tooltip=(
+                        "Your own choice in place of the winner: the button 'use this one' below writes it here, or type a candidate's "
+                        "number. Empty: the best clip. A clip that is not there any more is not used, and that is said."
+                    ),
+                ),
             ],
             outputs=[
                 io.Video.Output("best", display_name="best", tooltip="The winner."),
@@ -87,11 +108,22 @@ class PickBest(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, weights=None, top_k=(1,), min_VQ=(GATE_OFF,), min_MQ=(GATE_OFF,), min_TA=(GATE_OFF,), **inputs):  # noqa: N803
+    def execute(
+        cls,
+        weights=None,
+        top_k=(1,),
+        min_VQ=(GATE_OFF,),  # noqa: N803
+        min_MQ=(GATE_OFF,),  # noqa: N803
+        min_TA=(GATE_OFF,),  # noqa: N803
+        use_this=("",),
+        **inputs,
+    ):
         """Rank all candidates of all inputs."""
         clips = [clip for wire in grown_values("candidates", inputs) for scores in wire for clip in scores]
         chosen_weights = weights[0] if weights and weights[0] is not None else RewardWeights()
-        ranking = rank(clips, chosen_weights, Gates({"VQ": min_VQ[0], "MQ": min_MQ[0], "TA": min_TA[0]}), top_k[0])
+        ranking = rank(
+            clips, chosen_weights, Gates({"VQ": min_VQ[0], "MQ": min_MQ[0], "TA": min_TA[0]}), top_k[0], use_this[0]
+        )
         return io.NodeOutput(*_outputs(ranking), ui={"videoalign_ranking": [_shown(ranking)]})
 
 
@@ -132,16 +164,21 @@ def _latent(row: RankedClip) -> object:
 
 
 def _shown(ranking: Ranking) -> dict:
+    chosen = {row.index for row in ranking.chosen}
     rows = [
         {
-            **shown_clip(row.clip),
+            **shown_clip(row.clip, pictures=None if place < _WITH_ALL_PICTURES else 1),
             "rank": row.rank,
             "index": row.index,
+            "title": row.title(len(ranking.order)),
             "total": row.total,
-            "chosen": row in ranking.chosen,
+            "why": row.why,
+            "use_this": choice_of(row),
+            "chosen": row.index in chosen,
+            "picked": row is ranking.picked,
             "gate_failures": list(row.gate_failures),
         }
-        for row in ranking.order
+        for place, row in enumerate(ranking.order)
     ]
     notes = list(ranking.notes) if ranking.chosen else [ranking.why_none(), *ranking.notes]
-    return {"clips": rows, "weights": ranking.weights, "top_k": ranking.top_k, "notes": notes}
+    return {"clips": rows, "count": len(rows), "weights": ranking.weights, "top_k": ranking.top_k, "notes": notes}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ..errors import VideoAlignError
 from ..reward.judge import Dimension
@@ -56,6 +57,8 @@ class RankedClip:
         total: the weighted mean of its scores, in their unit; more is better.
         rank: 1 for the winner; None when a gate rejected it.
         gate_failures: why it was rejected, a reason for each gate.
+        parts: what each dimension adds to the total.
+        why: what puts it where it is, against the winner, or the winner against the next.
     """
 
     clip: ScoredClip
@@ -63,6 +66,14 @@ class RankedClip:
     total: float
     rank: int | None
     gate_failures: tuple[str, ...]
+    parts: Mapping[str, float] = field(default_factory=dict)
+    why: str = ""
+
+    def title(self, candidates: int) -> str:
+        """How people call it: its place, its name where that says more, and its seed."""
+        name = "" if re.fullmatch(r"clip( \d+ of \d+)?", self.clip.name) else f": {self.clip.name}"
+        seed = "" if self.clip.seed is None else f", seed {self.clip.seed}"
+        return f"candidate {self.index + 1} of {candidates}{name}{seed}"
 
 
 @dataclass(frozen=True)
@@ -74,22 +85,27 @@ class Ranking:
         weights: the weights that were used, by dimension; they add up to 1.
         top_k: how many of the best are chosen.
         notes: sentences that a user should read before believing the ranking.
+        picked: the clip that a person has chosen in place of the winner, if any.
     """
 
     order: tuple[RankedClip, ...]
     weights: dict[str, float]
     top_k: int
     notes: tuple[str, ...]
+    picked: RankedClip | None = None
 
     @property
     def chosen(self) -> tuple[RankedClip, ...]:
-        """The best ``top_k`` that passed all gates, best first."""
-        return tuple(row for row in self.order if row.rank is not None)[: self.top_k]
+        """The person's choice, if any, and the best others that passed all gates, best first; ``top_k`` together."""
+        first = () if self.picked is None else (self.picked,)
+        others = tuple(row for row in self.order if row.rank is not None and row is not self.picked)
+        return (first + others)[: self.top_k]
 
     @property
     def rejected(self) -> tuple[RankedClip, ...]:
         """All others, best first."""
-        return self.order[len(self.chosen) :]
+        chosen = self.chosen
+        return tuple(row for row in self.order if all(row is not one for one in chosen))
 
     def why_none(self) -> str:
         """What to tell a user when no candidate passed the gates."""
@@ -100,11 +116,17 @@ class Ranking:
         )
 
 
-def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | None = None, top_k: int = 1) -> Ranking:
+def rank(
+    clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | None = None, top_k: int = 1, use_this: str = ""
+) -> Ranking:
     """Rank clips by the weighted mean of their normalised scores; equal ones keep their order.
 
     Where a clip lacks a mark (TA without a caption), all are ranked by the other dimensions, whose weights are divided by
     the sum of these, and a note says so. A judge of which no dimension has a weight is asked for all of them alike.
+
+    Args:
+        use_this: the clip that a person has chosen, as ``choice_of`` writes it, or its number alone; empty for the best. A
+            clip that is not there any more is told by a note.
 
     Raises:
         VideoAlignError: there are no clips, ``top_k`` is below 1, judges differ in what they mark, all weight is on a score that is missing, or a gate asks
@@ -137,12 +159,60 @@ def rank(clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | Non
     merit = {one.name: one.merit for one in dimensions}
     rows = []
     for index, clip in enumerate(clips):
-        total = sum(share * merit[name](clip.scores[name]) for name, share in shares.items())
-        rows.append((bool(failed := gates.failed(clip)), -total, index, failed, clip))
+        parts = {name: share * merit[name](clip.scores[name]) for name, share in shares.items()}
+        failed = gates.failed(clip)
+        rows.append((bool(failed), -sum(parts.values()), index, RankedClip(clip, index, 0.0, None, failed, parts)))
     order = []
-    for number, (rejected, negative, index, failed, clip) in enumerate(sorted(rows, key=lambda row: row[:3]), start=1):
-        order.append(RankedClip(clip, index, -negative, None if rejected else number, failed))
-    return Ranking(tuple(order), shares, top_k, tuple(notes))
+    for number, (rejected, negative, _, row) in enumerate(sorted(rows, key=lambda row: row[:3]), start=1):
+        order.append(replace(row, total=-negative, rank=None if rejected else number))
+    order = [replace(row, why=_why(row, order)) for row in order]
+    picked, complaint = _picked(order, use_this)
+    return Ranking(tuple(order), shares, top_k, tuple([*complaint, *notes]), picked)
+
+
+def choice_of(row: RankedClip) -> str:
+    """What ``use_this`` holds for a person's choice: number and digest, so that another clip in its place is noticed."""
+    return f"{row.index + 1} {row.clip.digest}"
+
+
+def _picked(order: Sequence[RankedClip], use_this: str) -> tuple[RankedClip | None, list[str]]:
+    """The chosen clip, and a sentence if it is not there.
+
+    Raises:
+        VideoAlignError: ``use_this`` is of another form.
+    """
+    if not use_this.strip():
+        return None, []
+    found = re.fullmatch(r"\s*(\d{1,6})(?:\s+([0-9a-f]{8}))?\s*", use_this)
+    if not found:
+        raise VideoAlignError(
+            f"use_this is {use_this!r}; give a candidate's number, or leave it empty for the best clip."
+        )
+    number, digest = int(found[1]), found[2]
+    alike = [row for row in order if row.clip.digest == digest] if digest else []
+    if alike:  # the same clip may stand twice
+        return min(alike, key=lambda row: abs(row.index + 1 - number)), []
+    if digest is None and 1 <= number <= len(order):
+        return next(row for row in order if row.index + 1 == number), []
+    why = "is another clip now" if digest and number <= len(order) else f"is not one of the {len(order)}"
+    return None, [
+        f"Your choice is not used: candidate {number} {why}. Ranked by the scores; choose again, or clear use_this."
+    ]
+
+
+def _why(row: RankedClip, order: Sequence[RankedClip]) -> str:
+    """Where a clip gains and loses against the winner, the winner against the next."""
+    if len(order) < 2:
+        return "the only candidate"
+    best = row is order[0]
+    other = order[1] if best else order[0]
+    parts = {name: row.parts[name] - other.parts[name] for name in row.parts}
+    told = [f"{name} {part:+.2f}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
+    difference = row.total - other.total
+    if abs(difference) < 0.005:
+        return f"as good as #{2 if best else 1}: {', '.join(told)}"
+    who = "#2" if best else "#1"
+    return f"{abs(difference):.2f} {'above' if difference > 0 else 'below'} {who}: {', '.join(told)}"
 
 
 def _amount(score: float, clip: ScoredClip) -> str:

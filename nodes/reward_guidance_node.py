@@ -5,14 +5,7 @@ from __future__ import annotations
 from ..errors import VideoAlignError
 from ..guidance.settings import RAW, UNIT_FREE
 from ..reward.weights import RewardWeights
-from .comfy_compat import (
-    CATEGORY,
-    ExecutionBlocker,
-    LatentRewardSocket,
-    TraceSocket,
-    WeightsSocket,
-    io,
-)
+from .comfy_compat import CATEGORY, ExecutionBlocker, LatentRewardSocket, TraceSocket, WeightsSocket, io, node_schema
 from .reward_weights_node import weight_sliders
 
 _MODES = {UNIT_FREE: UNIT_FREE, "raw (paper)": RAW}
@@ -24,7 +17,8 @@ class RewardGuidance(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["steer", "alignment", "preference", "NRG", "reward gradient", "aesthetic"],
             node_id="VideoAlignRewardGuidance",
             display_name="Reward Guidance (Flow-NRG)",
             category=CATEGORY,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .comfy_compat import CATEGORY, TraceSocket, io
+from .comfy_compat import CATEGORY, TraceSocket, io, node_schema
 
 
 class RewardTraceNode(io.ComfyNode):
@@ -11,7 +11,8 @@ class RewardTraceNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["curve", "plot", "chart", "graph", "history"],
             node_id="VideoAlignRewardTrace",
             display_name="Reward Trace",
             category=CATEGORY,

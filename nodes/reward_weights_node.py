@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..errors import VideoAlignError
 from ..reward.dimensions import DIMENSIONS, MEANING
 from ..reward.weights import RewardWeights
-from .comfy_compat import CATEGORY, WeightsSocket, io
+from .comfy_compat import CATEGORY, WeightsSocket, io, node_schema
 from .reward_weights import CUSTOM, PRESETS, chosen_weights
 
 
@@ -32,7 +32,8 @@ class RewardWeightsNode(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["preference", "balance", "sliders", "VQ MQ TA"],
             node_id="VideoAlignRewardWeights",
             display_name="Reward Weights",
             category=CATEGORY,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ..errors import VideoAlignError
 from ..files.digests import content_fingerprint
-from .comfy_compat import CATEGORY, ScoresSocket, folder_paths, io
+from .comfy_compat import CATEGORY, ScoresSocket, folder_paths, io, node_schema
 from .node_pictures import shown_clip
 from .score_file import append_scores, read_scores, score_path
 from .written_outputs import fingerprint, remember
@@ -41,7 +41,8 @@ class SaveScores(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["export", "csv", "jsonl", "log"],
             node_id="VideoAlignSaveScores",
             display_name="Save Scores",
             category=CATEGORY,
@@ -87,7 +88,8 @@ class LoadScores(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["import", "csv", "jsonl"],
             node_id="VideoAlignLoadScores",
             display_name="Load Scores",
             category=CATEGORY,

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from ..reward.dimensions import RATED, SIGMA
 from .clip_frames import small_pictures, small_view
 from .clip_input import InputClip, input_clips
-from .comfy_compat import CATEGORY, ExecutionBlocker, ProgressBar, RewardSocket, ScoresSocket, io, model_management
+from .comfy_compat import (
+    CATEGORY,
+    ExecutionBlocker,
+    ProgressBar,
+    RewardSocket,
+    ScoresSocket,
+    io,
+    model_management,
+    node_schema,
+)
 from .node_pictures import shown_clip
 from .scored_clip import ScoredClip
 
@@ -23,7 +32,8 @@ class ScoreVideo(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        return io.Schema(
+        return node_schema(
+            search_aliases=["rate", "evaluate", "aesthetic", "quality", "reward", "judge", "measure"],
             node_id="VideoAlignScoreVideo",
             display_name="Score Video",
             category=CATEGORY,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -77,6 +79,14 @@ class ScoredClip:
             reasons=dict(marks.reasons),
             **about,
         )
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Eight hexadecimal digits that tell this clip from others: of its pictures, or of its scores where it has none."""
+        content = repr((dict(self.scores), self.path, self.seed)).encode()
+        if self.frames is not None:
+            content = repr(self.frames.shape).encode() + self.frames.tobytes()
+        return hashlib.sha256(content).hexdigest()[:8]
 
     @property
     def unit(self) -> str:

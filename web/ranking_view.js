@@ -1,29 +1,145 @@
-// The ranked filmstrip: best first, the winner marked, with the reason.
-import { clipTitle, element, filmstrip, inSigma, scoreBars } from "./elements.js";
+// The ranking: the best clips in full, the others as lines that open; any of them can be played, and chosen in the winner's place.
+import { DIMENSIONS, clipTitle, element, filmstrip, inSigma, scoreBars } from "./elements.js";
+import { chain } from "./kept_results.js";
 
-/** Entries of `videoalign_ranking`: one ranking. */
-export function drawRanking([ranking]) {
+const IN_FULL = 3; // places; the others are lines until they are opened
+const USE_THIS = "use_this";
+const ORDERS = [["total", "total"], ...DIMENSIONS];
+
+/** Entries of `videoalign_ranking`: one ranking. `node` is Pick Best of N itself. */
+export function drawRanking([ranking], node) {
   if (!ranking) return [];
+  const widget = node.widgets?.find((one) => one.name === USE_THIS);
+  const places = element("div", "videoalign-places");
+  places.setAttribute("role", "list");
+  let order = "total";
+  let rows = [];
+
+  function fill() {
+    const clips = [...ranking.clips];
+    if (order !== "total") clips.sort((a, b) => (b[order] ?? -Infinity) - (a[order] ?? -Infinity));
+    rows = clips.map((clip, place) => placeOf(clip, place < IN_FULL || clip.picked, choose));
+    places.replaceChildren(...rows.map((row) => row.element));
+    mark();
+  }
+
+  function choose(clip) {
+    if (!widget) return;
+    widget.value = widget.value === clip.use_this ? "" : clip.use_this;
+    widget.callback?.(widget.value);
+    node.setDirtyCanvas?.(true, true);
+    mark();
+  }
+
+  function mark() {
+    const wanted = String(widget?.value ?? "").trim();
+    for (const row of rows) row.mark(wanted);
+    const asked = ranking.clips.find((clip) => clip.use_this === wanted);
+    const handedOn = ranking.clips.find((clip) => clip.picked);
+    const changed = Boolean(asked) !== Boolean(handedOn) || (asked && !asked.picked);
+    pending.hidden = !changed;
+    pending.textContent = asked ? `Your choice: ${asked.title}. Run again to hand it on.` : "Run again to hand on the best clip.";
+  }
+
+  const pending = element("div", "videoalign-pending");
+  pending.setAttribute("role", "status");
   const shares = Object.entries(ranking.weights).map(([name, share]) => `${name} ${Math.round(share * 100)} %`);
+  const count = ranking.count ?? ranking.clips.length;
+  const head = element("div", "videoalign-rankhead", element("span", "videoalign-note", `Total = weighted mean: ${shares.join(" · ")}`));
+  if (count > 2) head.append(orderPicker((chosen) => ((order = chosen), fill())));
+  fill();
+  const missing = count - ranking.clips.length;
   return [
-    element("div", "videoalign-note", `Total = weighted mean: ${shares.join(" · ")}`),
+    head,
     ...ranking.notes.map((note) => element("div", "videoalign-warning", note)),
-    ...ranking.clips.map(drawPlace),
+    pending,
+    places,
+    ...(missing > 0 ? [element("div", "videoalign-note", `and ${missing} more; run again to see all`)] : []),
+    ...(count > IN_FULL ? [element("div", "videoalign-note", `${count} candidates; a click on a line opens it`)] : []),
   ];
 }
 
-function drawPlace(clip) {
-  const wins = clip.rank === 1 && clip.chosen;
+function orderPicker(pick) {
+  const select = element("select", "videoalign-order", ...ORDERS.map(([name]) => Object.assign(element("option", "", name), { value: name })));
+  select.onchange = () => pick(select.value);
+  const label = element("label", "videoalign-note", "sort by ", select);
+  return label;
+}
+
+function placeOf(clip, open, choose) {
+  const root = element("div", "videoalign-ranked");
+  root.setAttribute("role", "listitem");
+  const use = element("button", "videoalign-use");
+  use.type = "button";
+  use.onclick = (event) => {
+    event.stopPropagation();
+    choose(clip);
+  };
+  let opened = open;
+
+  function draw() {
+    root.classList.toggle("line", !opened);
+    root.replaceChildren(...(opened ? inFull(clip, use) : inALine(clip, use, () => ((opened = true), draw()))));
+  }
+
+  function mark(wanted) {
+    const mine = wanted !== "" && wanted === clip.use_this;
+    const state = clip.picked ? "picked" : clip.rank === 1 && clip.chosen ? "winner" : clip.chosen ? "chosen" : "rejected";
+    root.className = `videoalign-ranked ${state}${opened ? "" : " line"}${mine ? " mine" : ""}`;
+    use.textContent = mine ? "✓ your choice" : "use this one";
+    use.title = mine ? "take your choice back: the best clip is handed on" : "hand this clip on in the winner's place, whatever the scores say";
+    use.setAttribute("aria-pressed", String(mine));
+    use.setAttribute("aria-label", `${use.textContent}: ${clip.title}`);
+  }
+
+  draw();
+  return { element: root, mark };
+}
+
+function inFull(clip, use) {
+  const badge = clip.picked ? "YOURS" : clip.rank === 1 && clip.chosen ? "BEST" : "";
   const place = element(
     "div",
     "videoalign-place",
-    element("div", "videoalign-rank", clip.rank === null ? "out" : `#${clip.rank}`),
+    element("div", "videoalign-rank", rankOf(clip)),
     element("div", "videoalign-total", inSigma(clip.total)),
-    ...(wins ? [element("div", "videoalign-best", "BEST")] : []),
+    ...(badge ? [element("div", "videoalign-best", badge)] : []),
+    use,
   );
-  const body = element("div", "videoalign-body", clipTitle({ ...clip, name: `${clip.index}: ${clip.name}` }), ...filmstrip(clip));
+  const body = element("div", "videoalign-body", clipTitle(clip), ...filmstrip(clip));
   body.append(scoreBars(clip));
+  if (clip.why) body.append(element("div", "videoalign-note", clip.why));
+  for (const [name, reason] of Object.entries(clip.reasons ?? {})) body.append(element("div", "videoalign-note", `${name}: ${reason}`));
   for (const reason of clip.gate_failures) body.append(element("div", "videoalign-warning", reason));
-  const state = wins ? "winner" : clip.chosen ? "chosen" : "rejected";
-  return element("div", `videoalign-ranked ${state}`, place, body);
+  return [place, body];
+}
+
+function inALine(clip, use, open) {
+  const marks = DIMENSIONS.map(([name]) => element("span", "videoalign-mark", `${name} ${clip[name] === null ? "–" : inSigma(clip[name])}`));
+  const line = element(
+    "button",
+    "videoalign-open",
+    element("b", "", rankOf(clip)),
+    element("span", "videoalign-total", inSigma(clip.total)),
+    element("span", "videoalign-title", clip.title ?? clip.name),
+    ...marks,
+  );
+  line.type = "button";
+  line.title = [clip.why, ...clip.gate_failures].filter(Boolean).join("\n");
+  line.setAttribute("aria-label", `open ${clip.title ?? clip.name}, ${rankOf(clip)}, ${inSigma(clip.total)}`);
+  line.onclick = open;
+  return [...filmstrip({ ...clip, frames: clip.frames?.slice(0, 1) }), line, use];
+}
+
+const rankOf = (clip) => (clip.rank === null ? "out" : `#${clip.rank}`);
+
+/** Gates that are off say so: their widgets' numbers look like settings. */
+export function labelGates(node) {
+  for (const widget of node.widgets ?? []) {
+    if (!widget.name.startsWith("min_")) continue;
+    const label = () => (widget.label = widget.value <= (widget.options?.min ?? -10) ? `${widget.name} (off)` : widget.name);
+    chain(widget, "callback", label);
+    chain(node, "onConfigure", label);
+    label();
+  }
 }

@@ -4,8 +4,9 @@ import { attachChoices } from "./choose_node.js";
 import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
 import { nodeOutputsUpdated } from "./kept_results.js";
 import { addPanel } from "./panel.js";
-import { drawRanking } from "./ranking_view.js";
+import { drawRanking, labelGates } from "./ranking_view.js";
 import { drawSaved, drawScores } from "./scores_view.js";
+import { colour, colourSockets } from "./socket_colours.js";
 import { attachWeights } from "./weights_view.js";
 
 const MOST_KEPT = 24; // clips of a node that a workflow file keeps
@@ -21,7 +22,7 @@ const bestClips = ([ranking]) =>
 const VIEWS = {
   VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
   VideoAlignLoadScores: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
-  VideoAlignPickBest: { key: "videoalign_ranking", draw: drawRanking, shorten: bestClips },
+  VideoAlignPickBest: { key: "videoalign_ranking", draw: drawRanking, shorten: bestClips, attach: labelGates },
   VideoAlignSaveScores: { key: "videoalign_saved", draw: drawSaved },
 };
 
@@ -42,12 +43,17 @@ function attach(node) {
   const view = VIEWS[node.comfyClass];
   if (!view) return;
   const panel = addPanel(node);
-  panel.onOutput(view.key, (entries) => panel.show(view.draw(entries)), view.shorten);
+  panel.onOutput(view.key, (entries) => panel.show(view.draw(entries, node)), view.shorten);
+  view.attach?.(node);
 }
 
 app.registerExtension({
   name: "videoalign.Pictures",
-  setup: listenToTraces,
+  setup() {
+    colourSockets();
+    return listenToTraces();
+  },
+  afterConfigureGraph: colour,
   nodeCreated: attach,
   onNodeOutputsUpdated: nodeOutputsUpdated,
 });

@@ -115,3 +115,52 @@ def test_a_preset_replaces_the_sliders_also_without_the_frontend(comfyui):
         "best": pick_best("score", weights=["weights", 0]),
     }
     assert ranking_of(comfyui.run(prompt))["weights"] == {"VQ": 0.5, "MQ": 0.5, "TA": 0.0}
+
+
+def test_a_persons_choice_survives_a_requeue_and_is_said_to_be_gone_when_it_is(comfyui):
+    prompt = batch_of(3, seed=340) | {"best": pick_best("score"), "indices": show("best", 3), "latent": show("best", 4)}
+    rows = ranking_of(comfyui.run(prompt))["clips"]
+    prompt["best"]["inputs"]["use_this"] = rows[2]["use_this"]
+    for _ in range(2):
+        run = comfyui.run(prompt)
+        assert not run.errors, run.error
+        assert run.outputs["indices"]["shown"] == [rows[2]["index"]]
+        assert run.outputs["latent"]["shown"][0]["mean"] == 340.0 + rows[2]["index"]
+        assert [row["picked"] for row in ranking_of(run)["clips"]] == [False, False, True]
+    prompt["clip"]["inputs"]["number"] = 350  # other seeds: the choice is not among them
+    run = comfyui.run(prompt)
+    assert "Your choice is not used" in ranking_of(run)["notes"][0] and not run.errors
+    assert run.outputs["indices"]["shown"] == [ranking_of(run)["clips"][0]["index"]]
+
+
+def test_the_clips_that_a_node_shows_can_be_played(comfyui, tmp_path):
+    import urllib.error
+    import urllib.request
+
+    from videoalign.clips.video_decoding import decode_frames
+
+    run = comfyui.run(batch_of(2, seed=360) | {"best": pick_best("score")})
+    rows = ranking_of(run)["clips"]
+    assert len({row["play"] for row in rows}) == 2
+    for row in rows:
+        assert row["play"] == run.outputs["score"]["videoalign_scores"][row["index"]]["play"]
+        with urllib.request.urlopen(f"{comfyui.url}/videoalign/clip?clip={row['play']}") as answer:
+            assert answer.headers["Content-Type"] == "video/mp4"
+            (tmp_path / "clip.mp4").write_bytes(answer.read())
+        assert decode_frames(tmp_path / "clip.mp4", lambda total, _: list(range(total)), None).total_frames == 9
+    for name in ("", "x" * 32, "../../etc/passwd"):
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            urllib.request.urlopen(f"{comfyui.url}/videoalign/clip?clip={name}")
+
+
+def test_two_hundred_candidates_bring_few_pictures_and_a_sheet_of_a_size_that_can_be_shown(comfyui):
+    prompt = batch_of(40, seed=370)
+    for place in range(4):
+        prompt[f"more{place}"] = score_video("clip", clips=40, latent=["clip", 1])
+    wires = ["score", *(f"more{place}" for place in range(4))]
+    prompt |= {"best": pick_best(*wires), "sheet": show("best", 6)}
+    run = comfyui.run(prompt)
+    ranking = ranking_of(run)
+    assert ranking["count"] == len(ranking["clips"]) == 200
+    assert [len(row["frames"]) for row in ranking["clips"]] == [4] * 24 + [1] * 176
+    assert max(run.outputs["sheet"]["shown"][0]["shape"]) <= 4096

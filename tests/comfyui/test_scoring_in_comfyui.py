@@ -83,7 +83,7 @@ def test_a_batch_of_clips_scores_as_its_clips_alone(comfyui):
         prompt |= {f"clip{place}": make_clip(seed=5 + place), f"alone{place}": score_video(f"clip{place}")}
     run = comfyui.run(prompt)
     batch = scores_of(run)
-    assert [row["name"] for row in batch] == ["batch[0]", "batch[1]", "batch[2]"]
+    assert [row["name"] for row in batch] == ["clip 1 of 3", "clip 2 of 3", "clip 3 of 3"]
     for place, row in enumerate(batch):
         [alone] = scores_of(run, f"alone{place}")
         assert [row[name] for name in ("VQ", "MQ", "TA")] == [alone[name] for name in ("VQ", "MQ", "TA")]

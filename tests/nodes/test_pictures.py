@@ -64,3 +64,32 @@ def test_the_contact_sheet_writes_only_what_its_font_can_show(monkeypatch):
     contact_sheet(rank([clip("a", -1.0), bare], RewardWeights(), Gates({"VQ": -0.5})))
     assert len(written) > 12 and all(text.isascii() for text in written)
     assert any("VQ -1.00 sd is below -0.50 sd" in text for text in written)
+
+
+@pytest.mark.parametrize("size", [(120, 160), (120, 480)])
+def test_a_contact_sheet_of_many_stays_below_4096_pixels_and_says_how_many_more(size):
+    frames = np.zeros((4, *size, 3), np.uint8)
+    rows = [
+        ScoredClip({"VQ": -place, "MQ": 0.0, "TA": 0.0, "Overall": 0.0}, f"x{place}", frames=frames)
+        for place in range(200)
+    ]
+    sheet = contact_sheet(rank(rows, RewardWeights(), use_this="150"))
+    assert max(sheet.shape) <= 4096
+    blue = (sheet == (0x5D, 0xC4, 0x8C)).all(-1)
+    assert sheet.shape[0] > 20 * 120 and not blue.all()
+
+
+def test_a_contact_sheet_names_the_rest_and_keeps_a_persons_choice(monkeypatch):
+    from PIL import ImageDraw
+
+    written = []
+    plain = ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw,
+        "text",
+        lambda self, at, text, **how: (written.append(text), plain(self, at, text, **how))[1],
+    )
+    rows = [ScoredClip({"VQ": -place, "MQ": 0.0, "TA": 0.0, "Overall": 0.0}, name=f"x{place}") for place in range(30)]
+    contact_sheet(rank(rows, RewardWeights.of(1, 0, 0), use_this="25"))
+    assert "and 10 more, down to -29.00 sd" in written
+    assert "YOURS" in written and "BEST" not in written and "candidate 25 of 30: x24" in written

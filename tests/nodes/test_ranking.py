@@ -1,7 +1,7 @@
 import pytest
 
 from videoalign.errors import VideoAlignError
-from videoalign.nodes.ranking import Gates, rank
+from videoalign.nodes.ranking import Gates, choice_of, rank
 from videoalign.nodes.scored_clip import ScoredClip
 from videoalign.reward.dimensions import SIGMA
 from videoalign.reward.judge import Dimension
@@ -129,3 +129,55 @@ def test_a_gate_on_what_a_judge_does_not_mark_is_refused():
 def test_clips_of_judges_with_nothing_in_common_are_not_ranked():
     with pytest.raises(VideoAlignError, match="measures, videoreward, which mark nothing alike"):
         rank([A, measured("dark", 0.1, 1.0)], RewardWeights())
+
+
+def test_a_persons_choice_is_handed_on_first_and_the_ranks_stay():
+    free = rank([A, B, C], RewardWeights.of(0.1, 0.1, 0.6), top_k=2)
+    assert names(free.chosen) == ["c", "b"]
+    mine = rank([A, B, C], RewardWeights.of(0.1, 0.1, 0.6), top_k=2, use_this=choice_of(free.order[2]))
+    assert names(mine.chosen) == ["a", "c"] and names(mine.rejected) == ["b"]
+    assert [(row.clip.name, row.rank) for row in mine.order] == [("c", 1), ("b", 2), ("a", 3)]
+    assert mine.picked is mine.order[2] and mine.notes == free.notes
+
+
+def test_a_choice_counts_whatever_the_gates_say():
+    gated = rank([A, B], RewardWeights(), Gates({"VQ": 0.5}), use_this="2")
+    assert names(gated.chosen) == ["b"] and gated.picked.rank is None and gated.picked.gate_failures
+
+
+def test_a_chosen_clip_is_found_at_another_place():
+    (first,) = rank([A], RewardWeights()).order
+    assert names(rank([C, B, A], RewardWeights(), use_this=choice_of(first)).chosen) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("use_this", "said"),
+    [("1 00000000", "candidate 1 is another clip now"), ("9", "candidate 9 is not one of the 3"), ("0", "candidate 0 is not")],
+)  # fmt: skip
+def test_a_choice_that_is_not_there_is_told_and_the_best_is_handed_on(use_this, said):
+    ranking = rank([A, B, C], RewardWeights.of(0.1, 0.1, 0.6), use_this=use_this)
+    assert said in ranking.notes[0] and ranking.picked is None and names(ranking.chosen) == ["c"]
+
+
+@pytest.mark.parametrize("use_this", ["the red one", "1 2", "-1", "1 abcdefgh"])
+def test_a_choice_that_names_no_clip_is_refused(use_this):
+    with pytest.raises(VideoAlignError, match="use_this is"):
+        rank([A, B], RewardWeights(), use_this=use_this)
+
+
+def test_the_reason_is_the_difference_by_dimension_and_adds_up():
+    ranking = rank([A, B, C], RewardWeights.of(0.1, 0.1, 0.6))
+    winner, second, _ = ranking.order
+    assert winner.why == "0.62 above #2: TA +1.12, MQ -0.38, VQ -0.12"
+    assert second.why == "0.62 below #1: TA -1.12, MQ +0.38, VQ +0.12"
+    for row in ranking.order:
+        assert sum(row.parts.values()) == pytest.approx(row.total)
+    assert rank([A], RewardWeights()).order[0].why == "the only candidate"
+    assert rank([A, A], RewardWeights()).order[1].why.startswith("as good as #1")
+
+
+def test_candidates_are_called_by_their_place_from_1_and_by_their_name():
+    rows = rank(
+        [clip("clip 1 of 2", 1, 1, 1, seed=7), clip("fox", 0, 0, 0), clip("clip", 0, 0, -1)], RewardWeights()
+    ).order
+    assert [row.title(3) for row in rows] == ["candidate 1 of 3, seed 7", "candidate 2 of 3: fox", "candidate 3 of 3"]
