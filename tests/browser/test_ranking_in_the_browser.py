@@ -71,9 +71,9 @@ def test_many_candidates_are_lines_that_open_and_can_be_sorted(page):
     assert page.page.locator(".videoalign-ranked.line").count() == 2
     page.page.locator("select.videoalign-order").select_option("VQ")
     values = page.page.eval_on_selector_all(
-        ".videoalign-ranked", "rows => rows.map(one => one.textContent.match(/VQ ?([+−][0-9.]+)/)[1])"
+        ".videoalign-ranked", "rows => rows.map(one => one.textContent.match(/VQ ?([+\u2212][0-9.]+)/)[1])"
     )
-    numbers = [float(value.replace("−", "-")) for value in values]
+    numbers = [float(value.replace("\u2212", "-")) for value in values]
     assert numbers == sorted(numbers, reverse=True) and sorted(places(page)) == [f"#{place}" for place in range(1, 7)]
     page.shoot("sorted")
 
