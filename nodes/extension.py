@@ -10,6 +10,7 @@ from .latent_reward_models import FOLDER as LATENT_FOLDER
 from .load_latent_reward_node import LoadLatentReward
 from .load_video_reward_node import LoadVideoReward
 from .micro_caption_node import MicroCaptionEncode, register_micro_model
+from .micro_clip_node import MicroClip
 from .pick_best_node import PickBest
 from .reward_guidance_node import RewardGuidance
 from .reward_models import FOLDER
@@ -46,4 +47,5 @@ class VideoAlignExtension(ComfyExtension):
             RewardGuidance,
             RewardTraceNode,
             MicroCaptionEncode,
+            MicroClip,
         ]

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.comfyui
 
 NODES = (
     "LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "SaveScores", "LoadScores", "LoadLatentReward",
-    "RewardGuidance", "RewardTrace", "MicroCaption",
+    "RewardGuidance", "RewardTrace", "MicroCaption", "MicroClip",
 )  # fmt: skip
 PACK = "ComfyUI-VideoAlign"
 HEAVY = {
