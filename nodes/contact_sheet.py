@@ -28,7 +28,12 @@ def contact_sheet(ranking: Ranking) -> np.ndarray:
     import numpy as np
     from PIL import Image, ImageDraw
 
-    strips = [_strip(row.clip) for row in ranking.order]
+    from ..clips.clip_fault import reading
+
+    strips = []
+    for row in ranking.order:
+        with reading(row.clip.name):
+            strips.append(_strip(row.clip))
     strip_width = max([strip.width for strip in strips if strip is not None], default=0)
     width = max(2 * _MARGIN + _RANK_WIDTH + strip_width + _BAR_WIDTH + 3 * _MARGIN, 640)
     header = 58 + 20 * len(ranking.notes)

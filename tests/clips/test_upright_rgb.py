@@ -95,7 +95,7 @@ def test_pixels_that_are_not_square_are_seen_as_stored_and_that_is_said(encode):
         assert container.streams.video[0].sample_aspect_ratio == 2
     decoded = decode_frames(wide, every)
     assert decoded.frames.shape[1:3] == decode_frames(plain, every).frames.shape[1:3]
-    assert decoded.notes == ("its pixels are 2:1, not square; it is seen as stored, as the official code does",)
+    assert decoded.notes == ("its pixels are 2:1, not square: it is seen as stored, as the official code does",)
     assert decode_frames(plain, every).notes == ()
 
 
