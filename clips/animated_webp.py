@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +58,15 @@ class AnimatedWebp:
         """
         return {index: picture for index, (picture, _) in enumerate(self._read(wanted)) if index in wanted}
 
-    def _read(self, wanted: set[int]):
+    def every(self) -> Iterator[np.ndarray]:
+        """All frames one after the other, as ``frames`` gives them.
+
+        Raises:
+            ClipError: the file is damaged.
+        """
+        return (picture for picture, _ in self._read(range(self.total)))
+
+    def _read(self, wanted: Container[int]):
         from PIL import Image
 
         try:
