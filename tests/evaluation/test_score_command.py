@@ -136,6 +136,16 @@ def test_what_is_special_about_a_clip_is_said_in_every_form_of_the_result(score,
     assert [json.loads(line).get("notes") for line in lines] == [None, second["notes"], third["notes"]]
 
 
+def test_a_name_that_begins_with_a_dash_is_scored_and_what_is_no_file_is_refused(score, clips, monkeypatch, encode):
+    encode("-lead.mp4", 12).rename(clips / "-lead.mp4")
+    monkeypatch.chdir(clips)
+    (row,) = score("--json", "--", "-lead.mp4").rows
+    assert row["id"] == "-lead.mp4" and row["VQ"] is not None
+    rows = score("a.mp4", "http://example.org/a.mp4", "--json").rows
+    assert "error" not in rows[0] and "is an address on the network; only files are read" in rows[1]["error"]
+    assert "standard input is not read" in score("-").err
+
+
 def test_csv_and_jsonl_outputs_hold_what_json_prints(score, clips, tmp_path):
     printed = score(clips, "--prompt", 'a "cat", a dog\nand 猫', "--json").rows
     assert score(clips, "--prompt", 'a "cat", a dog\nand 猫', "--output", tmp_path / "new" / "x.jsonl").status == 0
