@@ -28,7 +28,9 @@ def reading(name: object) -> Iterator[None]:
     except OSError as error:
         if error.errno in _OF_THE_MACHINE:
             raise
-        raise ClipError(f"{name} cannot be read ({error}). Check the path, the permissions and the connection.") from error
+        raise ClipError(
+            f"{name} cannot be read ({error}). Check the path, the permissions and the connection."
+        ) from error
     except Exception as error:
         if is_out_of_memory(error):
             raise too_large(name, error) from error

@@ -76,8 +76,12 @@ def _clips_in(folder: Path) -> list[Path]:
         file.suffix.lower() or "no ending" for file in set(files) - set(clips) - captions if file.name != CLIP_LIST
     )
     if kinds:
-        told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6)) + (", ..." if len(kinds) > 6 else "")
-        print(f"{folder}: {len(clips)} clips; left out are {kinds.total()} files that are none ({told}).", file=sys.stderr)
+        told = ", ".join(f"{count} {kind}" for kind, count in kinds.most_common(6)) + (
+            ", ..." if len(kinds) > 6 else ""
+        )
+        print(
+            f"{folder}: {len(clips)} clips; left out are {kinds.total()} files that are none ({told}).", file=sys.stderr
+        )
     return clips
 
 

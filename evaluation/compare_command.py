@@ -91,11 +91,16 @@ def run(config: Config) -> int:
     print(f"\nOpen {page} to see the clips side by side.")
     if not left_out:
         return 0
-    print(f"videoalign compare: {left_out} pairs are left out, because clips of theirs have no scores:", file=sys.stderr)
+    print(
+        f"videoalign compare: {left_out} pairs are left out, because clips of theirs have no scores:", file=sys.stderr
+    )
     for name, why in list(unscored.items())[:MOST_TOLD]:
         print(f"  {name}: {why}", file=sys.stderr)
     if len(unscored) > MOST_TOLD:
-        print(f"  and {len(unscored) - MOST_TOLD} more; the files of scores in {config.output} have them all", file=sys.stderr)
+        print(
+            f"  and {len(unscored) - MOST_TOLD} more; the files of scores in {config.output} have them all",
+            file=sys.stderr,
+        )
     return 1
 
 

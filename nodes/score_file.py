@@ -20,7 +20,21 @@ from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWAR
 from ..reward.judge import FIRST_JUDGE, Dimension
 from .scored_clip import ScoredClip
 
-_ABOUT = {"time", "id", "prompt", "seed", "model", "total_frames", "fps", "path", "judge", "error", "height", "width", "notes"}
+_ABOUT = {
+    "time",
+    "id",
+    "prompt",
+    "seed",
+    "model",
+    "total_frames",
+    "fps",
+    "path",
+    "judge",
+    "error",
+    "height",
+    "width",
+    "notes",
+}
 _KNOWN = (*sorted(_ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons")
 ENDINGS = (".csv", ".jsonl")
 

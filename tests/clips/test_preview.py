@@ -117,7 +117,9 @@ def test_frames_are_taken_one_by_one(encode, decode_all, monkeypatch):
     path = encode("a.mp4", 40)
     given = []
     inner = video_decoding.UprightRgb.__call__
-    monkeypatch.setattr(video_decoding.UprightRgb, "__call__", lambda self, frame: given.append(0) or inner(self, frame))
+    monkeypatch.setattr(
+        video_decoding.UprightRgb, "__call__", lambda self, frame: given.append(0) or inner(self, frame)
+    )
     for number, ((frame, rate), expected) in enumerate(zip(play_frames(path), decode_all(path), strict=True), 1):
         assert len(given) == number + 1 and rate == 24 and np.array_equal(frame, expected)
 

@@ -133,5 +133,7 @@ def test_what_is_special_about_a_clip_is_on_the_panel_and_a_fault_names_its_clip
     [scores] = scores_of(run)
     assert len(scores["notes"]) == 1 and "its pixels are 2:1, not square" in scores["notes"][0]
     assert scores_of(comfyui.run(one_clip()))[0]["notes"] == []
-    run = comfyui.run({"model": load_model(), "clip": make_clip(frames=1, clips=3), "score": score_video("clip", clips=3)})
+    run = comfyui.run(
+        {"model": load_model(), "clip": make_clip(frames=1, clips=3), "score": score_video("clip", clips=3)}
+    )
     assert "batch[0]" in run.error and "needs at least 2" in run.error

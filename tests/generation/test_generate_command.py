@@ -131,7 +131,9 @@ def test_bad_input_says_what_to_do(models, tmp_path, capsys):
 
 @pytest.mark.parametrize("fault", ["not finite", "memory", "the reward that steers"])
 @pytest.mark.parametrize("batch_size", [1, 3])
-def test_a_clip_that_fails_is_told_and_the_others_are_made(models, whole, tmp_path, monkeypatch, capsys, fault, batch_size):
+def test_a_clip_that_fails_is_told_and_the_others_are_made(
+    models, whole, tmp_path, monkeypatch, capsys, fault, batch_size
+):
     from videoalign.backbones import sampling
     from videoalign.errors import GuidanceError
 
@@ -163,7 +165,9 @@ def test_where_all_clips_fail_the_first_error_ends_the_run(models, tmp_path, mon
     from videoalign.backbones import sampling
 
     calls = []
-    monkeypatch.setattr(sampling, "seeded_noise", lambda seeds, shape: calls.append(seeds) or torch.full((1, *shape), torch.nan))
+    monkeypatch.setattr(
+        sampling, "seeded_noise", lambda seeds, shape: calls.append(seeds) or torch.full((1, *shape), torch.nan)
+    )
     assert generate(models, tmp_path / "clips") == 1
     assert "The clip 00000_0 has pixels that are not finite" in capsys.readouterr().err and len(calls) == 3
     monkeypatch.setattr(sampling, "seeded_noise", lambda seeds, shape: 1 / 0)

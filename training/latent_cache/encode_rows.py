@@ -19,7 +19,6 @@ from .cache import CacheRow, LatentCache
 from .encoders import Encoders
 from .printed_tenths import PrintedTenths
 
-
 LEFT_OUT = "left_out.txt"
 """In the output folder: each row that the training does without, and why."""
 _SHOWN = 5

@@ -49,7 +49,10 @@ def test_a_folder_gives_its_videos_at_any_depth_but_no_hidden_files(folder):
     assert names(rows_from_inputs([str(folder)], []), folder) == ["a.MP4", "b.mp4", "deep/c.webm"]
 
 
-@pytest.mark.parametrize("ending", [".mts", ".M2TS", ".ogv", ".apng", ".3gp", ".mxf", ".vob", ".asf", ".f4v", ".y4m", ".wmv", ".mpg", ".h264"])
+@pytest.mark.parametrize(
+    "ending",
+    [".mts", ".M2TS", ".ogv", ".apng", ".3gp", ".mxf", ".vob", ".asf", ".f4v", ".y4m", ".wmv", ".mpg", ".h264"],
+)
 def test_films_of_every_ending_are_found(tmp_path, ending):
     (tmp_path / f"a{ending}").write_bytes(b"")
     assert names(rows_from_inputs([str(tmp_path)], []), tmp_path) == [f"a{ending}"]
@@ -78,7 +81,9 @@ def test_linked_folders_are_followed_once_and_never_in_circles(tmp_path):
     for file in (scored / "real" / "a.mp4", other / "b.mp4"):
         file.parent.mkdir(parents=True)
         file.write_bytes(b"")
-    (scored / "again").symlink_to(scored / "real")  # before "real" in the alphabet; the file keeps its own name all the same
+    (scored / "again").symlink_to(
+        scored / "real"
+    )  # before "real" in the alphabet; the file keeps its own name all the same
     (scored / "linked").symlink_to(other)
     (scored / "twice").symlink_to(other)
     (other / "up").symlink_to(scored)

@@ -201,7 +201,11 @@ def test_where_most_rows_fail_the_first_causes_are_told(tmp_path, rows, encoders
 
 
 def test_a_full_disk_and_an_interruption_end_the_run(tmp_path, rows, encoders, tiny_vae, monkeypatch):
-    for error in (KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device"), ZeroDivisionError("a mistake")):
+    for error in (
+        KeyboardInterrupt(),
+        OSError(errno.ENOSPC, "No space left on device"),
+        ZeroDivisionError("a mistake"),
+    ):
 
         def broken(video, error=error):
             raise error

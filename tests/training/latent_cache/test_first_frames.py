@@ -135,7 +135,9 @@ def test_a_row_of_clips_that_begin_with_different_images_is_left_out(rows, clips
     for _ in range(2):  # what is known of them is not forgotten
         cache = build(rows)
         [cause] = cache.left_out.values()
-        assert re.match(r"pairs\.jsonl, row 4: .* do not begin with the same image \(.*remove the row, or compare", cause)
+        assert re.match(
+            r"pairs\.jsonl, row 4: .* do not begin with the same image \(.*remove the row, or compare", cause
+        )
         assert cache.kept(rows) == rows[:3]
         assert all(torch.equal(cache.image(clips[0])[name], expected[name]) for name in BOTH)
 
