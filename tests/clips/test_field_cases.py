@@ -58,6 +58,19 @@ def test_every_file_of_the_collection_is_looked_at_here(field_cases):
     assert [file.name for file in (field_cases / "video").iterdir() if file.name not in text] == []
 
 
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_fields_in_packets_of_their_own_make_frames_in_other_containers_too(video, decode_all, tmp_path, ending):
+    with av.open(str(video("paff.ts"))) as given, av.open(str(tmp_path / f"paff.{ending}"), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    expected = decode_all(tmp_path / f"paff.{ending}")
+    assert len(expected) == 24
+    assert np.array_equal(decode_frames(tmp_path / f"paff.{ending}", every).frames, expected)
+
+
 def test_a_sparse_choice_gives_the_same_frames_as_all(video, decode_all):
     for name in ("mpeg4_no_stss.mp4", "paff.ts", "cat.ts", "vfr2.mp4"):
         expected = decode_all(video(name))
