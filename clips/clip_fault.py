@@ -9,9 +9,9 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import ClipError, VideoAlignError
+from ..errors import ClipError, FileError, VideoAlignError
 
-_OF_THE_MACHINE = {errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE}
+_OF_THE_MACHINE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EMFILE, errno.ENFILE}
 
 
 @contextmanager
@@ -20,22 +20,23 @@ def reading(name: object) -> Iterator[None]:
 
     Raises:
         ClipError: anything went wrong that is not the machine's state. Errors that users can act on leave as they are.
+        FileError: the machine's state would keep every other clip from being read as well.
     """
     try:
         yield
     except VideoAlignError:
         raise
-    except OSError as error:
-        if error.errno in _OF_THE_MACHINE:
-            raise
-        raise ClipError(
-            f"{name} cannot be read ({error}). Check the path, the permissions and the connection."
-        ) from error
     except Exception as error:
+        if is_of_the_machine(error):
+            raise FileError(f"{name} cannot be read, nor could any other clip ({error}). Make room, or close programs.") from error
         if is_out_of_memory(error):
             raise too_large(name, error) from error
+        if not isinstance(error, OSError):
+            raise ClipError(
+                f"{name} cannot be read ({type(error).__name__}: {error}). If players show it, please report it."
+            ) from error
         raise ClipError(
-            f"{name} cannot be read ({type(error).__name__}: {error}). If players show it, please report it."
+            f"{name} cannot be read ({error}). Check the path, the permissions and the connection."
         ) from error
 
 
@@ -52,6 +53,11 @@ def computing(name: object) -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise too_large(name, error) from error
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether an error, FFmpeg's among them, is no clip's: the disk is full, or there are too many open files."""
+    return getattr(error, "errno", None) in _OF_THE_MACHINE
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -22,6 +22,7 @@ from av.container import InputContainer
 
 from ..errors import ClipError
 from .animated_webp import AnimatedWebp, is_webp
+from .clip_fault import is_of_the_machine
 from .frame_table import AGAIN, FrameTable, check_fps, frame_rate, read_packets
 from .opening import opener
 from .upright_rgb import UprightRgb, notes
@@ -122,10 +123,14 @@ def _said_by_name(name: str) -> Iterator[None]:
     except ClipError:
         raise
     except av.error.FFmpegError as error:
+        if is_of_the_machine(error):
+            raise
         raise ClipError(
             f"{name} cannot be decoded ({error.strerror or error}): it is damaged, incomplete or not a video."
         ) from error
     except OSError as error:
+        if is_of_the_machine(error):
+            raise
         raise ClipError(
             f"{name} cannot be read ({error}). Check the path, the permissions and the connection."
         ) from error

@@ -12,7 +12,7 @@ from threading import Lock
 
 from ..clips.clip_fault import computing, reading
 from ..clips.frames import must_be_read_alone
-from ..errors import CaptionError, VideoAlignError
+from ..errors import CaptionError, FileError, VideoAlignError
 from .judge import Judge, Marks, Prepared
 
 # Padding a batch to its longest clip must not cost more than this share of its length.
@@ -113,6 +113,8 @@ def _prepare(
             judge.check_caption(caption)
         with lock, reading(_name(request)):
             return judge.prepare(request.clip, request.fps)
+    except FileError:
+        raise
     except VideoAlignError as error:
         return error
 
