@@ -28,7 +28,9 @@ def reading(name: object) -> Iterator[None]:
         raise
     except Exception as error:
         if is_of_the_machine(error):
-            raise FileError(f"{name} cannot be read, nor could any other clip ({error}). Make room, or close programs.") from error
+            raise FileError(
+                f"{name} cannot be read, nor could any other clip ({error}). Make room, or close programs."
+            ) from error
         if is_out_of_memory(error):
             raise too_large(name, error) from error
         if not isinstance(error, OSError):

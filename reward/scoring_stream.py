@@ -105,9 +105,7 @@ def score_clips(
     return results
 
 
-def _prepare(
-    judge: Judge, request: Request, lock: AbstractContextManager = NO_LOCK
-) -> Prepared | VideoAlignError:
+def _prepare(judge: Judge, request: Request, lock: AbstractContextManager = NO_LOCK) -> Prepared | VideoAlignError:
     try:
         for caption in request.captions:
             judge.check_caption(caption)
