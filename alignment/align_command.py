@@ -88,7 +88,9 @@ class Config(CommandConfig):
 
 
 def run(config: Config) -> int:
-    """Run all stages that are not finished; returns 0, or the status of the stage that stopped.
+    """Run all stages that are not finished; returns 0, 1 when clips of the comparison failed, or the status of the stage that stopped.
+
+    Clips that cannot be made or scored are told and left out; the others make the pairs.
 
     Raises:
         ConfigError: the file of training options has unknown ones or wrong values.
@@ -112,7 +114,7 @@ def run(config: Config) -> int:
     with replacing(finished) as temporary:
         shutil.copyfile(lora, temporary)
     status = _comparison(config, held_out, finished)
-    if status == 0:
+    if status in (0, 1):
         print(f"\n{finished} is the LoRA; copy it into ComfyUI's models/loras.")
     return status
 
@@ -143,8 +145,12 @@ def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, numbe
     status = _stage(
         f"round {number}: clips", lambda: _generate(config, prompts, clips, lora, config.clips_per_prompt, seed)
     )
-    status = status or _stage(f"round {number}: scores", lambda: _score(config, clips, scores))
-    if status == 0 and not pairs.exists():
+    if _is_done(status, clips / CLIP_LIST):
+        status = _stage(f"round {number}: scores", lambda: _score(config, clips, scores))
+    if not _is_done(status, scores):
+        return status, result
+    status = 0
+    if not pairs.exists():
         options = config.pairs.model_dump()
         status = _stage(
             f"round {number}: pairs",
@@ -161,6 +167,11 @@ def _trained(folder: Path) -> Path | None:
     """The LoRA that a training wrote into its folder; one of Wan 2.2's experts has that in its name. None before its end."""
     files = (expert_path(folder / FINISHED_LORA, expert) for expert in (None, *EXPERTS))
     return next((file for file in files if file.exists()), None)
+
+
+def _is_done(status: int, made: Path) -> bool:
+    """Whether a stage gave something to go on with: all, or what is left when some clips failed (it has told which)."""
+    return status == 0 or (status == 1 and made.is_file())
 
 
 def _stage(name: str, run_stage) -> int:
@@ -251,7 +262,7 @@ def _comparison(config: Config, prompts: Path, lora: Path) -> int:
         status = _stage(
             name, lambda c=clips, a=adapter: _generate(config, prompts, c, a, config.compare_clips, config.seed)
         )
-        if status:
+        if not _is_done(status, clips / CLIP_LIST):
             return status
     options = {"model": config.reward, "judge": config.judge, "device": config.device, "seed": config.seed}
     compare = compare_command.Config(folders=list(both), output=folder, **options)

@@ -52,9 +52,12 @@ def parse_command(config_class: type[CommandConfig], command: str, arguments: li
         "--print-config", action="store_true", help="Print all options as a documented TOML file and exit."
     )
     _add_options(parser, config_class, ())
+    # What follows -- are arguments, whatever they begin with; argparse itself takes them for options in some versions.
+    end = arguments.index("--") if "--" in arguments else len(arguments)
     # Intermixed: clips may stand before, between and after the options.
-    known, unknown = parser.parse_known_intermixed_args(arguments)
+    known, unknown = parser.parse_known_intermixed_args(arguments[:end])
     given = vars(known)
+    unknown += _take_positionals(parser, given, arguments[end + 1 :])
     file, print_config = given.pop("config"), given.pop("print_config")
     if unknown:
         raise ConfigError(f"videoalign {command}: " + _explain_argument(unknown[0], parser))
@@ -73,6 +76,17 @@ def parse_command(config_class: type[CommandConfig], command: str, arguments: li
                 raise ConfigError(f"{file}: '{section}' must be a section [{section}], got {target!r}")
         target[name] = value
     return validate(config_class, values, file or f"videoalign {command}")
+
+
+def _take_positionals(parser: argparse.ArgumentParser, given: dict, words: list[str]) -> list[str]:
+    """Put further arguments into the positionals of a command; returns those that it has no place for."""
+    for action in parser._get_positional_actions():
+        if action.nargs == "*":
+            given[action.dest] = [*(given.get(action.dest) or []), *words]
+            return []
+        if words and given.get(action.dest) is None:
+            given[action.dest] = words.pop(0)
+    return words
 
 
 def validate(config_class: type[CommandConfig], values: dict, source: str) -> CommandConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,16 @@ def is_webp(source: Any) -> bool:
     return isinstance(head, bytes) and head[:4] == b"RIFF" and head[8:12] == b"WEBP"
 
 
+def is_animated_webp(path: Path) -> bool:
+    """True for a file that says that it is animated: the second bit of an extended header's flags."""
+    try:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    except OSError:
+        return False
+    return head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and len(head) > 20 and bool(head[20] & 2)
+
+
 class AnimatedWebp:
     """The frames of one file, as often as they are asked for.
 
@@ -57,7 +68,15 @@ class AnimatedWebp:
         """
         return {index: picture for index, (picture, _) in enumerate(self._read(wanted)) if index in wanted}
 
-    def _read(self, wanted: set[int]):
+    def every(self) -> Iterator[np.ndarray]:
+        """All frames one after the other, as ``frames`` gives them.
+
+        Raises:
+            ClipError: the file is damaged.
+        """
+        return (picture for picture, _ in self._read(range(self.total)))
+
+    def _read(self, wanted: Container[int]):
         from PIL import Image
 
         try:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import math
 import shutil
 from pathlib import Path
+
+import numpy as np
 
 from ..errors import ClipError
 from ..files.atomic_file import replacing
@@ -14,13 +18,14 @@ from .video_file import Encoding, encode_frames
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
 _CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
 _QUICK = Encoding(crf=8, preset="veryfast", threads=0)
+MOST_PIXELS = 1920 * 1080  # of a copy; larger pictures are made smaller
 LEAST_SIDE = 256  # pixels; smaller pictures are enlarged by a whole number, pixel by pixel, so that nothing is smoothed
 
 
 def playable(path: Path, folder: Path) -> Path:
     """The clip itself where browsers play it, else a copy in ``folder`` that they do, made once for each content.
 
-    The copy is H.264 with halved colour (4:2:0), which is all that some browsers play.
+    The copy is H.264 with halved colour (4:2:0), which is all that some browsers play, and at most ``MOST_PIXELS`` large.
 
     Raises:
         ClipError: the clip cannot be decoded.
@@ -77,12 +82,32 @@ def _is_played(path: Path) -> bool:
 
 
 def _write_copy(path: Path, copy: Path) -> None:
-    from .frames import every_frame
-    from .video_decoding import decode_frames
+    """Frame by frame: neither a long nor a large clip is ever in memory as a whole."""
+    from .clip_fault import reading
+    from .video_decoding import play_frames
 
-    decoded = decode_frames(str(path), every_frame)
-    frames = decoded.frames
-    times = -(-LEAST_SIDE // min(frames.shape[1:3]))
-    height, width = (frames.shape[1] * times) // 2 * 2, (frames.shape[2] * times) // 2 * 2
-    large = (frame.repeat(times, 0).repeat(times, 1)[:height, :width] for frame in frames)
-    encode_frames(copy, large, (height, width), decoded.fps, "yuv420p", _QUICK)
+    with reading(path):
+        frames = play_frames(str(path))
+        first, fps = next(frames)
+        times, size = _shown_size(*first.shape[:2])
+        shown = (_fitted(frame, times, size) for frame in itertools.chain([first], (frame for frame, _ in frames)))
+        encode_frames(copy, shown, size, fps, "yuv420p", _QUICK)
+
+
+def _shown_size(height: int, width: int) -> tuple[int, tuple[int, int]]:
+    """How many times each pixel is shown, and (height, width) of a copy, both even; 0 times where it is made smaller."""
+    times, share = -(-LEAST_SIDE // min(height, width)), 1.0
+    if times**2 * height * width > MOST_PIXELS:
+        times, share = 1, math.sqrt(MOST_PIXELS / (height * width))
+    if share < 1:
+        times = 0
+    scale = times or share
+    return times, (max(int(height * scale) // 2 * 2, 2), max(int(width * scale) // 2 * 2, 2))
+
+
+def _fitted(frame: np.ndarray, times: int, size: tuple[int, int]) -> np.ndarray:
+    from PIL import Image
+
+    if times:
+        return frame.repeat(times, 0).repeat(times, 1)[: size[0], : size[1]]
+    return np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))

@@ -101,17 +101,17 @@ def upright(picture: np.ndarray, matrix: tuple[int, ...] | None) -> np.ndarray:
 
 
 def notes(stream) -> tuple[str, ...]:
-    """What a reader of the scores should know of how the clip is shown; nothing for an ordinary one."""
+    """What a reader of the scores should know of how the clip is shown; nothing for an ordinary one. No note contains "; "."""
     remarks = []
     aspect = stream.sample_aspect_ratio
     if aspect and aspect != 1:
         remarks.append(
-            f"its pixels are {aspect.numerator}:{aspect.denominator}, not square; it is seen as stored, as the official code does"
+            f"its pixels are {aspect.numerator}:{aspect.denominator}, not square: it is seen as stored, as the official code does"
         )
     transfer = _HDR_TRANSFERS.get(getattr(stream.codec_context, "color_trc", 0))
     if transfer:
         remarks.append(
-            f"it has high dynamic range ({transfer}), which is not mapped to an ordinary screen; its colours look pale"
+            f"it has high dynamic range ({transfer}), which is not mapped to an ordinary screen: its colours look pale"
         )
     return tuple(remarks)
 

@@ -9,9 +9,10 @@ itself.
 
 from __future__ import annotations
 
+import itertools
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from av.container import InputContainer
 
 from ..errors import ClipError
 from .animated_webp import AnimatedWebp, is_webp
+from .clip_fault import is_of_the_machine
 from .frame_table import AGAIN, FrameTable, check_fps, frame_rate, read_packets
 from .opening import opener
 from .upright_rgb import UprightRgb, notes
@@ -71,19 +73,64 @@ def decode_frames(
     Raises:
         ClipError: missing, unreadable, truncated, no video stream, or an impossible frame rate.
     """
-    name = name or (str(source) if isinstance(source, (str, Path)) else getattr(source, "name", None) or "video stream")
+    name = _name_of(source, name)
     convert = convert or (lambda picture: picture)
-    try:
+    with _said_by_name(name):
         if is_webp(source):
-            return _decode_webp(AnimatedWebp(source, str(name)), choose, fps, str(name), convert)
-        return _decode_video(opener(source, str(name)), choose, fps, str(name), convert)
+            return _decode_webp(AnimatedWebp(source, name), choose, fps, name, convert)
+        return _decode_video(opener(source, name), choose, fps, name, convert)
+
+
+def play_frames(source: object, name: str | None = None) -> Iterator[tuple[np.ndarray, float]]:
+    """All frames of a clip one after the other, each with the clip's rate: never more than one is in memory.
+
+    Args:
+        source, name: as for ``decode_frames``.
+
+    Yields:
+        uint8 RGB [H, W, 3], upright, and frames per second.
+
+    Raises:
+        ClipError: as ``decode_frames``.
+    """
+    name = _name_of(source, name)
+    # The last frame is sought first: that tells the rate and the number of frames also where packets are not frames.
+    clip = decode_frames(source, lambda total, _rate: [total - 1], name=name, convert=lambda _: np.empty(0))
+    count = 0
+    with _said_by_name(name):
+        if is_webp(source):
+            for picture in AnimatedWebp(source, name).every():
+                yield picture, clip.fps
+            return
+        to_rgb = UprightRgb(name)
+        with opener(source, name)() as container:
+            for frame in itertools.islice(container.decode(_video_stream(container, name)), clip.total_frames):
+                yield to_rgb(frame), clip.fps
+                count += 1
+    if count < clip.total_frames:
+        raise ClipError(f"{name} is damaged: {count} of its {clip.total_frames} frames can be decoded. {AGAIN}")
+
+
+def _name_of(source: object, name: str | None) -> str:
+    return str(name or (source if isinstance(source, (str, Path)) else getattr(source, "name", None) or "video stream"))
+
+
+@contextmanager
+def _said_by_name(name: str) -> Iterator[None]:
+    """What FFmpeg and the system have against a clip, as a ClipError that names it."""
+    try:
+        yield
     except ClipError:
         raise
     except av.error.FFmpegError as error:
+        if is_of_the_machine(error):
+            raise
         raise ClipError(
             f"{name} cannot be decoded ({error.strerror or error}): it is damaged, incomplete or not a video."
         ) from error
     except OSError as error:
+        if is_of_the_machine(error):
+            raise
         raise ClipError(
             f"{name} cannot be read ({error}). Check the path, the permissions and the connection."
         ) from error

@@ -79,7 +79,8 @@ def encode_frames(
         stream = container.add_stream("libx264", rate=Fraction(fps).limit_denominator(1001))
         stream.height, stream.width, stream.pix_fmt = height, width, pixel_format
         stream.thread_count = encoding.threads
-        stream.options = {"crf": str(encoding.crf), "preset": encoding.preset}
+        # x264's macroblock tree gives other files from equal frames, depending on where they lie in memory.
+        stream.options = {"crf": str(encoding.crf), "preset": encoding.preset, "x264-params": "mbtree=0"}
         for frame in frames:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")))
         container.mux(stream.encode())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import positional
 from ..clips.find import CLIP_LIST
+from ..errors import VideoAlignError
 from ..files.atomic_file import write_json
 from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
@@ -22,6 +24,7 @@ from .compare.win_rates import WinRate, win_rate
 from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
 
 SIDES = ("base", "candidate")
+MOST_TOLD = 10
 
 
 class Config(ScoringOptions):
@@ -29,7 +32,8 @@ class Config(ScoringOptions):
 
     Clips are scored with a video reward and with every other --judge (each clip once; a second run takes the scores that
     are there). Printed and written to report.json are, for each judge and dimension, the share of pairs that the candidate
-    wins with its 95 % interval, and index.html shows clips side by side.
+    wins with its 95 % interval, and index.html shows clips side by side. Pairs with a clip that cannot be scored are told and left
+    out, and the exit status is 1.
     """
 
     folders: list[Path] = positional(default=[], description="Folder of the base, folder of the candidate.")
@@ -57,10 +61,10 @@ class Config(ScoringOptions):
 
 
 def run(config: Config) -> int:
-    """Score, compare, write; returns 0, or what scoring returned if it failed.
+    """Score, compare, write; returns 0, 1 when pairs had to be left out, or what scoring returned if it was stopped.
 
     Raises:
-        VideoAlignError: a folder without clips, nothing that matches, clips that cannot be judged.
+        VideoAlignError: a folder without clips, nothing that matches, or not one pair that can be judged.
     """
     both = [read_manifest(folder) for folder in config.folders]
     pairs = match(*both)
@@ -74,13 +78,34 @@ def run(config: Config) -> int:
         if isinstance(one, int):
             return one
         judged[f"{one.title} ({text})" if one.title in judged else one.title] = one
+    whole = [pair for pair in pairs if all(_has_both(one, pair) for one in judged.values())]
+    unscored = {name: why for one in judged.values() for name, why in one.unscored.items()}
+    if not whole:
+        raise VideoAlignError("No pair has scores of both clips. " + "{}: {}".format(*next(iter(unscored.items()))))
+    left_out, pairs = len(pairs) - len(whole), whole
     tables = {title: compare(pairs, one, seed=config.seed) for title, one in judged.items()}
     shown = random.Random(config.seed).sample(pairs, min(config.examples, len(pairs)))
     page = write_comparison(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
     write_report(config.output / "report.json", names, len(pairs), tables)
     print(report_text(names, len(pairs), tables))
     print(f"\nOpen {page} to see the clips side by side.")
-    return 0
+    if not left_out:
+        return 0
+    print(
+        f"videoalign compare: {left_out} pairs are left out, because clips of theirs have no scores:", file=sys.stderr
+    )
+    for name, why in list(unscored.items())[:MOST_TOLD]:
+        print(f"  {name}: {why}", file=sys.stderr)
+    if len(unscored) > MOST_TOLD:
+        print(
+            f"  and {len(unscored) - MOST_TOLD} more; the files of scores in {config.output} have them all",
+            file=sys.stderr,
+        )
+    return 1
+
+
+def _has_both(judged: Judged, pair: tuple[MadeClip, MadeClip]) -> bool:
+    return pair[0].id in judged.base and pair[1].id in judged.candidate
 
 
 def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], further: bool) -> Judged | int:
@@ -92,15 +117,17 @@ def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], f
     options = judge_options(config)
     judge = open_judge(text, replace(options, sampling={}) if further else options)
     dimensions = all_dimensions(judge)
-    marks = []
+    marks, unscored = [], {}
     for number, (side, folder) in enumerate(zip(SIDES, config.folders, strict=True)):
         file = config.output / (f"scores_{side}_{_slug(text)}.jsonl" if further else f"scores_{side}.jsonl")
         status = score_folder(folder, file, config, text, judge)
-        if status:
+        if status and (status != 1 or not file.is_file()):  # 1 with the file: some clips failed
             return status
-        marks.append(read_scores(file, [pair[number] for pair in pairs], [one.name for one in dimensions]))
+        scores, missing = read_scores(file, [pair[number] for pair in pairs], [one.name for one in dimensions])
+        marks.append(scores)
+        unscored |= {f"{side} {name}": why for name, why in missing.items()}
     title = f"the reward {Path(config.model).stem}" if text == f"videoreward:{config.model}" else judge.title
-    return Judged(title, dimensions, *marks)
+    return Judged(title, dimensions, *marks, unscored)
 
 
 def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:

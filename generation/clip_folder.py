@@ -84,6 +84,11 @@ class ClipFolder:
                 )
         return [clip for clip in wanted if clip.id not in self._rows]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no clip is finished."""
+        return not self._rows
+
     def add(self, wanted: Wanted, frames: np.ndarray, fps: float, model: str) -> Path:
         """Write a clip (uint8 [T, H, W, 3]), then list it: a listed clip is a whole one."""
         from ..clips.video_file import write_video

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -10,15 +11,20 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
-from ..errors import listed
+from ..errors import ClipError, VideoAlignError, listed
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
+from .making import made_or_failed, unreadable_images
 from .prompts import read_prompt_rows
 
 if TYPE_CHECKING:
-    from ..backbones.sampling import Fault
+    from ..backbones.sampling import Fault, GeneratedClip
     from ..backbones.sampling_defaults import SamplingDefaults
     from .pipeline import Pipeline
+
+FIRST_FAILURES = 3
+"""So many clips that fail before one was made end the run."""
+MOST_TOLD = 10
 
 
 class Sampling(CommandConfig):
@@ -52,6 +58,7 @@ class Config(CommandConfig):
     was stopped goes on where it was. The output folder holds videos/, clips.jsonl (the list, with prompt and seed of
     each clip; videoalign score and videoalign compare read it) and generate.json (the settings). An image-to-video model
     (Wan) needs an image for each prompt: a column "image" with the path of a picture, relative to the file of prompts.
+    A clip that fails is told, the others are made, and the exit status is 1.
     """
 
     prompts: Path | None = positional(
@@ -83,7 +90,7 @@ class Config(CommandConfig):
 
 
 def run(config: Config) -> int:
-    """Generate what is missing; returns 0, 1 where a clip could not be made, or 130 when interrupted.
+    """Generate what is missing; returns 0, 1 when some clips could not be made, or 130 when interrupted.
 
     Raises:
         VideoAlignError: prompts, model or output cannot be used.
@@ -93,19 +100,28 @@ def run(config: Config) -> int:
     rows = read_prompt_rows(config.prompts)
     check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
     wanted = wanted_clips(rows, config.clips_per_prompt, config.seed)
+    unreadable = unreadable_images(wanted)
+    failed = {clip.id: unreadable[clip.image] for clip in wanted if clip.image in unreadable}
+    if len(failed) == len(wanted):
+        raise ClipError(next(iter(failed.values())))
+    rows = [row for row in rows if row.image not in unreadable]
     folder = ClipFolder(config.output, settings_of(config) | image_settings(config.model, config.image_encoder, rows))
-    missing = folder.missing(wanted)
-    failed = 0
+    missing = [clip for clip in folder.missing(wanted) if clip.id not in failed]
     if missing:
         try:
-            failed = generate_into(folder, missing, config)
+            failed |= generate_into(folder, missing, config)
         except KeyboardInterrupt:
             print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
             return 130
-    folder.close(wanted)
-    print(f"{len(wanted) - failed} clips of {len(wanted) // config.clips_per_prompt} prompts in {config.output}.")
+    made = [clip for clip in wanted if clip.id not in failed]
+    folder.close(made)
+    print(f"{len(made)} clips of {len({clip.prompt for clip in made})} prompts in {config.output}.")
     if failed:
-        print(f"videoalign generate: {failed} of {len(wanted)} clips could not be made.", file=sys.stderr)
+        print(f"videoalign generate: {len(failed)} of {len(wanted)} clips could not be made:", file=sys.stderr)
+        for name, why in list(failed.items())[:MOST_TOLD]:
+            print(f"  {name}: {why}", file=sys.stderr)
+        if len(failed) > MOST_TOLD:
+            print(f"  and {len(failed) - MOST_TOLD} more", file=sys.stderr)
     return 1 if failed else 0
 
 
@@ -129,10 +145,14 @@ def settings_of(config: Config) -> dict:
     }
 
 
-def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> int:
-    """Sample the missing clips and write each as it is finished; returns how many have values that are not finite.
+def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> dict[str, str]:
+    """Sample the missing clips and write each as it is finished; returns the names of those that failed, and why.
 
-    Of those nothing is written. A clip that has one colour throughout is written, and told of on standard error.
+    Of a clip with values that are not finite nothing is written. One that has one colour throughout is written, and told of on
+    standard error.
+
+    Raises:
+        VideoAlignError: the first clips all fail, and the folder has none: then it is hardly they that are wrong.
     """
     from tqdm import tqdm
 
@@ -140,24 +160,31 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
     from ..clips.pixels import as_frames
 
     pipeline, sampling, guidance = prepare(config)
-    failed, uniform = 0, []
-    with tqdm(total=len(missing), unit="clip", disable=None) as bar:
-        clips = generate(
+
+    def sampler(clips: list[Wanted]) -> Iterator[GeneratedClip]:
+        return generate(
             pipeline.backbone,
             pipeline.vae,
             pipeline.text_encoder,
-            [clip.prompt for clip in missing],
-            [clip.seed for clip in missing],
+            [clip.prompt for clip in clips],
+            [clip.seed for clip in clips],
             sampling,
             negative_prompt=config.negative_prompt,
             batch_size=config.batch_size,
-            image=images_of(missing, pipeline, sampling),
+            image=images_of(clips, pipeline, sampling),
             guidance=guidance,
         )
-        for number, (wanted, made) in enumerate(zip(missing, clips, strict=True), 1):
-            if made.fault:
-                failed += 1
-                bar.write(f"{wanted.id} is not written: {_cause(made.fault, config, pipeline)}", file=sys.stderr)
+
+    failed: dict[str, VideoAlignError] = {}
+    uniform: list[str] = []
+    hopeless = min(FIRST_FAILURES, len(missing))
+    with tqdm(total=len(missing), unit="clip", disable=None) as bar:
+        outcomes = made_or_failed(sampler, missing, config.batch_size, lambda fault: _cause(fault, config, pipeline))
+        for number, (wanted, made) in enumerate(outcomes, 1):
+            if isinstance(made, VideoAlignError):
+                failed[wanted.id] = made
+                if len(failed) == hopeless and folder.is_empty:
+                    raise next(iter(failed.values()))
             else:
                 frames = as_frames(made.video)
                 folder.add(wanted, frames, made.fps, described(config, pipeline))
@@ -172,7 +199,7 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
             "a LoRA or the VAE is probably another model's, or the guidance is too strong.",
             file=sys.stderr,
         )
-    return failed
+    return {name: str(error) for name, error in failed.items()}
 
 
 def _cause(fault: Fault, config: Config, pipeline: Pipeline) -> str:

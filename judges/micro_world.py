@@ -29,10 +29,11 @@ def open_judge(source: str | None, options: JudgeOptions) -> MicroWorld:
 
 @dataclass(frozen=True)
 class WholeClip:
-    """All frames of a clip, uint8 RGB [T, H, W, 3], and frames a second."""
+    """All frames of a clip, uint8 RGB [T, H, W, 3], frames a second, and what to know of how it is shown."""
 
     frames: np.ndarray
     fps: float
+    notes: tuple[str, ...] = ()
 
 
 class MicroWorld(Judge):
@@ -58,7 +59,7 @@ class MicroWorld(Judge):
 
     def prepare_frames(self, frames: SampledFrames) -> WholeClip:
         """See ``Judge``."""
-        return WholeClip(frames.as_bytes(), frames.fps)
+        return WholeClip(frames.as_bytes(), frames.fps, frames.notes)
 
     def score_prepared(
         self, clips: Sequence[WholeClip], captions: Sequence[Sequence[str | None]]
@@ -73,4 +74,4 @@ def _measured(clip: WholeClip, caption: str) -> ClipMarks:
     except ValueError as error:
         raise ClipError(f"The clip cannot be measured by the micro world: {error}") from None
     marks = {"VQ": measured.VQ, "MQ": measured.MQ, "TA": measured.TA, OVERALL: measured.overall}
-    return ClipMarks(marks, caption, len(clip.frames), clip.fps)
+    return ClipMarks(marks, caption, len(clip.frames), clip.fps, notes=clip.notes)

@@ -31,8 +31,13 @@ def contact_sheet(ranking: Ranking) -> np.ndarray:
     import numpy as np
     from PIL import Image, ImageDraw
 
+    from ..clips.clip_fault import reading
+
     shown = _shown_rows(ranking)
-    strips = [_strip(row.clip) for row in shown]
+    strips = []
+    for row in shown:
+        with reading(row.clip.name):
+            strips.append(_strip(row.clip))
     strip_width = max([strip.width for strip in strips if strip is not None], default=0)
     width = min(max(2 * _MARGIN + _RANK_WIDTH + strip_width + _BAR_WIDTH + 3 * _MARGIN, 640), MOST_PIXELS)
     header = 58 + 20 * len(ranking.notes)

@@ -155,6 +155,7 @@ def rank(
         without = sum(any(clip.score(name) is None for name in missing) for clip in clips)
         who = "No clip has a caption" if without == len(clips) else f"{without} of {len(clips)} clips have no caption"
         notes.insert(0, f"{who}: ranked by {' and '.join(names)} alone.")
+    notes += [f"{clip.name}: {note}." for clip in clips for note in clip.notes]
     shares = used.normalised(names)
     merit = {one.name: one.merit for one in dimensions}
     rows = []

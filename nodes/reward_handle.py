@@ -74,11 +74,13 @@ class RewardHandle:
             ClipError, CaptionError: it cannot be judged.
             torch.OutOfMemoryError: it does not fit beside the model; ComfyUI answers by unloading everything.
         """
+        from ..clips.clip_fault import reading
         from ..clips.frames import read_for_several
 
         self.judge.check_caption(caption)
-        frames, *seen = read_for_several(source, [self.judge.view, *([also] if also else [])])
-        prepared = self.judge.prepare_frames(frames)
+        with reading(source if isinstance(source, (str, Path)) else getattr(source, "name", "The clip")):
+            frames, *seen = read_for_several(source, [self.judge.view, *([also] if also else [])])
+            prepared = self.judge.prepare_frames(frames)
         try:
             return self._marks(prepared, caption), seen[0] if seen else None
         except _out_of_memory() as error:

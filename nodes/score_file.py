@@ -20,7 +20,21 @@ from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWAR
 from ..reward.judge import FIRST_JUDGE, Dimension
 from .scored_clip import ScoredClip
 
-_ABOUT = {"time", "id", "prompt", "seed", "model", "total_frames", "fps", "path", "judge", "error", "height", "width"}
+_ABOUT = {
+    "time",
+    "id",
+    "prompt",
+    "seed",
+    "model",
+    "total_frames",
+    "fps",
+    "path",
+    "judge",
+    "error",
+    "height",
+    "width",
+    "notes",
+}
 _KNOWN = (*sorted(_ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons")
 ENDINGS = (".csv", ".jsonl")
 
@@ -56,6 +70,7 @@ def score_row(clip: ScoredClip, when: str) -> dict:
         "fps": clip.fps,
         "path": clip.path,
         "judge": clip.judge,
+        "notes": "; ".join(clip.notes) or None,
     }
 
 
@@ -71,9 +86,9 @@ def append_scores(path: Path, clips: Sequence[ScoredClip]) -> int:
         new, table = not path.exists() or not path.stat().st_size, path.suffix.lower() == ".csv"
         columns = list(dict.fromkeys(name for row in rows for name in row))
         if table and not new:
-            # A file of 0.1.0 does not name the judge: rows of VideoReward, which its rows are of, go on in it.
+            # A file of 0.1.0 has no notes and does not name the judge: rows of VideoReward, which its rows are of, go on in it.
             silent = all(row["judge"] == FIRST_JUDGE for row in rows)
-            columns = _header_for(path, columns, {"judge"} if silent else set())
+            columns = _header_for(path, columns, {"judge", "notes"} if silent else {"notes"})
         before = 0 if new else len(read_scores(path))  # never into a file of another kind
         if table:
             text = csv_text(rows, columns, header=new)
@@ -138,6 +153,7 @@ def _clip(row: Row) -> ScoredClip:
         total_frames=row.integer_in("total_frames"),
         fps=row.number_in("fps") if row.has("fps") else None,
         raw={name: float(value) for name, value in raw.items()},
+        notes=_notes_of(row),
         path=row.text_or_none("path"),
     )
 
@@ -164,6 +180,13 @@ def _reasons_of(row: Row) -> dict[str, str]:
         return {str(name): str(text) for name, text in reasons.items()}
     names = [name for name in row.cells if name.endswith("_reason") and row.has(name)]
     return {name.removesuffix("_reason"): str(row.cells[name]) for name in names}
+
+
+def _notes_of(row: Row) -> tuple[str, ...]:
+    notes = row.cells.get("notes")
+    if isinstance(notes, list):
+        return tuple(map(str, notes))
+    return tuple(str(notes).split("; ")) if row.has("notes") else ()
 
 
 def _dimensions(judge: str, names: Sequence[str]) -> tuple[Dimension, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ..errors import ClipError
 from ..reward.dimensions import RATED, SIGMA
 from .clip_frames import small_pictures, small_view
 from .clip_input import InputClip, input_clips
@@ -152,6 +153,10 @@ def _score(reward: RewardHandle, one: InputClip, caption: str | None, seed: int 
 
     try:
         marks, frames = reward.score(one.source, caption, also=small_view())
+    except ClipError as error:
+        if one.name in str(error):
+            raise
+        raise ClipError(f"{one.name}: {error}") from error
     except torch.cuda.OutOfMemoryError as error:
         raise torch.cuda.OutOfMemoryError(
             f"Score Video ran out of memory on {one.name}. Choose device cpu in Load Video Reward Model, or score a shorter clip. "

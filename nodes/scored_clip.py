@@ -42,6 +42,7 @@ class ScoredClip:
         total_frames, fps: length in frames and frames per second.
         raw: scores before normalisation, by dimension.
         reasons: why, by dimension, where the judge says it.
+        notes: what to know of how the clip is shown before its scores are compared.
         path: file of the clip, when it has one.
         clip: a ComfyUI VIDEO, or None for scores read from a file.
         latent: a ComfyUI LATENT of this clip alone, or None.
@@ -59,6 +60,7 @@ class ScoredClip:
     fps: float | None = None
     raw: dict[str, float] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     path: str | None = None
     clip: object | None = field(default=None, repr=False, compare=False)
     latent: dict | None = field(default=None, repr=False, compare=False)
@@ -77,6 +79,7 @@ class ScoredClip:
             fps=marks.fps,
             raw=dict(getattr(marks, "raw", {})),
             reasons=dict(marks.reasons),
+            notes=tuple(getattr(marks, "notes", ())),
             **about,
         )
 
@@ -110,6 +113,7 @@ class ScoredClip:
             "seed": self.seed,
             "total_frames": self.total_frames,
             "fps": self.fps,
+            "notes": list(self.notes),
         }
 
 

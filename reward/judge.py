@@ -77,6 +77,10 @@ class Marks(Protocol):
     def fps(self) -> float:
         """Frames per second of the clip."""
 
+    @property
+    def notes(self) -> Sequence[str]:
+        """What to know of how the clip is shown (``SampledFrames.notes``) before its marks are compared."""
+
     def to_dict(self) -> dict:
         """JSON-ready: the marks by name, and what else a row of a score file keeps."""
 
@@ -90,11 +94,13 @@ class ClipMarks:
     total_frames: int
     fps: float
     reasons: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
 
     def to_dict(self) -> dict:
         """See ``Marks``."""
         reasons = {"reasons": dict(self.reasons)} if self.reasons else {}
-        return {**self.marks, **reasons, "total_frames": self.total_frames, "fps": self.fps}
+        notes = {"notes": list(self.notes)} if self.notes else {}
+        return {**self.marks, **reasons, "total_frames": self.total_frames, "fps": self.fps, **notes}
 
 
 class Judge(Protocol):

@@ -21,6 +21,7 @@ class ClipScores:
         frame_indices: sampled frames, 0-based positions in the clip.
         size: (height, width) in pixels that the model saw.
         total_frames, fps: of the clip.
+        notes: what to know of how the clip is shown before its scores are compared; nothing for an ordinary one.
 
     Compare scores of one prompt, clip length and frame rate: more sampled frames raise them, a wrong fps changes them.
     """
@@ -35,6 +36,7 @@ class ClipScores:
     size: tuple[int, int]
     total_frames: int
     fps: float
+    notes: tuple[str, ...] = ()
 
     @property
     def marks(self) -> dict[str, float | None]:
@@ -58,6 +60,7 @@ class ClipScores:
             "size": list(self.size),
             "total_frames": self.total_frames,
             "fps": self.fps,
+            **({"notes": list(self.notes)} if self.notes else {}),
         }
 
 
@@ -77,4 +80,5 @@ def clip_scores(raw: list[float], normalisation: Normalisation, caption: str | N
         size=clip.size,
         total_frames=clip.total_frames,
         fps=clip.fps,
+        notes=tuple(clip.notes),
     )

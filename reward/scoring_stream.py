@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from ..clips.clip_fault import computing, reading
 from ..clips.frames import must_be_read_alone
-from ..errors import CaptionError, ClipError, VideoAlignError
+from ..errors import CaptionError, FileError, VideoAlignError
 from .judge import Judge, Marks, Prepared
 
 # Padding a batch to its longest clip must not cost more than this share of its length.
@@ -108,14 +109,12 @@ def _prepare(judge: Judge, request: Request, lock: AbstractContextManager = NO_L
     try:
         for caption in request.captions:
             judge.check_caption(caption)
-        with lock:
+        with lock, reading(_name(request)):
             return judge.prepare(request.clip, request.fps)
+    except FileError:
+        raise
     except VideoAlignError as error:
         return error
-    except Exception as error:  # whatever is wrong with one clip, the others go on
-        return ClipError(
-            f"{_name(request)} cannot be read ({type(error).__name__}: {error}). If players show it, please report it."
-        )
 
 
 def _name(request: Request) -> str:
@@ -138,18 +137,13 @@ def _score_window(judge: Judge, ready: list[tuple[Request, Prepared | VideoAlign
 
 def _score_group(judge: Judge, ready: list, group: list[int]) -> dict[int, Sequence[Marks] | VideoAlignError]:
     try:
-        marks = judge.score_prepared(
-            [ready[index][1] for index in group], [ready[index][0].captions for index in group]
-        )
+        with computing(_name(ready[group[0]][0])):
+            marks = judge.score_prepared(
+                [ready[index][1] for index in group], [ready[index][0].captions for index in group]
+            )
         return dict(zip(group, marks, strict=True))
     except VideoAlignError as error:
         failure = error
-    except Exception as error:
-        if not (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):  # the latter is torch's
-            raise
-        failure = ClipError(
-            f"{_name(ready[group[0]][0])} does not fit into memory ({error}). Use a smaller max_pixels, fewer frames or another device."
-        )
     if len(group) == 1:
         return {group[0]: failure}
     # One bad clip must not take its neighbours along.

@@ -67,7 +67,7 @@ def score(videoalign, checkpoint):
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # another number changes the last digits
     yield lambda *arguments: videoalign(
-        "score", *arguments, "--model", checkpoint, "--dtype", "float32", "--device", "cpu"
+        "score", "--model", checkpoint, "--dtype", "float32", "--device", "cpu", *arguments
     )
     torch.set_num_threads(threads)
 

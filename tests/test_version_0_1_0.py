@@ -96,6 +96,7 @@ def test_a_finished_table_is_written_again_without_scoring(run):
     run("score", "--manifest", "rows.jsonl", *COMMANDS["score"], "--output", "scores.csv")
     after = list(csv.DictReader(Path("scores.csv").read_text(encoding="utf-8").splitlines()))
     assert [row.pop("judge") for row in after] == ["videoreward"] * 4  # which 0.1.0 did not say
+    assert [row.pop("notes") for row in after] == [""] * 4  # nor this
     assert after == before
     assert {path.name: path.read_bytes() for path in Path("scores.csv.run").iterdir()} == journal
 

@@ -12,7 +12,8 @@ function drawClip(clip) {
     clip.Overall === null
       ? element("div", "videoalign-note", "no caption: TA and Overall do not exist")
       : element("div", "videoalign-overall", "Overall ", element("b", "", inSigma(clip.Overall)));
-  return element("div", "videoalign-clip", clipTitle(clip), ...filmstrip(clip), scoreBars(clip), overall);
+  const notes = (clip.notes ?? []).map((note) => element("div", "videoalign-warning", note));
+  return element("div", "videoalign-clip", clipTitle(clip), ...filmstrip(clip), scoreBars(clip), overall, ...notes);
 }
 
 /** Entries of `videoalign_saved`. */

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from ...errors import VideoAlignError
 from ...files.tables import read_table
 from ...reward.judge import Dimension
 from .matching import MadeClip
@@ -22,31 +21,30 @@ class Judged:
         title: what the report calls the judge.
         dimensions: what it gives marks for, its overall one last.
         base, candidate: the marks.
+        unscored: why clips have none; their set in front of the id.
     """
 
     title: str
     dimensions: tuple[Dimension, ...]
     base: Scores
     candidate: Scores
+    unscored: Mapping[str, str] = field(default_factory=dict)
 
 
-def read_scores(path: Path, clips: Sequence[MadeClip], names: Sequence[str]) -> Scores:
-    """Scores of a set from a file of ``videoalign score``.
+def read_scores(path: Path, clips: Sequence[MadeClip], names: Sequence[str]) -> tuple[Scores, dict[str, str]]:
+    """Scores of a set from a file of ``videoalign score``, and of the clips without: why they have none.
 
     Args:
-        names: of the dimensions, all of which every clip must have.
-
-    Raises:
-        VideoAlignError: a clip of the set has no score.
+        names: of the dimensions, all of which a clip must have.
     """
-    scores = {
-        row.text_or_none("id"): {name: row.number_in(name) for name in names}
-        for row in read_table(path, ("id", *names))
-        if all(row.has(name) for name in names)
-    }
-    missing = [clip.id for clip in clips if clip.id not in scores]
-    if missing:
-        raise VideoAlignError(
-            f"{path}: {len(missing)} clips have no score, the first is {missing[0]}. Score the folder again."
-        )
-    return {clip.id: scores[clip.id] for clip in clips}
+    scores: Scores = {}
+    causes: dict[str, str] = {}
+    for row in read_table(path, ("id", "error", *names)):
+        name = row.text_or_none("id")
+        if row.has("error"):
+            causes[name] = str(row.value("error"))
+        elif all(row.has(mark) for mark in names):
+            scores[name] = {mark: row.number_in(mark) for mark in names}
+    unscored = "it has no score. Score the folder again."
+    missing = {clip.id: causes.get(clip.id, unscored) for clip in clips if clip.id not in scores}
+    return {clip.id: scores[clip.id] for clip in clips if clip.id in scores}, missing

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...clips.clip_fault import reading
 from ...clips.preview import write_playable
+from ...errors import ClipError
 from ...pages.render import write_page
 from ...reward.dimensions import MEANING
 from ...reward.judge import Dimension
@@ -87,9 +89,14 @@ def _example(folder: Path, number: int, example: Example, names: tuple[str, str]
     sides = []
     for side, clip in enumerate((example.base, example.candidate)):
         # Not by the clip's id, which comes from a file and may be a path.
-        file = write_playable(clip.path, folder / f"{number:02}_{('base', 'candidate')[side]}.mp4")
+        file, fault = folder / f"{number:02}_{('base', 'candidate')[side]}.mp4", None
+        try:
+            with reading(clip.path):
+                write_playable(clip.path, file)
+        except ClipError as error:
+            fault = str(error)
         scores = [{"judge": one.title, "cells": _cells(one, example, side)} for one in judged.values()]
-        sides.append({"file": file.name, "name": names[side], "scores": scores})
+        sides.append({"file": file.name, "fault": fault, "name": names[side], "scores": scores})
     return {"prompt": example.base.prompt, "seed": example.base.seed, "sides": sides}
 
 

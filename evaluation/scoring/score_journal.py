@@ -28,16 +28,16 @@ from .score_rows import ScoreRow
 
 
 def csv_columns(judge: Judge) -> tuple[str, ...]:
-    """The columns of a judge's CSV file: the row, its marks (and why), the judge's details, error and the judge's name."""
+    """The columns of a judge's CSV file: the row, its marks (and why), the judge's details, error, the judge's name and notes on the clip."""
     names = [dimension.name for dimension in all_dimensions(judge)]
     reasons = [f"{name}_reason" for name in names] if judge.gives_reasons else []
-    return ("id", "path", "prompt", *names, *reasons, *judge.details, "error", "judge")
+    return ("id", "path", "prompt", *names, *reasons, *judge.details, "error", "judge", "notes")
 
 
 CSV_COLUMNS = (
-    "id", "path", "prompt", *RATED, *VIDEO_REWARD_DETAILS, "error", "judge",
+    "id", "path", "prompt", *RATED, *VIDEO_REWARD_DETAILS, "error", "judge", "notes",
 )  # fmt: skip
-"""Those of VideoReward: 0.1.0's, and the judge."""
+"""Those of VideoReward: 0.1.0's, the judge, and notes on the clip."""
 
 
 def check_output(output: Path, world: int, overwrite: bool) -> None:
@@ -204,6 +204,7 @@ def write_csv(path: Path, results: list[dict], columns: tuple[str, ...] = CSV_CO
         flat = dict(result)
         flat.update({f"{name}_raw": value for name, value in result.get("raw", {}).items()})
         flat.update({f"{name}_reason": text for name, text in result.get("reasons", {}).items()})
+        flat["notes"] = "; ".join(result.get("notes", ()))
         if "size" in result:
             flat["height"], flat["width"] = result["size"]
         if "frame_indices" in result:

@@ -14,7 +14,7 @@ UNIT = "Scores are standard deviations of the reward's training set: 0 is averag
 def score_table(results: Sequence[dict], width: int = 100, dimensions: Sequence[Dimension] = VIDEO_REWARD) -> str:
     """A readable table of results (``videoalign score --json`` objects), about ``width`` characters wide.
 
-    Failed rows show their error; the best of two or more clips with the same prompt, by the last of
+    Failed rows show their error; what to know of single clips stands below; the best of two or more clips with the same prompt, by the last of
     ``dimensions``, is marked with a star.
     """
     columns = [dimension.name for dimension in dimensions]
@@ -38,7 +38,7 @@ def score_table(results: Sequence[dict], width: int = 100, dimensions: Sequence[
             continue
         values = "".join(f"{'-' if result[name] is None else f'{result[name]:+.3f}':>{cell}}" for name in columns)
         lines.append(name + values + (f"  {_shorten(result.get('prompt') or '', prompt_width)}" if prompts else ""))
-    return "\n".join([*lines, "", _unit(dimensions)])
+    return "\n".join([*lines, "", _unit(dimensions), *_notes(results)])
 
 
 def score_summary(results: Sequence[dict], errors: int = 10, dimensions: Sequence[Dimension] = VIDEO_REWARD) -> str:
@@ -56,7 +56,18 @@ def score_summary(results: Sequence[dict], errors: int = 10, dimensions: Sequenc
     ]
     if len(failed) > errors:
         lines.append(f"  and {len(failed) - errors} more; the output has them all")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_notes(results)])
+
+
+def _notes(results: Sequence[dict]) -> list[str]:
+    """A line for each thing to know of clips: the first that it is true of, and how many more there are."""
+    clips: dict[str, list[str]] = {}
+    for result in results:
+        for note in result.get("notes", ()):
+            clips.setdefault(note, []).append(str(result["id"]))
+    return [
+        f"note: {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''}: {note}" for note, ids in clips.items()
+    ]
 
 
 def _unit(dimensions: Sequence[Dimension]) -> str:

@@ -18,6 +18,8 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "scored_clips": ("path", "prompt"),
 }
 CRITIC = ("video", "caption", "semantic consistency")
+SCORES = (*RATED, "error")
+"""What a row of a score file has besides path and prompt; the first clip may have failed."""
 COMMON = {"prompt", "path", "video"}
 """Names that any table may have: they do not tell what it was meant to be."""
 
@@ -28,13 +30,13 @@ def detect_format(path: Path) -> str:
     Raises PreferenceFileError that lists the columns found, and names the missing one where a format almost fits.
     """
     first = next(
-        iterate_rows(path, {name for needed in (*SIGNATURES.values(), CRITIC, RATED) for name in needed}), None
+        iterate_rows(path, {name for needed in (*SIGNATURES.values(), CRITIC, SCORES) for name in needed}), None
     )
     if first is None:
         raise PreferenceFileError(f"{path}: the file has no rows. Check that it is the right file.")
     columns = set(first.cells)
     for name, needed in SIGNATURES.items():
-        if columns.issuperset(needed) and (name != "scored_clips" or columns.intersection(RATED)):
+        if columns.issuperset(needed) and (name != "scored_clips" or columns.intersection(SCORES)):
             return name
     if columns.issuperset(CRITIC):
         return "lift"

@@ -15,6 +15,7 @@ permits so much of a loss). In each pair a dimension's label is "same" where the
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
@@ -40,16 +41,23 @@ class ScoredClip:
 
 
 def read_scored_clips(path: Path) -> list[ScoredClip]:
-    """The clips of a score file, which must have a number in each of its score columns in every row."""
-    table = read_table(path, ("path", "prompt", "id", *RATED))
+    """The clips of a score file, which must have a number in each of its score columns in every row.
+
+    Rows that carry an error instead, as ``videoalign score`` leaves them for clips that failed, are told and left out.
+    """
+    table = read_table(path, ("path", "prompt", "id", "error", *RATED))
     table.require(("path", "prompt"))
-    scored = [dimension for dimension in RATED if dimension in table.columns]
-    if not scored:
+    # Not only of the first row: that of a clip that failed has no scores.
+    scored = [dimension for dimension in RATED if any(dimension in row.cells for row in table)]
+    if not scored and not any(row.has("error") for row in table):
         raise PreferenceFileError(
             f"{path}: no score column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
         )
-    clips = []
+    clips, failed = [], []
     for row in table:
+        if row.has("error"):
+            failed.append(f"{row.where}: {row.value('error')}")
+            continue
         scores = {}
         for dimension in scored:
             score = row.number_in(dimension)
@@ -59,6 +67,10 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
         if "Overall" not in scores and len(scores) == 3:
             scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
         clips.append(ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id")))
+    if failed and not clips:
+        raise PreferenceFileError(f"{path}: no clip has scores. {failed[0]}")
+    if failed:
+        print(f"{len(failed)} of {len(table.rows)} clips have no scores and are left out. {failed[0]}", file=sys.stderr)
     return clips
 
 

@@ -103,6 +103,26 @@ def test_a_finished_run_does_nothing_again(files, finished):
     assert all(clip.stat().st_mtime < started for clip in clips)
 
 
+def test_a_clip_that_cannot_be_scored_is_left_out_and_the_run_ends_with_a_lora(files, tmp_path, monkeypatch, capsys):
+    from videoalign.alignment import align_command
+
+    inner = align_command._generate
+
+    def spoilt(config, prompts, folder, *rest):
+        status = inner(config, prompts, folder, *rest)
+        if folder.name in ("clips", "aligned"):
+            sorted((folder / "videos").iterdir())[0].write_bytes(b"not a video")
+        return status
+
+    monkeypatch.setattr(align_command, "_generate", spoilt)
+    assert main(arguments(files, tmp_path / "out", "--compare-clips", "2")) == 1
+    text = capsys.readouterr()
+    assert "1 of 4 clips have no scores and are left out" in text.err and "1 pairs are left out" in text.err
+    assert (tmp_path / "out" / "lora.safetensors").exists() and "is the LoRA" in text.out
+    assert len((tmp_path / "out" / "round_1" / "pairs.jsonl").read_text().splitlines()) == 1
+    assert json.loads((tmp_path / "out" / "round_1" / "comparison" / "report.json").read_text())["pairs"] == 1
+
+
 @pytest.mark.slow
 def test_killed_in_every_stage_it_ends_with_the_same_lora(files, finished, tmp_path):
     output = tmp_path / "aligned"

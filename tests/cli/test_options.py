@@ -124,6 +124,15 @@ def test_a_missing_or_surplus_positional_argument_is_an_error():
     assert "unexpected argument 'b'" in refused("a", "b", config=OneFile)
 
 
+def test_after_two_dashes_everything_is_an_argument():
+    config = parse("x", "--steps", 3, "--", "-lead.mp4", "--json", "--", "y")
+    assert (config.inputs, config.steps, config.as_json) == (["x", "-lead.mp4", "--json", "--", "y"], 3, False)
+    assert parse("--", "-lead.mp4").inputs == ["-lead.mp4"]
+    assert parse("--").inputs == [] and parse("--steps", 3, "--", "a").inputs == ["a"]
+    assert parse("--", "-file", config=OneFile).file == Path("-file")
+    assert "unexpected argument 'b'" in refused("a", "--", "b", config=OneFile)
+
+
 @pytest.mark.parametrize("config", [Sample, score_command.Config, convert_command.Config])
 def test_the_printed_configuration_parses_back_to_the_defaults(config):
     printed = tomllib.loads(documented_toml(config))

@@ -1,12 +1,13 @@
 """Files after public bug reports, each against plain PyAV or what its README says. They lie beside the project, not in it."""
 
 import shutil
+from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 
-from videoalign.clips.video_decoding import decode_frames
+from videoalign.clips.video_decoding import decode_frames, play_frames
 from videoalign.errors import ClipError
 
 
@@ -34,6 +35,40 @@ def test_its_frames_are_ffmpegs_and_its_rate_that_of_its_timestamps(video, decod
 @pytest.mark.parametrize(("name", "mirror"), [("mx_hflip.mp4", np.s_[:, :, ::-1]), ("mx_vflip.mp4", np.s_[:, ::-1])])
 def test_a_mirrored_clip_is_mirrored(video, decode_all, name, mirror):
     assert np.array_equal(decode_frames(video(name), every).frames, decode_all(video(name))[mirror])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["anim.webp", "cat.ts", "clip-colon-1.mp4", "mpeg4_no_stss.mp4", "mx_hflip.mp4", "mx_vflip.mp4", "mx_zero.mp4", "n2.ts", "paff.ts",
+     "r1000.mkv", "sar2.mp4", "vfr2.mp4", "vfr2.ts", "vfr2.webm"],
+)  # fmt: skip
+def test_played_frame_by_frame_it_is_the_same(video, name):
+    decoded, played = decode_frames(video(name), every), list(play_frames(video(name)))
+    assert np.array_equal(np.stack([frame for frame, _ in played]), decoded.frames)
+    assert {rate for _, rate in played} == {decoded.fps}
+
+
+def test_pixels_twice_as_wide_as_high_are_seen_as_stored_and_that_is_said(video):
+    decoded = decode_frames(video("sar2.mp4"), every)
+    assert decoded.frames.shape[1:3] == (128, 96) and "its pixels are 2:1" in decoded.notes[0]
+
+
+def test_every_file_of_the_collection_is_looked_at_here(field_cases):
+    text = Path(__file__).read_text(encoding="utf-8")
+    assert [file.name for file in (field_cases / "video").iterdir() if file.name not in text] == []
+
+
+@pytest.mark.parametrize("ending", ["mkv", "mp4"])
+def test_fields_in_packets_of_their_own_make_frames_in_other_containers_too(video, decode_all, tmp_path, ending):
+    with av.open(str(video("paff.ts"))) as given, av.open(str(tmp_path / f"paff.{ending}"), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        for packet in given.demux(given.streams.video[0]):
+            if packet.dts is not None:
+                packet.stream = stream
+                made.mux(packet)
+    expected = decode_all(tmp_path / f"paff.{ending}")
+    assert len(expected) == 24
+    assert np.array_equal(decode_frames(tmp_path / f"paff.{ending}", every).frames, expected)
 
 
 def test_a_sparse_choice_gives_the_same_frames_as_all(video, decode_all):

@@ -92,3 +92,35 @@ def test_the_frames_of_a_large_clip_are_never_in_memory_together(encode):
     decoded = decode_frames(encode("a.mp4", 30), every, convert=shrink)
     assert decoded.frames.shape == (30, 6, 8, 3)
     assert most <= 2
+
+
+def remuxed(source, target, first_keyframe=0):
+    """Its packets from the n-th keyframe on in another container, nothing encoded anew."""
+    with av.open(str(source)) as given, av.open(str(target), "w") as made:
+        stream = made.add_stream_from_template(given.streams.video[0])
+        keyframes = -1
+        for packet in given.demux(given.streams.video[0]):
+            keyframes += packet.is_keyframe and packet.size > 0
+            if packet.dts is not None and keyframes >= first_keyframe:
+                packet.stream = stream
+                made.mux(packet)
+    return target
+
+
+@pytest.mark.parametrize(("codec", "options"), [
+    ("libx265", {"x265-params": "keyint=12:min-keyint=12:open-gop=1:bframes=3:b-adapt=0:scenecut=0:log-level=none"}),
+    ("libx264", {"x264-params": "keyint=12:min-keyint=12:open-gop=1:bframes=3:b-adapt=0:scenecut=0"}),
+])  # fmt: skip
+@pytest.mark.parametrize("ending", ["ts", "mkv", "mp4"])
+def test_a_stream_that_was_cut_where_pictures_build_on_earlier_ones_shows_the_others(
+    encode, decode_all, tmp_path, codec, options, ending
+):
+    """The pictures that come after the first keyframe and are shown before it need what was cut off."""
+    whole = encode("whole.ts" if ending == "ts" else "whole.mp4", 48, codec=codec, options=options)
+    cut = remuxed(whole, tmp_path / f"cut.{ending}", first_keyframe=1)
+    shown = decode_all(cut)
+    decoded = decode_frames(cut, every)
+    assert 30 < len(shown) < 48 and np.array_equal(decoded.frames, shown)
+    assert decoded.fps == pytest.approx(24, rel=1e-6)
+    [last] = decode_frames(cut, lambda total, fps: [total - 1]).frames
+    assert np.array_equal(last, shown[-1])

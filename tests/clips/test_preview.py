@@ -2,7 +2,9 @@ import av
 import numpy as np
 import pytest
 
+from videoalign.clips import video_decoding
 from videoalign.clips.preview import LEAST_SIDE, playable
+from videoalign.clips.video_decoding import play_frames
 from videoalign.clips.video_file import read_video
 from videoalign.errors import ClipError
 
@@ -96,4 +98,35 @@ def test_a_playlist_does_not_give_out_the_films_that_it_names(noise_clip, tmp_pa
         assert next(opened.decode(video=0))
     with pytest.raises(ClipError, match=name):
         playable(tmp_path / name, tmp_path / "previews")
+    assert not list((tmp_path / "previews").glob("*.mp4"))
+
+
+def test_a_large_clip_is_shown_smaller_and_a_long_one_whole(encode, tmp_path):
+    copy = playable(encode("a.mkv", 3, size=(4096, 2304)), tmp_path / "previews")
+    frames, fps = read_video(copy)
+    assert frames.shape == (3, 1080, 1920, 3) and fps == 24
+    # The white bar of the third frame reached from 8 to 16 pixels, now from 3.75 to 7.5.
+    assert frames[2, 500, 1].max() < 100 and frames[2, 500, 5].min() > 150
+    long, _ = read_video(playable(encode("b.mkv", 400, size=(256, 256)), tmp_path / "previews"))
+    assert len(long) == 400
+
+
+def test_frames_are_taken_one_by_one(encode, decode_all, monkeypatch):
+    """That no more than one is held is measured in benchmarks/clip_memory.py; here: each is asked for by who takes it, the last one
+    twice."""
+    path = encode("a.mp4", 40)
+    given = []
+    inner = video_decoding.UprightRgb.__call__
+    monkeypatch.setattr(
+        video_decoding.UprightRgb, "__call__", lambda self, frame: given.append(0) or inner(self, frame)
+    )
+    for number, ((frame, rate), expected) in enumerate(zip(play_frames(path), decode_all(path), strict=True), 1):
+        assert len(given) == number + 1 and rate == 24 and np.array_equal(frame, expected)
+
+
+def test_the_missing_end_of_a_clip_is_said(encode, tmp_path):
+    path = encode("a.mp4", 40, muxer={"movflags": "faststart"})
+    path.write_bytes(path.read_bytes()[:-400])
+    with pytest.raises(ClipError, match="truncated"):
+        playable(path.rename(tmp_path / "a.mov"), tmp_path / "previews")
     assert not list((tmp_path / "previews").glob("*.mp4"))

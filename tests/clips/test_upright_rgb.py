@@ -87,10 +87,32 @@ def test_a_clip_with_transparency_is_seen_on_black(tmp_path, name, codec, pixels
     )
 
 
-def test_a_colour_matrix_that_cannot_be_converted_says_which(encode):
-    path = encode("a.mp4", 4, options={"x264-params": "colormatrix=YCgCo"})
-    with pytest.raises(ClipError, match=r"colour matrix YCgCo, which is not supported; re-encode it as BT\.709"):
+@pytest.mark.parametrize(
+    ("matrix", "name"),
+    [("YCgCo", "YCgCo"), ("bt2020c", "BT.2020 constant luminance"), ("smpte2085", "SMPTE 2085"), ("ICtCp", "ICtCp"),
+     ("chroma-derived-nc", "chromaticity-derived"), ("chroma-derived-c", "chromaticity-derived")],
+)  # fmt: skip
+def test_a_colour_matrix_that_cannot_be_converted_says_which(encode, matrix, name):
+    path = encode("a.mp4", 4, options={"x264-params": f"colormatrix={matrix}"})
+    with pytest.raises(ClipError, match=rf"colour matrix {name}, which is not supported; re-encode it as BT\.709"):
         decode_frames(path, every)
+
+
+def test_a_pixel_format_and_a_matrix_that_change_midway_are_followed(encode, tmp_path):
+    """Three streams, one after the other; H.264 tells its format anew at each key frame."""
+    kinds = [
+        ("yuv420p", "colormatrix=bt709"),
+        ("yuv444p", "colormatrix=smpte170m"),
+        ("yuv420p", "colormatrix=bt709:fullrange=on"),
+    ]
+    parts = [
+        encode(f"{number}.h264", 6, pixels=pixels, options={"x264-params": matrix})
+        for number, (pixels, matrix) in enumerate(kinds)
+    ]
+    (tmp_path / "all.h264").write_bytes(b"".join(part.read_bytes() for part in parts))
+    expected = np.concatenate([decode_frames(part, every, fps=24).frames for part in parts])
+    assert not np.array_equal(expected[:6], expected[6:12]) and not np.array_equal(expected[:6], expected[12:])
+    assert np.array_equal(decode_frames(tmp_path / "all.h264", every, fps=24).frames, expected)
 
 
 def test_pixels_that_are_not_square_are_seen_as_stored_and_that_is_said(encode):
@@ -99,7 +121,7 @@ def test_pixels_that_are_not_square_are_seen_as_stored_and_that_is_said(encode):
         assert container.streams.video[0].sample_aspect_ratio == 2
     decoded = decode_frames(wide, every)
     assert decoded.frames.shape[1:3] == decode_frames(plain, every).frames.shape[1:3]
-    assert decoded.notes == ("its pixels are 2:1, not square; it is seen as stored, as the official code does",)
+    assert decoded.notes == ("its pixels are 2:1, not square: it is seen as stored, as the official code does",)
     assert decode_frames(plain, every).notes == ()
 
 

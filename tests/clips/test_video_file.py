@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -51,3 +54,33 @@ def test_a_failure_while_writing_keeps_the_old_file(tmp_path, monkeypatch):
         write_video(tmp_path / "clip.mp4", FRAMES, 8.0)
     assert [path.name for path in tmp_path.iterdir()] == ["clip.mp4"]
     assert (tmp_path / "clip.mp4").read_bytes() == b"old"
+
+
+DISTURBED = """
+import hashlib, random, sys
+import numpy as np
+from videoalign.clips.video_file import write_video
+folder, seed = sys.argv[1], int(sys.argv[2])
+frames = np.load(folder + "/frames.npy")
+chance, held = random.Random(seed), []
+for number in range(10):
+    held = [np.full(chance.randrange(1, 300_000), chance.randrange(256), np.uint8) for _ in range(chance.randrange(1, 60))]
+    held = held[:: chance.randrange(1, 3)]  # holes between what is still held
+    file = f"{folder}/{seed}_{number}.mp4"
+    write_video(file, frames.copy(), 8.0)
+    print(hashlib.sha256(open(file, "rb").read()).hexdigest())
+"""
+
+
+def test_equal_frames_give_equal_files_wherever_they_lie_in_memory(tmp_path):
+    """x264's macroblock tree made up to 16 files of 40 on some machines: it depends on the memory that it finds."""
+    scene = sample_scene(np.random.default_rng(3))
+    np.save(tmp_path / "frames.npy", render(scene))
+    processes = [
+        subprocess.Popen([sys.executable, "-c", DISTURBED, str(tmp_path), str(seed)], stdout=subprocess.PIPE, text=True)
+        for seed in range(4)
+    ]
+    digests = [line for process in processes for line in process.communicate()[0].splitlines()]
+    assert len(digests) == 40 and len(set(digests)) == 1
+    written = (tmp_path / "0_0.mp4").read_bytes()  # x264 tells in the file what it was asked for
+    assert b" mbtree=0 " in written and b" threads=1 " in written

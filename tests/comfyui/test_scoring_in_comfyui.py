@@ -125,3 +125,15 @@ def test_frames_for_the_picture_lie_in_the_temp_folder(comfyui):
     assert len(scores["frames"]) == 4
     for entry in scores["frames"]:
         assert (comfyui.base / "temp" / entry["subfolder"] / entry["filename"]).is_file()
+
+
+def test_what_is_special_about_a_clip_is_on_the_panel_and_a_fault_names_its_clip(comfyui, encode):
+    encode("wide.mp4", 12, options={"aspect": "2"}).rename(comfyui.base / "input" / "wide.mp4")
+    run = comfyui.run({"model": load_model(), "video": load_video("wide.mp4"), "score": score_video("video")})
+    [scores] = scores_of(run)
+    assert len(scores["notes"]) == 1 and "its pixels are 2:1, not square" in scores["notes"][0]
+    assert scores_of(comfyui.run(one_clip()))[0]["notes"] == []
+    run = comfyui.run(
+        {"model": load_model(), "clip": make_clip(frames=1, clips=3), "score": score_video("clip", clips=3)}
+    )
+    assert "batch[0]" in run.error and "needs at least 2" in run.error

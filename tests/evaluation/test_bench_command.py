@@ -234,12 +234,13 @@ def test_processes_share_the_clips_and_the_last_one_writes(measured, world, benc
 def test_clips_that_fail_are_reported_and_their_pairs_left_out(world, bench, tmp_path, measured):
     shutil.copytree(world, tmp_path / "world")
     videos = tmp_path / "world" / "videos"
-    (videos / "000000_1.mp4").write_bytes(b"no video")
+    clip = videos / "000000_1.mp4"
+    clip.write_bytes(clip.read_bytes().replace(b"avc1", b"zzzz"))  # a codec that nothing decodes
     (videos / "000001_0.mp4").unlink()
     result = bench(tmp_path / "world" / "pairs.csv", "--output", tmp_path / "out")
     assert result.status == 1
     assert "2 clips have no scores; 4 of 9 pairs are left out" in result.err
-    assert "row 1, B (and 1 more place): videos/000000_1.mp4:" in result.err
+    assert "row 1, B (and 1 more place): videos/000000_1.mp4:" in result.err and "cannot decode" in result.err
     assert "row 4, A" in result.err and "does not exist" in result.err
     assert "4 pairs left out" in result.out
     found = read_json(tmp_path / "out" / "agreement.json")

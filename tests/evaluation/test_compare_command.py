@@ -61,6 +61,22 @@ def test_clean_clips_beat_spoilt_ones_by_the_worlds_measurement(tmp_path, reward
         assert container.streams.video[0].codec_context.pix_fmt == "yuv420p"
 
 
+@pytest.mark.parametrize("fault", ["no decoder", "gone"])
+def test_a_clip_that_cannot_be_scored_takes_only_its_pair_along(tmp_path, reward, capsys, fault):
+    base, candidate = clips_in(tmp_path / "a", [], prompts=1), clips_in(tmp_path / "b", [Fault("noise", 1)], prompts=1)
+    victim = candidate / "videos" / "0_2.mp4"
+    if fault == "gone":
+        victim.unlink()
+    else:
+        victim.write_bytes(victim.read_bytes().replace(b"avc1", b"zzzz"))
+    assert compare(base, candidate, tmp_path / "out", reward) == 1
+    text = capsys.readouterr()
+    assert "share of 3 pairs" in text.out and "1 pairs are left out" in text.err
+    assert f"candidate 0_2: {victim}" in text.err
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["pairs"] == 3
+    assert len(list((tmp_path / "out" / "clips").iterdir())) == 6
+
+
 def test_a_second_run_scores_nothing_again(tmp_path, reward):
     base, candidate = clips_in(tmp_path / "a", [], prompts=1), clips_in(tmp_path / "b", [Fault("noise", 1)], prompts=1)
     assert compare(base, candidate, tmp_path / "out", reward) == 0
@@ -78,8 +94,8 @@ def test_folders_that_do_not_fit_are_refused(tmp_path, reward, capsys):
     assert compare(base, tmp_path, tmp_path / "out", reward) == 1
     assert "holds no clips.jsonl" in capsys.readouterr().err
     (base / "videos" / "0_1.mp4").unlink()
-    assert compare(base, other, tmp_path / "out", reward) == 1
-    assert "row 1 (line 1), column 'path': the clip" in capsys.readouterr().err
+    assert compare(base, base, tmp_path / "gone", reward) == 1
+    assert "No pair has scores of both clips. base 0_1: " in capsys.readouterr().err
     assert main(["compare", str(base), "--model", "x", "--output", "y"]) == 2
 
 

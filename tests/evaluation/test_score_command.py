@@ -134,6 +134,32 @@ def test_a_table_is_printed_without_json(score, clips):
     assert sum(".mp4" in line for line in outcome.out.splitlines()) == 4
 
 
+def test_what_is_special_about_a_clip_is_said_in_every_form_of_the_result(score, encode, tmp_path):
+    plain, wide = encode("plain.mp4", 12), encode("wide.mp4", 12, options={"aspect": "2"})
+    bright = encode("bright.mp4", 12, options={"x264-params": "transfer=smpte2084"})
+    first, second, third = score(plain, wide, bright, "--json").rows
+    assert "notes" not in first and len(second["notes"]) == len(third["notes"]) == 1
+    assert "its pixels are 2:1, not square" in second["notes"][0] and "high dynamic range (PQ)" in third["notes"][0]
+    output = tmp_path / "x.csv"
+    table = score(plain, wide, bright, "--output", output).out
+    assert f"note: {wide}: its pixels are 2:1" in table and f"note: {bright}: it has high dynamic range" in table
+    cells = [row["notes"] for row in csv.DictReader(io.StringIO(output.read_text(encoding="utf-8")))]
+    assert cells == ["", second["notes"][0], third["notes"][0]]
+    assert score(plain, wide, bright, "--output", tmp_path / "x.jsonl").status == 0
+    lines = (tmp_path / "x.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [json.loads(line).get("notes") for line in lines] == [None, second["notes"], third["notes"]]
+
+
+def test_a_name_that_begins_with_a_dash_is_scored_and_what_is_no_file_is_refused(score, clips, monkeypatch, encode):
+    encode("-lead.mp4", 12).rename(clips / "-lead.mp4")
+    monkeypatch.chdir(clips)
+    (row,) = score("--json", "--", "-lead.mp4").rows
+    assert row["id"] == "-lead.mp4" and row["VQ"] is not None
+    rows = score("a.mp4", "http://example.org/a.mp4", "--json").rows
+    assert "error" not in rows[0] and "is an address on the network; only files are read" in rows[1]["error"]
+    assert "standard input is not read" in score("-").err
+
+
 def test_csv_and_jsonl_outputs_hold_what_json_prints(score, clips, tmp_path):
     printed = score(clips, "--prompt", 'a "cat", a dog\nand 猫', "--json").rows
     assert score(clips, "--prompt", 'a "cat", a dog\nand 猫', "--output", tmp_path / "new" / "x.jsonl").status == 0

@@ -158,8 +158,7 @@ def test_a_clip_that_is_not_finite_is_not_written_and_its_likely_cause_is_named(
     assert generate(models, tmp_path / "a", "--model", file) == 1
     said = capsys.readouterr()
     assert f"00000_0 is not written: what the network ({file}, float32) sampled is not finite" in said.err
-    assert "4 of 4 clips could not be made" in said.err and "0 clips of 2 prompts" in said.out
-    assert rows(tmp_path / "a") == [] and not list((tmp_path / "a" / "videos").iterdir())
+    assert not (tmp_path / "a" / "clips.jsonl").exists() and not list((tmp_path / "a" / "videos").iterdir())
     file = changed(models, tmp_path / "v.safetensors", "vae.safetensors", "conv2.weight", lambda w: w * 3e38)
     assert generate(models, tmp_path / "b", "--vae", file) == 1
     assert f"but not the picture that the VAE ({file}) made of it" in capsys.readouterr().err
@@ -216,3 +215,49 @@ def test_an_expert_by_its_files_name_is_told_and_takes_no_lora_of_the_other(mode
     assert "is a LoRA of Wan 2.2's low_noise expert, and the model is the high_noise one" in capsys.readouterr().err
     save_file(lora, tmp_path / "mine_high_noise.safetensors")
     assert generate(models, tmp_path / "c", *one, "--lora", tmp_path / "mine_high_noise.safetensors") == 0
+
+
+@pytest.mark.parametrize("fault", ["not finite", "memory", "the reward that steers"])
+@pytest.mark.parametrize("batch_size", [1, 3])
+def test_a_clip_that_fails_is_told_and_the_others_are_made(
+    models, whole, tmp_path, monkeypatch, capsys, fault, batch_size
+):
+    from videoalign.backbones import sampling
+    from videoalign.errors import GuidanceError
+
+    inner, victim = sampling.seeded_noise, 1  # a seed
+
+    def noise(seeds, shape):
+        if victim in seeds and fault != "not finite":
+            raise MemoryError("8 GB") if fault == "memory" else GuidanceError("The reward gave VQ = nan.")
+        made = inner(seeds, shape)
+        for index, seed in enumerate(seeds):
+            if seed == victim:
+                made[index] = float("nan")
+        return made
+
+    with monkeypatch.context() as patch:
+        patch.setattr(sampling, "seeded_noise", noise)
+        assert generate(models, tmp_path / "clips", "--batch-size", batch_size) == 1
+    said = capsys.readouterr().err
+    cause = {"memory": "memory (8 GB)", "not finite": "sampled is not finite"}.get(fault, "gave VQ = nan")
+    assert "2 of 4 clips could not be made" in said and said.count(cause) == 2 and "00000_1: " in said
+    assert [row["id"] for row in rows(tmp_path / "clips")] == ["00000_0", "00001_0"]
+    if batch_size == 1:
+        assert contents(tmp_path / "clips").items() <= contents(whole).items()
+        assert generate(models, tmp_path / "clips") == 0  # what failed is tried again
+        assert contents(tmp_path / "clips") == contents(whole)
+
+
+def test_where_all_clips_fail_the_first_error_ends_the_run(models, tmp_path, monkeypatch, capsys):
+    from videoalign.backbones import sampling
+
+    calls = []
+    monkeypatch.setattr(
+        sampling, "seeded_noise", lambda seeds, shape: calls.append(seeds) or torch.full((1, *shape), torch.nan)
+    )
+    assert generate(models, tmp_path / "clips") == 1
+    assert "The clip 00000_0 is not written: what the network" in capsys.readouterr().err and len(calls) == 3
+    monkeypatch.setattr(sampling, "seeded_noise", lambda seeds, shape: 1 / 0)
+    with pytest.raises(ZeroDivisionError):  # a mistake of the program is none of a clip's
+        generate(models, tmp_path / "clips")

@@ -79,3 +79,19 @@ def test_prompt_files_name_their_images_relative_to_themselves(world, tmp_path):
         VideoAlignError, match=r"row 1 \(line 1\), column 'image': the image .*gone\.png does not exist"
     ):
         read_prompts(tmp_path / "prompts.jsonl")
+
+
+def test_an_image_that_cannot_be_read_takes_only_its_own_clips_along(world, tmp_path, capsys):
+    assert generate(world, tmp_path / "expected") == 0
+    (world / "images" / "broken.png").write_bytes((world / "images" / "a.png").read_bytes()[:60])
+    (world / "broken.csv").write_text(f"prompt,image\n{PROMPT},images/broken.png\n{PROMPT},images/b.png\n")
+    assert generate(world, tmp_path / "clips", prompts="broken.csv") == 1
+    said = capsys.readouterr().err
+    assert "1 of 2 clips could not be made" in said and "00000_0: The picture" in said and "broken.png" in said
+    [row] = [json.loads(line) for line in (tmp_path / "clips" / "clips.jsonl").read_text().splitlines()]
+    made = (tmp_path / "clips" / row["path"]).read_bytes()
+    assert row["id"] == "00001_0" and made == (tmp_path / "expected" / "videos" / "00001_0.mp4").read_bytes()
+    assert generate(world, tmp_path / "clips", prompts="broken.csv") == 1  # nothing new, and the same said
+    (world / "broken.csv").write_text(f"prompt,image\n{PROMPT},images/broken.png\n")
+    assert generate(world, tmp_path / "none", prompts="broken.csv") == 1
+    assert "broken.png" in capsys.readouterr().err and not (tmp_path / "none").exists()

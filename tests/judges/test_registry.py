@@ -69,7 +69,7 @@ def test_a_registered_judge_scores_on_the_command_line_and_its_file_says_so(
     ] * 4
     with output.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert list(rows[0]) == ["id", "path", "prompt", "light", "total_frames", "fps", "error", "judge"]
+    assert list(rows[0]) == ["id", "path", "prompt", "light", "total_frames", "fps", "error", "judge", "notes"]
     assert {row["judge"] for row in rows} == {"brightness"} and float(rows[0]["light"]) == outcome.rows[0]["light"]
     assert json.loads((tmp_path / "light.csv.run" / "run.json").read_text()) == {"judge": "brightness", "version": 1}
     other = videoalign("score", small_clips, "--judge", "micro-world", "--output", output)

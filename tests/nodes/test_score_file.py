@@ -12,6 +12,8 @@ FULL = ScoredClip(
     {"VQ": 0.5, "MQ": -0.25, "TA": 1.0, "Overall": 1.25}, name="clip", prompt='a "red", round\nball', model="m", seed=2**63 + 1,
     total_frames=17, fps=8.0, raw={"VQ": 4.8, "MQ": 0.8, "TA": 5.3}, path="/x/clip.mp4",
 )  # fmt: skip
+NOTES = ("its pixels are 2:1, not square: it is seen as stored", "it has high dynamic range (PQ)")
+NOTED = ScoredClip({"VQ": 0.1, "MQ": 0.2, "TA": None, "Overall": None}, name="noted", notes=NOTES)
 BARE = ScoredClip({"VQ": 0.1, "MQ": 0.2, "TA": None, "Overall": None}, name="bare")
 
 
@@ -20,7 +22,8 @@ def test_what_was_appended_is_read_back(tmp_path, ending):
     path = tmp_path / "deep" / f"scores.{ending}"
     assert append_scores(path, [FULL]) == 1
     assert append_scores(path, [BARE, FULL]) == 3
-    assert read_scores(path) == (FULL, BARE, FULL)
+    assert append_scores(path, [NOTED]) == 4
+    assert read_scores(path) == (FULL, BARE, FULL, NOTED)
 
 
 def test_a_csv_has_one_header_and_a_time_for_each_row(tmp_path):
@@ -28,7 +31,7 @@ def test_a_csv_has_one_header_and_a_time_for_each_row(tmp_path):
     append_scores(tmp_path / "s.csv", [BARE])
     with (tmp_path / "s.csv").open(newline="") as file:
         rows = list(csv.reader(file))
-    columns = "time id prompt seed model VQ MQ TA Overall VQ_raw MQ_raw TA_raw total_frames fps path judge"
+    columns = "time id prompt seed model VQ MQ TA Overall VQ_raw MQ_raw TA_raw total_frames fps path judge notes"
     assert rows[0] == columns.split() and len(rows) == 3
     assert all(row[0].endswith("+00:00") for row in rows[1:])
 
@@ -48,6 +51,7 @@ def test_files_of_the_command_line_are_read_and_failed_rows_left_out(tmp_path, e
     good = {
         "id": "one", "path": "one.mp4", "prompt": "a cat", "VQ": 0.5, "MQ": 0.25, "TA": None, "Overall": None,
         "raw": {"VQ": 4.0, "MQ": 1.0}, "frame_indices": [0, 5], "size": [28, 28], "total_frames": 9, "fps": 8.0,
+        "notes": list(NOTES),
     }  # fmt: skip
     write(tmp_path / f"s.{ending}", [good, {"id": "two", "path": "two.mp4", "prompt": None, "error": "truncated"}])
     [clip] = read_scores(tmp_path / f"s.{ending}")
@@ -58,7 +62,7 @@ def test_files_of_the_command_line_are_read_and_failed_rows_left_out(tmp_path, e
         9,
         "one.mp4",
     )
-    assert clip.raw == {"VQ": 4.0, "MQ": 1.0}
+    assert clip.raw == {"VQ": 4.0, "MQ": 1.0} and clip.notes == NOTES
 
 
 @pytest.mark.parametrize(

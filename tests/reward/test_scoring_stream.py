@@ -1,11 +1,13 @@
 """Many clips: results in order, errors beside scores, mixed lengths, bounded read-ahead."""
 
+import errno
 import threading
 
+import av
 import pytest
 import torch
 
-from videoalign.errors import CaptionError, ClipError
+from videoalign.errors import CaptionError, ClipError, FileError
 from videoalign.reward.scoring_stream import Request, _alike, score_stream
 
 NAMES = ["s05_10fps_3f_96x64", "s04_10fps_2f_64x64", "s06_10fps_4f_96x64", "s07_10fps_5f_96x64", "s19_10fps_20f_20x20"]
@@ -67,6 +69,20 @@ def test_whatever_goes_wrong_with_reading_one_clip_is_that_clips_error(model, pa
     results = [result for _, result in score_stream(model, [Request(path, ("cat",)) for path in paths[:3]])]
     assert [type(result) for result in results] == [list, ClipError, list]
     assert str(paths[1]) in str(results[1]) and str(error) in str(results[1])
+
+
+@pytest.mark.parametrize(
+    "error", [KeyboardInterrupt(), OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EMFILE, "Too many")]
+)
+@pytest.mark.parametrize("threads", [0, 2])
+def test_what_is_no_clips_fault_ends_the_run(model, paths, monkeypatch, error, threads):
+    def broken(*arguments, **options):
+        raise error
+
+    monkeypatch.setattr(av, "open", broken)
+    expected = KeyboardInterrupt if isinstance(error, KeyboardInterrupt) else FileError
+    with pytest.raises(expected):
+        list(score_stream(model, [Request(path, ("cat",)) for path in paths[:3]], decode_threads=threads))
 
 
 @pytest.mark.parametrize("error", [MemoryError("8 GB"), torch.OutOfMemoryError("24 GB")])

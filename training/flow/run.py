@@ -90,6 +90,7 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
         prompts=rows.further_prompts,
         pictures=config.preview.images,
     )
+    rows.leave_out(cache)
     backbone = load_base(config)
     check_latent_space(cache, backbone.latent_format, config.model.vae, config.model.transformer)
     add_adapter(backbone, config.lora, config.seed, config.model.expert)

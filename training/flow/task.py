@@ -42,6 +42,19 @@ class FlowRows:
                 f"There is nothing to train on: {self.summary}. Use another data.prefer, a smaller data.margin, or data.ties = use."
             )
 
+    def leave_out(self, cache: LatentCache) -> None:
+        """Do without the rows that the cache does without.
+
+        Raises:
+            VideoAlignError: nothing to train on is left, or no real clip where some are needed.
+        """
+        for what, rows in (("row to train on", self.train), ("real clip", self.real)):
+            if rows and not cache.kept(rows):
+                raise VideoAlignError(f"Not one {what} can be used. {next(iter(cache.left_out.values()))}")
+        self.train, self.held_out, self.real = map(cache.kept, (self.train, self.held_out, self.real))
+        if cache.left_out:
+            self.summary += f"; {len(cache.left_out)} rows left out"
+
     @property
     def all(self) -> list[FlowRow]:
         """Training, held-out and real rows."""

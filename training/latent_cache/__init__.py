@@ -7,8 +7,8 @@ cache.image(path)                                       # what it has of the ima
 """
 
 from .buckets import Bucket
-from .build import CacheRow, build_cache
-from .cache import LatentCache
+from .build import build_cache
+from .cache import CacheRow, LatentCache
 from .encode_rows import check_latent_space, encode_rows, encoders_of
 from .encoders import Encoders
 from .printed_tenths import PrintedTenths

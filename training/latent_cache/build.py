@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
 
 import torch
 
 from ...backbones.image_conditioning import image_latents
+from ...clips.clip_fault import computing, reading
 from ...errors import ClipError, VideoAlignError
-from .buckets import Bucket, ClipShape, choose_bucket, linked
+from .buckets import Bucket
 from .cache import (
+    CacheRow,
     LatentCache,
     caption_file,
     entry_key,
@@ -25,52 +25,15 @@ from .cache import (
     write_image,
     write_latents,
 )
-from .clip_pixels import KnownClips, read_clip, read_first_frame
+from .clip_pixels import read_clip, read_first_frame
 from .encoders import Encoders
-from .first_frames import ComparedFrames, SourceImage, further_images
-
-Progress = Callable[[str, int, int], None]
-"""(what is being done, done, in all)."""
+from .first_frames import SourceImage, further_images
+from .left_out import LeftOut, forget, is_settled, refusal, refuse
+from .planning import Planned, Progress, make_plan
 
 _HALF_MAX = torch.finfo(torch.float16).max
 _CAPTIONS_AT_ONCE = 8
 _LEFT_OVER_SECONDS = 3600  # a temporary file older than this belongs to a process that was killed
-
-
-class CacheRow(Protocol):
-    """Clips that are compared, and their prompt: a resolved preference pair, or a row of the flow trainers.
-
-    Attributes:
-        prompt: the text that they were made from.
-        clips: one, or the two of a pair, by side.
-        name: what error messages call the row.
-        fps: of the clips, where their containers are wrong.
-    """
-
-    @property
-    def prompt(self) -> str: ...
-
-    @property
-    def clips(self) -> Mapping[str, Path]: ...
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def fps(self) -> float | None: ...
-
-
-@dataclass(frozen=True)
-class _Planned:
-    """A clip to encode, the row that asked for it, and what it is compared with, directly or through others."""
-
-    clip: Path
-    digest: str
-    group: int
-    bucket: Bucket
-    fps: float | None
-    key: str
-    name: str
 
 
 def build_cache(
@@ -103,9 +66,13 @@ def build_cache(
         wait: waits for the other processes.
         progress: told about each entry.
 
+    Returns:
+        the cache; its ``left_out`` names the rows that it does without: a clip of theirs cannot be read, or cannot be brought to
+        a bucket with those it is compared with, or its latents are not finite, or clips that are compared begin with
+        different images.
+
     Raises:
-        ClipError: a clip cannot be read, or cannot be brought to a bucket with those it is compared with, or its latents
-            are not finite, or clips that are compared begin with different images; the message names the row.
+        ClipError: more than half of the rows would be left out, or one of ``pictures`` cannot be used.
         VideoAlignError: there are no buckets, the disk is full, or an image encoder is needed and none was given.
     """
     folder, rows = Path(folder), list(rows)
@@ -116,15 +83,20 @@ def build_cache(
     identities = {  # first of all: a missing encoder is said before clips are read
         entry: encoders.vae_identity if entry == "image_latents" else encoders.image_identity for entry in image_entries
     }
-    planned = _plan(folder, rows, buckets, encoders, report, keep=share[0] == 0)
-    images = _images(folder, planned, image_entries, keep=share[0] == 0)
+    left_out, main = LeftOut(rows), share[0] == 0
+    plan = make_plan(
+        folder, rows, buckets, encoders.vae_identity, left_out, report, images=bool(image_entries), keep=main
+    )
+    if error := left_out.too_many():
+        raise error
+    planned, images = plan.clips, plan.images
     other = {image.path.absolute(): image for image in further_images(pictures, buckets[0])} if image_entries else {}
     keys = {
         image: {entry: image.key(entry, identity) for entry, identity in identities.items()}
         for image in [*images.values(), *other.values()]
     }
     identity = encoders.text_identity
-    captions = {prompt: entry_key(prompt, identity) for prompt in [*(row.prompt for row in rows), *prompts]}
+    captions = {prompt: entry_key(prompt, identity) for prompt in [*(row.prompt for row in plan.rows), *prompts]}
     try:
         _encode_captions(folder, captions, encoders, share, report)
         encoders.release()  # so that the two never share the memory
@@ -132,98 +104,38 @@ def build_cache(
         for entry in image_entries:
             if entry == "image_embeds":
                 encoders.release()  # the VAE, likewise
-            _encode_images(folder, entry, keys, encoders, share, report)
+            _encode_images(folder, entry, keys, encoders, share, report, set(other.values()))
     finally:
         encoders.release()
     if wait is not None:
         wait()
-    clips = {plan.clip.absolute(): plan.key for plan in planned}
-    latent_format = read_entry(latents_file(folder, planned[0].key))[1]["latent_format"] if planned else ""
-    told = {plan.clip.absolute(): keys[images[plan.group]] for plan in planned if image_entries}
+    entries = _entries(folder, planned, images, keys)
+    left_out.add_clips({clip: why for clip, files in entries.items() for file in files if (why := refusal(file))})
+    if error := left_out.too_many():
+        if wait is not None:
+            wait()  # all have read the causes
+        if main:
+            forget(file for files in entries.values() for file in files)
+        raise error
+    whole = [one for one in planned if not any(refusal(file) for file in entries[one.clip])]
+    clips = {one.clip.absolute(): one.key for one in whole}
+    latent_format = read_entry(latents_file(folder, whole[0].key))[1]["latent_format"] if whole else ""
+    told = {one.clip.absolute(): keys[images[one.group]] for one in whole if image_entries}
     told |= {path: keys[image] for path, image in other.items()}
-    return LatentCache(folder, clips, captions, latent_format, told)
+    return LatentCache(folder, clips, captions, latent_format, told, left_out.causes)
 
 
-def _images(
-    folder: Path, planned: Sequence[_Planned], image_entries: Sequence[str], keep: bool
-) -> dict[int, SourceImage]:
-    """The image of each group of clips that are compared."""
-    if not image_entries:
-        return {}
-    groups: dict[int, list[SourceImage]] = {}
-    for plan in planned:
-        groups.setdefault(plan.group, []).append(SourceImage(plan.clip, plan.digest, plan.bucket, plan.name))
-    compared = ComparedFrames(folder / "first_frames.json")
-    try:
-        return {group: compared.common_image(clips) for group, clips in groups.items()}
-    finally:
-        if keep:
-            compared.save()
-
-
-def _plan(
-    folder: Path, rows: Sequence[CacheRow], buckets: Sequence[Bucket], encoders: Encoders, report: Progress, keep: bool
-) -> list[_Planned]:
-    """Each clip once, with the bucket that it goes into together with all that it is linked to."""
-    known = KnownClips(folder / "clips.json")
-    digests: dict[Path, str] = {}
-    shapes: dict[Path, ClipShape] = {}
-    rates: dict[Path, float | None] = {}
-    owners: dict[Path, CacheRow] = {}
-    try:
-        for number, row in enumerate(rows):
-            for clip in row.clips.values():
-                try:
-                    facts = known.facts(clip)
-                except ClipError as error:
-                    raise ClipError(f"{row.name}: {error}") from error
-                shape = facts.shape
-                digests[clip], rates[clip] = facts.digest, row.fps
-                shapes[clip] = ClipShape(shape.width, shape.height, shape.frames, row.fps or shape.fps)
-                owners.setdefault(clip, row)
-            report("looking at clips", number + 1, len(rows))
-    finally:
-        if keep:
-            known.save()
-    members: dict[Path, list[Path]] = {}
-    for clip, root in linked(tuple(row.clips.values()) for row in rows if row.clips).items():
-        members.setdefault(root, []).append(clip)
-    planned, identity = [], encoders.vae_identity
-    for group, clips in enumerate(members.values()):
-        bucket = choose_bucket([shapes[clip] for clip in clips], buckets)
-        if isinstance(bucket, str):
-            raise _refused(clips, shapes, owners, buckets, rows)
-        for clip in clips:
-            key = entry_key(digests[clip], bucket, rates[clip], identity)
-            planned.append(_Planned(clip, digests[clip], group, bucket, rates[clip], key, owners[clip].name))
-    return planned
-
-
-def _refused(
-    clips: Sequence[Path], shapes: dict[Path, ClipShape], owners: dict[Path, CacheRow], buckets: Sequence[Bucket],
-    rows: Sequence[CacheRow],
-) -> ClipError:  # fmt: skip
-    """The error for the first row that cannot be brought to one bucket, or else for the linked rows as a whole."""
-    choices = ", ".join(map(str, buckets))
-    advice = f"Add a bucket that suits it (there are: {choices}), or remove the row."
-    for clip in clips:
-        if isinstance(why := choose_bucket([shapes[clip]], buckets), str):
-            return ClipError(f"{owners[clip].name}: {clip} fits no bucket: {why}. {advice}")
-    for row in rows:
-        compared = list(row.clips.values())
-        if not set(compared) & set(clips):
-            continue
-        if isinstance(why := choose_bucket([shapes[clip] for clip in compared], buckets), str):
-            sizes = " and ".join(_described(shapes[clip]) for clip in compared)
-            return ClipError(f"{row.name}: its clips ({sizes}) cannot be made equal: for one of them {why}. {advice}")
-    names = list(dict.fromkeys(owners[clip].name for clip in clips))
-    return ClipError(
-        f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}: these rows share clips, and no bucket suits all of them. {advice}"
-    )
-
-
-def _described(shape: ClipShape) -> str:
-    return f"{shape.width}x{shape.height}x{shape.frames}@{shape.fps:g}"
+def _entries(
+    folder: Path, planned: Sequence[Planned], images: dict[int, SourceImage], keys: dict[SourceImage, dict[str, str]]
+) -> dict[Path, list[Path]]:
+    """What each clip needs in the cache."""
+    return {
+        one.clip: [
+            latents_file(folder, one.key),
+            *(image_file(folder, key) for key in keys.get(images.get(one.group), {}).values()),
+        ]
+        for one in planned
+    }
 
 
 def _encode_captions(
@@ -238,50 +150,60 @@ def _encode_captions(
 
 
 def _encode_clips(
-    folder: Path, planned: Sequence[_Planned], encoders: Encoders, share: tuple[int, int], report: Progress
+    folder: Path, planned: Sequence[Planned], encoders: Encoders, share: tuple[int, int], report: Progress
 ) -> None:
     entries = list({plan.key: plan for plan in planned}.values())
-    missing = [plan for plan in _part(entries, share) if not is_whole(latents_file(folder, plan.key))]
+    missing = [plan for plan in _part(entries, share) if not is_settled(latents_file(folder, plan.key))]
     for number, plan in enumerate(missing):
-        try:
-            video = read_clip(plan.clip, plan.bucket, plan.fps)
-        except ClipError as error:
-            raise ClipError(f"{plan.name}: {error}") from error
         vae = encoders.vae
-        with torch.no_grad():
-            latents = vae.encode(video[None].to(vae.device))[0].cpu()
-        _check_finite(latents, plan.name, plan.clip, vae.dtype)
-        write_latents(folder, plan.key, latents, vae.latent_format.name, plan.bucket, plan.clip)
+        try:
+            with reading(plan.clip):
+                video = read_clip(plan.clip, plan.bucket, plan.fps)
+            with computing(plan.clip), torch.no_grad():
+                latents = vae.encode(video[None].to(vae.device))[0].cpu()
+            _check_finite(latents, plan.clip, vae.dtype)
+        except ClipError as error:
+            refuse(latents_file(folder, plan.key), plan.clip, error)
+        else:
+            write_latents(folder, plan.key, latents, vae.latent_format.name, plan.bucket, plan.clip)
         report("encoding clips", number + 1, len(missing))
 
 
 def _encode_images(
     folder: Path, entry: str, keys: dict[SourceImage, dict[str, str]], encoders: Encoders, share: tuple[int, int],
-    report: Progress,
+    report: Progress, required: set[SourceImage],
 ) -> None:  # fmt: skip
-    """One entry of all images: latents by the VAE, or CLIP's tokens."""
+    """One entry of all images: latents by the VAE, or CLIP's tokens. An error of one of ``required`` ends the run."""
     wanted = list({image_keys[entry]: image for image, image_keys in keys.items()}.items())
-    missing = [(key, image) for key, image in _part(wanted, share) if not is_whole(image_file(folder, key))]
+    missing = [(key, image) for key, image in _part(wanted, share) if not is_settled(image_file(folder, key))]
     for number, (key, image) in enumerate(missing):
         try:
-            frame = read_first_frame(image.path, image.bucket)
+            values = _encoded_image(entry, image, encoders)
         except ClipError as error:
-            raise ClipError(f"{image.name}: {error}") from error
-        if entry == "image_latents":
-            vae = encoders.vae
-            values = image_latents(vae, frame.to(vae.device), image.bucket.frames).cpu()
-            _check_finite(values, image.name, image.path, vae.dtype)
-            values = values.half()
+            if image in required:
+                raise
+            refuse(image_file(folder, key), image.path, error)
         else:
-            values = encoders.image_encoder.encode(frame[None])[0]
-        write_image(folder, key, entry, values, image.path)
+            write_image(folder, key, entry, values, image.path)
         report(f"encoding images ({entry})", number + 1, len(missing))
 
 
-def _check_finite(latents: torch.Tensor, name: str, clip: Path, dtype: torch.dtype) -> None:
+def _encoded_image(entry: str, image: SourceImage, encoders: Encoders) -> torch.Tensor:
+    with reading(image.path):
+        frame = read_first_frame(image.path, image.bucket)
+    with computing(image.path):
+        if entry != "image_latents":
+            return encoders.image_encoder.encode(frame[None])[0]
+        vae = encoders.vae
+        values = image_latents(vae, frame.to(vae.device), image.bucket.frames).cpu()
+    _check_finite(values, image.path, vae.dtype)
+    return values.half()
+
+
+def _check_finite(latents: torch.Tensor, clip: Path, dtype: torch.dtype) -> None:
     if not (latents.abs() < _HALF_MAX).all():  # NaN fails as well
         raise ClipError(
-            f"{name}: the latents of {clip} are not finite numbers; the VAE fails on this clip in {dtype}. "
+            f"the latents of {clip} are not finite numbers; the VAE fails on this clip in {dtype}. "
             "Use float32 for it, or remove the row."
         )
 

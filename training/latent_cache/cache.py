@@ -10,8 +10,9 @@ KEY is a digest of everything that an entry depends on, so that an entry for oth
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 import torch
 from torch import Tensor
@@ -20,7 +21,40 @@ from ...errors import VideoAlignError, WeightsError
 from ...files.safetensors_header import read_header
 from ...files.tensor_file import save_tensors
 
+Clips = tuple[Path, ...]
+"""The clips of a row, by which it is known."""
 VERSION = "1"  # changes when clips or captions are prepared in another way
+
+
+class CacheRow(Protocol):
+    """Clips that are compared, and their prompt: a resolved preference pair, or a row of the flow trainers.
+
+    Attributes:
+        prompt: the text that they were made from.
+        clips: one, or the two of a pair, by side.
+        name: what error messages call the row.
+        fps: of the clips, where their containers are wrong.
+    """
+
+    @property
+    def prompt(self) -> str: ...
+
+    @property
+    def clips(self) -> Mapping[str, Path]: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fps(self) -> float | None: ...
+
+
+Row = TypeVar("Row", bound=CacheRow)
+
+
+def clips_of(row: CacheRow) -> Clips:
+    """What a row is known by here."""
+    return tuple(row.clips.values())
 
 
 class LatentCache:
@@ -29,6 +63,7 @@ class LatentCache:
     Attributes:
         folder: where the entries are.
         latent_format: name of the latent space.
+        left_out: clips of each row that the cache does without -> the row and why.
     """
 
     def __init__(
@@ -38,8 +73,9 @@ class LatentCache:
         captions: Mapping[str, str],
         latent_format: str,
         images: Mapping[Path, Mapping[str, str]] | None = None,
+        left_out: Mapping[Clips, str] | None = None,
     ) -> None:
-        self.folder, self.latent_format = folder, latent_format
+        self.folder, self.latent_format, self.left_out = folder, latent_format, dict(left_out or {})
         self._images = {path: dict(keys) for path, keys in (images or {}).items()}
         self._clips, self._captions = dict(clips), dict(captions)
 
@@ -87,6 +123,10 @@ class LatentCache:
                 f"The image of {clip} is not in the latent cache {self.folder}; build the cache with it."
             )
         return {name: read_entry(image_file(self.folder, key))[0][name].float() for name, key in keys.items()}
+
+    def kept(self, rows: Iterable[Row]) -> list[Row]:
+        """Those of some rows that are not left out, in their order."""
+        return [row for row in rows if clips_of(row) not in self.left_out]
 
     def __contains__(self, clip: Path | str) -> bool:
         return Path(clip).absolute() in self._clips

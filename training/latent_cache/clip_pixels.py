@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ...clips.frames import View, read_frames
 from ...clips.pixels import bytes_to_signed
 from ...clips.video_decoding import decode_frames
 from ...errors import ClipError
@@ -95,7 +96,8 @@ def read_clip(path: Path, bucket: Bucket, fps: float | None = None) -> Tensor:
             raise ClipError(f"{path} has {total} frames; {bucket} needs {indices[-1] + 1} at {rate:g} frames a second.")
         return indices
 
-    return _fitted(torch.from_numpy(decode_frames(path, choose, fps).frames), bucket)
+    frames = read_frames(path, View(choose, lambda frames: _fitted(frames, bucket)), fps)
+    return bytes_to_signed(frames.pixels.permute(1, 0, 2, 3))
 
 
 def read_first_frame(path: Path, bucket: Bucket) -> Tensor:
@@ -105,10 +107,10 @@ def read_first_frame(path: Path, bucket: Bucket) -> Tensor:
         ClipError: it cannot be read.
     """
     if path.suffix.lower() in PICTURES:
-        frames = _read_picture(path)[None]
+        frames = torch.from_numpy(_read_picture(path)[None])
     else:
-        frames = decode_frames(path, lambda _total, _rate: [0]).frames
-    return _fitted(torch.from_numpy(frames), bucket)[:, 0]
+        frames = torch.from_numpy(decode_frames(path, lambda _total, _rate: [0]).frames)
+    return bytes_to_signed(_fitted(frames.permute(0, 3, 1, 2), bucket)[0])
 
 
 def _read_picture(path: Path) -> np.ndarray:
@@ -123,12 +125,10 @@ def _read_picture(path: Path) -> np.ndarray:
 
 
 def _fitted(frames: Tensor, bucket: Bucket) -> Tensor:
-    """Frames [T, H, W, 3] uint8 as [3, T, H', W'] in -1..1, scaled to cover the bucket's size, the middle cut out."""
-    frames = frames.permute(0, 3, 1, 2)
+    """Frames [T, 3, H, W] uint8, scaled to cover the bucket's size, the middle cut out; grey levels 0..255."""
     height, width = frames.shape[2:]
     scale = max(bucket.height / height, bucket.width / width)
     size = max(bucket.height, round(height * scale)), max(bucket.width, round(width * scale))
-    resized = frames.float() if size == (height, width) else resize_frames(frames, size)
+    resized = frames if size == (height, width) else resize_frames(frames, size)
     top, left = (size[0] - bucket.height) // 2, (size[1] - bucket.width) // 2
-    cut = resized[:, :, top : top + bucket.height, left : left + bucket.width]
-    return bytes_to_signed(cut.permute(1, 0, 2, 3))
+    return resized[:, :, top : top + bucket.height, left : left + bucket.width]

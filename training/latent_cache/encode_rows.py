@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import torch
 
 from ...backbones.latent_format import LatentFormat
 from ...errors import VideoAlignError
+from ...files.atomic_file import write_text
 from ..data_config import EncodedData, EncoderFiles
 from ..loop.processes import process_state
 from .buckets import Bucket
-from .build import CacheRow, build_cache
-from .cache import LatentCache
+from .build import build_cache
+from .cache import CacheRow, LatentCache
 from .encoders import Encoders
 from .printed_tenths import PrintedTenths
+
+LEFT_OUT = "left_out.txt"
+"""In the output folder: each row that the training does without, and why."""
+_SHOWN = 5
 
 
 def encode_rows(
@@ -39,15 +45,15 @@ def encode_rows(
         prompts, pictures: further captions and images to encode.
 
     Raises:
-        VideoAlignError: a clip cannot be read, or the clips of a pair cannot be brought to one size or begin with
-            different images (it names the row); or an image encoder is needed and not given.
+        VideoAlignError: more than half of the rows have a clip that cannot be used (see ``build_cache``), or an image encoder
+            is needed and not given. Up to half are left out: the caller takes ``cache.kept(rows)``.
     """
     state = process_state()
     buckets = buckets_of(data)
     if latent_format is not None:
         for bucket in buckets:
             latent_format.shape(bucket.frames, bucket.height, bucket.width)
-    return build_cache(
+    cache = build_cache(
         data.cache or output / "cache",
         rows,
         buckets,
@@ -59,6 +65,19 @@ def encode_rows(
         wait=state.wait_for_everyone,
         progress=PrintedTenths() if state.is_main_process else None,
     )
+    if state.is_main_process:
+        _tell_left_out(cache, output / LEFT_OUT)
+    return cache
+
+
+def _tell_left_out(cache: LatentCache, file: Path) -> None:
+    causes = list(cache.left_out.values())
+    if not causes:
+        file.unlink(missing_ok=True)
+        return
+    write_text(file, "".join(cause + "\n" for cause in causes))
+    more = [f"and {len(causes) - _SHOWN} more, all of them in {file}"] if len(causes) > _SHOWN else []
+    print(f"{len(causes)} rows are left out:", *causes[:_SHOWN], *more, sep="\n  ", file=sys.stderr)
 
 
 def encoders_of(files: EncoderFiles) -> Encoders:

@@ -11,8 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import Tensor
-
+from ...clips.clip_fault import reading
 from ...errors import ClipError
 from ...files.atomic_file import write_json
 from .buckets import Bucket
@@ -56,26 +55,37 @@ class ComparedFrames:
             self._known = {}
 
     def common_image(self, clips: Sequence[SourceImage]) -> SourceImage:
-        """The one image of clips that are compared, which are in one bucket.
+        """The one image of clips that are compared, which are in one bucket; ``faults`` says whether there is one."""
+        return min(clips, key=lambda image: image.digest)
 
-        Raises:
-            ClipError: one of them begins with another image; the message names its row.
-        """
-        first = min(clips, key=lambda image: image.digest)
+    def faults(self, clips: Sequence[SourceImage]) -> dict[Path, str]:
+        """Those of some clips in one bucket that do not begin with the common image, with the cause; empty where all do."""
+        first = self.common_image(clips)
+        faults: dict[Path, str] = {}
         frame = None
         for clip in {image.digest: image for image in clips if image.digest != first.digest}.values():
             key = entry_key("first frames", first.digest, clip.digest, f"{first.bucket.width}x{first.bucket.height}")
             if key not in self._known:
-                frame = _read(first) if frame is None else frame
-                self._known[key], self._changed = (frame - _read(clip)).abs().mean().item(), True
+                try:
+                    with reading(first.path):
+                        frame = read_first_frame(first.path, first.bucket) if frame is None else frame
+                except ClipError as error:
+                    return {first.path: str(error)}
+                try:
+                    with reading(clip.path):
+                        difference = (frame - read_first_frame(clip.path, clip.bucket)).abs().mean().item()
+                except ClipError as error:
+                    faults[clip.path] = str(error)
+                    continue
+                self._known[key], self._changed = difference, True
             if self._known[key] > MAX_DIFFERENCE:
-                raise ClipError(
-                    f"{clip.name}: {clip.path} and {first.path} do not begin with the same image (their first frames differ "
+                faults[clip.path] = (
+                    f"{clip.path} and {first.path} do not begin with the same image (their first frames differ "
                     f"by {self._known[key]:.2f} on average, in -1..1; up to {MAX_DIFFERENCE} is taken for the same). An "
                     "image-to-video network is told one image for all clips that are compared: remove the row, or compare "
                     "clips that were made from one image."
                 )
-        return first
+        return faults
 
     def save(self) -> None:
         """Write what was measured."""
@@ -91,10 +101,3 @@ def further_images(paths: Iterable[Path], bucket: Bucket) -> list[SourceImage]:
         ClipError: one cannot be read.
     """
     return [SourceImage(path, clip_digest(path), bucket, f"the image {path}") for path in dict.fromkeys(paths)]
-
-
-def _read(clip: SourceImage) -> Tensor:
-    try:
-        return read_first_frame(clip.path, clip.bucket)
-    except ClipError as error:
-        raise ClipError(f"{clip.name}: {error}") from error

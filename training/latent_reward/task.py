@@ -14,6 +14,7 @@ from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
+from ..pair_targets import require_winners
 from .calibrating import HeldOut
 from .config import Config
 from .pairs import LatentPairBatch, LatentPairData, load_pairs
@@ -124,6 +125,8 @@ def build_task(config: Config) -> LatentRewardTask:
         latent_format=trunk.latent_format,
         image_entries=entries,
     )
+    train, held_out = cache.kept(train), cache.kept(held_out)
+    require_winners(train)
     check_latent_space(cache, trunk.latent_format, config.model.vae, config.model.trunk)
     constants = trunk.constants(replace(trunk.sampling, fps=config.data.fps))
     data = (LatentPairData(pairs, cache, config.data.keep_in_memory, constants) for pairs in (train, held_out))

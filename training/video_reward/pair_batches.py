@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ...clips.clip_fault import reading
 from ...errors import ClipError, VideoAlignError
 from ...preferences.preference_file import ResolvedPair
 from ...reward.clip import PreparedClip, prepare_clip
@@ -81,7 +82,8 @@ class PairData:
         if self._kept is not None and key in self._kept:
             return _unpack(self._kept[key])
         try:
-            clip = prepare_clip(path, self.sampling, loaded.fps)
+            with reading(path):
+                clip = prepare_clip(path, self.sampling, loaded.fps)
         except VideoAlignError as error:
             raise ClipError(f"{loaded.name}: {error}") from None
         if self._kept is not None:

@@ -2,8 +2,10 @@
 
 import csv
 import json
+import os
 
 import pytest
+from PIL import Image
 
 from videoalign.errors import VideoAlignError
 from videoalign.evaluation.scoring.score_rows import rows_from_inputs, rows_from_manifest
@@ -45,6 +47,56 @@ def refused(manifest):
 
 def test_a_folder_gives_its_videos_at_any_depth_but_no_hidden_files(folder):
     assert names(rows_from_inputs([str(folder)], []), folder) == ["a.MP4", "b.mp4", "deep/c.webm"]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [".mts", ".M2TS", ".ogv", ".apng", ".3gp", ".mxf", ".vob", ".asf", ".f4v", ".y4m", ".wmv", ".mpg", ".h264"],
+)
+def test_films_of_every_ending_are_found(tmp_path, ending):
+    (tmp_path / f"a{ending}").write_bytes(b"")
+    assert names(rows_from_inputs([str(tmp_path)], []), tmp_path) == [f"a{ending}"]
+
+
+def test_animated_webp_is_a_film_and_a_picture_is_not_and_what_is_left_out_is_counted(tmp_path, capsys):
+    first, second = (Image.new("RGB", (32, 32), colour) for colour in ("red", "blue"))
+    first.save(tmp_path / "moving.webp", save_all=True, append_images=[second], duration=100)
+    first.save(tmp_path / "still.webp")
+    for name in ("moving.txt", "notes.txt", "b.png", "LICENSE", "clips.jsonl"):
+        (tmp_path / name).write_text("x")
+    assert names(rows_from_inputs([str(tmp_path)], []), tmp_path) == ["moving.webp"]
+    said = capsys.readouterr().err
+    assert "1 clips; left out are 4 files that are none" in said
+    assert all(kind in said for kind in ("1 .webp", "1 .txt", "1 .png", "1 no ending"))
+
+
+def test_a_folder_with_the_name_of_a_film_is_searched_and_is_none(tmp_path):
+    (tmp_path / "x.mp4").mkdir()
+    (tmp_path / "x.mp4" / "a.mp4").write_bytes(b"")
+    assert names(rows_from_inputs([str(tmp_path)], []), tmp_path) == ["x.mp4/a.mp4"]
+
+
+def test_linked_folders_are_followed_once_and_never_in_circles(tmp_path):
+    scored, other = tmp_path / "scored", tmp_path / "other"
+    for file in (scored / "real" / "a.mp4", other / "b.mp4"):
+        file.parent.mkdir(parents=True)
+        file.write_bytes(b"")
+    (scored / "again").symlink_to(
+        scored / "real"
+    )  # before "real" in the alphabet; the file keeps its own name all the same
+    (scored / "linked").symlink_to(other)
+    (scored / "twice").symlink_to(other)
+    (other / "up").symlink_to(scored)
+    (scored / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")  # a row that will say that it is not there
+    assert names(rows_from_inputs([str(scored)], []), scored) == ["gone.mp4", "linked/b.mp4", "real/a.mp4"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_pipe_in_a_folder_is_left_alone_and_standard_input_is_refused(folder):
+    os.mkfifo(folder / "pipe.mp4")
+    assert "pipe.mp4" not in names(rows_from_inputs([str(folder)], []), folder)
+    with pytest.raises(VideoAlignError, match="standard input is not read"):
+        rows_from_inputs(["-"], [])
 
 
 def test_a_glob_is_expanded_in_order_and_a_clip_named_twice_is_scored_once(folder):

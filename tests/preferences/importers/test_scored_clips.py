@@ -81,6 +81,28 @@ def test_a_clip_that_was_not_scored_is_an_error_that_names_it(tmp_path, score, t
         read_preferences(path, dimension="VQ")
 
 
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("name", ["s.csv", "s.jsonl"])
+def test_rows_that_carry_an_error_are_told_and_left_out(tmp_path, capsys, name, first):
+    scored = [
+        {"path": f"{clip}.mp4", "prompt": "x", "VQ": score, "error": None} for clip, score in (("a", 1), ("b", 2))
+    ]
+    failed = {"path": "c.mp4", "prompt": "x", "error": "c.mp4 is empty."}
+    rows = [failed, *scored] if first else [*scored, failed]
+    if name.endswith("csv"):
+        lines = [f"{row['path']},x,{row.get('VQ', '')},{row['error'] or ''}" for row in rows]
+        path = put(tmp_path / name, "\n".join(["path,prompt,VQ,error", *lines]) + "\n")
+    else:
+        path = put_lines(tmp_path / name, rows)
+    assert ends(read_preferences(path, dimension="VQ")) == [("b", "a")]
+    assert (
+        "1 of 3 clips have no scores and are left out." in (said := capsys.readouterr().err)
+        and "c.mp4 is empty" in said
+    )
+    with pytest.raises(PreferenceFileError, match=r"no clip has scores.*c\.mp4 is empty"):
+        read_preferences(put_lines(tmp_path / "none.jsonl", [failed]))
+
+
 def test_scores_that_give_no_pair_say_why(tmp_path):
     path = put(tmp_path / "s.csv", "path,prompt,Overall\na.mp4,x,1\nb.mp4,y,2\n")
     with pytest.raises(PreferenceFileError, match="2 clips of 2 prompts give no pair"):

@@ -180,7 +180,7 @@ def test_previews_are_made_at_the_start_and_at_the_end(arguments, tmp_path, caps
     assert (frames.shape, fps) == ((17, 64, 64, 3), 8.0)
 
 
-def test_a_truncated_video_is_named_by_its_row(arguments, world, tmp_path, capsys):
+def test_a_truncated_video_takes_its_row_along_and_the_run_goes_on_bit_for_bit(arguments, world, tmp_path, capsys):
     import shutil
 
     shutil.copytree(world / "data", tmp_path / "broken")
@@ -188,9 +188,27 @@ def test_a_truncated_video_is_named_by_its_row(arguments, world, tmp_path, capsy
     number, row = next((number, row) for number, row in enumerate(rows, 1) if row["labels"]["Overall"] == "A")
     victim = tmp_path / "broken" / row["rejected"]
     victim.write_bytes(victim.read_bytes()[:300])
-    broken = [word.replace(str(world / "data"), str(tmp_path / "broken")) for word in arguments()]
-    assert call(broken) == 1
-    assert f"pairs.jsonl, row {number} " in capsys.readouterr().err
+
+    def broken(*more, **options):
+        words = arguments(*more, "--data.cache", str(tmp_path / "broken_cache"), "--data.eval-share", "0", **options)
+        return [word.replace(str(world / "data"), str(tmp_path / "broken")) for word in words]
+
+    assert call(broken(output="whole")) == 0
+    said = capsys.readouterr().err
+    assert f"pairs.jsonl, row {number} " in said and "1 rows left out" in said
+    assert row["rejected"] in (tmp_path / "whole" / "left_out.txt").read_text()
+    shutil.copytree(tmp_path / "whole", tmp_path / "parts")
+    states = sorted((tmp_path / "parts" / "checkpoints").glob("state-*"))
+    assert len(states) > 1
+    shutil.rmtree(states[-1])  # as if the run had ended a step earlier
+    assert call(broken(output="parts")) == 0
+    expected, found = (newest_state(tmp_path / name / "checkpoints")["weights"] for name in ("whole", "parts"))
+    assert all(torch.equal(found[name], value) for name, value in expected.items())
+    for other in rows:
+        if other is not row:
+            (tmp_path / "broken" / other["chosen"]).write_bytes(b"not a video")
+    assert call(broken(output="most")) == 1
+    assert "rows cannot be used; up to half would be left out" in capsys.readouterr().err
 
 
 def killed_run(arguments, tmp_path, kills, seed):

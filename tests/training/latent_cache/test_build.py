@@ -1,13 +1,16 @@
 """Building and reading a latent cache."""
 
+import errno
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import av
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -128,36 +131,123 @@ def test_clips_that_rows_link_share_a_bucket(tmp_path, encoders):
     assert cache.latents(alone).shape[1] == 3
 
 
-def test_a_pair_that_cannot_be_made_equal_is_refused_with_its_row(tmp_path, rows, encoders, encoded_clips):
+def test_a_pair_that_cannot_be_made_equal_is_left_out_with_its_cause(tmp_path, rows, encoders, encoded_clips):
     short = write_clip(tmp_path / "short.mp4", 7, frames=5)
     wide = write_clip(tmp_path / "wide.mp4", 8, width=64, frames=9)
-    buckets = [BUCKET, Bucket(64, 32, 9, 8)]
-    pair = clip_row(PROMPTS[0], (short, wide), "pairs.jsonl, row 3")
-    with pytest.raises(ClipError, match=r"row 3: its clips \(32x32x5@8 and 64x32x9@8\) cannot be made equal"):
-        build_cache(tmp_path / "cache", [*rows, pair], buckets, encoders)
-    tiny = clip_row(PROMPTS[0], (write_clip(tmp_path / "tiny.mp4", 9, frames=2),), "pairs.jsonl, row 4")
-    with pytest.raises(ClipError, match=r"row 4: .*tiny\.mp4 fits no bucket: it has 2 frames"):
-        build_cache(tmp_path / "cache", [*rows, tiny], buckets, encoders)
-    assert encoded_clips.calls == 0  # found before anything is encoded
+    tiny = write_clip(tmp_path / "tiny.mp4", 9, frames=2)
+    unequal = clip_row(PROMPTS[0], (short, wide), "pairs.jsonl, row 3")
+    unfit = clip_row(PROMPTS[0], (tiny, short), "pairs.jsonl, row 4")
+    cache = build_cache(tmp_path / "cache", [*rows, unequal, unfit], [BUCKET, Bucket(64, 32, 9, 8)], encoders)
+    causes = sorted(cache.left_out.values())
+    assert re.search(r"row 3: its clips \(32x32x5@8 and 64x32x9@8\) cannot be made equal", causes[0])
+    assert re.search(r"row 4: .*tiny\.mp4 fits no bucket: it has 2 frames", causes[1])
+    assert cache.kept([*rows, unequal, unfit]) == rows and encoded_clips.calls == 4
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "text"])
-def test_a_clip_that_cannot_be_read_is_named_with_its_row(tmp_path, rows, encoders, damage):
+def test_rows_whose_links_ask_too_much_are_left_out_and_the_others_go_on(tmp_path, rows, encoders):
+    """The first and the second pair are sound by themselves, and share a clip; no bucket suits all three clips."""
+    narrow, middle, wide = (
+        write_clip(tmp_path / f"{width}.mp4", width, width=width, height=64) for width in (64, 88, 120)
+    )
+    linked = [clip_row(PROMPTS[0], (narrow, middle), "row 3"), clip_row(PROMPTS[0], (middle, wide), "row 4")]
+    buckets = [BUCKET, Bucket(64, 32, 5, 8)]
+    for row in linked:
+        assert not build_cache(tmp_path / "cache", [*rows, row], buckets, encoders).left_out
+    cache = build_cache(tmp_path / "cache", [*rows, *linked], buckets, encoders)
+    assert cache.kept([*rows, *linked]) == rows
+    assert all("shares clips with other rows" in cause for cause in cache.left_out.values())
+
+
+@pytest.mark.parametrize("damage", ["missing", "truncated", "text", "no decoder", "middle"])
+def test_a_clip_that_cannot_be_read_takes_its_row_and_no_other_along(tmp_path, rows, encoders, damage, encoded_clips):
     clip = rows[1].clips["a"]
     content = clip.read_bytes()
     if damage == "missing":
         clip.unlink()
+    elif damage == "no decoder":
+        clip.write_bytes(content.replace(b"avc1", b"zzzz"))
+    elif damage == "middle":  # the first frame can be read, a later one cannot: found while it is encoded
+        clip.write_bytes(damaged_in_the_middle(clip, content))
     else:
         clip.write_bytes(content[: len(content) // 2] if damage == "truncated" else b"not a video")
-    with pytest.raises(ClipError, match=r"pairs\.jsonl, row 2: .*2\.mp4"):
-        build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
+    cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
+    [cause] = cache.left_out.values()
+    assert re.search(r"pairs\.jsonl, row 2: .*2\.mp4", cause) and cache.kept(rows) == rows[:1]
+    assert cache.latents(rows[0].clips["b"]).shape == (16, 2, 4, 4)
+    # A run that goes on leaves out the same rows for the same causes, and tries nothing again.
+    calls = encoded_clips.calls
+    again = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
+    assert again.left_out == cache.left_out and encoded_clips.calls == calls
 
 
-def test_latents_that_are_not_finite_are_refused_with_their_row(tmp_path, rows, encoders, tiny_vae, monkeypatch):
-    monkeypatch.setattr(tiny_vae, "encode", lambda video: torch.full((1, 16, 2, 4, 4), float("nan")))
-    with pytest.raises(ClipError, match=r"row 1: the latents of .*0\.mp4 are not finite"):
-        build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
+def damaged_in_the_middle(clip, content):
+    """The file with its last frames' bytes overwritten."""
+    with av.open(str(clip)) as container:
+        packets = [(packet.pos, packet.size) for packet in container.demux(video=0) if packet.size]
+    broken = bytearray(content)
+    for position, size in packets[2:]:
+        broken[position : position + size] = bytes(size)
+    return bytes(broken)
+
+
+def test_where_most_rows_fail_the_first_causes_are_told(tmp_path, rows, encoders):
+    third = clip_row(PROMPTS[0], (write_clip(tmp_path / "4.mp4", 4),), "pairs.jsonl, row 3")
+    for row in rows:
+        row.clips["b"].write_bytes(b"not a video")
+    with pytest.raises(ClipError, match=r"2 of 3 rows cannot be used; .*row 1: .*1\.mp4 .*row 2: .*3\.mp4"):
+        build_cache(tmp_path / "cache", [*rows, third], [BUCKET], encoders)
+    with pytest.raises(ClipError, match="1 of 1 rows"):
+        build_cache(tmp_path / "cache", rows[:1], [BUCKET], encoders)
+
+
+def test_a_full_disk_and_an_interruption_end_the_run(tmp_path, rows, encoders, tiny_vae, monkeypatch):
+    for error in (
+        KeyboardInterrupt(),
+        OSError(errno.ENOSPC, "No space left on device"),
+        ZeroDivisionError("a mistake"),
+    ):
+
+        def broken(video, error=error):
+            raise error
+
+        monkeypatch.setattr(tiny_vae, "encode", broken)
+        with pytest.raises(type(error)):
+            build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
+    assert not list((tmp_path / "cache").rglob("*.refused.json"))
+
+
+@pytest.mark.parametrize("fault", ["not finite", "memory", "device memory"])
+def test_a_clip_that_the_vae_cannot_encode_is_left_out(tmp_path, rows, encoders, tiny_vae, monkeypatch, fault):
+    inner, target = tiny_vae.encode, read_clip(rows[1].clips["b"], BUCKET)
+
+    def encode(video):
+        if not torch.equal(video[0], target):
+            return inner(video)
+        if fault == "not finite":
+            return torch.full((1, 16, 2, 4, 4), float("nan"))
+        raise MemoryError("8 GB") if fault == "memory" else torch.OutOfMemoryError("8 GB")
+
+    monkeypatch.setattr(tiny_vae, "encode", encode)
+    cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
+    [cause] = cache.left_out.values()
+    assert ("row 2: the latents of" if fault == "not finite" else "does not fit into memory (8 GB)") in cause
+    assert "3.mp4" in cause and cache.kept(rows) == rows[:1] and pickle.loads(pickle.dumps(cache)).left_out
+    # What was refused is kept in mind, so that a run that goes on has the same rows, until its file is deleted.
+    monkeypatch.setattr(tiny_vae, "encode", inner)
+    assert build_cache(tmp_path / "cache", rows, [BUCKET], encoders).left_out == cache.left_out
+    next((tmp_path / "cache").rglob("*.refused.json")).unlink()
+    assert not build_cache(tmp_path / "cache", rows, [BUCKET], encoders).left_out
+
+
+def test_a_vae_that_fails_on_everything_is_refused_and_tried_again_by_the_next_run(
+    tmp_path, rows, encoders, tiny_vae, monkeypatch
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(tiny_vae, "encode", lambda video: torch.full((1, 16, 2, 4, 4), float("nan")))
+        with pytest.raises(ClipError, match=r"2 of 2 rows .*row 1: the latents of .*0\.mp4 are not finite"):
+            build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
     assert not entries(tmp_path / "cache" / "latents")
+    assert not build_cache(tmp_path / "cache", rows, [BUCKET], encoders).left_out
 
 
 def test_a_damaged_entry_is_encoded_again(tmp_path, rows, encoders, encoded_clips):

@@ -1,6 +1,7 @@
 """Images in a latent cache: one for all clips that are compared, encoded once, found by content."""
 
 import hashlib
+import re
 
 import numpy as np
 import pytest
@@ -127,14 +128,32 @@ def test_a_damaged_image_is_made_again(rows, clips, build, tmp_path):
     assert all(torch.equal(before[name], after[name]) for name in BOTH)
 
 
-def test_clips_that_begin_with_different_images_are_refused_by_their_row(rows, clips, build, tmp_path):
+def test_a_row_of_clips_that_begin_with_different_images_is_left_out(rows, clips, build, tmp_path, monkeypatch):
+    expected = build(rows).image(clips[0])
     rows.append(clip_row(PROMPTS[1], (clips[2], clips[3]), "pairs.jsonl, row 4"))
-    build(rows, entries=(), image_encoder=None)  # a text-to-video network does not mind
-    message = r"pairs\.jsonl, row \d: .* do not begin with the same image \(.*remove the row, or compare"
+    assert not build(rows, entries=(), image_encoder=None).left_out  # a text-to-video network does not mind
     for _ in range(2):  # what is known of them is not forgotten
-        with pytest.raises(ClipError, match=message):
-            build(rows)
-    assert not images(tmp_path)
+        cache = build(rows)
+        [cause] = cache.left_out.values()
+        assert re.match(
+            r"pairs\.jsonl, row 4: .* do not begin with the same image \(.*remove the row, or compare", cause
+        )
+        assert cache.kept(rows) == rows[:3]
+        assert all(torch.equal(cache.image(clips[0])[name], expected[name]) for name in BOTH)
+
+
+def test_an_image_that_cannot_be_encoded_takes_the_rows_of_its_clips_along(rows, build, tiny_vae, monkeypatch):
+    inner, target = image_latents, read_first_frame(rows[2].clips["a"], BUCKET)
+
+    def made(vae, frame, frames):
+        latents = inner(vae, frame, frames)
+        return latents * float("nan") if torch.equal(frame, target) else latents
+
+    from videoalign.training.latent_cache import build as build_module
+
+    monkeypatch.setattr(build_module, "image_latents", made)
+    cache = build(rows)
+    assert cache.kept(rows) == rows[:2] and "not finite" in next(iter(cache.left_out.values()))
 
 
 def test_a_missing_image_encoder_is_said_before_a_clip_is_read(rows, build, tmp_path):
