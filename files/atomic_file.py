@@ -91,7 +91,7 @@ def write_json(path: Path | str, value: Any, indent: int | None = 1, **options: 
 
 
 def not_written(
-    path: Path, error: BaseException, kind: type[VideoAlignError] = FileError, remedy: str | None = None
+    path: Path | str, error: BaseException, kind: type[VideoAlignError] = FileError, remedy: str | None = None
 ) -> VideoAlignError:
     """The error to raise where a file cannot be written: what happened, and what to do about it."""
     number = getattr(error, "errno", None)
@@ -103,8 +103,26 @@ def not_written(
         elif number in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             remedy = "A file is where a folder should be, or the reverse: choose another name."
         else:
-            remedy = "Free some space or choose another folder, and run the same command again."
+            remedy = "Free some space and run the same command again: what is finished is kept. Or choose another folder."
     return kind(f"{path} could not be written ({error}). {remedy}")
+
+
+def disk_error(error: OSError) -> FileError | None:
+    """The sentence for an error of the system that no writer or reader has put into words; None where it is not a file's."""
+    if error.filename is None and error.errno not in _FULL | {errno.EROFS, errno.EIO}:
+        return None
+    if error.errno in _FULL | {errno.EROFS}:
+        path = "A file" if error.filename is None else error.filename
+        return FileError(str(not_written(path, error)))
+    advice = {
+        errno.ENOENT: "Check the path.",
+        errno.EACCES: "Allow it, or choose another place.",
+        errno.EPERM: "Allow it, or choose another place.",
+        errno.EMFILE: "Allow more open files (ulimit -n).",
+        errno.EIO: "The disk or the network behind it fails: look at it before anything else.",
+    }
+    what = "A file" if error.filename is None else os.fsdecode(error.filename)
+    return FileError(f"{what} cannot be used ({error.strerror}). {advice.get(error.errno, 'Choose another name or place.')}")
 
 
 def sync_folder(folder: Path) -> None:

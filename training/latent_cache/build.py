@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -11,7 +12,7 @@ from typing import Protocol
 import torch
 
 from ...backbones.image_conditioning import image_latents
-from ...errors import ClipError, VideoAlignError
+from ...errors import ClipError, VideoAlignError, afterwards
 from .buckets import Bucket, ClipShape, choose_bucket, linked
 from .cache import (
     LatentCache,
@@ -154,11 +155,8 @@ def _images(
     for plan in planned:
         groups.setdefault(plan.group, []).append(SourceImage(plan.clip, plan.digest, plan.bucket, plan.name))
     compared = ComparedFrames(folder / "first_frames.json")
-    try:
+    with afterwards(compared.save) if keep else nullcontext():
         return {group: compared.common_image(clips) for group, clips in groups.items()}
-    finally:
-        if keep:
-            compared.save()
 
 
 def _plan(
@@ -170,7 +168,7 @@ def _plan(
     shapes: dict[Path, ClipShape] = {}
     rates: dict[Path, float | None] = {}
     owners: dict[Path, CacheRow] = {}
-    try:
+    with afterwards(known.save) if keep else nullcontext():
         for number, row in enumerate(rows):
             for clip in row.clips.values():
                 try:
@@ -182,9 +180,6 @@ def _plan(
                 shapes[clip] = ClipShape(shape.width, shape.height, shape.frames, row.fps or shape.fps)
                 owners.setdefault(clip, row)
             report("looking at clips", number + 1, len(rows))
-    finally:
-        if keep:
-            known.save()
     members: dict[Path, list[Path]] = {}
     for clip, root in linked(tuple(row.clips.values()) for row in rows if row.clips).items():
         members.setdefault(root, []).append(clip)

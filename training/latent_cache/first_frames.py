@@ -6,7 +6,6 @@ network sees the image exactly, and a clip that is a little closer to it would o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from ...errors import ClipError
-from ...files.atomic_file import write_json
+from ...files.remembered import RememberedFacts
 from .buckets import Bucket
 from .cache import entry_key
 from .clip_pixels import clip_digest, read_first_frame
@@ -49,11 +48,8 @@ class ComparedFrames:
     """Differences between first frames, kept in a file so that no two are compared again."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._changed = path, False
-        try:
-            self._known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none yet, or cut off by a power failure: only time is lost
-            self._known = {}
+        self._known = RememberedFacts(path)
+        self.save = self._known.save
 
     def common_image(self, clips: Sequence[SourceImage]) -> SourceImage:
         """The one image of clips that are compared, which are in one bucket.
@@ -67,21 +63,16 @@ class ComparedFrames:
             key = entry_key("first frames", first.digest, clip.digest, f"{first.bucket.width}x{first.bucket.height}")
             if key not in self._known:
                 frame = _read(first) if frame is None else frame
-                self._known[key], self._changed = (frame - _read(clip)).abs().mean().item(), True
-            if self._known[key] > MAX_DIFFERENCE:
+                self._known[key] = (frame - _read(clip)).abs().mean().item()
+            difference = self._known.get(key)
+            if difference > MAX_DIFFERENCE:
                 raise ClipError(
                     f"{clip.name}: {clip.path} and {first.path} do not begin with the same image (their first frames differ "
-                    f"by {self._known[key]:.2f} on average, in -1..1; up to {MAX_DIFFERENCE} is taken for the same). An "
+                    f"by {difference:.2f} on average, in -1..1; up to {MAX_DIFFERENCE} is taken for the same). An "
                     "image-to-video network is told one image for all clips that are compared: remove the row, or compare "
                     "clips that were made from one image."
                 )
         return first
-
-    def save(self) -> None:
-        """Write what was measured."""
-        if self._changed:
-            write_json(self.path, self._known, indent=None)
-            self._changed = False
 
 
 def further_images(paths: Iterable[Path], bucket: Bucket) -> list[SourceImage]:
