@@ -141,7 +141,7 @@ def _begin(path: Path, temporary: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.parent not in _swept:
         _swept.add(path.parent)
-        _sweep(path.parent)
+        sweep(path.parent)
     with temporary.open("xb") as file:
         mode = os.fstat(file.fileno()).st_mode
     with contextlib.suppress(OSError):
@@ -190,8 +190,8 @@ def _is_of_writing(error: Exception, temporary: Path, path: Path) -> bool:
     return any(words in str(error) for words in _WRITERS)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the temporary files of writers that are dead."""
+def sweep(folder: Path | str) -> None:
+    """Remove the temporary files of writers that are dead, in this folder."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)

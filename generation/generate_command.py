@@ -86,20 +86,23 @@ def run(config: Config) -> int:
     Raises:
         VideoAlignError: prompts, model or output cannot be used.
     """
+    from ..files.output_folder import held
     from .pipeline import model_files
 
     rows = read_prompt_rows(config.prompts)
     check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
     wanted = wanted_clips(rows, config.clips_per_prompt, config.seed)
-    folder = ClipFolder(config.output, settings_of(config) | image_settings(config.model, config.image_encoder, rows))
-    missing = folder.missing(wanted)
-    if missing:
-        try:
-            generate_into(folder, missing, config)
-        except KeyboardInterrupt:
-            print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
-            return 130
-    folder.close(wanted)
+    settings = settings_of(config) | image_settings(config.model, config.image_encoder, rows)
+    with held(config.output, "generate"):
+        folder = ClipFolder(config.output, settings)
+        missing = folder.missing(wanted)
+        if missing:
+            try:
+                generate_into(folder, missing, config)
+            except KeyboardInterrupt:
+                print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
+                return 130
+        folder.close(wanted)
     print(f"{len(wanted)} clips of {len(wanted) // config.clips_per_prompt} prompts in {config.output}.")
     return 0
 
@@ -131,6 +134,7 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
     from ..backbones.sampling import generate
 
     pipeline, sampling, guidance = prepare(config)
+    folder.begin()  # the settings can be met: from here on the folder belongs to them
     with tqdm(total=len(missing), unit="clip", disable=None) as bar:
         clips = generate(
             pipeline.backbone,

@@ -127,3 +127,36 @@ def test_bad_input_says_what_to_do(models, tmp_path, capsys):
         assert text in capsys.readouterr().err
     assert generate(models, tmp_path / "b", "--sampling.frames", "6") == 1
     assert "6 frames" in capsys.readouterr().err
+
+
+def test_a_command_that_was_corrected_is_not_refused_for_the_settings_that_never_worked(models, tmp_path, capsys):
+    folder, broken = tmp_path / "clips", tmp_path / "broken.safetensors"
+    broken.write_bytes((models / "vae.safetensors").read_bytes()[:-100])
+    assert generate(models, folder, "--vae", broken) == 1
+    assert "broken.safetensors" in capsys.readouterr().err and not folder.exists()
+    assert generate(models, folder) == 0
+    assert len(rows(folder)) == 4
+
+
+def test_a_list_of_clips_that_something_else_made_is_not_written_over(models, tmp_path, capsys):
+    folder = tmp_path / "choices"
+    folder.mkdir()
+    (folder / "clips.jsonl").write_text('{"path": "a.mp4", "prompt": "a cat"}\n', encoding="utf-8")
+    assert generate(models, folder) == 1
+    assert "holds a clips.jsonl that videoalign generate did not write" in capsys.readouterr().err
+    assert (folder / "clips.jsonl").read_text(encoding="utf-8") == '{"path": "a.mp4", "prompt": "a cat"}\n'
+
+
+def test_a_run_with_line_separators_in_a_prompt_that_people_see_as_spaces_goes_on(models, tmp_path):
+    prompts, folder = tmp_path / "prompts.jsonl", tmp_path / "clips"
+    texts = [PROMPTS[0].replace(" red ", "\u2028red\u0085"), PROMPTS[1]]
+    prompts.write_text("".join(json.dumps({"prompt": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
+    own = ["--model", models / "network.safetensors", "--vae", models / "vae.safetensors", "--text-encoder", "micro"]
+    small = ["--sampling.frames", 5, "--sampling.width", 32, "--sampling.height", 32, "--sampling.steps", 1]
+    words = ["generate", prompts, "--output", folder, "--clips-per-prompt", 1, "--device", "cpu", *own, *small]
+    assert main([str(word) for word in words]) == 0
+    before = (folder / "videos" / "00000_0.mp4").stat().st_mtime_ns
+    (folder / "videos" / "00001_0.mp4").unlink()
+    assert main([str(word) for word in words]) == 0
+    assert (folder / "videos" / "00000_0.mp4").stat().st_mtime_ns == before
+    assert [row["prompt"] for row in rows(folder)] == texts
