@@ -35,7 +35,7 @@ def generate(models, output, *options):
 
 
 def rows(folder):
-    return [json.loads(line) for line in (folder / "clips.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / "clips.jsonl").read_text(encoding="utf-8").split("\n") if line]
 
 
 def contents(folder):
