@@ -26,6 +26,7 @@ REPLACE_SECONDS = 5.0
 """How long a target that another program has open is waited for; only Windows refuses to replace one."""
 _FORGOTTEN = 86_400  # seconds after which a temporary file of another computer, or of any on Windows, is left over
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_FULL_BYTES = 1 << 16  # a disk with less room is full
 _WRITERS = ("PytorchStreamWriter", "inline_container", "os error", "I/O error")  # how torch and safetensors say it
 _NAME_CHARACTERS = 40  # of the target's name in the temporary one: names end at 255 bytes
 
@@ -58,14 +59,11 @@ def replacing(path: Path | str, kind: type[VideoAlignError] = FileError, remedy:
     try:
         yield temporary
         _finish(temporary, path, mode)
-    except (OSError, RuntimeError) as error:
-        if not _is_of_writing(error, temporary, path):
-            raise
-        raise not_written(path, error, kind, remedy) from error
     except Exception as error:
-        if type(error).__name__ != "SafetensorError" or not _is_of_writing(error, temporary, path):
+        libraries = isinstance(error, RuntimeError) or type(error).__name__ == "SafetensorError"
+        if not (libraries or isinstance(error, OSError)) or not _is_of_writing(error, temporary, path):
             raise
-        raise not_written(path, error, kind, remedy) from error
+        raise not_written(path, _cause(error, path), kind, remedy) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -188,6 +186,14 @@ def _is_of_writing(error: Exception, temporary: Path, path: Path) -> bool:
         names = {None, str(temporary), str(path), temporary, path}
         return error.errno in _FULL or error.errno == errno.EROFS or error.filename in names
     return any(words in str(error) for words in _WRITERS)
+
+
+def _cause(error: Exception, path: Path) -> Exception:
+    """An error of torch or safetensors in the system's words, where it is known what happened: they tell of positions."""
+    with contextlib.suppress(OSError):
+        if not isinstance(error, OSError) and shutil.disk_usage(path.parent).free < _FULL_BYTES:
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error
 
 
 def sweep(folder: Path | str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest_plugins = ["command_line", "comfyui_versions", "made_clips", "worker_groups"]
+pytest_plugins = ["command_line", "comfyui_versions", "made_clips", "small_runs", "worker_groups"]
 
 # Sums are rounded differently with another number of threads: one thread here and in every process that a test starts, so
 # that what is claimed to be equal bit for bit can be compared on any machine.
