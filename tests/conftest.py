@@ -71,6 +71,8 @@ def pytest_addoption(parser):
     parser.addoption(
         "--run-long", action="store_true", help="also run tests marked long (several processes, ten seconds)"
     )
+    parser.addoption("--flips", type=int, default=20, help="bits to flip in each file of tests/test_flipped_bits.py")
+    parser.addoption("--kills", type=int, default=10, help="kill -9 in tests/test_kills.py, over all commands")
 
 
 def pytest_collection_modifyitems(config, items):
