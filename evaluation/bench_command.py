@@ -112,9 +112,7 @@ def run(config: Config) -> int:
         return _run(config, process, preferences, protocol, pairs)
 
 
-def _run(
-    config: Config, process: Process, preferences: Preferences, protocol: Protocol, pairs: list[BenchPair]
-) -> int:
+def _run(config: Config, process: Process, preferences: Preferences, protocol: Protocol, pairs: list[BenchPair]) -> int:
     about = {"benchmark": protocol.name, "pairs_file": str(config.pairs), "format": preferences.format}
     if config.scores is not None:
         if process.rank > 0:

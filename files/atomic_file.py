@@ -101,7 +101,9 @@ def not_written(
         elif number in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             remedy = "A file is where a folder should be, or the reverse: choose another name."
         else:
-            remedy = "Free some space and run the same command again: what is finished is kept. Or choose another folder."
+            remedy = (
+                "Free some space and run the same command again: what is finished is kept. Or choose another folder."
+            )
     return kind(f"{path} could not be written ({error}). {remedy}")
 
 
@@ -120,7 +122,9 @@ def disk_error(error: OSError) -> FileError | None:
         errno.EIO: "The disk or the network behind it fails: look at it before anything else.",
     }
     what = "A file" if error.filename is None else os.fsdecode(error.filename)
-    return FileError(f"{what} cannot be used ({error.strerror}). {advice.get(error.errno, 'Choose another name or place.')}")
+    return FileError(
+        f"{what} cannot be used ({error.strerror}). {advice.get(error.errno or 0, 'Choose another name or place.')}"
+    )
 
 
 def sync_folder(folder: Path) -> None:

@@ -59,7 +59,9 @@ def _lock(folder: Path) -> contextlib.ExitStack:
                 ) from None
             except FileError as error:
                 raise not_written(folder, error.__cause__ or error) from error
-            if (folder / LOCK_FILE).exists():  # else its last holder has just removed it: nobody else would see this lock
+            if (
+                folder / LOCK_FILE
+            ).exists():  # else its last holder has just removed it: nobody else would see this lock
                 return stack.pop_all()
 
 

@@ -36,9 +36,7 @@ eval_share = 0.0
 OUT = "{output}"
 _SMALL = "--sampling.frames 5 --sampling.width 32 --sampling.height 32 --sampling.steps 2"
 _MODEL = "--model network.safetensors --vae vae.safetensors --text-encoder micro"
-_TRAINING = (
-    f"--output {OUT}/run --max-steps 3 --batch-size 2 --save-every 1 --eval-every 2 --log-every 1 --data.train data/pairs.jsonl"
-)
+_TRAINING = f"--output {OUT}/run --max-steps 3 --batch-size 2 --save-every 1 --eval-every 2 --log-every 1 --data.train data/pairs.jsonl"
 _ENCODED = "--data.width 32 --data.height 32 --data.frames 5 --data.fps 8"
 _FLOW = (
     f"{_TRAINING} {_ENCODED} --data.eval-share 0.34 --precision float32 --no-tensorboard --model.transformer network.safetensors "
@@ -150,7 +148,13 @@ def make_world(folder: Path) -> Path:
     for name, side in (("candidate", "chosen"), ("base", "rejected")):
         (folder / name).mkdir()
         rows = [
-            {"id": f"{number:05d}_0", "path": f"../data/{pair[side]}", "prompt": pair["prompt"], "seed": 0, "model": name}
+            {
+                "id": f"{number:05d}_0",
+                "path": f"../data/{pair[side]}",
+                "prompt": pair["prompt"],
+                "seed": 0,
+                "model": name,
+            }
             for number, pair in enumerate(pairs)
         ]
         _lines(folder / name / "clips.jsonl", list({row["prompt"]: row for row in rows}.values()))
@@ -177,11 +181,16 @@ def result_of(run: SmallRun, output: Path) -> dict[str, object]:
         if not path.is_file():
             found[name] = "missing"
         elif path.suffix == ".safetensors":  # its metadata may have dates
-            found[name] = {key: hashlib.sha256(value.reshape(-1).view(torch.uint8).numpy()).hexdigest() for key, value in load_file(path).items()}
+            found[name] = {
+                key: hashlib.sha256(value.reshape(-1).view(torch.uint8).numpy()).hexdigest()
+                for key, value in load_file(path).items()
+            }
         elif path.suffix == ".html":
             found[name] = "a page"
         else:
-            found[name] = path.read_text(encoding="utf-8") if path.suffix in (".csv", ".json", ".jsonl") else path.read_bytes()
+            found[name] = (
+                path.read_text(encoding="utf-8") if path.suffix in (".csv", ".json", ".jsonl") else path.read_bytes()
+            )
             if path.suffix in (".csv", ".jsonl") and run.words.startswith(("pairs", "choose")):  # relative paths
                 found[name] = len(path.read_text(encoding="utf-8").splitlines())
             elif isinstance(found[name], str):

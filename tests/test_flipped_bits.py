@@ -154,7 +154,9 @@ def _stopped(name, whole, folder):
     shutil.copytree(whole, folder)
     if name == "generate":
         (folder / "clips" / "clips.jsonl").unlink()
-        append_records(folder / "clips" / "clips.jsonl", read_journal(whole / "clips" / "clips.jsonl").records[:4], checksum=True)
+        append_records(
+            folder / "clips" / "clips.jsonl", read_journal(whole / "clips" / "clips.jsonl").records[:4], checksum=True
+        )
     elif name == "train dpo":
         shutil.rmtree(folder / "run" / "checkpoints" / "state-00000003")
         (folder / "run" / "lora.safetensors").unlink()

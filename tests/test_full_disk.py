@@ -151,7 +151,9 @@ def test_a_full_disk_behind_standard_output_is_said(in_small_world, disk):
         (OSError(errno.ENAMETOOLONG, "File name too long", "/there/x"), "Choose another name or place"),
     ],
 )
-def test_an_error_of_the_system_that_nobody_put_into_words_is_a_sentence_at_the_door(videoalign, monkeypatch, error, message):
+def test_an_error_of_the_system_that_nobody_put_into_words_is_a_sentence_at_the_door(
+    videoalign, monkeypatch, error, message
+):
     from videoalign.evaluation import demo_command
 
     def fail(_):

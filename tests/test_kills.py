@@ -112,11 +112,15 @@ def test_choices_that_were_acknowledged_are_kept(kills, small_world, tmp_path):
         process.communicate()
         assert process.returncode == -signal.SIGKILL
     content = read_journal(folder / "choices_Anna.jsonl")
-    kept = {pair.id: pair.in_source_order().labels["Overall"] for pair in read_preferences(folder / "choices_Anna.jsonl")}
+    kept = {
+        pair.id: pair.in_source_order().labels["Overall"] for pair in read_preferences(folder / "choices_Anna.jsonl")
+    }
     assert not content.damaged and len(kept) == len(content.records)
     assert {name: kept.get(name) for name in acknowledged} == acknowledged
     assert len(kept) - len(acknowledged) <= kills  # at most one a kill was kept whose answer did not arrive
-    print(f"\nchoose: {kills} kills, {len(acknowledged)} of {len(acknowledged)} acknowledged choices kept, {len(kept)} in the file")
+    print(
+        f"\nchoose: {kills} kills, {len(acknowledged)} of {len(acknowledged)} acknowledged choices kept, {len(kept)} in the file"
+    )
 
 
 KILL = "import os, signal, sys, time; time.sleep(max(0, float(sys.argv[2]))); os.kill(int(sys.argv[1]), signal.SIGKILL)"

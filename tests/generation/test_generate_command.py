@@ -150,7 +150,9 @@ def test_a_list_of_clips_that_something_else_made_is_not_written_over(models, tm
 def test_a_run_with_line_separators_in_a_prompt_that_people_see_as_spaces_goes_on(models, tmp_path):
     prompts, folder = tmp_path / "prompts.jsonl", tmp_path / "clips"
     texts = [PROMPTS[0].replace(" red ", "\u2028red\u0085"), PROMPTS[1]]
-    prompts.write_text("".join(json.dumps({"prompt": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8")
+    prompts.write_text(
+        "".join(json.dumps({"prompt": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8"
+    )
     own = ["--model", models / "network.safetensors", "--vae", models / "vae.safetensors", "--text-encoder", "micro"]
     small = ["--sampling.frames", 5, "--sampling.width", 32, "--sampling.height", 32, "--sampling.steps", 1]
     words = ["generate", prompts, "--output", folder, "--clips-per-prompt", 1, "--device", "cpu", *own, *small]

@@ -21,7 +21,14 @@ from ...files.digests import file_digest
 
 STATE = "training_state.pt"
 DIGEST = f"{STATE}.sha256"
-_NEEDED = {"step": int, "fingerprint": dict, "weights": dict, "optimizer": dict, "random": torch.Tensor, "random_cuda": list}
+_NEEDED = {
+    "step": int,
+    "fingerprint": dict,
+    "weights": dict,
+    "optimizer": dict,
+    "random": torch.Tensor,
+    "random_cuda": list,
+}
 
 
 def save_state(folder: Path, step: int, state: dict, keep: int) -> Path:
@@ -71,7 +78,9 @@ def _read(path: Path) -> dict | None:
         state = torch.load(path / STATE, map_location="cpu", weights_only=True)
     except PermissionError:
         raise
-    except Exception:  # damaged bytes make torch and pickle raise nearly anything: KeyError, IndexError, UnpicklingError, ...
+    except (
+        Exception
+    ):  # damaged bytes make torch and pickle raise nearly anything: KeyError, IndexError, UnpicklingError, ...
         return None
     whole = isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in _NEEDED.items())
     return state if whole else None

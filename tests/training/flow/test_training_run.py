@@ -92,9 +92,7 @@ def test_evaluating_more_often_does_not_change_the_training(options, train):
 @pytest.mark.parametrize("method", ["sft", "rwr"])
 def test_the_other_methods_train_too_and_are_judged_by_the_same_held_out_pairs(method, options, pairs, train):
     scores = {"scores_chosen": {"Overall": 2.0}, "scores_rejected": {"Overall": -2.0}}
-    config = options(
-        method=method, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3}
-    )
+    config = options(method=method, data={"train": [pairs(**scores)]}, max_steps=20, optimizer={"learning_rate": 3e-3})
     train(config, load_method(method)(getattr(config, method)))
     log = read_log(config.output / "log.jsonl")
     errors = [line["error"] for line in log if line["kind"] == "train"]
@@ -189,7 +187,13 @@ def test_a_damaged_newest_state_is_passed_over_for_the_one_before_it(damage, opt
     newest = config.output / "checkpoints" / "state-00000003" / "training_state.pt"
     content = bytearray(newest.read_bytes())
     content[len(content) // 2] ^= 1
-    new = {"flipped": content, "truncated": content[:-200], "empty": b"", "no pickle": b"x" * 99, "of something else": b""}
+    new = {
+        "flipped": content,
+        "truncated": content[:-200],
+        "empty": b"",
+        "no pickle": b"x" * 99,
+        "of something else": b"",
+    }
     newest.write_bytes(new[damage])
     if damage == "of something else":  # whole, but no state
         torch.save([1], newest)
