@@ -2,9 +2,11 @@
 
     pytest --run-slow --kills 40 tests/test_kills.py -s
 
-The kills are shared by the commands. Moments are drawn by a seed between the start of the process and the time that a whole run takes.
+The kills are shared by the commands. A kill is at a moment, drawn by a seed, between a process's first change in its output folder and
+the time that a whole run takes from there.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -42,13 +44,30 @@ def start(words, world, **options):
     return subprocess.Popen(command, cwd=world, stderr=subprocess.PIPE, text=True, **options)
 
 
-def finish(words, world):
-    """Seconds that a command takes when nobody kills it."""
-    begun = time.monotonic()
+def finish(words, world, output):
+    """Seconds from the first change in the output folder to the end of a command that nobody kills."""
     process = start(words, world, stdout=subprocess.DEVNULL)
+    wait_for(output, process)
+    begun = time.monotonic()
     _, said = process.communicate()
     assert process.returncode == 0, said
     return time.monotonic() - begun
+
+
+def wait_for(folder, process):
+    """Until something in the folder changes, or the process has ended."""
+    before = snapshot(folder)
+    while snapshot(folder) == before and process.poll() is None:
+        time.sleep(0.01)
+
+
+def snapshot(folder):
+    """Paths and times of all that is in a folder."""
+    found = {}
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            found[path] = path.stat().st_mtime_ns
+    return found
 
 
 def clips_that_differ(found, expected, output, whole):
@@ -64,8 +83,8 @@ def clips_that_differ(found, expected, output, whole):
 @pytest.mark.parametrize("name", KILLED)
 def test_killed_at_random_moments_the_result_is_the_uninterrupted_ones(name, kills, small_world, whole_runs, tmp_path):
     expected, chance = whole_runs[name], random.Random(SEED)
-    lasts = finish(RUNS[name].arguments(tmp_path / "measured"), small_world)
-    done = runs = writing = 0
+    lasts = finish(RUNS[name].arguments(tmp_path / "measured"), small_world, tmp_path / "measured")
+    done = runs = 0
     other_bytes = []
     while done < kills:
         output = tmp_path / f"run{runs}"
@@ -74,18 +93,18 @@ def test_killed_at_random_moments_the_result_is_the_uninterrupted_ones(name, kil
             if done == kills:
                 break
             process = start(words, small_world, stdout=subprocess.DEVNULL)
+            wait_for(output, process)  # not while it imports: nothing of ours happens then
             try:
-                process.communicate(timeout=chance.uniform(0.2, 1.0) * lasts)
+                process.communicate(timeout=chance.uniform(0, lasts))
             except subprocess.TimeoutExpired:
                 process.send_signal(signal.SIGKILL)
                 process.communicate()
                 done += 1
-                writing += output.exists()
-        finish(words, small_world)
+        finish(words, small_world, output)
         other_bytes += clips_that_differ(result_of(RUNS[name], output), expected, output, whole_runs.output(name))
         assert not list(output.rglob("*.tmp")), "what a killed process left half-written was not removed"
         runs += 1
-    print(f"\n{name}: {done} kills, {writing} while its folder was there; {runs} of {runs} results equal", end="")
+    print(f"\n{name}: {done} kills, {runs} of {runs} results equal", end="")
     print(f", {len(other_bytes)} clips in other bytes with equal pixels" if other_bytes else "")
 
 
