@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
 
 _SHOWN = 12
 
@@ -64,3 +65,24 @@ def listed(keys: Iterable[str]) -> str:
     keys = list(keys)
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return ", ".join(keys[:_SHOWN]) + more
+
+
+def add_note(error: BaseException, note: str) -> None:
+    """Say something beside an error; as ``BaseException.add_note``, which Python 3.10 lacks."""
+    error.__notes__ = [*getattr(error, "__notes__", ()), note]  # type: ignore[attr-defined]
+
+
+@contextlib.contextmanager
+def afterwards(cleanup: Callable[[], object]) -> Iterator[None]:
+    """Run ``cleanup`` after the block, however it ends. Where the block failed, its error is the one that is raised, and what
+    ``cleanup`` complains about is a note of it: on a full disk the second complaint must not bury the first.
+    """
+    try:
+        yield
+    except BaseException as cause:
+        try:
+            cleanup()
+        except Exception as error:
+            add_note(cause, f"Besides: {error}")
+        raise
+    cleanup()

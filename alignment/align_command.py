@@ -20,6 +20,7 @@ from ..evaluation.scoring.scoring_run import further_judges
 from ..files.atomic_file import replacing, write_json, write_text
 from ..files.journal import read_journal
 from ..files.json_text import read_json
+from ..files.output_folder import held
 from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
@@ -102,7 +103,11 @@ def run(config: Config) -> int:
             "score, pairs, train dpo and compare one after the other."
         )
     _check_training_options(config)
-    config.output.mkdir(parents=True, exist_ok=True)
+    with held(config.output, "align"):
+        return _run(config)
+
+
+def _run(config: Config) -> int:
     _check_settings(config)
     training, held_out = split_prompts(config)
     lora: Path | None = None

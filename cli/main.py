@@ -62,21 +62,28 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     command = load_command(name)
     from ..errors import VideoAlignError
+    from ..files.atomic_file import disk_error
     from .options import ConfigError, parse_command
 
     try:
-        return command.run(parse_command(command.Config, name, rest))
+        status = command.run(parse_command(command.Config, name, rest))
+        sys.stdout.flush()  # a full disk behind it is said here, not by Python at exit
+        return status
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 2
     except VideoAlignError as error:
-        print(f"videoalign {name}: {error}", file=sys.stderr)
-        return 1
+        return _failed(name, error, error)
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # the reader of our output (head, less) has gone: let nothing be written at exit either
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except BrokenPipeError:  # the reader of our output (head, less) has gone
+        _write_no_more()
         return 1
+    except OSError as error:  # a full or read-only disk, no permission: where nothing nearer has put it into words
+        said = disk_error(error)
+        if said is None:
+            raise
+        return _failed(name, said, error)
 
 
 def commands() -> dict[str, tuple[str, str]]:
@@ -89,6 +96,20 @@ def load_command(name: str) -> ModuleType | TrainFlowCommand:
     path = commands()[name][0]
     module = importlib.import_module(f"..{path}", __package__)
     return module.train_command(name.removeprefix("train ")) if path == TRAIN_FLOW else module
+
+
+def _failed(name: str, said: Exception, error: BaseException) -> int:
+    print(f"videoalign {name}: {said}", *getattr(error, "__notes__", ()), sep="\n", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _write_no_more()
+    return 1
+
+
+def _write_no_more() -> None:
+    """Let nothing be written to standard output at exit either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _usage() -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +12,7 @@ from pydantic import Field, model_validator
 
 from ..cli.options import positional
 from ..errors import VideoAlignError
+from ..files.output_folder import held
 from ..files.tables import read_table
 from ..judges import open_judge, parse_judge
 from ..preferences.preference_file import Preferences
@@ -106,6 +108,11 @@ def run(config: Config) -> int:
         _check_folder(config, process)
     preferences, protocol = _read_pairs(config)
     pairs = bench_pairs(preferences)
+    with nullcontext() if config.output is None else held(config.output, "bench", wanted=process.rank == 0):
+        return _run(config, process, preferences, protocol, pairs)
+
+
+def _run(config: Config, process: Process, preferences: Preferences, protocol: Protocol, pairs: list[BenchPair]) -> int:
     about = {"benchmark": protocol.name, "pairs_file": str(config.pairs), "format": preferences.format}
     if config.scores is not None:
         if process.rank > 0:

@@ -14,6 +14,7 @@ from ..cli.options import positional
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..files.atomic_file import write_json
+from ..files.output_folder import held
 from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
 from . import score_command
@@ -67,8 +68,11 @@ def run(config: Config) -> int:
         VideoAlignError: a folder without clips, nothing that matches, or not one pair that can be judged.
     """
     both = [read_manifest(folder) for folder in config.folders]
-    pairs = match(*both)
-    config.output.mkdir(parents=True, exist_ok=True)
+    with held(config.output, "compare"):
+        return _compare(config, match(*both))
+
+
+def _compare(config: Config, pairs: list[tuple[MadeClip, MadeClip]]) -> int:
     names = tuple(config.names) or tuple(folder.resolve().name for folder in config.folders)
     if names[0] == names[1]:
         names = ("base", "candidate")

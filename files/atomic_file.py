@@ -26,6 +26,7 @@ REPLACE_SECONDS = 5.0
 """How long a target that another program has open is waited for; only Windows refuses to replace one."""
 _FORGOTTEN = 86_400  # seconds after which a temporary file of another computer, or of any on Windows, is left over
 _FULL = {errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC)}
+_FULL_BYTES = 1 << 16  # a disk with less room is full
 _WRITERS = ("PytorchStreamWriter", "inline_container", "os error", "I/O error")  # how torch and safetensors say it
 _NAME_CHARACTERS = 40  # of the target's name in the temporary one: names end at 255 bytes
 
@@ -58,14 +59,11 @@ def replacing(path: Path | str, kind: type[VideoAlignError] = FileError, remedy:
     try:
         yield temporary
         _finish(temporary, path, mode)
-    except (OSError, RuntimeError) as error:
-        if not _is_of_writing(error, temporary, path):
-            raise
-        raise not_written(path, error, kind, remedy) from error
     except Exception as error:
-        if type(error).__name__ != "SafetensorError" or not _is_of_writing(error, temporary, path):
+        libraries = isinstance(error, RuntimeError) or type(error).__name__ == "SafetensorError"
+        if not (libraries or isinstance(error, OSError)) or not _is_of_writing(error, temporary, path):
             raise
-        raise not_written(path, error, kind, remedy) from error
+        raise not_written(path, _cause(error, path), kind, remedy) from error
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink(missing_ok=True)
@@ -91,7 +89,7 @@ def write_json(path: Path | str, value: Any, indent: int | None = 1, **options: 
 
 
 def not_written(
-    path: Path, error: BaseException, kind: type[VideoAlignError] = FileError, remedy: str | None = None
+    path: Path | str, error: BaseException, kind: type[VideoAlignError] = FileError, remedy: str | None = None
 ) -> VideoAlignError:
     """The error to raise where a file cannot be written: what happened, and what to do about it."""
     number = getattr(error, "errno", None)
@@ -103,8 +101,30 @@ def not_written(
         elif number in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
             remedy = "A file is where a folder should be, or the reverse: choose another name."
         else:
-            remedy = "Free some space or choose another folder, and run the same command again."
+            remedy = (
+                "Free some space and run the same command again: what is finished is kept. Or choose another folder."
+            )
     return kind(f"{path} could not be written ({error}). {remedy}")
+
+
+def disk_error(error: OSError) -> FileError | None:
+    """The sentence for an error of the system that no writer or reader has put into words; None where it is not a file's."""
+    if error.filename is None and error.errno not in _FULL | {errno.EROFS, errno.EIO}:
+        return None
+    if error.errno in _FULL | {errno.EROFS}:
+        path = "A file" if error.filename is None else error.filename
+        return FileError(str(not_written(path, error)))
+    advice = {
+        errno.ENOENT: "Check the path.",
+        errno.EACCES: "Allow it, or choose another place.",
+        errno.EPERM: "Allow it, or choose another place.",
+        errno.EMFILE: "Allow more open files (ulimit -n).",
+        errno.EIO: "The disk or the network behind it fails: look at it before anything else.",
+    }
+    what = "A file" if error.filename is None else os.fsdecode(error.filename)
+    return FileError(
+        f"{what} cannot be used ({error.strerror}). {advice.get(error.errno or 0, 'Choose another name or place.')}"
+    )
 
 
 def sync_folder(folder: Path) -> None:
@@ -123,7 +143,7 @@ def _begin(path: Path, temporary: Path) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.parent not in _swept:
         _swept.add(path.parent)
-        _sweep(path.parent)
+        sweep(path.parent)
     with temporary.open("xb") as file:
         mode = os.fstat(file.fileno()).st_mode
     with contextlib.suppress(OSError):
@@ -172,8 +192,16 @@ def _is_of_writing(error: Exception, temporary: Path, path: Path) -> bool:
     return any(words in str(error) for words in _WRITERS)
 
 
-def _sweep(folder: Path) -> None:
-    """Remove the temporary files of writers that are dead."""
+def _cause(error: Exception, path: Path) -> Exception:
+    """An error of torch or safetensors in the system's words, where it is known what happened: they tell of positions."""
+    with contextlib.suppress(OSError):
+        if not isinstance(error, OSError) and shutil.disk_usage(path.parent).free < _FULL_BYTES:
+            return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return error
+
+
+def sweep(folder: Path | str) -> None:
+    """Remove the temporary files of writers that are dead, in this folder."""
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
         for entry in entries:
             match = _TEMPORARY.fullmatch(entry.name)

@@ -12,6 +12,10 @@ from .atomic_file import not_written
 WAIT_SECONDS = 60.0
 
 
+class InUseError(FileError):
+    """Another program holds the lock."""
+
+
 @contextmanager
 def locked(path: Path | str, timeout: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the lock of a file or folder; a thread that holds it may take it again.
@@ -22,7 +26,8 @@ def locked(path: Path | str, timeout: float = WAIT_SECONDS) -> Iterator[None]:
         timeout: seconds to wait for another holder; 0 does not wait.
 
     Raises:
-        FileError: another program holds it for longer than ``timeout``, or the folder cannot be written to.
+        InUseError: another program holds it for longer than ``timeout``.
+        FileError: the folder cannot be written to.
     """
     from filelock import FileLock, Timeout  # brings asyncio, a tenth of a second
 
@@ -32,7 +37,7 @@ def locked(path: Path | str, timeout: float = WAIT_SECONDS) -> Iterator[None]:
         lock = FileLock(path.with_name(f".{path.name[:200]}.lock"), is_singleton=True)
         lock.acquire(timeout=timeout)
     except Timeout:
-        raise FileError(
+        raise InUseError(
             f"{path} is in use by another program (it holds {lock.lock_file}). Wait until it is done, or end it."
         ) from None
     except OSError as error:

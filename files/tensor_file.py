@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -39,6 +41,30 @@ def save_tensors(
         remedy = f"It needs {amount}. Nothing was left behind; free some space, or choose another folder."
     with replacing(path, kind, remedy) as temporary:
         save_file(dict(tensors), temporary, None if metadata is None else dict(metadata))
+
+
+CHECKSUM = "crc32"
+
+
+def with_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> dict[str, str]:
+    """Metadata that also tells a checksum over themselves and all tensors; for files that only this program reads."""
+    return {**metadata, CHECKSUM: _checksum(tensors, metadata)}
+
+
+def fits_checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> bool | None:
+    """Whether tensors and metadata are those that were written; None where they came without a checksum."""
+    others = {key: value for key, value in metadata.items() if key != CHECKSUM}
+    return metadata[CHECKSUM] == _checksum(tensors, others) if CHECKSUM in metadata else None
+
+
+def _checksum(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:
+    import torch
+
+    total = zlib.crc32(json.dumps(dict(metadata), sort_keys=True).encode())
+    for name, tensor in sorted(tensors.items()):
+        total = zlib.crc32(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode(), total)
+        total = zlib.crc32(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data, total)
+    return f"{total:08x}"
 
 
 def load_tensors(

@@ -43,31 +43,44 @@ def wanted_clips(prompts: list[PromptRow], per_prompt: int, seed: int) -> list[W
 class ClipFolder:
     """Clips that are finished, and the place of those to come.
 
+    Nothing is written before ``begin`` or ``add``.
+
     Args:
         folder: created if missing.
         settings: what the clips depend on; a folder of other settings is refused.
 
     Raises:
-        VideoAlignError: the folder holds clips of other settings.
+        VideoAlignError: the folder holds clips of other settings, or a list of clips that something else made.
     """
 
     def __init__(self, folder: Path, settings: dict) -> None:
         self.folder = folder
         self.manifest = folder / CLIP_LIST
-        (folder / "videos").mkdir(parents=True, exist_ok=True)
+        self._settings = json.loads(json.dumps(settings))
         file = folder / SETTINGS
-        settings = json.loads(json.dumps(settings))
         if file.exists():
-            earlier = read_json(file)
+            earlier, settings = read_json(file), self._settings
             changed = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
             if changed:
                 shown = "; ".join(f"{name} was {earlier.get(name)!r}, is {settings.get(name)!r}" for name in changed)
                 raise VideoAlignError(
                     f"{folder} holds clips made with other settings ({shown}). Choose another --output, or delete it."
                 )
-        else:
-            write_json(file, settings)
+        elif self.manifest.exists():
+            raise VideoAlignError(
+                f"{folder} holds a {CLIP_LIST} that videoalign generate did not write (there is no {SETTINGS}), and which it "
+                "would write over. Choose another --output."
+            )
         self._rows = {row["id"]: row for row in self._finished()}
+
+    def begin(self) -> None:
+        """Write down what the clips depend on; called once that is known to be there and to fit.
+
+        Raises:
+            FileError: it cannot be written.
+        """
+        if not (self.folder / SETTINGS).exists():
+            write_json(self.folder / SETTINGS, self._settings)
 
     def missing(self, wanted: list[Wanted]) -> list[Wanted]:
         """Those of the wanted clips that are not finished.
@@ -77,7 +90,9 @@ class ClipFolder:
         """
         for clip in wanted:
             row = self._rows.get(clip.id)
-            if row is not None and row["prompt"] != clip.prompt:
+            if row is not None and row.get("seed") != clip.seed:
+                del self._rows[clip.id]  # no line of ours: the id says the seed
+            elif row is not None and row["prompt"] != clip.prompt:
                 raise VideoAlignError(
                     f"{self.folder} holds a clip {clip.id} of the prompt {row['prompt']!r}, which is now {clip.prompt!r}: the file "
                     "of prompts has changed. Add new prompts at its end, choose another --output, or delete the folder."
@@ -93,7 +108,7 @@ class ClipFolder:
         """Write a clip (uint8 [T, H, W, 3]), then list it: a listed clip is a whole one."""
         from ..clips.video_file import write_video
 
-        relative = f"videos/{wanted.id}.mp4"
+        relative = _clip_path(wanted.id)
         write_video(self.folder / relative, frames, fps)
         size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": fps}
         row = {
@@ -118,5 +133,10 @@ class ClipFolder:
         content = read_journal(self.manifest)
         content.report(self.manifest)
         for row in content.records:
-            if {"id", "path", "prompt"} <= row.keys() and (self.folder / row["path"]).is_file():
+            whole = isinstance(row.get("id"), str) and isinstance(row.get("prompt"), str)
+            if whole and row.get("path") == _clip_path(row["id"]) and (self.folder / row["path"]).is_file():
                 yield row
+
+
+def _clip_path(name: str) -> str:
+    return f"videos/{name}.mp4"

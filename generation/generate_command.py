@@ -95,6 +95,7 @@ def run(config: Config) -> int:
     Raises:
         VideoAlignError: prompts, model or output cannot be used.
     """
+    from ..files.output_folder import held
     from .pipeline import model_files
 
     rows = read_prompt_rows(config.prompts)
@@ -105,16 +106,18 @@ def run(config: Config) -> int:
     if len(failed) == len(wanted):
         raise ClipError(next(iter(failed.values())))
     rows = [row for row in rows if row.image not in unreadable]
-    folder = ClipFolder(config.output, settings_of(config) | image_settings(config.model, config.image_encoder, rows))
-    missing = [clip for clip in folder.missing(wanted) if clip.id not in failed]
-    if missing:
-        try:
-            failed |= generate_into(folder, missing, config)
-        except KeyboardInterrupt:
-            print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
-            return 130
-    made = [clip for clip in wanted if clip.id not in failed]
-    folder.close(made)
+    settings = settings_of(config) | image_settings(config.model, config.image_encoder, rows)
+    with held(config.output, "generate"):
+        folder = ClipFolder(config.output, settings)
+        missing = [clip for clip in folder.missing(wanted) if clip.id not in failed]
+        if missing:
+            try:
+                failed |= generate_into(folder, missing, config)
+            except KeyboardInterrupt:
+                print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
+                return 130
+        made = [clip for clip in wanted if clip.id not in failed]
+        folder.close(made)
     print(f"{len(made)} clips of {len({clip.prompt for clip in made})} prompts in {config.output}.")
     if failed:
         print(f"videoalign generate: {len(failed)} of {len(wanted)} clips could not be made:", file=sys.stderr)
@@ -160,6 +163,7 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
     from ..clips.pixels import as_frames
 
     pipeline, sampling, guidance = prepare(config)
+    folder.begin()  # the settings can be met: from here on the folder belongs to them
 
     def sampler(clips: list[Wanted]) -> Iterator[GeneratedClip]:
         return generate(

@@ -109,7 +109,12 @@ def read_scores(path: Path) -> tuple[ScoredClip, ...]:
     table = read_table(path, _KNOWN, growing=True)
     if not table.columns and path.stat().st_size:
         raise VideoAlignError(f"{path} cannot be read as a score file: it holds no whole row.")
-    return tuple(_clip(row) for row in table if not row.has("error"))
+    return tuple(_clip(row) for row in table if not _failed(row))
+
+
+def _failed(row: Row) -> bool:
+    """A row of ``videoalign score`` with an error in the place of scores; a number under that name is something else's."""
+    return row.has("error") and row.has("path") and isinstance(row.cells["error"], str)
 
 
 def _header_for(path: Path, columns: Sequence[str], dispensable: set[str]) -> list[str]:

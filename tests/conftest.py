@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-pytest_plugins = ["command_line", "comfyui_versions", "made_clips", "worker_groups"]
+pytest_plugins = ["command_line", "comfyui_versions", "made_clips", "small_runs", "worker_groups"]
 
 # Sums are rounded differently with another number of threads: one thread here and in every process that a test starts, so
 # that what is claimed to be equal bit for bit can be compared on any machine.
@@ -71,6 +71,8 @@ def pytest_addoption(parser):
     parser.addoption(
         "--run-long", action="store_true", help="also run tests marked long (several processes, ten seconds)"
     )
+    parser.addoption("--flips", type=int, default=20, help="bits to flip in each file of tests/test_flipped_bits.py")
+    parser.addoption("--kills", type=int, default=10, help="kill -9 in tests/test_kills.py, over all commands")
 
 
 def pytest_collection_modifyitems(config, items):

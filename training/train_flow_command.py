@@ -32,8 +32,10 @@ class TrainFlowCommand:
     def run(self, config: FlowConfig) -> int:
         """Train and export; returns the exit status (130 when interrupted, with the state saved)."""
         from .flow.run import run_method
+        from .loop.processes import holding_output
 
-        return run_method(config, self.method(getattr(config, self.method.name)))
+        with holding_output(config.output, f"train {self.method.name}"):
+            return run_method(config, self.method(getattr(config, self.method.name)))
 
 
 def train_command(name: str) -> TrainFlowCommand:

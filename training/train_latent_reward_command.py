@@ -11,6 +11,13 @@ __all__ = ["Config", "run"]
 
 def run(config: Config) -> int:
     """Encode, train, measure and save; returns the exit status (130 when interrupted, with the state saved)."""
+    from .loop.processes import holding_output
+
+    with holding_output(config.output, "train latent-reward"):
+        return _run(config)
+
+
+def _run(config: Config) -> int:
     from .latent_reward.task import RESULT, accuracy_table, build_task
     from .loop.trackers import trackers
     from .loop.train_loop import TrainLoop

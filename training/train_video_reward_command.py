@@ -11,13 +11,18 @@ __all__ = ["Config", "run"]
 
 def run(config: Config) -> int:
     """Train and export; returns the exit status (130 when interrupted, with the state saved)."""
-    from .loop.processes import process_state
+    from .loop.processes import holding_output  # a launch that cannot work is refused before anything is read
+
+    with holding_output(config.output, "train video-reward"):
+        return _run(config)
+
+
+def _run(config: Config) -> int:
     from .loop.trackers import trackers
     from .loop.train_loop import TrainLoop
     from .video_reward.official_layout import remove_result
     from .video_reward.task import VideoRewardTask
 
-    process_state()  # a launch that cannot work is refused before anything is read
     callbacks = trackers(config)
     task = VideoRewardTask(config)
     groups = task.prompts if config.data.group_by_prompt else None

@@ -126,7 +126,7 @@ def test_a_lock_may_be_taken_again_by_its_holder_and_is_told_to_others(tmp_path)
     command = [sys.executable, "-c", code, str(tmp_path / "a")]
     with locked(tmp_path / "a"), locked(tmp_path / "a"):
         done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode == 1 and "FileError" in done.stderr and "is in use by another program" in done.stderr
+        assert done.returncode == 1 and "InUseError" in done.stderr and "is in use by another program" in done.stderr
     assert subprocess.run(command).returncode == 0
     with pytest.raises(FileError, match="could not be written"), locked("/proc/none/a"):
         pass

@@ -35,7 +35,7 @@ def generate(models, output, *options):
 
 
 def rows(folder):
-    return [json.loads(line) for line in (folder / "clips.jsonl").read_text(encoding="utf-8").splitlines()]
+    return [json.loads(line) for line in (folder / "clips.jsonl").read_text(encoding="utf-8").split("\n") if line]
 
 
 def contents(folder):
@@ -150,7 +150,7 @@ def test_a_network_or_vae_with_nan_is_refused_with_its_tensor(models, tmp_path, 
     assert generate(models, tmp_path / "clips", option, file) == 1
     said = capsys.readouterr().err.replace("\n", " ")
     assert f"{file}: '{key}' holds values that are not finite" in said
-    assert not (tmp_path / "clips" / "clips.jsonl").exists() and not list((tmp_path / "clips" / "videos").iterdir())
+    assert not (tmp_path / "clips" / "clips.jsonl").exists() and not list((tmp_path / "clips").glob("**/*.mp4"))
 
 
 def test_a_clip_that_is_not_finite_is_not_written_and_its_likely_cause_is_named(models, tmp_path, capsys):
@@ -158,7 +158,7 @@ def test_a_clip_that_is_not_finite_is_not_written_and_its_likely_cause_is_named(
     assert generate(models, tmp_path / "a", "--model", file) == 1
     said = capsys.readouterr()
     assert f"00000_0 is not written: what the network ({file}, float32) sampled is not finite" in said.err
-    assert not (tmp_path / "a" / "clips.jsonl").exists() and not list((tmp_path / "a" / "videos").iterdir())
+    assert not (tmp_path / "a" / "clips.jsonl").exists() and not list((tmp_path / "a").glob("**/*.mp4"))
     file = changed(models, tmp_path / "v.safetensors", "vae.safetensors", "conv2.weight", lambda w: w * 3e38)
     assert generate(models, tmp_path / "b", "--vae", file) == 1
     assert f"but not the picture that the VAE ({file}) made of it" in capsys.readouterr().err
@@ -261,3 +261,38 @@ def test_where_all_clips_fail_the_first_error_ends_the_run(models, tmp_path, mon
     monkeypatch.setattr(sampling, "seeded_noise", lambda seeds, shape: 1 / 0)
     with pytest.raises(ZeroDivisionError):  # a mistake of the program is none of a clip's
         generate(models, tmp_path / "clips")
+
+
+def test_a_command_that_was_corrected_is_not_refused_for_the_settings_that_never_worked(models, tmp_path, capsys):
+    folder, broken = tmp_path / "clips", tmp_path / "broken.safetensors"
+    broken.write_bytes((models / "vae.safetensors").read_bytes()[:-100])
+    assert generate(models, folder, "--vae", broken) == 1
+    assert "broken.safetensors" in capsys.readouterr().err and not folder.exists()
+    assert generate(models, folder) == 0
+    assert len(rows(folder)) == 4
+
+
+def test_a_list_of_clips_that_something_else_made_is_not_written_over(models, tmp_path, capsys):
+    folder = tmp_path / "choices"
+    folder.mkdir()
+    (folder / "clips.jsonl").write_text('{"path": "a.mp4", "prompt": "a cat"}\n', encoding="utf-8")
+    assert generate(models, folder) == 1
+    assert "holds a clips.jsonl that videoalign generate did not write" in capsys.readouterr().err
+    assert (folder / "clips.jsonl").read_text(encoding="utf-8") == '{"path": "a.mp4", "prompt": "a cat"}\n'
+
+
+def test_a_run_with_line_separators_in_a_prompt_that_people_see_as_spaces_goes_on(models, tmp_path):
+    prompts, folder = tmp_path / "prompts.jsonl", tmp_path / "clips"
+    texts = [PROMPTS[0].replace(" red ", "\u2028red\u0085"), PROMPTS[1]]
+    prompts.write_text(
+        "".join(json.dumps({"prompt": text}, ensure_ascii=False) + "\n" for text in texts), encoding="utf-8"
+    )
+    own = ["--model", models / "network.safetensors", "--vae", models / "vae.safetensors", "--text-encoder", "micro"]
+    small = ["--sampling.frames", 5, "--sampling.width", 32, "--sampling.height", 32, "--sampling.steps", 1]
+    words = ["generate", prompts, "--output", folder, "--clips-per-prompt", 1, "--device", "cpu", *own, *small]
+    assert main([str(word) for word in words]) == 0
+    before = (folder / "videos" / "00000_0.mp4").stat().st_mtime_ns
+    (folder / "videos" / "00001_0.mp4").unlink()
+    assert main([str(word) for word in words]) == 0
+    assert (folder / "videos" / "00000_0.mp4").stat().st_mtime_ns == before
+    assert [row["prompt"] for row in rows(folder)] == texts

@@ -147,6 +147,15 @@ def test_a_preference_file_is_refused_before_a_row_is_written_into_it(tmp_path):
     assert path.read_bytes() == before
 
 
+def test_a_trainings_log_whose_numbers_are_called_error_is_refused_too(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"step": 1, "kind": "train", "loss": 0.5, "error": 0.25}\n')
+    before = path.read_bytes()
+    with pytest.raises(VideoAlignError, match="has no VQ and MQ"):
+        append_scores(path, [FULL])
+    assert path.read_bytes() == before
+
+
 def test_a_row_is_appended_behind_the_byte_order_mark_of_a_spreadsheet_and_refused_after_its_semicolons(tmp_path):
     path = tmp_path / "s.csv"
     append_scores(path, [FULL])

@@ -4,11 +4,13 @@
     FOLDER/images/KEY.safetensors      "image_latents" or "image_embeds" of the image that clips begin with
     FOLDER/captions/KEY.safetensors   the tensors of a conditioning; zeros at a text's end are left out (metadata: length)
 
+An entry's metadata has a checksum over itself and the tensors, so that a flipped bit is never trained on (0.1.0 wrote none).
 KEY is a digest of everything that an entry depends on, so that an entry for other clips, sizes or weights is never found.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,10 +21,11 @@ from torch import Tensor
 
 from ...errors import VideoAlignError, WeightsError
 from ...files.safetensors_header import read_header
-from ...files.tensor_file import save_tensors
+from ...files.tensor_file import fits_checksum, save_tensors, with_checksum
 
 Clips = tuple[Path, ...]
 """The clips of a row, by which it is known."""
+_WRITTEN = {"latent_format", "bucket", "clip", "image", "length", "prompt"}  # metadata of an entry
 VERSION = "1"  # changes when clips or captions are prepared in another way
 
 
@@ -150,7 +153,7 @@ def entry_key(*parts: object) -> str:
 
 
 def is_whole(path: Path) -> bool:
-    """Whether an entry is there and as long as its header says; its tensors are not read."""
+    """Whether an entry is there and as long as its header says; its tensors are not read (``read_entry`` checks them)."""
     try:
         read_header(path)
     except WeightsError:
@@ -159,20 +162,33 @@ def is_whole(path: Path) -> bool:
 
 
 def read_entry(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Tensors and metadata of an entry.
+    """Tensors and metadata of an entry. A damaged one is deleted, so that the next run encodes it anew.
 
     Raises:
         VideoAlignError: it is gone or damaged.
     """
     from safetensors import SafetensorError, safe_open
 
+    remedy = "Run the same command again: what is missing is encoded anew."
     try:
         with safe_open(path, framework="pt") as entry:
-            return {name: entry.get_tensor(name) for name in entry.keys()}, entry.metadata()  # noqa: SIM118
-    except (OSError, SafetensorError) as error:
-        raise VideoAlignError(
-            f"The cache entry {path} cannot be read ({error}). Run the same command again: what is missing is encoded anew."
-        ) from error
+            tensors = {name: entry.get_tensor(name) for name in entry.keys()}  # noqa: SIM118
+            metadata = entry.metadata() or {}
+    except OSError as error:
+        raise VideoAlignError(f"The cache entry {path} cannot be read ({error}). {remedy}") from error
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:  # a data type or shape that none has
+        raise _deleted(path, str(error), remedy) from error
+    fits = fits_checksum(tensors, metadata)
+    # Entries of 0.1.0 have no checksum. Where its name was damaged, a name is left that no version writes.
+    if fits is False or (fits is None and not metadata.keys() <= _WRITTEN):
+        raise _deleted(path, "its content is not what was written", remedy)
+    return tensors, metadata
+
+
+def _deleted(path: Path, why: str, remedy: str) -> VideoAlignError:
+    with contextlib.suppress(OSError):
+        path.unlink(missing_ok=True)
+    return VideoAlignError(f"The cache entry {path} was damaged ({why}) and is deleted. {remedy}")
 
 
 def write_latents(folder: Path, key: str, latents: Tensor, latent_format: str, bucket: object, clip: Path) -> None:
@@ -196,4 +212,5 @@ def write_caption(folder: Path, key: str, conditioning: Mapping[str, Tensor], pr
 
 def _write(path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str]) -> None:
     remedy = "Free some space and run the same command again; what is encoded is kept."
-    save_tensors(path, {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, metadata, remedy=remedy)
+    tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+    save_tensors(path, tensors, with_checksum(tensors, metadata), remedy=remedy)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,8 +13,8 @@ from ...clips.frames import View, read_frames
 from ...clips.pixels import bytes_to_signed
 from ...clips.video_decoding import decode_frames
 from ...errors import ClipError
-from ...files.atomic_file import write_json
 from ...files.digests import file_digest
+from ...files.remembered import RememberedFacts
 from ...reward.frame_pixels import resize_frames
 from .buckets import Bucket, ClipShape
 
@@ -35,11 +34,8 @@ class KnownClips:
     """Facts about clips, kept in a file so that an unchanged clip (same size and time of change) is not read again."""
 
     def __init__(self, path: Path):
-        self.path, self._changed = path, False
-        try:
-            self._known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none yet, or cut off by a power failure: only time is lost
-            self._known = {}
+        self._known = RememberedFacts(path)
+        self.save = self._known.save
 
     def facts(self, clip: Path) -> ClipFacts:
         """Read a clip's first frame and all its bytes, unless it is known.
@@ -58,14 +54,8 @@ class KnownClips:
             height, width = first.frames.shape[1:3]
             shape = ClipShape(width, height, first.total_frames, first.fps)
             entry = {"stamp": stamp, "digest": clip_digest(clip), "shape": asdict(shape)}
-            self._known[str(clip)], self._changed = entry, True
+            self._known[str(clip)] = entry
         return ClipFacts(entry["digest"], ClipShape(**entry["shape"]))
-
-    def save(self) -> None:
-        """Write what was learnt."""
-        if self._changed:
-            write_json(self.path, self._known, indent=None)
-            self._changed = False
 
 
 def clip_digest(path: Path) -> str:

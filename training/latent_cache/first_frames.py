@@ -6,14 +6,13 @@ network sees the image exactly, and a clip that is a little closer to it would o
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ...clips.clip_fault import reading
 from ...errors import ClipError
-from ...files.atomic_file import write_json
+from ...files.remembered import RememberedFacts
 from .buckets import Bucket
 from .cache import entry_key
 from .clip_pixels import clip_digest, read_first_frame
@@ -48,11 +47,8 @@ class ComparedFrames:
     """Differences between first frames, kept in a file so that no two are compared again."""
 
     def __init__(self, path: Path) -> None:
-        self.path, self._changed = path, False
-        try:
-            self._known = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):  # none yet, or cut off by a power failure: only time is lost
-            self._known = {}
+        self._known = RememberedFacts(path)
+        self.save = self._known.save
 
     def common_image(self, clips: Sequence[SourceImage]) -> SourceImage:
         """The one image of clips that are compared, which are in one bucket; ``faults`` says whether there is one."""
@@ -73,25 +69,19 @@ class ComparedFrames:
                     return {first.path: str(error)}
                 try:
                     with reading(clip.path):
-                        difference = (frame - read_first_frame(clip.path, clip.bucket)).abs().mean().item()
+                        self._known[key] = (frame - read_first_frame(clip.path, clip.bucket)).abs().mean().item()
                 except ClipError as error:
                     faults[clip.path] = str(error)
                     continue
-                self._known[key], self._changed = difference, True
-            if self._known[key] > MAX_DIFFERENCE:
+            difference = self._known.get(key)
+            if difference > MAX_DIFFERENCE:
                 faults[clip.path] = (
                     f"{clip.path} and {first.path} do not begin with the same image (their first frames differ "
-                    f"by {self._known[key]:.2f} on average, in -1..1; up to {MAX_DIFFERENCE} is taken for the same). An "
+                    f"by {difference:.2f} on average, in -1..1; up to {MAX_DIFFERENCE} is taken for the same). An "
                     "image-to-video network is told one image for all clips that are compared: remove the row, or compare "
                     "clips that were made from one image."
                 )
         return faults
-
-    def save(self) -> None:
-        """Write what was measured."""
-        if self._changed:
-            write_json(self.path, self._known, indent=None)
-            self._changed = False
 
 
 def further_images(paths: Iterable[Path], bucket: Bucket) -> list[SourceImage]:

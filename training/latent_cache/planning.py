@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...clips.clip_fault import reading
-from ...errors import ClipError
+from ...errors import ClipError, afterwards
 from .buckets import Bucket, ClipShape, choose_bucket, linked
 from .cache import CacheRow, clips_of, entry_key
 from .clip_pixels import ClipFacts, KnownClips
@@ -58,16 +59,13 @@ def make_plan(
     """
     facts = _look(folder, rows, left_out, report, keep)
     compared = ComparedFrames(folder / "first_frames.json")
-    try:
+    with afterwards(compared.save) if keep else nullcontext():
         while True:
             plan = _attempt(left_out.usable(rows), facts, buckets, vae_identity, left_out)
             if plan is not None and images:
                 plan = _with_images(plan, compared, left_out)
             if plan is not None:
                 return plan  # else rows were left out, and the others may go together otherwise
-    finally:
-        if keep:
-            compared.save()
 
 
 def _look(
@@ -77,7 +75,7 @@ def _look(
     known = KnownClips(folder / "clips.json")
     facts: dict[Path, ClipFacts] = {}
     broken: dict[Path, str] = {}
-    try:
+    with afterwards(known.save) if keep else nullcontext():
         for number, row in enumerate(rows):
             for clip in row.clips.values():
                 if clip in facts or clip in broken:
@@ -88,9 +86,6 @@ def _look(
                 except ClipError as error:
                     broken[clip] = str(error)
             report("looking at clips", number + 1, len(rows))
-    finally:
-        if keep:
-            known.save()
     left_out.add_clips(broken)
     return facts
 

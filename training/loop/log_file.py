@@ -18,8 +18,8 @@ def append_log(path: Path, line: Mapping[str, object]) -> None:
 
 
 def read_log(path: Path) -> list[dict]:
-    """The lines of a log; those that are half-written or damaged are left out, a missing file is empty."""
-    return read_journal(path).records
+    """The lines of a log: an integer ``step``, numbers, texts. Others are damaged and left out; a missing file is empty."""
+    return [line for line in read_journal(path).records if _is_whole(line)]
 
 
 def forget_later_lines(path: Path, step: int) -> None:
@@ -28,4 +28,14 @@ def forget_later_lines(path: Path, step: int) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    keep_records(path, lambda line: line.get("step", 0) <= step)
+    keep_records(path, lambda line: not _is_whole(line) or line["step"] <= step)
+
+
+def _is_whole(line: Mapping[str, object]) -> bool:
+    """A log has no checksum, being read by people and other programs; what is no line of a log is known by its form."""
+    values = (value for name, value in line.items() if name != "kind")
+    return (
+        type(line.get("step")) is int
+        and line.get("kind") in (None, "train", "eval")
+        and all(type(value) in (int, float) for value in values)
+    )

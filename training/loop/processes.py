@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from ...errors import VideoAlignError
+from ...files.output_folder import held
 
 if TYPE_CHECKING:
     from accelerate import PartialState
@@ -33,3 +36,12 @@ def process_state() -> PartialState:
     accelerators = getattr(torch, "accelerator", None)  # torch 2.6 and newer
     gpu = torch.cuda.is_available() or (accelerators is not None and accelerators.is_available())
     return PartialState(cpu=not gpu)
+
+
+def holding_output(folder: Path, command: str) -> AbstractContextManager[None]:
+    """Hold a training's output folder; the first of its processes does.
+
+    Raises:
+        VideoAlignError: another run holds it, see ``held``; or as ``process_state``.
+    """
+    return held(folder, command, wanted=process_state().is_main_process)

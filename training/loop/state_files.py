@@ -1,21 +1,40 @@
-"""Checkpoints of a training run: what is needed to go on as if nothing had happened."""
+"""Checkpoints of a training run: what is needed to go on as if nothing had happened.
+
+    FOLDER/state-STEP/training_state.pt          what ``torch.save`` writes
+    FOLDER/state-STEP/training_state.pt.sha256   its digest; 0.1.0 wrote none, and its states are read without
+
+A state whose bytes are not those that were written is passed over, and the one before it is taken.
+"""
 
 from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
 
 from ...errors import CheckpointError
-from ...files.atomic_file import replacing
+from ...files.atomic_file import replacing, write_text
+from ...files.digests import file_digest
 
 STATE = "training_state.pt"
+DIGEST = f"{STATE}.sha256"
+_NEEDED = {
+    "step": int,
+    "fingerprint": dict,
+    "weights": dict,
+    "optimizer": dict,
+    "random": torch.Tensor,
+    "random_cuda": list,
+}
 
 
 def save_state(folder: Path, step: int, state: dict, keep: int) -> Path:
     """Write ``state-STEP/training_state.pt`` whole or not at all, and delete all but the ``keep`` newest.
+
+    States of later steps are deleted too: they were damaged, or the run would have gone on from them.
 
     Args:
         state: nested dictionaries, lists, tensors, numbers and strings only (it is read back with weights_only=True).
@@ -24,22 +43,47 @@ def save_state(folder: Path, step: int, state: dict, keep: int) -> Path:
         CheckpointError: the disk is full or the folder cannot be written to; earlier checkpoints are untouched.
     """
     target = folder / f"state-{step:08d}"
-    remedy = "Earlier checkpoints are intact: free some space and run the same command again."
+    remedy = (
+        "Earlier checkpoints are intact: free some space and run the same command again, it goes on where it stopped."
+    )
     with replacing(target / STATE, CheckpointError, remedy) as temporary:
         torch.save({"step": step, **state}, temporary)
-    for old in _states(folder)[:-keep]:
-        shutil.rmtree(old, ignore_errors=True)
+        # Before the state has its name: a state that is there without a digest would be taken for one of 0.1.0.
+        write_text(target / DIGEST, file_digest(temporary) + "\n", kind=CheckpointError, remedy=remedy)
+    states = _states(folder)
+    up_to_here = [path for path in states if path <= target]
+    for path in {*states} - {*up_to_here[-keep:]}:
+        shutil.rmtree(path, ignore_errors=True)
     return target
 
 
-def newest_state(folder: Path) -> dict | None:
-    """The newest readable checkpoint of a run, or None. A damaged one is passed over with a warning by the caller."""
+def newest_state(folder: Path, say: Callable[[str], None] = lambda _text: None) -> dict | None:
+    """The newest checkpoint of a run that is as it was written, or None.
+
+    Args:
+        say: told of each that is damaged.
+    """
     for path in reversed(_states(folder)):
-        try:
-            return torch.load(path / STATE, map_location="cpu", weights_only=True)
-        except (OSError, RuntimeError, EOFError, ValueError):
-            continue
+        state = _read(path)
+        if state is not None:
+            return state
+        say(f"{path / STATE} is damaged; the state before it is taken, or the training begins anew.")
     return None
+
+
+def _read(path: Path) -> dict | None:
+    try:
+        if (path / DIGEST).exists() and (path / DIGEST).read_text().strip() != file_digest(path / STATE):
+            return None
+        state = torch.load(path / STATE, map_location="cpu", weights_only=True)
+    except PermissionError:
+        raise
+    except (
+        Exception
+    ):  # damaged bytes make torch and pickle raise nearly anything: KeyError, IndexError, UnpicklingError, ...
+        return None
+    whole = isinstance(state, dict) and all(isinstance(state.get(name), kind) for name, kind in _NEEDED.items())
+    return state if whole else None
 
 
 def _states(folder: Path) -> list[Path]:

@@ -67,7 +67,7 @@ class Trackers(Callback):
             VideoAlignError: one cannot be started, as without a login.
         """
         # A run that starts at its first step is a new one, whatever the folder held before.
-        self._runs = json.loads(self._file.read_text(encoding="utf-8")) if run.step and self._file.exists() else {}
+        self._runs = self._earlier_runs() if run.step else {}
         self._runs.setdefault("run", uuid.uuid4().hex)
         for name in self.names:
             try:
@@ -80,6 +80,15 @@ class Trackers(Callback):
         if "mlflow" in self._trackers:  # it chooses the name of a run itself
             self._runs["mlflow"] = self._trackers["mlflow"].active_run.info.run_id
         write_json(self._file, self._runs, indent=None)
+
+    def _earlier_runs(self) -> dict[str, str]:
+        """The names that the trackers know this run by; none where the file is gone or damaged, which begins new curves."""
+        try:
+            runs = json.loads(self._file.read_bytes())
+        except (OSError, ValueError, RecursionError):
+            return {}
+        whole = isinstance(runs, dict) and all(isinstance(name, str) for name in runs.values())
+        return runs if whole else {}
 
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
         values = {f"{kind}/{name}": value for name, value in numbers.items()}

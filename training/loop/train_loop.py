@@ -12,17 +12,18 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from functools import partial
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from ...errors import TrainingStopped, VideoAlignError
+from ...errors import TrainingStopped, VideoAlignError, afterwards
 from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig
-from .log_file import append_log, forget_later_lines
+from .log_file import append_log, forget_later_lines, read_log
 from .order import BatchOrder
 from .processes import process_state
 from .sharding import configure_fsdp
@@ -81,6 +82,7 @@ class TrainLoop:
         optimizer: Callable[[list[dict]], torch.optim.Optimizer] = torch.optim.AdamW,
     ) -> None:
         from accelerate import Accelerator
+        from accelerate.state import AcceleratorState, is_initialized
         from accelerate.utils import DistributedDataParallelKwargs
 
         self.task, self.config, self.callbacks = task, config, list(callbacks)
@@ -88,6 +90,8 @@ class TrainLoop:
         # rows that a process holds may lack a dimension's label, which leaves a head unused in that step
         handlers = [DistributedDataParallelKwargs(find_unused_parameters=False)]
         process_state()
+        if is_initialized() and AcceleratorState().mixed_precision != bf16:  # by an earlier run in this process
+            AcceleratorState._reset_state()
         self.accelerator = Accelerator(mixed_precision=bf16, kwargs_handlers=handlers)
         world = self.accelerator.num_processes
         if config.batch_size % world:
@@ -136,7 +140,7 @@ class TrainLoop:
                     self.save()
                 if stop:
                     raise KeyboardInterrupt
-        return metrics or self._evaluate(None)
+        return metrics or self._evaluate(None, log=not self._evaluation_is_logged())
 
     def save(self) -> None:
         """Write a checkpoint of the present step."""
@@ -170,7 +174,7 @@ class TrainLoop:
             self.log_file.unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
         torch.manual_seed(self.config.seed)
-        state = newest_state(self.folder) if self.folder.is_dir() else None
+        state = newest_state(self.folder, self._say)
         if state is not None and not self.config.resume:
             raise TrainingStopped(
                 f"{self.config.output} holds an earlier run. Resume it, --overwrite it, or choose another --output."
@@ -222,9 +226,9 @@ class TrainLoop:
     def _result(self, future) -> object:
         try:
             return future.result()
-        except VideoAlignError:
-            self.save()  # the present state is sound; only the data is not
-            raise
+        except VideoAlignError as error:
+            with afterwards(self.save):  # the present state is sound; only the data is not
+                raise error
 
     def _optimize(self, rows: list[int], micro_batches: list[tuple[list[int], object]]) -> Averages:
         self._set_learning_rate()
@@ -279,13 +283,17 @@ class TrainLoop:
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
 
-    def _evaluate(self, bar) -> Mapping[str, float]:
+    def _evaluation_is_logged(self) -> bool:
+        """Whether the log has the evaluation of this step: a finished run that is run again adds no line."""
+        return any(line["step"] == self.step and line.get("kind") == "eval" for line in read_log(self.log_file))
+
+    def _evaluate(self, bar, log: bool = True) -> Mapping[str, float]:
         self.module.eval()
         random = torch.get_rng_state()
         with torch.no_grad():
             metrics = self.task.evaluate(self.task.module)
         torch.set_rng_state(random)  # evaluating more often must not change the training
-        if metrics:
+        if metrics and log:
             self._log("eval", metrics, bar)
         return metrics
 
@@ -310,14 +318,11 @@ class TrainLoop:
     @contextmanager
     def _watched(self) -> Iterator[None]:
         """Callbacks begin and end with the run, however it ends."""
-        watching = self.callbacks if self.accelerator.is_main_process else []
-        for callback in watching:
-            callback.began(self, self._say)
-        try:
+        with ExitStack() as watching:
+            for callback in self.callbacks if self.accelerator.is_main_process else ():
+                watching.enter_context(afterwards(partial(callback.ended, self, self._say)))
+                callback.began(self, self._say)
             yield
-        finally:
-            for callback in watching:
-                callback.ended(self, self._say)
 
     def _progress(self):
         from tqdm import tqdm

@@ -8,13 +8,14 @@ import torch
 from safetensors.torch import save_file
 from tiny_wan import SHAPE
 
-from videoalign.errors import CheckpointError, VideoAlignError
+from videoalign.errors import CheckpointError, FileError, VideoAlignError
 from videoalign.training.flow.diagnostics import Diagnostics
 from videoalign.training.flow.methods import load_method
 from videoalign.training.flow.methods.rwr import FlowRwr
+from videoalign.training.loop.callback import Callback
 from videoalign.training.loop.log_file import read_log
 from videoalign.training.loop.state_files import newest_state
-from videoalign.training.loop.train_loop import TrainingStopped
+from videoalign.training.loop.train_loop import TrainingStopped, TrainLoop
 
 
 def final_weights(config):
@@ -159,6 +160,82 @@ def test_a_full_disk_stops_the_run_and_keeps_the_last_state(options, train):
     assert_same(final_weights(config), final_weights(whole))
 
 
+def test_watchers_that_fail_at_the_end_do_not_hide_why_the_run_stopped(options, task_of):
+    class Page(Callback):
+        def ended(self, run, say):
+            raise FileError("curves.html could not be written")
+
+    config, ended = options(), []
+    task = task_of(config)
+
+    class Other(Page):
+        def ended(self, run, say):
+            ended.append(run.step)
+
+    with torch.no_grad():
+        next(p for p in task.module.parameters() if p.requires_grad).fill_(float("nan"))
+    loop = TrainLoop(task, config, len(task.train), task.fingerprint(), callbacks=[Other(), Page()])
+    with pytest.raises(TrainingStopped, match="is not finite") as caught:
+        loop.run()
+    assert caught.value.__notes__ == ["Besides: curves.html could not be written"] and ended == [0]
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "no pickle", "of something else"])
+def test_a_damaged_newest_state_is_passed_over_for_the_one_before_it(damage, options, train, capsys):
+    config, whole = options(save_every=1, keep_checkpoints=2), options("whole", save_every=1)
+    train(config, steps=3)
+    newest = config.output / "checkpoints" / "state-00000003" / "training_state.pt"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    new = {
+        "flipped": content,
+        "truncated": content[:-200],
+        "empty": b"",
+        "no pickle": b"x" * 99,
+        "of something else": b"",
+    }
+    newest.write_bytes(new[damage])
+    if damage == "of something else":  # whole, but no state
+        torch.save([1], newest)
+        newest.with_name("training_state.pt.sha256").unlink()
+    train(config)
+    assert "state-00000003/training_state.pt is damaged" in capsys.readouterr().err
+    train(whole)
+    assert_same(final_weights(config), final_weights(whole))
+
+
+def test_states_of_later_steps_that_were_damaged_do_not_outlive_the_run(options, train):
+    config = options(save_every=1, keep_checkpoints=1)
+    train(config, steps=2)
+    damaged = config.output / "checkpoints" / "state-00000005"
+    damaged.mkdir()
+    (damaged / "training_state.pt").write_bytes(b"no state")
+    train(config, steps=3)
+    assert [path.name for path in damaged.parent.iterdir()] == ["state-00000003"]
+    train(config)
+    assert newest_state(config.output / "checkpoints")["step"] == 6
+
+
+def test_a_finished_run_that_is_run_again_adds_nothing_to_its_log(options, train):
+    config = options()
+    train(config)
+    before = (config.output / "log.jsonl").read_bytes()
+    train(config)
+    assert (config.output / "log.jsonl").read_bytes() == before
+    (config.output / "log.jsonl").unlink()  # then the last evaluation is worth a line
+    train(config)
+    assert [line["kind"] for line in read_log(config.output / "log.jsonl")] == ["eval"]
+
+
+def test_runs_of_different_precision_follow_one_another_in_one_process(options, train):
+    for name, precision in (("a", "float32"), ("b", "bfloat16"), ("c", "float32")):
+        train(options(name, precision=precision, max_steps=1))
+    assert_same(final_weights(options("c")), final_weights(options("a")))
+    assert any(
+        not torch.equal(value, final_weights(options("a"))[name]) for name, value in final_weights(options("b")).items()
+    )
+
+
 def test_an_empty_data_set_is_refused_with_what_was_dropped(options, pairs, train):
     config = options(data={"train": [pairs(labels={"Overall": "same"})]})
     with pytest.raises(VideoAlignError, match=r"nothing to train on: 0 pairs of \d+ \(\d+ ties, 0 invalid\)"):
@@ -166,8 +243,6 @@ def test_an_empty_data_set_is_refused_with_what_was_dropped(options, pairs, trai
 
 
 def test_a_loss_that_is_not_finite_stops_the_run_and_names_the_rows(options, task_of):
-    from videoalign.training.loop.train_loop import TrainLoop
-
     config = options()
     task = task_of(config)
     with torch.no_grad():
