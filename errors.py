@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 _SHOWN = 12
+_OBEYED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
+"""Control characters but for the tab and the line's end, and those that turn the direction of writing."""
+
+
+def visible(text: str) -> str:
+    """Text in which what a terminal would obey, such as ESC, is shown as JSON spells it: ``\\u001b``.
+
+    JSON text stays the same JSON: outside its strings none of these may stand, but for the return before a line's end.
+    """
+    return _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 class VideoAlignError(ValueError):
     """Base of the errors that this package raises on purpose; its text is meant to be shown as it is."""
+
+    def __str__(self) -> str:
+        """With paths, captions and ids in it that may come from anywhere."""
+        return visible(super().__str__())
 
 
 class WeightsError(VideoAlignError):

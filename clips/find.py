@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ..errors import VideoAlignError
+from ..files.tables import read_text
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
 CLIP_LIST = "clips.jsonl"
@@ -24,7 +25,7 @@ def find_clips(inputs: Iterable[str]) -> list[Path]:
     """
     paths: dict[Path, None] = {}  # an ordered set
     for given in inputs:
-        path = Path(given).expanduser()
+        path = Path(os.path.expanduser(given))  # not Path.expanduser, which fails for ~name of nobody
         if os.path.isdir(path):  # unlike Path.is_dir, False for a name that the system finds too long: a stray caption
             clips = sorted(file for file in path.rglob("*") if _is_clip(file.relative_to(path)))
             if not clips:
@@ -46,12 +47,9 @@ def caption_beside(clip: Path) -> str:
         VideoAlignError: it is missing or cannot be read.
     """
     text = clip.with_suffix(".txt")
-    try:
-        return text.read_text(encoding="utf-8-sig").strip()
-    except FileNotFoundError:
-        raise VideoAlignError(f"{clip} has no caption file {text.name} beside it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoAlignError(f"The caption file {text} cannot be read: {error}.") from None
+    if not os.path.exists(text):
+        raise VideoAlignError(f"{clip} has no caption file {text.name} beside it.")
+    return read_text(text).strip()
 
 
 def _is_clip(relative: Path) -> bool:

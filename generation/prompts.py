@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import TableError
 from ..files.json_text import parse_json
+from ..files.portable_paths import table_path
 from ..files.tables import SUFFIXES, Row, read_table, read_text
 
 _OTHERS = (
@@ -84,7 +85,7 @@ def _filled(row: Row) -> PromptRow:
     prompt, image = row.text("prompt").strip(), row.text_or_none("image")
     if image is None:
         return PromptRow(prompt)
-    file = row.path.parent / image
+    file = table_path(row.path.parent, image)
     if not file.is_file():
         raise row.error("image", f"the image {file} does not exist. Paths are relative to the file.")
     return PromptRow(prompt, file)

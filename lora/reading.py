@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -92,7 +93,7 @@ def lora_file(path: Path | str) -> Path:
     Raises:
         LoraFileError: there is none.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.is_dir():
         for name in _NAMES:
             if (path / name).is_file():

@@ -20,13 +20,14 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from ..errors import PreferenceFileError
 from ..files.atomic_file import write_text
+from ..files.portable_paths import path_text, same_path, table_path
 
 LABELS = ("A", "B", "same", "invalid")
 LABEL_CODES = {"A": 1, "B": -1, "same": 0, "invalid": 22}
@@ -165,6 +166,15 @@ class Preferences(Sequence):
     rows: list[int] = field(default_factory=list)
     """Row or line of each pair in the file, for messages; empty if there is no file."""
 
+    def __post_init__(self) -> None:
+        """Every reader's result comes by here: a pair of a clip with itself is nobody's preference."""
+        for index, pair in enumerate(self.pairs):
+            if same_path(pair.chosen, pair.rejected):
+                raise PreferenceFileError(
+                    f"{self.path or 'preferences'}, row {self.row(index)}: both clips are {pair.chosen}. Correct the paths or "
+                    "remove the row."
+                )
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -176,7 +186,7 @@ class Preferences(Sequence):
 
     def clip(self, index: int, side: Literal["chosen", "rejected"]) -> Path:
         """Path of one clip of pair `index`, ready to open."""
-        return self.root / getattr(self.pairs[index], side)
+        return table_path(self.root, getattr(self.pairs[index], side))
 
     def row(self, index: int) -> int:
         """Row or line of pair `index` in the file, counted from 1."""
@@ -218,7 +228,13 @@ class Preferences(Sequence):
             return replace(self, root=Path(folder))
 
         def moved(path: str) -> str:
-            return path if os.path.isabs(path) else Path(os.path.relpath(root / path, start)).as_posix()
+            if os.path.isabs(path) or PureWindowsPath(path).is_absolute() or path.startswith("~"):
+                return path
+            file = table_path(root, path)
+            try:
+                return path_text(os.path.relpath(file, start))
+            except ValueError:  # another drive
+                return path_text(file)
 
         pairs = [p.model_copy(update={"chosen": moved(p.chosen), "rejected": moved(p.rejected)}) for p in self.pairs]
         return replace(self, pairs=pairs, root=Path(folder))

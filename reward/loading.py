@@ -130,7 +130,7 @@ def locate(source: str | Path, allow_download: bool = False) -> Path:
                 "The micro reward is not part of this installation. Name a checkpoint or a converted file."
             )
         return EMBEDDED_FILE
-    tried = [Path(source).expanduser()]
+    tried = [Path(os.path.expanduser(source))]
     for models in _comfyui_model_folders():
         tried += [models / "reward_models" / str(source)]
     for path in tried:

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
 from ...errors import VideoAlignError
+from ...files.portable_paths import path_text
 from ...judges import JudgeOptions, parse_judge
 from .score_batches import ClipRows, share_of_rank
 from .score_journal import ScoreJournal
@@ -197,4 +198,4 @@ def _results(judge: Judge, clips: list[ClipRows], options: ScoringOptions) -> It
         for position, row in enumerate(request.key):
             answer = {"error": str(outcome)} if failed else outcome[position].to_dict()
             said_by = {} if failed else {"judge": judge.name}
-            yield row, {"id": row.id, "path": str(row.path), "prompt": row.prompt, **answer, **said_by}
+            yield row, {"id": row.id, "path": path_text(row.path), "prompt": row.prompt, **answer, **said_by}

@@ -21,7 +21,8 @@ from itertools import combinations
 from pathlib import Path
 
 from ...errors import PreferenceFileError
-from ...files.tables import read_table
+from ...files.portable_paths import plain_path
+from ...files.tables import Row, read_table
 from ...reward.dimensions import DIMENSIONS, RATED
 from ...reward.weights import RewardWeights
 from ..preference_file import PreferencePair, Preferences, Source, pair_of_sides
@@ -40,7 +41,10 @@ class ScoredClip:
 
 
 def read_scored_clips(path: Path) -> list[ScoredClip]:
-    """The clips of a score file, which must have a number in each of its score columns in every row."""
+    """The clips of a score file, which must have a number in each of its score columns in every row.
+
+    A row that says again what another one says of the same clip and prompt counts once; one that contradicts it is refused.
+    """
     table = read_table(path, ("path", "prompt", "id", *RATED))
     table.require(("path", "prompt"))
     scored = [dimension for dimension in RATED if dimension in table.columns]
@@ -49,7 +53,8 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
             f"{path}: no score column; expected one or more of {', '.join(RATED)}, "
             f"found {', '.join(table.columns)}."
         )
-    clips = []
+    clips: dict[tuple[str, str], ScoredClip] = {}
+    first: dict[tuple[str, str], Row] = {}
     for row in table:
         scores = {}
         for dimension in scored:
@@ -59,8 +64,14 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
             scores[dimension] = score
         if "Overall" not in scores and len(scores) == 3:
             scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
-        clips.append(ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id")))
-    return clips
+        clip = ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id"))
+        name = plain_path(clip.path), clip.prompt
+        if clips.setdefault(name, clip).scores != scores:
+            raise row.error(
+                "path", f"row {first[name].number} has other scores of {clip.path} with the same prompt. Keep one of them."
+            )
+        first.setdefault(name, row)
+    return list(clips.values())
 
 
 def _label(a: float, b: float, margin: float) -> str:
