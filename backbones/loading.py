@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 import torch
 
 from ..errors import VideoAlignError, WeightsError
+from ..files.json_text import parse_json
 from .backbone import Backbone
 from .families import backbone_classes, family_names
 from .weight_files import WeightFiles, fill_module, open_weights
@@ -202,7 +202,7 @@ def _open_folder(path: Path) -> _Source:
             "Give a model folder, its transformer folder, or a .safetensors file."
         )
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         class_name = config.get("_class_name")
     except (ValueError, AttributeError) as error:
         raise WeightsError(f"{folder / 'config.json'} is not a diffusers config ({error}).") from None
@@ -213,7 +213,10 @@ def _open_folder(path: Path) -> _Source:
         raise WeightsError(f"{folder / 'config.json'} is of a {class_name}; supported are {known}.")
     files = open_weights(folder)
     index = folder.parent / "model_index.json"
-    pipeline = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "") if index.is_file() else ""
+    try:
+        pipeline = parse_json(index.read_text(encoding="utf-8")).get("_class_name", "") if index.is_file() else ""
+    except (OSError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{index} is damaged ({error}). Download it again.") from None
     described = {key: value for key, value in config.items() if not key.startswith("_")}
     config = kind.config_of_pipeline(pipeline) | described
     config = kind.with_defaults(config)

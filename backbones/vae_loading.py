@@ -5,13 +5,13 @@ The configuration is derived from the tensors' shapes, or read from the folder, 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..files.json_text import parse_json
 from .families import vae_classes
 from .vae import VAE, identity_of_weights
 from .weight_files import WeightFiles, fill_module, open_weights
@@ -64,7 +64,7 @@ def build_vae(diffusers_class: str, config: dict) -> VAE:
 def _load_folder(path: Path, dtype: torch.dtype) -> VAE:
     folder = path if (path / "config.json").is_file() else path / "vae"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WeightsError(
             f"{path} holds no VAE: neither config.json nor vae/config.json is there. Give a diffusers folder or a ComfyUI "
@@ -76,7 +76,9 @@ def _load_folder(path: Path, dtype: torch.dtype) -> VAE:
     if config.get("_class_name") not in kinds:
         raise WeightsError(f"{folder} holds a '{config.get('_class_name')}'; supported are {', '.join(kinds)}.")
     files = open_weights(folder)
-    return _filled(kinds[config["_class_name"]], config, {name: files.read(name, dtype) for name in files.shapes}, files)
+    return _filled(
+        kinds[config["_class_name"]], config, {name: files.read(name, dtype) for name in files.shapes}, files
+    )
 
 
 def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:

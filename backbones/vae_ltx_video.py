@@ -6,12 +6,11 @@ their shapes tell apart. Here the list is sorted into diffusers' blocks, and bac
 
 from __future__ import annotations
 
-import json
-
 import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from ..files.json_text import parse_object
 from .flow_path import add_noise
 from .latent_format import LatentFormat
 from .ltx_video_family import LTXV
@@ -144,8 +143,8 @@ class LTXVideoVAE(VAE):
 def _described(metadata: dict[str, str]) -> dict:
     """What a file's metadata says about its VAE."""
     try:
-        return json.loads(metadata.get("config", "{}")).get("vae") or {}
-    except (ValueError, AttributeError) as error:
+        return dict(parse_object(metadata.get("config", "{}")).get("vae") or {})
+    except (ValueError, TypeError) as error:
         raise WeightsError(f"the metadata's 'config' of this LTX-Video file is not JSON ({error}).") from None
 
 

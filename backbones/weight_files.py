@@ -6,7 +6,6 @@ and `<module>.weight_scale` with a `<module>.comfy_quant` note or one in the met
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import torch
 
 from ..errors import WeightsError
 from ..files.digests import sampled_digest
+from ..files.json_text import parse_json, parse_object
 from ..files.safetensors_header import read_header
 
 _SCALES = (".scale_weight", ".weight_scale")
@@ -87,12 +87,15 @@ class WeightFiles:
     def _form_of(self, module: str) -> str | None:
         """The quantisation that ComfyUI's notes tell for a layer: beside its weight, or in the file's metadata."""
         note = f"{module}.comfy_quant"
-        if note in self._byte_ranges:
-            return json.loads(bytes(self._stored(note).tolist())).get("format")
-        if "_quantization_metadata" not in self.metadata:
-            return None
-        layers = json.loads(self.metadata["_quantization_metadata"]).get("layers", {})
-        return layers.get(module, {}).get("format")
+        try:
+            if note in self._byte_ranges:
+                return parse_object(bytes(self._stored(note).tolist()).decode()).get("format")
+            if "_quantization_metadata" not in self.metadata:
+                return None
+            layers = parse_object(self.metadata["_quantization_metadata"]).get("layers", {})
+            return layers.get(module, {}).get("format")
+        except (ValueError, TypeError, AttributeError) as error:
+            raise WeightsError(f"{self.name} is damaged: its note of how '{module}' is stored cannot be read ({error}).") from None
 
     def _stored(self, name: str) -> torch.Tensor:
         # Read, not mapped: a map of a whole 28 GB file is refused where memory is short, and dies with a file that changes.
@@ -131,7 +134,10 @@ def open_weights(path: Path | str, stem: str = "diffusion_pytorch_model") -> Wei
         return WeightFiles([path / f"{stem}.safetensors"], str(path))
     index = path / f"{stem}.safetensors.index.json"
     if index.is_file():
-        shards = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        try:
+            shards = sorted(set(parse_json(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+            raise WeightsError(f"{index} is damaged ({error!r}). Download it again.") from None
         return WeightFiles([path / shard for shard in shards], str(path))
     raise WeightsError(f"{path}: there is neither {stem}.safetensors nor {stem}.safetensors.index.json in this folder.")
 

@@ -33,7 +33,10 @@ COMMANDS = {
     "choose export": ("preferences.choose_export_command", "Write choices as VideoAlign's CSV."),
     "compare": ("evaluation.compare_command", "Compare two models' clips of the same prompts and seeds."),
     "train video-reward": ("training.train_video_reward_command", "Train a VideoReward from preference pairs."),
-    "train latent-reward": ("training.train_latent_reward_command", "Train a latent reward model, which guidance climbs."),
+    "train latent-reward": (
+        "training.train_latent_reward_command",
+        "Train a latent reward model, which guidance climbs.",
+    ),
     **_method_commands(),
     "lora inspect": ("lora.lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "lora convert": ("lora.lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),

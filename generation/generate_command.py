@@ -54,7 +54,8 @@ class Config(CommandConfig):
 
     prompts: Path | None = positional(
         default=None,
-        description="Text file with one prompt a line, or CSV/JSONL with a prompt column and, for image-to-video, an image column.",
+        description="Text file with one prompt a line (a line that begins with # is a remark; \\# is a prompt with #), or CSV, TSV, JSON or JSONL with "
+        "a prompt column and, for image-to-video, an image column.",
     )
     output: Path = Field(description="Folder for the clips.")
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..errors import LoraFileError, listed
+from ..files.json_text import parse_object
 from ..files.tensor_file import load_tensors
 from .adapters import LoraWeights
 from .alphas import RecordedAlphas
@@ -64,7 +64,10 @@ def load_lora(
         )
     alphas = RecordedAlphas(path, metadata, tensors)
     unknown: list[str] = []
-    stacked = json.loads(metadata.get(STACKED, "{}"))
+    try:
+        stacked = parse_object(metadata.get(STACKED, "{}"))
+    except ValueError as error:
+        raise LoraFileError(f"{path} is damaged: its metadata's '{STACKED}' cannot be read ({error}).") from None
     weights: dict[str, LoraWeights] = {}
     for (module, original), adapter_tensors in adapters.items():
         parts = names.parts[module] if original else {module: [(0, names.features[module][1])]}

@@ -38,7 +38,9 @@ def score_path(filename: str, folder: Path) -> Path:
     folder = Path(folder).resolve()
     path = (folder / name).resolve()
     if reason := refused_by_windows(path.name):
-        raise VideoAlignError(f"The score file {filename!r} cannot be used on every system: {reason}. Give another name.")
+        raise VideoAlignError(
+            f"The score file {filename!r} cannot be used on every system: {reason}. Give another name."
+        )
     if not path.is_relative_to(folder):
         raise VideoAlignError(f"The score file {filename!r} leads out of {folder.name}/; give a name inside it.")
     return path

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -119,4 +120,4 @@ def mean_leads(pairs: list[PreferencePair]) -> dict[str, float]:
 def _root(scores: Path, paths: list[str]) -> Path:
     """videoalign score writes the paths as they were given to it: from the current folder, or from the file's."""
     beside = scores.parent
-    return beside if all(table_path(beside, path).is_file() for path in paths) else Path()
+    return beside if all(os.path.isfile(table_path(beside, path)) for path in paths) else Path()

@@ -23,10 +23,11 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
 
 from ..errors import PreferenceFileError
 from ..files.atomic_file import write_text
+from ..files.json_text import finite_or_none
 from ..files.portable_paths import path_text, same_path, table_path
 
 LABELS = ("A", "B", "same", "invalid")
@@ -51,6 +52,12 @@ class Source(_Strict):
     a: Literal["chosen", "rejected"] = Field("chosen", description="which clip the imported file calls A")
     both_bad: bool = Field(False, description="a tie in which people found both clips bad")
     columns: dict[str, Any] = Field(default_factory=dict, description="columns without a place in the native form")
+
+    @field_validator("columns")
+    @classmethod
+    def _writable(cls, columns: dict[str, Any]) -> dict[str, Any]:
+        """NaN and infinity, which some programs write into JSON and which no JSON may hold, as null."""
+        return {name: finite_or_none(value) for name, value in columns.items()}
 
 
 class PreferencePair(_Strict):
@@ -211,7 +218,7 @@ class Preferences(Sequence):
             (self.row(index), side, self.clip(index, side))
             for index in range(len(self))
             for side in ("chosen", "rejected")
-            if not self.clip(index, side).is_file()
+            if not os.path.isfile(self.clip(index, side))
         ]
         if missing:
             shown = "; ".join(f"row {row}: {side} {path}" for row, side, path in missing[:5])

@@ -113,7 +113,7 @@ def missing_clips(pairs: Iterable[BenchPair]) -> list[str]:
     for pair in pairs:
         for side, clip, path in zip(SIDES, pair.clips, pair.paths, strict=True):
             if clip.file not in exists:
-                exists[clip.file] = clip.file.is_file()
+                exists[clip.file] = os.path.isfile(clip.file)
             if not exists[clip.file]:
                 missing.append(f"{pair.where}, {side}: {path}")
     if exists and not any(exists.values()):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,9 +41,13 @@ def read_manifest(folder: Path) -> list[MadeClip]:
         if seed is None:
             raise row.error("seed", "expected the clip's seed: give a folder that videoalign generate wrote.")
         clip = MadeClip(
-            row.text("id"), table_path(manifest.parent, row.text("path")), row.text("prompt"), seed, row.text_or_none("model") or ""
+            row.text("id"),
+            table_path(manifest.parent, row.text("path")),
+            row.text("prompt"),
+            seed,
+            row.text_or_none("model") or "",
         )
-        if not clip.path.is_file():
+        if not os.path.isfile(clip.path):
             raise row.error("path", f"the clip {clip.path} is missing; generate it again.")
         clips.append(clip)
     if not clips:

@@ -53,7 +53,9 @@ class ScoringOptions(CommandConfig):
         "auto", description="Arithmetic; auto: the checkpoint's own."
     )
     device: str | None = Field(None, description="For example cuda:1 or cpu; the process's own GPU by default.")
-    batch_size: int = Field(4, ge=1, description="Clips decoded ahead; some judges score those of like length together.")
+    batch_size: int = Field(
+        4, ge=1, description="Clips decoded ahead; some judges score those of like length together."
+    )
     decode_threads: int = Field(2, ge=0, description="Threads that decode while the model works; 0: none.")
     sampling: SamplingOverrides = SamplingOverrides()
 

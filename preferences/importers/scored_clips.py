@@ -50,8 +50,7 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
     scored = [dimension for dimension in RATED if dimension in table.columns]
     if not scored:
         raise PreferenceFileError(
-            f"{path}: no score column; expected one or more of {', '.join(RATED)}, "
-            f"found {', '.join(table.columns)}."
+            f"{path}: no score column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
         )
     clips: dict[tuple[str, str], ScoredClip] = {}
     first: dict[tuple[str, str], Row] = {}
@@ -68,7 +67,8 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
         name = plain_path(clip.path), clip.prompt
         if clips.setdefault(name, clip).scores != scores:
             raise row.error(
-                "path", f"row {first[name].number} has other scores of {clip.path} with the same prompt. Keep one of them."
+                "path",
+                f"row {first[name].number} has other scores of {clip.path} with the same prompt. Keep one of them.",
             )
         first.setdefault(name, row)
     return list(clips.values())

@@ -69,8 +69,7 @@ def read_videoalign_csv(path: Path, root: Path | None = None, dimensions: tuple[
     table.require(("path_A", "path_B", "prompt", *(dimensions or ())))
     if not any(dimension in table.columns for dimension in RATED):
         raise PreferenceFileError(
-            f"{path}: no label column; expected one or more of {', '.join(RATED)}, "
-            f"found {', '.join(table.columns)}."
+            f"{path}: no label column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
         )
     rows = [row.line if row.line is not None else row.number for row in table]
     return Preferences([_pair(row) for row in table], Path(root or path.parent), path, "videoalign", rows)
@@ -86,7 +85,7 @@ def _columns(pair: PreferencePair) -> dict[str, Any]:
 
     def put(column: str, number: float) -> None:
         # "3" and "3.0" are one number: keep the spelling of the source, so that the export gives back its text.
-        if cells.get(column) in (None, "") or float(cells[column]) != number:
+        if not _is(cells.get(column), number):
             cells[column] = repr(number)
 
     cells.update({"path_A": pair.chosen, "path_B": pair.rejected, "prompt": pair.prompt, **pair.labels})
@@ -97,6 +96,13 @@ def _columns(pair: PreferencePair) -> dict[str, Any]:
         if pair.fps is not None:
             put(f"fps_{side}", pair.fps)
     return cells
+
+
+def _is(cell: Any, number: float) -> bool:
+    try:
+        return float(cell) == number
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def write_videoalign_csv(path: str | os.PathLike, preferences: Preferences) -> None:

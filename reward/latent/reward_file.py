@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
+from ...files.json_text import parse_json
 from ...files.tensor_file import load_described, save_tensors
 from ..dimensions import DIMENSIONS
 from .calibration import Calibration
@@ -112,21 +113,21 @@ def load_latent_reward(
 
 def _described(metadata: Mapping[str, str]) -> LatentReward:
     """The reward that the metadata describes, without weights."""
-    if json.loads(metadata["dimensions"]) != list(DIMENSIONS):
+    if parse_json(metadata["dimensions"]) != list(DIMENSIONS):
         raise CheckpointError(f"it rates {metadata['dimensions']}; expected {list(DIMENSIONS)}.")
     if metadata["time_convention"] != TIME_CONVENTION:
         raise CheckpointError(f"its time convention is '{metadata['time_convention']}', not '{TIME_CONVENTION}'.")
-    kept, total = json.loads(metadata["blocks"])
-    head = HeadConfig(**json.loads(metadata["head"]))
-    record = TrainingRecord(**json.loads(metadata["record"]))
-    calibration = Calibration.from_dict(json.loads(metadata["calibration"]))
+    kept, total = parse_json(metadata["blocks"])
+    head = HeadConfig(**parse_json(metadata["head"]))
+    record = TrainingRecord(**parse_json(metadata["record"]))
+    calibration = Calibration.from_dict(parse_json(metadata["calibration"]))
     with torch.device("meta"):
-        trunk = build_backbone(metadata["family"], json.loads(metadata["trunk_config"]))
+        trunk = build_backbone(metadata["family"], parse_json(metadata["trunk_config"]))
         reward = LatentReward(trunk, head, calibration, record)
     if len(trunk.blocks) != kept:
         raise CheckpointError(f"it says that {kept} blocks are kept, and its configuration has {len(trunk.blocks)}.")
     trunk.total_blocks = total
-    stated, expected = json.loads(metadata["latent_format"]), asdict(trunk.latent_format)
+    stated, expected = parse_json(metadata["latent_format"]), asdict(trunk.latent_format)
     if stated != expected:
         raise CheckpointError(f"its latent format is {stated}, but a {metadata['family']} trunk reads {expected}.")
     return reward

@@ -14,7 +14,9 @@ from videoalign.cli.terminal import VisibleText, visible_output
 from videoalign.errors import VideoAlignError, visible
 
 HOSTILE = "a\x1b[2J\x1b]0;owned\x07\x9b31m\x08\x7f\u202egnp.exe"
-CONTROLS = [chr(code) for code in (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))]
+CONTROLS = [
+    chr(code) for code in (*range(9), *range(11, 32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+]
 
 
 def raw(text):
@@ -75,7 +77,9 @@ def test_a_loras_metadata_is_printed_without_obeying_it(videoalign, tmp_path):
 def in_cp1252(*arguments, cwd=None):
     environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "OMP_NUM_THREADS": "1"}
     code = "import sys; from videoalign.cli.main import main; sys.exit(main(sys.argv[1:]))"
-    return subprocess.run([sys.executable, "-c", code, *map(str, arguments)], env=environment, cwd=cwd, capture_output=True)
+    return subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], env=environment, cwd=cwd, capture_output=True
+    )
 
 
 def test_a_windows_console_prints_every_commands_help():
@@ -94,7 +98,9 @@ def test_a_windows_console_prints_every_commands_help():
 
 
 @pytest.mark.parametrize("form", [(), ("--json",)])
-def test_a_windows_console_prints_scores_of_captions_that_it_has_no_letters_for(small_clips, checkpoint, manifest, form):
+def test_a_windows_console_prints_scores_of_captions_that_it_has_no_letters_for(
+    small_clips, checkpoint, manifest, form
+):
     rows = manifest(("a.mp4", "猫 🎈"), ("犬.mp4", "x"))
     options = ["--model", checkpoint, "--dtype", "float32", "--device", "cpu"]
     done = in_cp1252("score", "--manifest", rows, *options, *form)

@@ -39,7 +39,9 @@ def test_such_names_can_be_written_on_every_system(system):
         assert set(patcher.fs.listdir(folder)) == set(names.values())
 
 
-@pytest.mark.parametrize("text", ["clips\\a.mp4", "clips/a.mp4", ".\\clips/a.mp4", "C:\\out\\clips\\a.mp4", "C:/out/clips/a.mp4"])
+@pytest.mark.parametrize(
+    "text", ["clips\\a.mp4", "clips/a.mp4", ".\\clips/a.mp4", "C:\\out\\clips\\a.mp4", "C:/out/clips/a.mp4"]
+)
 def test_both_spellings_are_read_on_windows(text):
     with Patcher() as patcher:
         patcher.fs.os = OSType.WINDOWS
@@ -75,7 +77,11 @@ def test_backslashes_of_a_table_from_windows_are_read_here(tmp_path):
 
 
 def test_the_same_file_is_known_under_other_spellings():
-    assert same_path("./clips/a.mp4", "clips\\a.mp4") and same_path("a.mp4", "x/../a.mp4") and not same_path("a.mp4", "A.mp4")
+    assert (
+        same_path("./clips/a.mp4", "clips\\a.mp4")
+        and same_path("a.mp4", "x/../a.mp4")
+        and not same_path("a.mp4", "A.mp4")
+    )
 
 
 def test_tables_are_written_with_forward_slashes_on_windows():
@@ -107,13 +113,23 @@ def test_nothing_is_called_that_windows_does_not_have_and_no_process_is_forked()
     """What is absent there fails when it is reached, which no test on Linux would see."""
     wrong = []
     for file in ROOT.rglob("*.py"):
-        if file.relative_to(ROOT).parts[0] in ("tests", "benchmarks") or any(part.startswith(".") for part in file.relative_to(ROOT).parts):
+        if file.relative_to(ROOT).parts[0] in ("tests", "benchmarks") or any(
+            part.startswith(".") for part in file.relative_to(ROOT).parts
+        ):
             continue
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
-            used = f"{node.value.id}.{node.attr}" if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) else ""
+            used = (
+                f"{node.value.id}.{node.attr}"
+                if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)
+                else ""
+            )
             literal = node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else ""
-            if {name.split(".")[0] for name in names} & ONLY_POSIX or used in ONLY_POSIX_NAMES or literal.startswith(("/dev/", "/tmp/", "/proc/")):
+            if (
+                {name.split(".")[0] for name in names} & ONLY_POSIX
+                or used in ONLY_POSIX_NAMES
+                or literal.startswith(("/dev/", "/tmp/", "/proc/"))
+            ):
                 wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} {names or used or literal}")
     assert not wrong

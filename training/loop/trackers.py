@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import VideoAlignError
 from ...files.atomic_file import write_json
+from ...files.json_text import parse_json
 from .callback import Callback, Run, Say
 
 if TYPE_CHECKING:
@@ -67,7 +68,11 @@ class Trackers(Callback):
             VideoAlignError: one cannot be started, as without a login.
         """
         # A run that starts at its first step is a new one, whatever the folder held before.
-        self._runs = json.loads(self._file.read_text(encoding="utf-8")) if run.step and self._file.exists() else {}
+        try:
+            self._runs = parse_json(self._file.read_text(encoding="utf-8")) if run.step and self._file.exists() else {}
+            self._runs = {str(name): str(one) for name, one in self._runs.items()}
+        except (OSError, ValueError, AttributeError):  # damaged: the curves begin a new run
+            self._runs = {}
         self._runs.setdefault("run", uuid.uuid4().hex)
         for name in self.names:
             try:

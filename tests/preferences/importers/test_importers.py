@@ -82,10 +82,10 @@ def test_videodpo_does_not_number_clips_shorter_than_a_second(tmp_path):
     assert read_preferences(path, clip_length=0.0)[0].chosen == "c1.mp4"
 
 
-@pytest.mark.parametrize("number", [3, -1, "1", 1.0, True, None])
+@pytest.mark.parametrize("number", [3, -1, "x", 1.5, True, None])
 def test_a_videodpo_number_outside_metadata_is_an_error_that_names_the_row(tmp_path, number):
     path = video_dpo(tmp_path, [{"video1": number, "video2": 0, "frame_caption": "x"}])
-    with pytest.raises(PreferenceFileError, match=r"row 1, column 'video1': found .* 0 to 2"):
+    with pytest.raises(PreferenceFileError, match=r"row 1, column 'video1': found .* (0 to 2|expected a whole number)"):
         read_preferences(path)
 
 
