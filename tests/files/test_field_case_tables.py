@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -159,7 +160,7 @@ def test_an_answer_is_a_number_or_its_text(table, answer):
         table("vr.jsonl")
         if answer == "1"
         else table(
-            "o.jsonl", '{"prompt":"x","video1_path":"a.mp4","video2_path":"b.mp4","standard_answer":%s}' % answer
+            "o.jsonl", f'{{"prompt":"x","video1_path":"a.mp4","video2_path":"b.mp4","standard_answer":{answer}}}'
         )
     )
     (pair,) = read_preferences(path)
@@ -173,5 +174,47 @@ def test_our_reader_agrees_with_pythons_strict_one(field_cases, name):
 
 
 def test_every_field_case_has_a_test(field_cases):
-    source = open(__file__, encoding="utf-8").read()
+    source = Path(__file__).read_text(encoding="utf-8")
     assert [path.name for path in (field_cases / "tables").iterdir() if f'"{path.name}"' not in source] == []
+
+
+FORMULAS = [
+    "=1+1",
+    '=HYPERLINK("http://x")',
+    "+49 balls",
+    "-",
+    "- a cat",
+    "@SUM(A1)",
+    "\t=x",
+    "''=x",
+    "\uff1d1",
+    "a cat",
+]
+
+
+def runs_in_a_spreadsheet(cell):
+    """A cell that begins like a formula and is no number."""
+    try:
+        float(cell)
+    except ValueError:
+        return cell[:1] in tuple("=+-@\t\r\n\uff1d")
+    return False
+
+
+def test_no_writer_of_tables_writes_what_a_spreadsheet_runs_and_all_read_it_back(table, score, videoalign, tmp_path):
+    lines = [{"path": f"{name}.mp4", "prompt": prompt, "id": f"{prompt}{name}"} for prompt in FORMULAS for name in "ab"]
+    manifest = table("rows.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+    assert score("--manifest", manifest, "--output", tmp_path / "scores.csv").status == 0
+    assert videoalign("pairs", tmp_path / "scores.csv", "--output", tmp_path / "pairs.jsonl").status == 0
+    assert videoalign("choose", "export", tmp_path / "pairs.jsonl", "--output", tmp_path / "export.csv").status == 0
+    done = videoalign(
+        "bench", tmp_path / "export.csv", "--scores", tmp_path / "scores.csv", "--output", tmp_path / "bench"
+    )
+    assert done.status == 0, done.err
+    written = [tmp_path / "scores.csv", tmp_path / "export.csv", *(tmp_path / "bench").glob("*.csv")]
+    assert len(written) == 4
+    for path in written:
+        for row in strict(path):
+            assert not [cell for cell in (*row, *row.values()) if runs_in_a_spreadsheet(cell)], path
+        assert {row.text("prompt") for row in read_table(path)} == set(FORMULAS), path
+    assert {pair.prompt for pair in read_preferences(tmp_path / "pairs.jsonl")} == set(FORMULAS)

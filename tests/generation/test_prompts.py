@@ -46,7 +46,7 @@ def test_files_that_are_no_list_of_prompts_are_refused_by_name(tmp_path, ending)
 def test_other_encodings_are_refused_with_their_remedy(tmp_path, encoding, name):
     text = {"csv": "prompt\nbär\n", "tsv": "prompt\nbär\n", "txt": "bär\n"}.get(name[2:], '[{"prompt": "bär"}]')
     (tmp_path / name).write_bytes(text.encode(encoding))
-    with pytest.raises(TableError, match="not UTF-8 text.*Save it as UTF-8"):
+    with pytest.raises(TableError, match=r"not UTF-8 text.*Save it as UTF-8"):
         read_prompts(tmp_path / name)
 
 
