@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from ..errors import WeightsError
 from ..files.json_text import parse_object
+from .devices import forked_random
 from .flow_path import add_noise
 from .latent_format import LatentFormat
 from .ltx_video_family import LTXV
@@ -125,7 +126,7 @@ class LTXVideoVAE(VAE):
         if not self.module.config.timestep_conditioning:
             return self.module.decode(latents).sample
         # Its blocks may draw noise as well: the same for every call, so that decoding is deterministic.
-        with torch.random.fork_rng([latents.device] if latents.is_cuda else []):
+        with forked_random(latents):
             torch.manual_seed(_NOISE_SEED)
             mean, std = (statistic.to(latents).view(1, -1, 1, 1, 1) for statistic in (self.mean, self.std))
             noise = torch.randn(latents.shape[1:]).to(latents) * std + mean

@@ -142,8 +142,8 @@ def _score(reward: RewardHandle, one: InputClip, caption: str | None, seed: int 
 
     try:
         marks, frames = reward.score(one.source, caption, also=small_view())
-    except torch.cuda.OutOfMemoryError as error:
-        raise torch.cuda.OutOfMemoryError(
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
             f"Score Video ran out of memory on {one.name}. Choose device cpu in Load Video Reward Model, or score a shorter clip. "
             f"({error})"
         ) from error

@@ -147,7 +147,9 @@ def _score_group(judge: Judge, ready: list, group: list[int]) -> dict[int, Seque
     except VideoAlignError as error:
         failure = error
     except Exception as error:
-        if not (isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"):  # the latter is torch's
+        from ..backbones.devices import is_out_of_memory
+
+        if not is_out_of_memory(error):
             raise
         failure = ClipError(
             f"{_name(ready[group[0]][0])} does not fit into memory ({error}). Use a smaller max_pixels, fewer frames or another device."

@@ -52,7 +52,7 @@ class ScoringOptions(CommandConfig):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Arithmetic; auto: the checkpoint's own."
     )
-    device: str | None = Field(None, description="For example cuda:1 or cpu; the process's own GPU by default.")
+    device: str | None = Field(None, description="Such as cuda:1, xpu, mps or cpu; the process's own accelerator by default.")
     batch_size: int = Field(
         4, ge=1, description="Clips decoded ahead; some judges score those of like length together."
     )
@@ -107,13 +107,10 @@ def judge_options(options: ScoringOptions, max_pixels: int | None = None) -> Jud
     Args:
         max_pixels: a benchmark's largest frame.
     """
-    import torch
+    from ...backbones.devices import chosen_device
 
-    device = options.device
-    if device is None and torch.cuda.is_available():
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     return JudgeOptions(
-        device=device,
+        device=str(chosen_device(options.device)),
         dtype=options.dtype,
         download=options.download,
         base=options.base,

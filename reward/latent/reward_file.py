@@ -26,6 +26,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...backbones.devices import chosen_device, fast_dtype
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
 from ...files.json_text import parse_json
@@ -85,13 +86,13 @@ def load_latent_reward(
     """Read a latent reward; its weights are ordinary tensors that need no gradient, also under inference mode.
 
     Args:
-        dtype: of the trunk; by default bfloat16 on a GPU (float16's range does not hold its gradients) and float32
+        dtype: of the trunk; by default bfloat16 where the device computes in it (float16's range does not hold its gradients) and float32
             elsewhere. Heads are always float32.
 
     Raises:
         CheckpointError: the file is missing, truncated, of another kind, or does not fit its own description.
     """
-    device = torch.device(device)
+    device = chosen_device(device)
     with torch.inference_mode(False):
         metadata, stored = load_described(path, CheckpointError, FORMAT, VERSION, "a latent reward", MAKE_ONE)
         # copies: kernels may round differently where a file's mapping happens to lie
@@ -107,7 +108,7 @@ def load_latent_reward(
                 f"{path} is damaged: its description cannot be read ({error!r}). Train or download it again."
             ) from None
         _fill(reward, tensors, path)
-        _convert(reward.network, dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32))
+        _convert(reward.network, dtype or fast_dtype(device))
         return reward.to(device).requires_grad_(False).eval()
 
 

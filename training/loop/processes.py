@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-import torch
-
+from ...backbones.devices import accelerator
 from ...errors import VideoAlignError
 
 if TYPE_CHECKING:
@@ -30,6 +29,4 @@ def process_state() -> PartialState:
         )
     from accelerate import PartialState
 
-    accelerators = getattr(torch, "accelerator", None)  # torch 2.6 and newer
-    gpu = torch.cuda.is_available() or (accelerators is not None and accelerators.is_available())
-    return PartialState(cpu=not gpu)
+    return PartialState(cpu=accelerator() is None)
