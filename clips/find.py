@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ..errors import VideoAlignError
+from ..errors import TableError, VideoAlignError
 from ..files.tables import read_text
 
 VIDEO_SUFFIXES = {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".gif", ".mpg", ".mpeg", ".ts", ".wmv", ".flv"}
@@ -49,7 +49,10 @@ def caption_beside(clip: Path) -> str:
     text = clip.with_suffix(".txt")
     if not os.path.exists(text):
         raise VideoAlignError(f"{clip} has no caption file {text.name} beside it.")
-    return read_text(text).strip()
+    try:
+        return read_text(text).strip()
+    except TableError as error:
+        raise VideoAlignError(f"The caption file of {clip.name}: {error}") from None
 
 
 def _is_clip(relative: Path) -> bool:

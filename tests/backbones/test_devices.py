@@ -64,7 +64,7 @@ def test_each_process_has_its_own(computer, monkeypatch, rank, index):
     assert devices.chosen_device() == torch.device("xpu", index)
 
 
-@pytest.mark.parametrize("name", ["cuda", "cuda:1", "xpu:2", "mps", "gpu", "cuda:x", "", "xpu:-1"])
+@pytest.mark.parametrize("name", ["cuda", "cuda:1", "xpu:2", "mps", "gpu", "cuda:x", "", "xpu:-1"], ids="device-{}".format)
 def test_a_device_that_is_not_there_is_told_with_those_that_are(computer, name):
     computer("xpu", 2)
     with pytest.raises(VideoAlignError, match=r"no device .*Use cpu or xpu, xpu:0 to xpu:1"):
