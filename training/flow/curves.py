@@ -89,7 +89,7 @@ def curves(lines: Sequence[Mapping], title: str) -> dict:
         series = {kind: _points(lines, kind, name) for kind in ("train", "eval")}
         plain = [(kind, points) for kind, points in series.items() if points]
         details = list(
-            dict.fromkeys(key for line in lines if line["kind"] == "eval" for key in line if key.startswith(f"{name}/"))
+            dict.fromkeys(key for line in lines if line.get("kind") == "eval" for key in line if key.startswith(f"{name}/"))
         )
         levels = [(key.partition("/")[2], _points(lines, "eval", key)) for key in details]
         charts = [_chart(plain, "all noise levels"), _chart(levels, "held out, by noise level")]
@@ -101,7 +101,7 @@ def _points(lines: Sequence[Mapping], kind: str, name: str) -> list[tuple[int, f
     return [
         (line["step"], line[name])
         for line in lines
-        if line["kind"] == kind and name in line and math.isfinite(line[name])
+        if line.get("kind") == kind and name in line and math.isfinite(line[name])
     ]
 
 

@@ -105,7 +105,7 @@ class Diagnostics(Callback):
 
     def began(self, run: Run, say: Say) -> None:
         for line in read_log(run.log_file):
-            self._take(line["kind"], line)
+            self._take(line.get("kind", ""), line)
         if not self.pairs:
             say(
                 "No held-out pairs: nothing will tell whether it is learning. Give data.eval, or a larger data.eval_share."

@@ -19,7 +19,18 @@ def append_log(path: Path, line: Mapping[str, object]) -> None:
 
 def read_log(path: Path) -> list[dict]:
     """The lines of a log; those that are half-written or damaged are left out, a missing file is empty."""
-    return read_journal(path).records
+    return [line for line in read_journal(path).records if _is_whole(line)]
+
+
+def _is_whole(line: Mapping[str, object]) -> bool:
+    """Whether a line has its step, and numbers: it may be damaged and be JSON nevertheless."""
+    step, kind = line.get("step"), line.get("kind", "")
+    if isinstance(step, bool) or not isinstance(step, int) or not isinstance(kind, str):
+        return False
+    try:
+        return all(isinstance(float(value), float) for name, value in line.items() if name != "kind")  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def forget_later_lines(path: Path, step: int) -> None:
@@ -28,4 +39,4 @@ def forget_later_lines(path: Path, step: int) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    keep_records(path, lambda line: line.get("step", 0) <= step)
+    keep_records(path, lambda line: _is_whole(line) and line["step"] <= step)
