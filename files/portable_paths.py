@@ -1,7 +1,8 @@
 r"""Paths and names in files that travel: what Windows wrote is read elsewhere, and no name is written that Windows refuses.
 
 Paths that this package writes into tables have forward slashes, which every system reads. Tables of other programs may have
-been made on Windows: ``clips\a.mp4`` then means ``clips/a.mp4`` wherever that is a file and nothing is called with a backslash.
+been made on Windows: ``clips\a.mp4`` then means ``clips/a.mp4`` wherever that is a file and nothing is called with a backslash. Names
+with accents are found whichever way Unicode lets them be spelled.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import unicodedata
 from pathlib import Path, PureWindowsPath
 
 MOST_CHARACTERS = 100
@@ -23,9 +25,13 @@ def table_path(folder: Path | str, text: str) -> Path:
     Whether it is there is for the caller to see.
     """
     path = Path(folder) / os.path.expanduser(text)  # not Path.expanduser, which fails for ~name of nobody
-    if "\\" in text and os.sep != "\\" and not os.path.lexists(path):
-        theirs = Path(folder) / PureWindowsPath(text).as_posix()
-        if os.path.lexists(theirs):
+    if os.path.lexists(path):
+        return path
+    plain = PureWindowsPath(text).as_posix() if "\\" in text and os.sep != "\\" else text
+    # macOS takes an accented letter apart in some names and not in others, and finds a file under either
+    for spelling in (plain, unicodedata.normalize("NFC", plain), unicodedata.normalize("NFD", plain)):
+        theirs = Path(folder) / os.path.expanduser(spelling)
+        if spelling != text and os.path.lexists(theirs):
             return theirs
     return path
 

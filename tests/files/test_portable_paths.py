@@ -76,6 +76,14 @@ def test_backslashes_of_a_table_from_windows_are_read_here(tmp_path):
         table_path(tmp_path, strange)
 
 
+def test_accents_are_found_as_macos_spells_them_and_as_others_do(tmp_path):
+    for name in ("caf\u00e9.mp4", "nai\u0308ve.mp4"):
+        (tmp_path / name).touch()
+    for text in ("caf\u00e9.mp4", "cafe\u0301.mp4", "na\u00efve.mp4", ".\\nai\u0308ve.mp4"):
+        assert table_path(tmp_path, text).is_file(), text
+    assert table_path(tmp_path, "no\u00ebl.mp4").name == "no\u00ebl.mp4"
+
+
 def test_the_same_file_is_known_under_other_spellings():
     assert (
         same_path("./clips/a.mp4", "clips\\a.mp4")
