@@ -23,12 +23,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from ..errors import PreferenceFileError
 from ..files.atomic_file import write_text
 from ..files.json_text import finite_or_none
 from ..files.portable_paths import path_text, same_path, table_path
+from ..files.tables import shown
 
 LABELS = ("A", "B", "same", "invalid")
 LABEL_CODES = {"A": 1, "B": -1, "same": 0, "invalid": 22}
@@ -114,16 +115,27 @@ def pair_of_sides(path_a: str, path_b: str, labels: Mapping[str, str], **fields:
     """A pair from a source with sides A and B: `labels` per dimension, `scores_a` / `scores_b` and other fields.
 
     Overall decides who is chosen; without a winner there, the majority of the other dimensions' winners; else A.
+
+    Raises:
+        PreferenceFileError: a value that no preference file can hold.
     """
     scores_a, scores_b = fields.pop("scores_a", {}), fields.pop("scores_b", {})
-    pair = PreferencePair(
-        chosen=path_a,
-        rejected=path_b,
-        labels=dict(labels),
-        scores_chosen=dict(scores_a),
-        scores_rejected=dict(scores_b),
-        **fields,
-    )
+    try:
+        pair = PreferencePair(
+            chosen=path_a,
+            rejected=path_b,
+            labels=dict(labels),
+            scores_chosen=dict(scores_a),
+            scores_rejected=dict(scores_b),
+            **fields,
+        )
+    except ValidationError as error:  # a path with half a character (a lone surrogate), or a number that is none
+        problem, source = error.errors(include_url=False)[0], fields.get("source")
+        row = f"row {source.row}, " if source is not None and source.row is not None else ""
+        key = ".".join(map(str, problem["loc"]))
+        raise PreferenceFileError(
+            f"{row}key {key!r}: found {shown(problem['input'])}; {problem['msg']}. Correct it."
+        ) from None
     votes = [LABEL_CODES[label] for name, label in labels.items() if label in ("A", "B") and name != "Overall"]
     decision = {"A": 1, "B": -1}.get(labels.get("Overall", ""), sum(votes))
     return pair.swapped() if decision < 0 else pair
