@@ -14,7 +14,7 @@ from ..errors import WeightsError
 from ..files.json_text import parse_json
 from .families import vae_classes
 from .vae import VAE, identity_of_weights
-from .weight_files import WeightFiles, fill_module, open_weights
+from .weight_files import WeightFiles, configured, fill_module, open_weights
 
 _PREFIXES = ("", "vae.", "first_stage_model.")
 
@@ -95,7 +95,7 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
             "Give the VAE file that you use in ComfyUI, or a diffusers folder."
         )
     config = kind.config_of(shapes, files.metadata)
-    with torch.device("meta"):
+    with configured(files.name), torch.device("meta"):
         module = kind.build_module(config)
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     names = kind.file_names(module, shapes)
@@ -113,7 +113,7 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
 
 
 def _filled(kind: type[VAE], config: dict, state: dict[str, Tensor], files: WeightFiles) -> VAE:
-    with torch.device("meta"):
+    with configured(files.name), torch.device("meta"):
         module = kind.build_module(config)
     fill_module(module, state, files.name)
     return kind(module, files.identity())

@@ -6,12 +6,13 @@ and `<module>.weight_scale` with a `<module>.comfy_quant` note or one in the met
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 
-from ..errors import WeightsError
+from ..errors import VideoAlignError, WeightsError
 from ..files.digests import sampled_digest
 from ..files.json_text import parse_json, parse_object
 from ..files.safetensors_header import read_header
@@ -140,6 +141,22 @@ def open_weights(path: Path | str, stem: str = "diffusion_pytorch_model") -> Wei
             raise WeightsError(f"{index} is damaged ({error!r}). Download it again.") from None
         return WeightFiles([path / shard for shard in shards], str(path))
     raise WeightsError(f"{path}: there is neither {stem}.safetensors nor {stem}.safetensors.index.json in this folder.")
+
+
+@contextlib.contextmanager
+def configured(name: str) -> Iterator[None]:
+    """Around what is built from a configuration that a file tells.
+
+    Raises:
+        WeightsError: the configuration is not one: a text where a number belongs, a width of 0.
+    """
+    try:
+        yield
+    except VideoAlignError:
+        raise
+    except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(f"{name} is damaged, or of a variant that is not supported: its configuration fails ({reason}).") from error
 
 
 def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], name: str) -> None:

@@ -5,6 +5,7 @@ from it. ``right(found, healthy)`` says whether that may come from a damaged fil
 letter of a prompt is another prompt), a rule for journals and states, which must notice.
 """
 
+import inspect
 import json
 import math
 import shutil
@@ -36,6 +37,7 @@ from videoalign.reward.clip import prepare_clip
 from videoalign.reward.settings import FrameSampling
 
 DATA = Path(__file__).resolve().parent / "data"
+ROOT = DATA.parents[1]
 OLD = DATA / "version_0_1_0"
 
 
@@ -230,12 +232,15 @@ def read_latent_reward(path):
 
 
 def read_video_reward(path):
+    return scores_by(path)
+
+
+def scores_by(source, base=None):
     from videoalign.judges import JudgeOptions
     from videoalign.judges.videoreward import open_judge
     from videoalign.reward.scoring_stream import score_clips
 
-    reward = open_judge(str(path if path.suffix == ".safetensors" else path.parents[1] if path.parent.name.startswith("checkpoint-") else path.parent),
-                        JudgeOptions(device="cpu", dtype="float32"))  # fmt: skip
+    reward = open_judge(str(source), JudgeOptions(device="cpu", dtype="float32", base=base))
     (scores,) = score_clips(reward, [OLD / "videos" / "000004_B.mp4"], ["a red ball"])
     return scores.to_dict()
 
@@ -250,22 +255,32 @@ def make_official(folder, variant):
 
 
 def read_official(path):
-    from videoalign.reward.loading import load_video_reward
-
     root = next(parent for parent in path.parents if parent.name in ("ckpt", "base")).parent
-    reward = load_video_reward(root / "ckpt", base=root / "base", device="cpu", dtype=torch.float32)
-    return {name: float(tensor.float().abs().sum()) for name, tensor in reward.network.state_dict().items()}
+    return scores_by(root / "ckpt", base=root / "base")
 
 
 def make_network(folder, variant):
     shutil.copytree(OLD / "network", folder / "network")
+    if variant == 2:
+        return Path(shutil.copy(ROOT / "backbones" / "embedded" / "diffusion_models" / "micro_wan.safetensors", folder))
     return folder / "network" / ("config.json", "diffusion_pytorch_model.safetensors")[variant]
 
 
 def read_network(path):
     from videoalign.backbones.loading import load_backbone
 
-    return dict(load_backbone(path.parent, dtype=torch.float32).module.state_dict())
+    return by_sum(load_backbone(path if "micro" in path.name else path.parent, dtype=torch.float32).module)
+
+
+def by_sum(module):
+    """Weights that are not finite are not told when they are read, but when a clip is made of them."""
+    return {name: str(float(tensor.double().sum())) for name, tensor in module.state_dict().items()}
+
+
+def read_vae(path):
+    from videoalign.backbones.vae_loading import load_vae
+
+    return by_sum(load_vae(path, dtype=torch.float32).module)
 
 
 def make_safetensors(folder, variant):
@@ -304,7 +319,7 @@ def make_state(folder, variant):
 def read_state(path):
     from videoalign.training.loop.state_files import newest_state
 
-    return newest_state(path.parents[1])
+    return newest_state(path.parents[1], *[lambda text: None] * (len(inspect.signature(newest_state).parameters) - 1))
 
 
 def newest_or_older(found, healthy):
@@ -397,7 +412,8 @@ TARGETS = {
     "config": Target(make_config, read_config, 2),
     "safetensors": Target(make_safetensors, read_safetensors, 2, text=False),
     "lora": Target(make_copy(OLD / "dpo" / "lora.safetensors")[0], read_lora_file, 1, text=False),
-    "network": Target(make_network, read_network, 2, text=False),
+    "network": Target(make_network, read_network, 3, text=False),
+    "vae": Target(make_copy(ROOT / "backbones" / "embedded" / "vae" / "micro_wan_vae.safetensors")[0], read_vae, 1, text=False),
     "latent_reward": Target(make_latent_reward, read_latent_reward, 1, text=False),
     "video_reward": Target(make_copy(OLD / "reward.safetensors")[0], read_video_reward, 1, text=False),
     "official": Target(make_official, read_official, 5, text=False),

@@ -127,3 +127,12 @@ def test_bad_input_says_what_to_do(models, tmp_path, capsys):
         assert text in capsys.readouterr().err
     assert generate(models, tmp_path / "b", "--sampling.frames", "6") == 1
     assert "6 frames" in capsys.readouterr().err
+
+
+def test_a_network_with_nan_makes_no_clip_and_says_so(models, tmp_path, capsys):
+    state = original_state(tiny("wan-t2v"))
+    name = next(name for name, tensor in state.items() if tensor.ndim == 2)
+    save_file({**state, name: torch.full_like(state[name], float("nan"))}, tmp_path / "nan.safetensors")
+    assert generate(models, tmp_path / "out", "--model", tmp_path / "nan.safetensors") == 1
+    assert "is not finite" in capsys.readouterr().err
+    assert not list((tmp_path / "out" / "videos").glob("*.mp4"))

@@ -106,6 +106,7 @@ class Diagnostics(Callback):
     def began(self, run: Run, say: Say) -> None:
         for line in read_log(run.log_file):
             self._take(line.get("kind", ""), line)
+        self.last = diagnose(self.history, self.pairs) if self.history else None
         if not self.pairs:
             say(
                 "No held-out pairs: nothing will tell whether it is learning. Give data.eval, or a larger data.eval_share."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -14,7 +15,6 @@ from ...clips.video_decoding import decode_frames
 from ...errors import ClipError
 from ...files.atomic_file import write_json
 from ...files.digests import file_digest
-from ...files.json_text import parse_json
 from ...reward.frame_pixels import resize_frames
 from .buckets import Bucket, ClipShape
 
@@ -36,8 +36,8 @@ class KnownClips:
     def __init__(self, path: Path):
         self.path, self._changed = path, False
         try:
-            self._known = dict(parse_json(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # none yet, or cut off by a power failure: only time is lost
+            self._known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # none yet, or cut off by a power failure: only time is lost
             self._known = {}
 
     def facts(self, clip: Path) -> ClipFacts:

@@ -6,6 +6,7 @@ network sees the image exactly, and a clip that is a little closer to it would o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +15,6 @@ from torch import Tensor
 
 from ...errors import ClipError
 from ...files.atomic_file import write_json
-from ...files.json_text import parse_json
 from .buckets import Bucket
 from .cache import entry_key
 from .clip_pixels import clip_digest, read_first_frame
@@ -51,8 +51,8 @@ class ComparedFrames:
     def __init__(self, path: Path) -> None:
         self.path, self._changed = path, False
         try:
-            self._known = dict(parse_json(path.read_text(encoding="utf-8")))
-        except (OSError, ValueError, TypeError):  # none yet, or cut off by a power failure: only time is lost
+            self._known = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):  # none yet, or cut off by a power failure: only time is lost
             self._known = {}
 
     def common_image(self, clips: Sequence[SourceImage]) -> SourceImage:

@@ -18,19 +18,8 @@ def append_log(path: Path, line: Mapping[str, object]) -> None:
 
 
 def read_log(path: Path) -> list[dict]:
-    """The lines of a log; those that are half-written or damaged are left out, a missing file is empty."""
+    """The lines of a log: an integer ``step``, numbers, texts. Others are damaged and left out; a missing file is empty."""
     return [line for line in read_journal(path).records if _is_whole(line)]
-
-
-def _is_whole(line: Mapping[str, object]) -> bool:
-    """Whether a line has its step, and numbers: it may be damaged and be JSON nevertheless."""
-    step, kind = line.get("step"), line.get("kind", "")
-    if isinstance(step, bool) or not isinstance(step, int) or not isinstance(kind, str):
-        return False
-    try:
-        return all(isinstance(float(value), float) for name, value in line.items() if name != "kind")  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        return False
 
 
 def forget_later_lines(path: Path, step: int) -> None:
@@ -39,4 +28,14 @@ def forget_later_lines(path: Path, step: int) -> None:
     Raises:
         FileError: the file cannot be written.
     """
-    keep_records(path, lambda line: _is_whole(line) and line["step"] <= step)
+    keep_records(path, lambda line: not _is_whole(line) or line["step"] <= step)
+
+
+def _is_whole(line: Mapping[str, object]) -> bool:
+    """A log has no checksum, being read by people and other programs; what is no line of a log is known by its form."""
+    values = (value for name, value in line.items() if name != "kind")
+    return (
+        type(line.get("step")) is int
+        and line.get("kind") in (None, "train", "eval")
+        and all(type(value) in (int, float) for value in values)
+    )
