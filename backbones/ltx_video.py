@@ -59,8 +59,8 @@ class LTXVideo(Backbone):
                 raise WeightsError(f"it is a {variant} network. Use an LTX-Video (0.9) model.")
         try:
             transformer = dict(parse_object(metadata["config"]).get("transformer", {})) if "config" in metadata else {}
-        except (ValueError, TypeError) as error:
-            raise WeightsError(f"its metadata's 'config' cannot be read ({error}).") from None
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         for key, expected in _FIXED.items():
             if transformer.get(key, expected) != expected:
                 raise WeightsError(f"its metadata says {key} = {transformer[key]}; only {expected} is supported.")

@@ -15,7 +15,21 @@ VALUES = [
 ]  # fmt: skip
 TOKEN = re.compile(rb'"(?:[^"\\\n]|\\.)*"|-?[0-9][0-9.eE+-]*|true|false|null|(?<=[,\t\n])[A-Za-z][^,\t\n"]*')
 TEXT_FORMS = ("flip", "cut", "zero", "swap", "special", "drop", "line", "double", "value", "value", "value", "value")
-BINARY_FORMS = ("flip", "flip", "cut", "zero", "swap", "special", "drop", "double", "grow", "header", "fit", "fit", "float")
+BINARY_FORMS = (
+    "flip",
+    "flip",
+    "cut",
+    "zero",
+    "swap",
+    "special",
+    "drop",
+    "double",
+    "grow",
+    "header",
+    "fit",
+    "fit",
+    "float",
+)
 
 
 def damaged(content: bytes, rng: random.Random, text: bool) -> bytes:
@@ -42,7 +56,10 @@ def _once(content: bytearray, rng: random.Random, form: str) -> bytes:
         other = rng.randrange(len(content))
         first, second = sorted((at, other))
         part = min(length, second - first, len(content) - second)
-        content[first : first + part], content[second : second + part] = content[second : second + part], content[first : first + part]
+        content[first : first + part], content[second : second + part] = (
+            content[second : second + part],
+            content[first : first + part],
+        )
     elif form == "special":
         taken = rng.choice((0, 0, 1, 4))
         content[at : at + taken] = rng.choice(SPECIAL)
@@ -63,7 +80,9 @@ def _once(content: bytearray, rng: random.Random, form: str) -> bytes:
             content[start:stop] = new[: stop - start].ljust(stop - start) if form == "fit" else new
     elif form == "float":  # a number that is none, in whatever width the weights have
         place = at - at % 4
-        content[place : place + 4] = rng.choice((b"\x00\x00\xc0\x7f", b"\x00\x00\x80\xff", b"\xff\xff\x7f\x7f", b"\xc0\x7f\xc0\x7f"))
+        content[place : place + 4] = rng.choice(
+            (b"\x00\x00\xc0\x7f", b"\x00\x00\x80\xff", b"\xff\xff\x7f\x7f", b"\xc0\x7f\xc0\x7f")
+        )
     elif form == "line":
         lines = content.split(b"\n")
         one = rng.randrange(len(lines))

@@ -5,28 +5,45 @@ from it. ``right(found, healthy)`` says whether that may come from a damaged fil
 letter of a prompt is another prompt), a rule for journals and states, which must notice.
 """
 
-import inspect
 import json
 import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from fuzz_weights import (
+    OLD,
+    ROOT,
+    equal,
+    make_copy,
+    make_latent_reward,
+    make_network,
+    make_official,
+    make_safetensors,
+    make_state,
+    newest_or_older,
+    read_latent_reward,
+    read_lora_file,
+    read_network,
+    read_official,
+    read_safetensors,
+    read_state,
+    read_vae,
+    read_video_reward,
+)
 from made_clips import encode_clip
-from safetensors.torch import save_file
 
 from videoalign.clips.find import CLIP_LIST
-from videoalign.errors import WeightsError
 from videoalign.evaluation.bench.known_scores import read_known_scores
 from videoalign.evaluation.bench.pairs import bench_pairs
 from videoalign.evaluation.compare.matching import read_manifest
 from videoalign.evaluation.scoring.score_journal import ScoreJournal
 from videoalign.evaluation.scoring.score_rows import ScoreRow, rows_from_manifest
 from videoalign.files.csv_text import csv_text
-from videoalign.files.safetensors_header import read_header
 from videoalign.generation.clip_folder import ClipFolder, wanted_clips
 from videoalign.generation.prompts import PromptRow, read_prompt_rows
 from videoalign.preferences.choices.candidates import read_candidates
@@ -35,10 +52,6 @@ from videoalign.preferences.importers.scored_clips import read_scored_clips
 from videoalign.preferences.reading import read_preferences
 from videoalign.reward.clip import prepare_clip
 from videoalign.reward.settings import FrameSampling
-
-DATA = Path(__file__).resolve().parent / "data"
-ROOT = DATA.parents[1]
-OLD = DATA / "version_0_1_0"
 
 
 class Target(NamedTuple):
@@ -64,7 +77,9 @@ def make_clip(folder, variant):
         return encode_clip(path, 24, codec=codec, pixels=pixels, options=options)
     from PIL import Image
 
-    pictures = [Image.fromarray(np.roll(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3), 4 * n, 1)) for n in range(12)]
+    pictures = [
+        Image.fromarray(np.roll(np.arange(64 * 48 * 3, dtype=np.uint8).reshape(48, 64, 3), 4 * n, 1)) for n in range(12)
+    ]
     pictures[0].save(path, save_all=True, append_images=pictures[1:], duration=80)
     return path
 
@@ -85,16 +100,49 @@ PAIRS = [{"prompt": row["prompt"], "chosen": row["path"], "rejected": f"v/{n + 9
           "source": {"format": "x", "columns": {"a": 1.5}}} for n, row in enumerate(ROWS)]  # fmt: skip
 SIDES = [{"path_A": row["path"], "path_B": f"v/{n + 9}.mp4", "prompt": row["prompt"], "VQ": "A", "MQ": "same", "fps_A": 8, "fps_B": 8, "MOS_A_VQ": 3.5}
          for n, row in enumerate(ROWS)]  # fmt: skip
-VOTES = [{"prompt": row["prompt"], "left_video": row["path"], "right_video": "v/9.mp4", "vote_type": "leftvote", "left_model": "m"} for row in ROWS]
-ANSWERS = [{"prompt": row["prompt"], "video1_path": row["path"], "video2_path": "v/9.mp4", "standard_answer": 1, "internal_id": n} for n, row in enumerate(ROWS)]
-CRITIC = [{"video": row["path"], "caption": "x", "semantic consistency": "Good. x", "fidelity issues": "Bad.", "motion issues": "Normal."} for row in ROWS]
-NUMBERED = [{"video1": 0, "video2": 1, "frame_caption": ["x"], "score": 0.31}, {"video1": 1, "video2": 2, "frame_caption": "y", "score": 0.5}]
+VOTES = [
+    {
+        "prompt": row["prompt"],
+        "left_video": row["path"],
+        "right_video": "v/9.mp4",
+        "vote_type": "leftvote",
+        "left_model": "m",
+    }
+    for row in ROWS
+]
+ANSWERS = [
+    {
+        "prompt": row["prompt"],
+        "video1_path": row["path"],
+        "video2_path": "v/9.mp4",
+        "standard_answer": 1,
+        "internal_id": n,
+    }
+    for n, row in enumerate(ROWS)
+]
+CRITIC = [
+    {
+        "video": row["path"],
+        "caption": "x",
+        "semantic consistency": "Good. x",
+        "fidelity issues": "Bad.",
+        "motion issues": "Normal.",
+    }
+    for row in ROWS
+]
+NUMBERED = [
+    {"video1": 0, "video2": 1, "frame_caption": ["x"], "score": 0.31},
+    {"video1": 1, "video2": 2, "frame_caption": "y", "score": 0.5},
+]
 ENDINGS = (".csv", ".tsv", ".json", ".jsonl")
 
 
 def write_table(path, rows):
     if path.suffix in (".csv", ".tsv"):
-        flat = [{name: json.dumps(cell) if isinstance(cell, dict | list) else cell for name, cell in row.items()} for row in rows]
+        flat = [
+            {name: json.dumps(cell) if isinstance(cell, dict | list) else cell for name, cell in row.items()}
+            for row in rows
+        ]
         text = csv_text(flat, list(rows[0]))
         if path.suffix == ".tsv":
             import csv
@@ -122,7 +170,10 @@ def table(rows, *endings, beside=None):
 
 def read_score_manifest(path):
     # NaN is handed on on purpose: it is that row's error when the row is scored.
-    return [(row.id, str(row.path), row.prompt, None if row.fps is not None and math.isnan(row.fps) else row.fps) for row in rows_from_manifest(path)]
+    return [
+        (row.id, str(row.path), row.prompt, None if row.fps is not None and math.isnan(row.fps) else row.fps)
+        for row in rows_from_manifest(path)
+    ]
 
 
 def read_any_preferences(path):
@@ -135,12 +186,18 @@ def read_any_preferences(path):
 
 
 def bench_columns(preferences):
-    return [{"path_A": pair.paths[0], "path_B": pair.paths[1], "prompt": pair.prompt, "groups": pair.groups("model")} for pair in bench_pairs(preferences)]
+    return [
+        {"path_A": pair.paths[0], "path_B": pair.paths[1], "prompt": pair.prompt, "groups": pair.groups("model")}
+        for pair in bench_pairs(preferences)
+    ]
 
 
 def read_scores_of_bench(path):
     preferences = read_preferences(write_table(path.with_name("pairs.jsonl"), PAIRS))
-    return sorted((str(clip.file), clip.prompt, sorted(scores.items())) for clip, scores in read_known_scores(path, bench_pairs(preferences), path.parent).items())
+    return sorted(
+        (str(clip.file), clip.prompt, sorted(scores.items()))
+        for clip, scores in read_known_scores(path, bench_pairs(preferences), path.parent).items()
+    )
 
 
 def read_node_scores(path):
@@ -158,7 +215,9 @@ def make_prompts(folder, variant):
 
 
 def make_video_dpo(folder, variant):
-    write_table(folder / "metadata.json", [{"basic": {"clip_path": f"{n}.mp4", "clip_duration": 2.0}} for n in range(3)])
+    write_table(
+        folder / "metadata.json", [{"basic": {"clip_path": f"{n}.mp4", "clip_duration": 2.0}} for n in range(3)]
+    )
     return write_table(folder / "pair.json", NUMBERED) if variant == 0 else folder / "metadata.json"
 
 
@@ -188,142 +247,7 @@ def read_config(path):
     return repr(parse_command(load_command(name).Config, name, ["--config", str(path)]))
 
 
-# Weights
-
-
-def make_copy(*files):
-    def make(folder, variant):
-        file = files[variant]
-        shutil.copy(file, folder / file.name)
-        return folder / file.name
-
-    return make, len(files)
-
-
-def tiny_network():
-    from videoalign.backbones.loading import load_backbone
-
-    return load_backbone(OLD / "network", dtype=torch.float32)
-
-
-def read_lora_file(path):
-    from videoalign.lora.inspection import inspect_lora
-    from videoalign.lora.reading import load_lora
-
-    inspected = inspect_lora(path)
-    weights = load_lora(path, tiny_network(), note=lambda text: None)
-    return [inspected.ranks, {name: (lora.A, lora.B, lora.alpha) for name, lora in weights.items()}]
-
-
-def make_latent_reward(folder, variant):
-    shutil.copy(OLD / "latent_reward" / "latent_reward.safetensors", folder / "r.safetensors")
-    return folder / "r.safetensors"
-
-
-def read_latent_reward(path):
-    from videoalign.reward.latent.reward_file import load_latent_reward
-
-    reward = load_latent_reward(path)
-    generator = torch.Generator().manual_seed(0)
-    x_t = torch.randn(1, reward.trunk.latent_format.channels, 3, 4, 6, generator=generator)
-    text = {"text": torch.randn(1, 5, reward.trunk.config["text_dim"], generator=generator)}
-    with torch.no_grad():
-        return reward.rewards(x_t, torch.tensor([0.5]), text), reward.calibration.to_dict()
-
-
-def read_video_reward(path):
-    return scores_by(path)
-
-
-def scores_by(source, base=None):
-    from videoalign.judges import JudgeOptions
-    from videoalign.judges.videoreward import open_judge
-    from videoalign.reward.scoring_stream import score_clips
-
-    reward = open_judge(str(source), JudgeOptions(device="cpu", dtype="float32", base=base))
-    (scores,) = score_clips(reward, [OLD / "videos" / "000004_B.mp4"], ["a red ball"])
-    return scores.to_dict()
-
-
-def make_official(folder, variant):
-    source = DATA / "videoreward" / "checkpoints" / "ckpt_dim3"
-    shutil.copytree(source, folder / "ckpt")
-    shutil.copytree(source.with_name("base"), folder / "base")
-    kinds = ["model_config.json", "checkpoint-900/non_lora_state_dict.pth", "checkpoint-900/adapter_model.safetensors", "checkpoint-900/adapter_config.json"]
-    files = [folder / "ckpt" / name for name in kinds if (folder / "ckpt" / name).is_file()]
-    return [*files, folder / "base" / "config.json"][variant % (len(files) + 1)]
-
-
-def read_official(path):
-    root = next(parent for parent in path.parents if parent.name in ("ckpt", "base")).parent
-    return scores_by(root / "ckpt", base=root / "base")
-
-
-def make_network(folder, variant):
-    shutil.copytree(OLD / "network", folder / "network")
-    if variant == 2:
-        return Path(shutil.copy(ROOT / "backbones" / "embedded" / "diffusion_models" / "micro_wan.safetensors", folder))
-    return folder / "network" / ("config.json", "diffusion_pytorch_model.safetensors")[variant]
-
-
-def read_network(path):
-    from videoalign.backbones.loading import load_backbone
-
-    return by_sum(load_backbone(path if "micro" in path.name else path.parent, dtype=torch.float32).module)
-
-
-def by_sum(module):
-    """Weights that are not finite are not told when they are read, but when a clip is made of them."""
-    return {name: str(float(tensor.double().sum())) for name, tensor in module.state_dict().items()}
-
-
-def read_vae(path):
-    from videoalign.backbones.vae_loading import load_vae
-
-    return by_sum(load_vae(path, dtype=torch.float32).module)
-
-
-def make_safetensors(folder, variant):
-    tensors = {"a": torch.ones(3, 4), "b.c": torch.zeros(2, dtype=torch.bfloat16), "d": torch.arange(5)}
-    save_file(tensors, folder / "t.safetensors", {"note": "x", "config": '{"a": [1, 2]}'} if variant else None)
-    return folder / "t.safetensors"
-
-
-def read_safetensors(path):
-    from videoalign.files.tensor_file import load_tensors
-
-    header = read_header(path)
-    metadata, tensors = load_tensors(path, WeightsError)
-    assert header.entries.keys() == tensors.keys()
-    return [metadata, {name: (tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors.items()}]
-
-
-# States and journals: what they give must be what was put in
-
-
-def state_of(step):
-    generator = torch.Generator().manual_seed(step)
-    weights = {f"w{n}": torch.randn(4, 5, generator=generator) for n in range(4)}
-    moments = {name: {"step": torch.tensor(float(step)), "exp_avg": tensor * 2} for name, tensor in weights.items()}
-    return {"fingerprint": {"data": "abc", "lr": 1e-4}, "weights": weights, "optimizer": {"state": moments, "param_groups": [{"lr": 0.1 * step}]},
-            "random": torch.arange(40, dtype=torch.uint8)[None], "random_cuda": []}  # fmt: skip
-
-
-def make_state(folder, variant):
-    from videoalign.training.loop.state_files import STATE, save_state
-
-    save_state(folder / "checkpoints", 1, state_of(1), 3)
-    return save_state(folder / "checkpoints", 2, state_of(2), 3) / STATE
-
-
-def read_state(path):
-    from videoalign.training.loop.state_files import newest_state
-
-    return newest_state(path.parents[1], *[lambda text: None] * (len(inspect.signature(newest_state).parameters) - 1))
-
-
-def newest_or_older(found, healthy):
-    return any(equal(found, {"step": step, **state_of(step)}) for step in (1, 2))
+# Journals: what they give must be what was put in
 
 
 SCORED = [ScoreRow(row["id"], Path(row["path"]), row["prompt"], float(row["fps"])) for row in ROWS]
@@ -333,7 +257,15 @@ SETTINGS = {"judge": "videoreward", "model": "abc", "sampling": {"fps": 2.0}}
 def make_journal(folder, variant):
     journal = ScoreJournal(folder / "s.jsonl", SETTINGS, 0, 1, False)
     for row, source in zip(SCORED, ROWS, strict=True):
-        journal.add(row, {"id": row.id, "path": str(row.path), "prompt": row.prompt, **{name: source[name] for name in ("VQ", "MQ", "TA")}})
+        journal.add(
+            row,
+            {
+                "id": row.id,
+                "path": str(row.path),
+                "prompt": row.prompt,
+                **{name: source[name] for name in ("VQ", "MQ", "TA")},
+            },
+        )
     return folder / "s.jsonl.run" / ("part-0-of-1.jsonl", "part-0-of-1.jsonl", "run.json")[variant]
 
 
@@ -346,8 +278,7 @@ WANTED = wanted_clips([PromptRow(row["prompt"]) for row in ROWS], 1, 5)
 
 def make_generation(folder, variant):
     clips = ClipFolder(folder, SETTINGS)
-    from types import SimpleNamespace
-
+    getattr(clips, "begin", lambda: None)()
     video = torch.zeros(3, 5, 16, 16)
     for wanted in WANTED:
         clips.add(wanted, SimpleNamespace(video=video, fps=8.0), "m")
@@ -425,17 +356,6 @@ TARGETS = {
 }  # fmt: skip
 
 
-def equal(one, other):
-    """Deeply, with tensors by their bits."""
-    if isinstance(one, torch.Tensor) or isinstance(other, torch.Tensor):
-        return isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor) and one.dtype == other.dtype and torch.equal(one, other)
-    if isinstance(one, dict) and isinstance(other, dict):
-        return one.keys() == other.keys() and all(equal(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return len(one) == len(other) and all(map(equal, one, other))
-    return bool(one == other)
-
-
 def all_finite(value):
     """Whether no number in a value is NaN or infinite."""
     if isinstance(value, torch.Tensor):
@@ -445,4 +365,3 @@ def all_finite(value):
     if isinstance(value, list | tuple | set):
         return all(map(all_finite, value))
     return not isinstance(value, float) or math.isfinite(value)
-

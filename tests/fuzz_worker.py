@@ -60,7 +60,9 @@ def one(target, name, seed, healthy, keep):
         path = target.make(folder, variant)
         if (name, variant) not in healthy:
             before = target.read(path)
-            assert all_finite(before) and (target.right is None or target.right(before, before)), f"{name}: a healthy file is read wrongly"
+            assert all_finite(before) and (target.right is None or target.right(before, before)), (
+                f"{name}: a healthy file is read wrongly"
+            )
             healthy[name, variant] = before
             shutil.rmtree(folder)
             folder.mkdir()

@@ -34,7 +34,10 @@ def read_all(jobs):
     while left:
         batch = left[:BATCH]
         command = [sys.executable, str(WORKER), *(f"{name}:{seed}" for name, seed in batch)]
-        with tempfile.TemporaryFile() as told, subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True, encoding="utf-8") as process:
+        with (
+            tempfile.TemporaryFile() as told,
+            subprocess.Popen(command, stdout=subprocess.PIPE, stderr=told, text=True, encoding="utf-8") as process,
+        ):
             lines = queue.Queue()
             threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
             answered = 0
@@ -49,7 +52,9 @@ def read_all(jobs):
                     why = f"no answer for {SECONDS} s" if line is None else f"the process ended with {process.wait()}"
                     told.seek(0)
                     why += "\n" + told.read().decode("utf-8", "replace")[-2000:]
-                    outcomes.append({"target": name, "seed": seed, "outcome": "hang" if line is None else "crash", "why": why})
+                    outcomes.append(
+                        {"target": name, "seed": seed, "outcome": "hang" if line is None else "crash", "why": why}
+                    )
                     answered += 1
                     break
                 outcomes.append(json.loads(line))
@@ -76,11 +81,18 @@ def failures(outcomes):
 
 def test_a_few_damaged_files_of_every_kind_are_read_or_refused():
     slow = {"official", "video_reward", "config"}  # seconds of loading before the first
-    jobs = [(name, seed) for name in TARGETS if name not in slow for seed in range(QUICK + (name == "clip") * (len(CLIPS) - QUICK))]
+    jobs = [
+        (name, seed)
+        for name in TARGETS
+        if name not in slow
+        for seed in range(QUICK + (name == "clip") * (len(CLIPS) - QUICK))
+    ]
     outcomes = read_all(jobs)
     assert len(outcomes) == len(jobs) >= 50
     assert not failures(outcomes), "\n\n".join(failures(outcomes))
-    assert len(Counter(one["outcome"] for one in outcomes)) == 3  # the damage is neither always harmless nor always noticed
+    assert (
+        len(Counter(one["outcome"] for one in outcomes)) == 3
+    )  # the damage is neither always harmless nor always noticed
 
 
 @pytest.mark.slow
@@ -90,7 +102,11 @@ def test_damaged_files_are_read_or_refused(name):
     outcomes = read_all([(name, seed) for seed in range(count)])
     assert len(outcomes) == count
     found = Counter(one["outcome"] for one in outcomes)
-    print(f"\n| {name} | {count} | " + " | ".join(str(found[kind]) for kind in (*OPEN_ENDED, "traceback", "hang", "crash", "nan", "wrong")) + " |")
+    print(
+        f"\n| {name} | {count} | "
+        + " | ".join(str(found[kind]) for kind in (*OPEN_ENDED, "traceback", "hang", "crash", "nan", "wrong"))
+        + " |"
+    )
     assert not failures(outcomes), "\n\n".join(failures(outcomes))
 
 
