@@ -35,6 +35,7 @@ def main():
     resource.setrlimit(resource.RLIMIT_AS, (pages + MEMORY, pages + MEMORY))
     answers, sys.stdout = sys.stdout, sys.stderr
     faulthandler.enable()
+    print(json.dumps("ready"), file=answers, flush=True)
     healthy = {}
     for job in options.jobs:
         name, _, seeds = job.partition(":")

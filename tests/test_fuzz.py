@@ -19,7 +19,8 @@ import pytest
 from fuzz_targets import CLIPS, TARGETS
 
 WORKER = Path(__file__).with_name("fuzz_worker.py")
-SECONDS = 60  # without an answer: a hang. The slowest file takes about one.
+SECONDS = 120  # without an answer: a hang. The slowest file takes about one on an idle machine.
+START_SECONDS = 600  # until a process has loaded what it reads with
 BATCH = 100
 COUNTS = {"clip": 50 * len(CLIPS), "lora": 60, "latent_reward": 60, "video_reward": 60, "official": 50, "network": 40, "safetensors": 100, "state": 100,
           "score_journal": 60, "generation": 60}  # fmt: skip
@@ -40,10 +41,10 @@ def read_all(jobs):
         ):
             lines = queue.Queue()
             threading.Thread(target=_forward, args=(process.stdout, lines), daemon=True).start()
-            answered = 0
+            answered, ready = 0, False
             while answered < len(batch):
                 try:
-                    line = lines.get(timeout=SECONDS)
+                    line = lines.get(timeout=SECONDS if ready else START_SECONDS)
                 except queue.Empty:
                     line = None
                 if not line:
@@ -57,6 +58,9 @@ def read_all(jobs):
                     )
                     answered += 1
                     break
+                if not ready:
+                    ready = True
+                    continue
                 outcomes.append(json.loads(line))
                 answered += 1
         left = left[answered:]
@@ -135,6 +139,6 @@ def test_what_goes_wrong_is_noticed(monkeypatch, tmp_path, reader, outcome):
         encoding="utf-8",
     )
     monkeypatch.setattr(sys.modules[__name__], "WORKER", worker)
-    monkeypatch.setattr(sys.modules[__name__], "SECONDS", 15)
+    monkeypatch.setattr(sys.modules[__name__], "SECONDS", 5)
     (one,) = read_all([("prompts", 0)])
     assert one["outcome"] == outcome and "prompts:0" in failures([one])[0]
