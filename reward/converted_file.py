@@ -71,5 +71,5 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
         raise
     except Exception as error:  # tokenizers raises bare Exception on damaged text
         raise CheckpointError(
-            f"{path} is damaged: its settings, network_config or tokenizer cannot be read ({error!r}). Convert again."
+            f"{path} is damaged: its settings, network_config or tokenizer cannot be read ({type(error).__name__}: {str(error)[:200]}). Convert again."
         ) from None
