@@ -6,10 +6,25 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 
 _SHOWN = 12
+_OBEYED = (*range(9), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A))
+"""Control characters but for the tab and the line's end, and those that turn the direction of writing."""
+_SHOWN_AS = {code: f"\\u{code:04x}" for code in _OBEYED}
+
+
+def visible(text: str) -> str:
+    """Text in which what a terminal would obey, such as ESC, is shown as JSON spells it: ``\\u001b``.
+
+    JSON text stays the same JSON: outside its strings none of these may stand, but for the return before a line's end.
+    """
+    return text.translate(_SHOWN_AS)
 
 
 class VideoAlignError(ValueError):
     """Base of the errors that this package raises on purpose; its text is meant to be shown as it is."""
+
+    def __str__(self) -> str:
+        """With paths, captions and ids in it that may come from anywhere."""
+        return visible(super().__str__())
 
 
 class WeightsError(VideoAlignError):

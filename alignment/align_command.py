@@ -21,6 +21,7 @@ from ..files.atomic_file import replacing, write_json, write_text
 from ..files.journal import read_journal
 from ..files.json_text import read_json
 from ..files.output_folder import held
+from ..files.tables import read_text
 from ..generation import generate_command
 from ..generation.pipeline import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
@@ -278,9 +279,7 @@ def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
     settings = config.model_dump(mode="json", exclude={"device", "batch_size", "rounds", "judge", "output"})
     settings["prompts"] = read_prompts(config.prompts)
-    settings["train"] = (
-        config.train.read_text(encoding="utf-8") if config.train and config.train.exists() else str(config.train)
-    )
+    settings["train"] = read_text(config.train) if config.train and config.train.exists() else str(config.train)
     file = config.output / "align.json"
     if not file.exists():
         write_json(file, settings)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,10 +10,12 @@ from typing import Any
 import torch
 
 from ..errors import VideoAlignError, WeightsError
+from ..files.json_text import parse_json
 from .backbone import Backbone
 from .families import backbone_classes, family_names
-from .weight_files import WeightFiles, fill_module, open_weights
+from .weight_files import WeightFiles, configured, fill_module, open_weights
 
+MOST_BLOCKS = 1000
 _PREFIXES = ("model.diffusion_model.", "diffusion_model.", "model.model.", "net.")
 _OTHER_PARTS = ("vae.", "text_encoders.", "first_stage_model.", "cond_stage_model.", "conditioner.", "model_ema.")
 _FLOAT_TYPES = {"F64": torch.float32, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
@@ -44,8 +45,9 @@ def load_backbone(
     with torch.inference_mode(False):
         source = _open_folder(path) if path.is_dir() else _open_file(path)
         kind, config = source.kind, source.config
-        config, total = kind.truncated(config, num_blocks), kind.count_blocks(config)
-        with torch.device("meta"):
+        total = _block_count(source)
+        with configured(source.files.name), torch.device("meta"):
+            config = kind.truncated(config, num_blocks)
             module = kind.build_module(config)
         dtype = dtype or _stored_type(source)
         state = source.state(module, config, dtype, device)
@@ -64,10 +66,19 @@ def describe_backbone(path: Path | str) -> Backbone:
     path = Path(path)
     with torch.inference_mode(False):
         source = _open_folder(path) if path.is_dir() else _open_file(path)
-        kind, config = source.kind, source.config
-        first = kind.truncated(config, 1)
-        with torch.device("meta"):
-            return kind(kind.build_module(first), first, total_blocks=kind.count_blocks(config))
+        kind, total = source.kind, _block_count(source)
+        with configured(source.files.name), torch.device("meta"):
+            first = kind.truncated(source.config, 1)
+            return kind(kind.build_module(first), first, total_blocks=total)
+
+
+def _block_count(source: _Source) -> int:
+    """Blocks that the configuration tells; a number that no model has is refused before they are built."""
+    with configured(source.files.name):
+        total = source.kind.count_blocks(source.config)
+        if not isinstance(total, int) or not 0 < total <= MOST_BLOCKS:
+            raise ValueError(f"{total} blocks")
+    return total
 
 
 def build_backbone(name: str, config: Mapping[str, Any], num_blocks: int | None = None) -> Backbone:
@@ -202,7 +213,7 @@ def _open_folder(path: Path) -> _Source:
             "Give a model folder, its transformer folder, or a .safetensors file."
         )
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
         class_name = config.get("_class_name")
     except (ValueError, AttributeError) as error:
         raise WeightsError(f"{folder / 'config.json'} is not a diffusers config ({error}).") from None
@@ -213,7 +224,10 @@ def _open_folder(path: Path) -> _Source:
         raise WeightsError(f"{folder / 'config.json'} is of a {class_name}; supported are {known}.")
     files = open_weights(folder)
     index = folder.parent / "model_index.json"
-    pipeline = json.loads(index.read_text(encoding="utf-8")).get("_class_name", "") if index.is_file() else ""
+    try:
+        pipeline = parse_json(index.read_text(encoding="utf-8")).get("_class_name", "") if index.is_file() else ""
+    except (OSError, ValueError, AttributeError) as error:
+        raise WeightsError(f"{index} is damaged ({error}). Download it again.") from None
     described = {key: value for key, value in config.items() if not key.startswith("_")}
     config = kind.config_of_pipeline(pipeline) | described
     config = kind.with_defaults(config)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..files.json_text import parse_object
 from .backbone import Backbone, OriginalRows
 from .conditioning import Conditioning, ConditioningError
 from .latent_format import LatentFormat
@@ -57,7 +57,10 @@ class LTXVideo(Backbone):
         for key, variant in VARIANTS.items():
             if key in shapes:
                 raise WeightsError(f"it is a {variant} network. Use an LTX-Video (0.9) model.")
-        transformer = json.loads(metadata["config"]).get("transformer", {}) if "config" in metadata else {}
+        try:
+            transformer = dict(parse_object(metadata["config"]).get("transformer", {})) if "config" in metadata else {}
+        except TypeError as error:
+            raise ValueError(str(error)) from None
         for key, expected in _FIXED.items():
             if transformer.get(key, expected) != expected:
                 raise WeightsError(f"its metadata says {key} = {transformer[key]}; only {expected} is supported.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..errors import WeightsError
+from ..files.json_text import parse_json
 from ..files.tensor_file import check_finite
 
 
@@ -37,7 +37,7 @@ def folder_config(folder: Path) -> dict:
         WeightsError: it is missing or damaged.
     """
     try:
-        return json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return parse_json((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise WeightsError(f"{folder / 'config.json'} cannot be read ({error}).") from error
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 
 from ..errors import WeightsError
+from ..files.json_text import parse_json
 
 METADATA_KEY = "videoalign.sampling"
 """A file's metadata may hold other defaults here: JSON, any of the names below (the micro model does that)."""
@@ -44,7 +44,7 @@ class SamplingDefaults:
             return self
         known = {field.name for field in fields(self)}
         try:
-            overrides = json.loads(metadata[METADATA_KEY])
+            overrides = parse_json(metadata[METADATA_KEY])
             unknown = set(overrides) - known
         except (ValueError, TypeError) as error:
             raise WeightsError(f"{name}: metadata '{METADATA_KEY}' is not a JSON object ({error}).") from None

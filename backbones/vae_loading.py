@@ -5,16 +5,16 @@ The configuration is derived from the tensors' shapes, or read from the folder, 
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from ..errors import WeightsError
+from ..files.json_text import parse_json
 from .families import vae_classes
 from .vae import VAE, identity_of_weights
-from .weight_files import WeightFiles, fill_module, open_weights
+from .weight_files import WeightFiles, configured, fill_module, open_weights
 
 _PREFIXES = ("", "vae.", "first_stage_model.")
 
@@ -64,7 +64,7 @@ def build_vae(diffusers_class: str, config: dict) -> VAE:
 def _load_folder(path: Path, dtype: torch.dtype) -> VAE:
     folder = path if (path / "config.json").is_file() else path / "vae"
     try:
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise WeightsError(
             f"{path} holds no VAE: neither config.json nor vae/config.json is there. Give a diffusers folder or a ComfyUI "
@@ -95,7 +95,7 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
             "Give the VAE file that you use in ComfyUI, or a diffusers folder."
         )
     config = kind.config_of(shapes, files.metadata)
-    with torch.device("meta"):
+    with configured(files.name), torch.device("meta"):
         module = kind.build_module(config)
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     names = kind.file_names(module, shapes)
@@ -113,7 +113,7 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
 
 
 def _filled(kind: type[VAE], config: dict, state: dict[str, Tensor], files: WeightFiles) -> VAE:
-    with torch.device("meta"):
+    with configured(files.name), torch.device("meta"):
         module = kind.build_module(config)
     fill_module(module, state, files.name)
     return kind(module, files.identity())

@@ -6,12 +6,12 @@ their shapes tell apart. Here the list is sorted into diffusers' blocks, and bac
 
 from __future__ import annotations
 
-import json
-
 import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from ..files.json_text import parse_object
+from .devices import forked_random
 from .flow_path import add_noise
 from .latent_format import LatentFormat
 from .ltx_video_family import LTXV
@@ -126,7 +126,7 @@ class LTXVideoVAE(VAE):
         if not self.module.config.timestep_conditioning:
             return self.module.decode(latents).sample
         # Its blocks may draw noise as well: the same for every call, so that decoding is deterministic.
-        with torch.random.fork_rng([latents.device] if latents.is_cuda else []):
+        with forked_random(latents):
             torch.manual_seed(_NOISE_SEED)
             mean, std = (statistic.to(latents).view(1, -1, 1, 1, 1) for statistic in (self.mean, self.std))
             noise = torch.randn(latents.shape[1:]).to(latents) * std + mean
@@ -144,8 +144,8 @@ class LTXVideoVAE(VAE):
 def _described(metadata: dict[str, str]) -> dict:
     """What a file's metadata says about its VAE."""
     try:
-        return json.loads(metadata.get("config", "{}")).get("vae") or {}
-    except (ValueError, AttributeError) as error:
+        return dict(parse_object(metadata.get("config", "{}")).get("vae") or {})
+    except (ValueError, TypeError) as error:
         raise WeightsError(f"the metadata's 'config' of this LTX-Video file is not JSON ({error}).") from None
 
 

@@ -6,15 +6,16 @@ and `<module>.weight_scale` with a `<module>.comfy_quant` note or one in the met
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
 
-from ..errors import WeightsError
+from ..errors import VideoAlignError, WeightsError
 from ..files.digests import sampled_digest
 from ..files.finite import is_finite
+from ..files.json_text import parse_json, parse_object
 from ..files.safetensors_header import read_header
 from ..files.tensor_file import check_finite
 
@@ -102,10 +103,10 @@ class WeightFiles:
         note = f"{module}.comfy_quant"
         try:
             if note in self._byte_ranges:
-                return json.loads(bytes(self._stored(note).tolist())).get("format")
+                return parse_object(bytes(self._stored(note).tolist()).decode()).get("format")
             if "_quantization_metadata" not in self.metadata:
                 return None
-            layers = json.loads(self.metadata["_quantization_metadata"]).get("layers", {})
+            layers = parse_object(self.metadata["_quantization_metadata"]).get("layers", {})
             return layers.get(module, {}).get("format")
         except (ValueError, TypeError, AttributeError) as error:
             raise WeightsError(
@@ -166,11 +167,11 @@ def _shards(path: Path, index: Path) -> WeightFiles:
         WeightsError: the index is damaged, names files outside of the folder, or tensors that are not there.
     """
     try:
-        places = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        places = parse_json(index.read_text(encoding="utf-8"))["weight_map"]
         shards = sorted(set(places.values()))
         if not shards or any(Path(shard).name != shard for shard in shards):
             raise ValueError("it lists no files of this folder")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise WeightsError(f"{index} is no index of a model's files ({error}). Download it again.") from None
     files = WeightFiles([path / shard for shard in shards], str(path))
     missing = sorted(places.keys() - files.types.keys())
@@ -180,6 +181,24 @@ def _shards(path: Path, index: Path) -> WeightFiles:
             "is incomplete. Download it again."
         )
     return files
+
+
+@contextlib.contextmanager
+def configured(name: str) -> Iterator[None]:
+    """Around what is built from a configuration that a file tells.
+
+    Raises:
+        WeightsError: the configuration is not one: a text where a number belongs, a width of 0.
+    """
+    try:
+        yield
+    except VideoAlignError:
+        raise
+    except (TypeError, ValueError, RuntimeError, AttributeError, LookupError, ArithmeticError, AssertionError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise WeightsError(
+            f"{name} is damaged, or of a variant that is not supported: its configuration fails ({reason})."
+        ) from error
 
 
 def fill_module(module: torch.nn.Module, state: dict[str, torch.Tensor], name: str) -> None:

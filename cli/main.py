@@ -9,6 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..training.flow.methods import method_summaries
+from .terminal import visible_output
 
 if TYPE_CHECKING:
     from ..training.train_flow_command import TrainFlowCommand
@@ -45,7 +46,11 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``videoalign COMMAND ...`` and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    with visible_output():
+        return _run(list(sys.argv[1:] if arguments is None else arguments))
+
+
+def _run(arguments: list[str]) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2

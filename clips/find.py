@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from ..errors import VideoAlignError
+from ..errors import TableError, VideoAlignError
+from ..files.tables import read_text
 from .animated_webp import is_animated_webp
 
 # Of films; .webp counts where it is animated.
@@ -36,7 +37,7 @@ def find_clips(inputs: Iterable[str]) -> list[Path]:
     for given in inputs:
         if given == "-":
             raise VideoAlignError("- is no clip: standard input is not read. Write it into a file, and name that.")
-        path = Path(given).expanduser()
+        path = Path(os.path.expanduser(given))  # not Path.expanduser, which fails for ~name of nobody
         if os.path.isdir(path):  # unlike Path.is_dir, False for a name that the system finds too long: a stray caption
             clips = _clips_in(path)
         elif os.path.exists(path) or not glob.has_magic(given):
@@ -56,12 +57,12 @@ def caption_beside(clip: Path) -> str:
         VideoAlignError: it is missing or cannot be read.
     """
     text = clip.with_suffix(".txt")
+    if not os.path.exists(text):
+        raise VideoAlignError(f"{clip} has no caption file {text.name} beside it.")
     try:
-        return text.read_text(encoding="utf-8-sig").strip()
-    except FileNotFoundError:
-        raise VideoAlignError(f"{clip} has no caption file {text.name} beside it.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise VideoAlignError(f"The caption file {text} cannot be read: {error}.") from None
+        return read_text(text).strip()
+    except TableError as error:
+        raise VideoAlignError(f"The caption file of {clip.name}: {error}") from None
 
 
 def _clips_in(folder: Path) -> list[Path]:

@@ -60,7 +60,16 @@ def bytes_to_signed(pixels: Tensor) -> Tensor:
 
 
 def as_frames(video: Tensor) -> np.ndarray:
-    """What a VAE decodes, [..., 3, T, H, W] in -1..1, as frames to keep: uint8 [..., T, H, W, 3], contiguous, on the CPU."""
+    """What a VAE decodes, [..., 3, T, H, W] in -1..1, as frames to keep: uint8 [..., T, H, W, 3], contiguous, on the CPU.
+
+    Raises:
+        ClipError: it is not finite, which as bytes would be a black clip without a word.
+    """
+    if not torch.isfinite(video).all():
+        raise ClipError(
+            "The clip that was made is not finite (NaN or infinite): the network, a LoRA or the VAE is damaged, or its numbers are too "
+            "large for its type. Check the files, or use --dtype float32."
+        )
     return signed_to_bytes(video).movedim(-4, -1).cpu().contiguous().numpy()
 
 

@@ -15,6 +15,7 @@ from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..files.atomic_file import write_json
 from ..files.output_folder import held
+from ..files.portable_paths import file_name
 from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
 from . import score_command
@@ -161,7 +162,7 @@ def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged, seed: int = 
 
 def _slug(text: str) -> str:
     """A judge's name and source as part of a file's name."""
-    return re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-")
+    return file_name(re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-"))
 
 
 def write_report(path: Path, names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> None:

@@ -121,9 +121,8 @@ def _report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension]) -
         print(f"{len(results)} rows in {config.output}.", file=sys.stderr)
     if not config.json_lines:
         whole = len(results) <= LONG_TABLE or config.output is None
-        _print_text(
-            score_table(results, dimensions=dimensions) if whole else score_summary(results, dimensions=dimensions)
-        )
+        shown = score_table(results, dimensions=dimensions) if whole else score_summary(results, dimensions=dimensions)
+        print(shown, flush=True)
     if outcome.failed:
         print(f"videoalign score: {outcome.failed} of {len(results)} rows failed.", file=sys.stderr)
     return 1 if outcome.failed else 0
@@ -136,8 +135,3 @@ def _print_json(result: dict) -> None:
     except UnicodeEncodeError:  # a terminal without the script of the prompt, or a lone surrogate
         text = json.dumps(result)
     print(text, flush=True)
-
-
-def _print_text(text: str) -> None:
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "replace").decode(encoding), flush=True)

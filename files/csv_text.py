@@ -6,6 +6,7 @@ with two apostrophes before it, which reading takes off again.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
@@ -16,8 +17,9 @@ from typing import Any
 from ..errors import TableError
 
 _DELIMITERS = (",", ";", "\t")
-_FORMULA = re.compile(r"(?:'')*[=+\-@\t\r\n]")
-_GUARDED = re.compile(r"(?:'')+[=+\-@\t\r\n]")
+_STARTS = r"[=+\-@\t\r\n＝＋－＠]"  # noqa: RUF001 - the wide ones of Chinese and Japanese spreadsheets too
+_FORMULA = re.compile(rf"(?:'')*{_STARTS}")
+_GUARDED = re.compile(rf"(?:'')+{_STARTS}")
 
 _SPACED_QUOTE = re.compile(r' +"')
 
@@ -45,6 +47,12 @@ def csv_rows(path: Path, text: str, columns: Sequence[str], delimiter: str | Non
     Raises:
         TableError: a quote is left open, a row has other cells than the header, a column occurs twice; the row is named.
     """
+    with _cells_as_long_as(text):
+        rows = _all_rows(path, text, columns, delimiter)
+    yield from rows
+
+
+def _all_rows(path: Path, text: str, columns: Sequence[str], delimiter: str | None) -> list[tuple[int, int, Cells]]:
     separator, skipped = _separator_line(text)
     delimiter = separator or delimiter or _delimiter(text, columns)
     try:
@@ -56,7 +64,18 @@ def csv_rows(path: Path, text: str, columns: Sequence[str], delimiter: str | Non
             raise error from None
     if any(name.startswith(" ") for name in rows[0][2]) or any(map(_SPACED_QUOTE.match, _texts(rows))):
         rows = list(_parsed(path, text[skipped:], delimiter, True, int(skipped > 0)))
-    yield from rows
+    return rows
+
+
+@contextlib.contextmanager
+def _cells_as_long_as(text: str) -> Iterator[None]:
+    """Python's limit of 131072 characters a cell, which is the whole process's, lifted as far as a text needs it."""
+    earlier = csv.field_size_limit()
+    csv.field_size_limit(max(earlier, len(text)))
+    try:
+        yield
+    finally:
+        csv.field_size_limit(earlier)
 
 
 def _parsed(path: Path, text: str, delimiter: str, spaced: bool, line: int) -> Iterator[tuple[int, int, Cells]]:
@@ -100,11 +119,11 @@ def _header(path: Path, names: list[str]) -> list[str]:
     repeated = sorted({name for name in names if name and names.count(name) > 1})
     if repeated:
         raise TableError(f"{path}: column {repeated[0]!r} occurs twice in the header. Rename one of them.")
-    return [name if name.strip() else "" for name in names]
+    return [_unguarded(name) if name.strip() else "" for name in names]
 
 
 def _cells(where: str, cells: list[str], header: list[str]) -> Cells:
-    if cells == header:
+    if [_unguarded(cell) for cell in cells] == header:
         raise TableError(f"{where}: the header line stands there again. Were two files joined? Remove it.")
     if len(cells) != len(header):
         raise TableError(

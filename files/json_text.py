@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 from ..errors import TableError
 
+_DEEPEST = 100
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines: U+2028 and others may stand in a prompt
 
 
@@ -53,12 +55,45 @@ def parse_json(text: str) -> Any:
     """A value, where no key of an object occurs twice.
 
     Raises:
-        ValueError: it is not valid JSON, nested too deeply, or has a key twice.
+        ValueError: it is not valid JSON, nested too deeply for what is done with it later, or has a key twice.
     """
     try:
-        return json.loads(text, object_pairs_hook=_object)
+        value = json.loads(text, object_pairs_hook=_object)
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    if text.count("[") + text.count("{") > _DEEPEST and _depth(value) > _DEEPEST:
+        raise ValueError("it is nested too deeply")
+    return value
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level:
+        containers = [one for one in level if isinstance(one, dict | list)]
+        level = [inner for one in containers for inner in (one.values() if isinstance(one, dict) else one)]
+        depth += bool(containers)
+    return depth
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """An object, as ``parse_json`` reads it.
+
+    Raises:
+        ValueError: likewise, or it is another value.
+    """
+    value = parse_json(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"found {type(value).__name__}, expected an object")
+    return value
+
+
+def finite_or_none(value: Any) -> Any:
+    """A value with NaN and infinity, which JSON cannot hold, as None."""
+    if isinstance(value, dict):
+        return {key: finite_or_none(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [finite_or_none(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def read_json(path: Path | str) -> dict[str, Any]:
@@ -68,10 +103,7 @@ def read_json(path: Path | str) -> dict[str, Any]:
         TableError: it cannot be read, or is damaged.
     """
     try:
-        value = parse_json(Path(path).read_bytes().decode("utf-8-sig"))
-        if not isinstance(value, dict):
-            raise ValueError(f"found {type(value).__name__}, expected an object")
-        return value
+        return parse_object(Path(path).read_bytes().decode("utf-8-sig"))
     except (OSError, ValueError) as error:
         raise TableError(f"{path} cannot be read ({error}). Restore it, or choose another --output.") from None
 

@@ -73,7 +73,12 @@ class Row:
         if not self.has(column):
             return None
         value = self.cells[column]
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if (
+            isinstance(value, bool)
+            or not isinstance(value, str | int | float)
+            or value in (math.inf, -math.inf)
+            or value != value
+        ):
             raise self.error(column, f"found {shown(value)}; it must be text or a number.")
         return str(value)
 
@@ -190,7 +195,9 @@ def shown(value: Any) -> str:
     """A value for a message: short, and without characters that a terminal would obey."""
     if isinstance(value, int) and not isinstance(value, bool) and abs(value) >= 10**_SHOWN:
         return "a number of very many digits"
-    text = repr(value)
+    text = repr(value[:_SHOWN]) if isinstance(value, str) and len(value) > _SHOWN else repr(value)
+    if isinstance(value, str) and len(value) > _SHOWN:
+        return f"{text}... ({len(value)} characters)"
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}... ({len(text)} characters)"
 
 

@@ -13,6 +13,7 @@ from ..errors import VideoAlignError
 from ..files.atomic_file import write_json
 from ..files.journal import append_records, read_journal, rewrite_records
 from ..files.json_text import read_json
+from ..files.portable_paths import path_text
 from .prompts import PromptRow
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ class ClipFolder:
             "path": relative,
             "prompt": wanted.prompt,
             "seed": wanted.seed,
-            **({} if wanted.image is None else {"image": str(wanted.image.absolute())}),
+            **({} if wanted.image is None else {"image": path_text(wanted.image.absolute())}),
             **size,
             "model": model,
         }

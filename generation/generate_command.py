@@ -63,7 +63,8 @@ class Config(CommandConfig):
 
     prompts: Path | None = positional(
         default=None,
-        description="Text file with one prompt a line, or CSV/JSONL with a prompt column and, for image-to-video, an image column.",
+        description="Text file with one prompt a line (a line that begins with # is a remark; \\# is a prompt with #), or CSV, TSV, JSON or JSONL with "
+        "a prompt column and, for image-to-video, an image column.",
     )
     output: Path = Field(description="Folder for the clips.")
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
@@ -78,7 +79,9 @@ class Config(CommandConfig):
     negative_prompt: str = Field("", description="What to steer away from.")
     batch_size: int = Field(1, ge=1, description="Clips sampled together; clips do not depend on it, up to rounding.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the network.")
-    device: str | None = Field(None, description="For example cuda or cpu; a GPU by default where there is one.")
+    device: str | None = Field(
+        None, description="Such as cuda:1, xpu, mps or cpu; the accelerator by default where there is one."
+    )
     sampling: Sampling = Sampling()
     guidance: Guidance = Guidance()
 
@@ -232,10 +235,11 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
     """The loaded model, the sampling settings, and what makes the guidance hook (None without guidance)."""
     import torch
 
+    from ..backbones.devices import chosen_device
     from ..guidance.settings import GuidanceSettings
     from .pipeline import load_pipeline, reward_guidance
 
-    device = config.device or ("cuda" if torch.cuda.is_available() else "cpu")
+    device = str(chosen_device(config.device))
     dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
     pipeline = load_pipeline(
         config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder

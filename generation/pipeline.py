@@ -89,14 +89,18 @@ def load_pipeline(
     Raises:
         VideoAlignError: a part is missing, damaged or does not fit; the message names it.
     """
+    from ..backbones.devices import check_dtype, holds
     from ..backbones.image_encoder import load_image_encoder
     from ..backbones.loading import load_backbone
     from ..backbones.text_loading import load_text_encoder
     from ..backbones.vae_loading import load_vae
 
     network_file, vae_file, text_file = model_files(model, vae, text_encoder)
-    if dtype is None and torch.device(device).type == "cpu":
+    place = torch.device(device)
+    if dtype is None and (place.type == "cpu" or not holds(place, torch.bfloat16)):
         dtype = torch.float32  # the CPU has no fast half precision
+    if dtype is not None:
+        check_dtype(place, dtype, "the network")
     backbone = load_backbone(network_file, dtype=dtype, device=device)
     expert = None if backbone.expert_boundary is None else expert_of(network_file)
     for entry in loras or []:
@@ -172,6 +176,7 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
     Raises:
         VideoAlignError: the latent reward cannot be read, or is for other latents.
     """
+    from ..backbones.devices import total_memory
     from ..guidance.flow_nrg import FlowNRG
     from ..reward.latent.gradient_memory import fit_gradient
     from ..reward.latent.reward_file import load_latent_reward
@@ -187,8 +192,8 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
         )
 
     def rewards(x_t, sigma, told):
-        if x_t.is_cuda:
-            fit_gradient(latent_reward, x_t.shape, torch.cuda.get_device_properties(x_t.device).total_memory)
+        if memory := total_memory(x_t.device):
+            fit_gradient(latent_reward, x_t.shape, memory)
         return latent_reward.rewards(x_t, sigma, told)
 
     nrg = FlowNRG(rewards, settings, latent_reward.calibration)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import TableError
 from ..files.json_text import parse_json
+from ..files.portable_paths import table_path
 from ..files.tables import SUFFIXES, Row, read_table, read_text
 
 _OTHERS = (
@@ -47,7 +49,8 @@ def read_prompt_rows(path: Path) -> list[PromptRow]:
 
     Args:
         path: a table (see ``files.tables``) with a key or column "prompt" and perhaps "image" (a path relative to the file);
-            any other name: text with one prompt a line, where empty lines and lines that begin with # are left out.
+            any other name: text with one prompt a line, where empty lines and lines that begin with # are left out; a prompt
+            that begins with # is written ``\\#``.
 
     Raises:
         TableError: the file cannot be read, a row has no prompt, an image is missing, or there is no prompt at all.
@@ -63,7 +66,11 @@ def read_prompt_rows(path: Path) -> list[PromptRow]:
         )
     else:
         lines = [line.strip() for line in _LINE_END.split(read_text(path))]
-        prompts = [PromptRow(line) for line in lines if line and not line.startswith("#")]
+        prompts = [
+            PromptRow(line.removeprefix("\\") if line.startswith("\\#") else line)
+            for line in lines
+            if line and line[0] != "#"
+        ]
         if prompts and (prompts[0].prompt in ("[", "{") or _is_object(prompts[0].prompt)):
             raise TableError(
                 f"{path} looks like JSON, not like a text with one prompt a line. Name it .json or .jsonl."
@@ -84,7 +91,7 @@ def _filled(row: Row) -> PromptRow:
     prompt, image = row.text("prompt").strip(), row.text_or_none("image")
     if image is None:
         return PromptRow(prompt)
-    file = row.path.parent / image
-    if not file.is_file():
+    file = table_path(row.path.parent, image)
+    if not os.path.isfile(file):
         raise row.error("image", f"the image {file} does not exist. Paths are relative to the file.")
     return PromptRow(prompt, file)

@@ -31,7 +31,7 @@ class JudgeOptions:
     """How a judge is opened. A judge takes what applies to it and refuses a ``sampling`` that it cannot follow.
 
     Attributes:
-        device: such as cuda:1 or cpu; a GPU where there is one when None.
+        device: such as cuda:1, xpu, mps or cpu; the accelerator where there is one when None.
         dtype: arithmetic: auto (as the weights are), float32, bfloat16, float16.
         download: permit the hub.
         base, step: of an official VideoReward checkpoint.

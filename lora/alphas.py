@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
+
+from ..files.json_text import parse_json
 
 _DIFFUSERS = "lora_adapter_metadata"  # in the safetensors metadata; keys with the component's name before them
 _FINETRAINERS = "lora_config"  # in the safetensors metadata; peft's words
@@ -50,15 +51,15 @@ class RecordedAlphas:
 def _recorded(path: Path, metadata: dict[str, str], keys: Iterable[str], component: str) -> tuple[str | None, dict]:
     try:
         if _DIFFUSERS in metadata:
-            return _DIFFUSERS, _of_component(json.loads(metadata[_DIFFUSERS]), component)
-        if _FINETRAINERS in metadata and "lora_alpha" in (config := json.loads(metadata[_FINETRAINERS])):
+            return _DIFFUSERS, _of_component(parse_json(metadata[_DIFFUSERS]), component)
+        if _FINETRAINERS in metadata and "lora_alpha" in (config := parse_json(metadata[_FINETRAINERS])):
             return _FINETRAINERS, config
         if {"lora_alpha", f"{component}lora_alpha"} & set(metadata):  # SimpleTuner: a key a setting
             return "lora_alpha", _of_component(metadata, component)
         beside = path.with_name(_PEFT)
         peft = path.name == "adapter_model.safetensors" or any(key.startswith("base_model.model.") for key in keys)
         if peft and beside.is_file():
-            return _PEFT, json.loads(beside.read_text(encoding="utf-8"))
+            return _PEFT, parse_json(beside.read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError, AttributeError):
         pass  # then the file has no alpha that could be read
     return None, {}

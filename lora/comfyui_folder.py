@@ -30,7 +30,7 @@ def loras_folder(comfyui: Path | str | None = None) -> Path:
             comfyui = pack.parent.parent
         else:
             raise LoraFileError("Which ComfyUI? Name its folder, or set COMFYUI_PATH.")
-    folder = Path(comfyui).expanduser()
+    folder = Path(os.path.expanduser(comfyui))
     for candidate in (folder / "models" / "loras", folder / "loras", folder):
         if candidate.name == "loras" and candidate.is_dir():
             return candidate

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +12,7 @@ import torch
 
 from ..backbones.experts import EXPERTS, expert_of
 from ..errors import LoraFileError, listed
+from ..files.json_text import parse_object
 from ..files.tensor_file import load_tensors
 from .adapters import LoraWeights
 from .alphas import RecordedAlphas
@@ -72,7 +73,10 @@ def load_lora(
         )
     alphas = RecordedAlphas(path, metadata, tensors, component)
     unknown: list[str] = []
-    stacked = json.loads(metadata.get(STACKED, "{}"))
+    try:
+        stacked = parse_object(metadata.get(STACKED, "{}"))
+    except ValueError as error:
+        raise LoraFileError(f"{path} is damaged: its metadata's '{STACKED}' cannot be read ({error}).") from None
     weights: dict[str, LoraWeights] = {}
     for (module, original), adapter_tensors in adapters.items():
         parts = names.parts[module] if original else {module: [(0, names.features[module][1])]}
@@ -101,7 +105,7 @@ def lora_file(path: Path | str) -> Path:
     Raises:
         LoraFileError: there is none.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if path.is_dir():
         for name in _NAMES:
             if (path / name).is_file():

@@ -83,18 +83,18 @@ class RewardHandle:
             prepared = self.judge.prepare_frames(frames)
         try:
             return self._marks(prepared, caption), seen[0] if seen else None
-        except _out_of_memory() as error:
-            # Of the same kind, so that ComfyUI unloads all models after it.
-            raise type(error)(f"{self.judge.described(prepared)}: {error}") from error
+        except Exception as error:
+            import torch
+
+            from ..backbones.devices import is_out_of_memory
+
+            if not is_out_of_memory(error):
+                raise
+            # Of this kind whatever the device called it, so that ComfyUI unloads all models after it.
+            raise torch.OutOfMemoryError(f"{self.judge.described(prepared)}: {error}") from error
 
     def _marks(self, prepared: Prepared, caption: str | None) -> Marks:
         if self.patchers:
             memory = self.judge.working_memory(prepared)
             model_management.load_models_gpu(self.patchers, memory_required=memory, force_full_load=True)
         return self.judge.score_prepared([prepared], [(caption,)])[0][0]
-
-
-def _out_of_memory() -> type[Exception]:
-    import torch
-
-    return torch.cuda.OutOfMemoryError

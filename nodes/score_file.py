@@ -15,6 +15,7 @@ from ..errors import VideoAlignError
 from ..files.csv_text import csv_text
 from ..files.file_lock import locked
 from ..files.journal import append_text
+from ..files.portable_paths import path_text, refused_by_windows
 from ..files.tables import Row, read_table, read_text
 from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
 from ..reward.judge import FIRST_JUDGE, Dimension
@@ -50,6 +51,10 @@ def score_path(filename: str, folder: Path) -> Path:
         raise VideoAlignError(f"The score file {filename!r} must end in .csv or .jsonl.")
     folder = Path(folder).resolve()
     path = (folder / name).resolve()
+    if reason := refused_by_windows(path.name):
+        raise VideoAlignError(
+            f"The score file {filename!r} cannot be used on every system: {reason}. Give another name."
+        )
     if not path.is_relative_to(folder):
         raise VideoAlignError(f"The score file {filename!r} leads out of {folder.name}/; give a name inside it.")
     return path
@@ -68,7 +73,7 @@ def score_row(clip: ScoredClip, when: str) -> dict:
         **{f"{name}_reason": text for name, text in clip.reasons.items()},
         "total_frames": clip.total_frames,
         "fps": clip.fps,
-        "path": clip.path,
+        "path": None if clip.path is None else path_text(clip.path),
         "judge": clip.judge,
         "notes": "; ".join(clip.notes) or None,
     }

@@ -157,8 +157,8 @@ def _score(reward: RewardHandle, one: InputClip, caption: str | None, seed: int 
         if one.name in str(error):
             raise
         raise ClipError(f"{one.name}: {error}") from error
-    except torch.cuda.OutOfMemoryError as error:
-        raise torch.cuda.OutOfMemoryError(
+    except torch.OutOfMemoryError as error:
+        raise torch.OutOfMemoryError(
             f"Score Video ran out of memory on {one.name}. Choose device cpu in Load Video Reward Model, or score a shorter clip. "
             f"({error})"
         ) from error

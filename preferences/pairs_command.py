@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
 from ..errors import PreferenceFileError
+from ..files.portable_paths import table_path
 from ..reward.dimensions import DIMENSIONS
 from ..reward.weight_options import WeightOptions
 from .importers.scored_clips import pair_clips, read_scored_clips
@@ -118,4 +120,4 @@ def mean_leads(pairs: list[PreferencePair]) -> dict[str, float]:
 def _root(scores: Path, paths: list[str]) -> Path:
     """videoalign score writes the paths as they were given to it: from the current folder, or from the file's."""
     beside = scores.parent
-    return beside if all((beside / path).is_file() for path in paths) else Path()
+    return beside if all(os.path.isfile(table_path(beside, path)) for path in paths) else Path()

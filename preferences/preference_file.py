@@ -20,13 +20,16 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 
 from ..errors import PreferenceFileError
 from ..files.atomic_file import write_text
+from ..files.json_text import finite_or_none
+from ..files.portable_paths import path_text, same_path, table_path
+from ..files.tables import shown
 
 LABELS = ("A", "B", "same", "invalid")
 LABEL_CODES = {"A": 1, "B": -1, "same": 0, "invalid": 22}
@@ -50,6 +53,12 @@ class Source(_Strict):
     a: Literal["chosen", "rejected"] = Field("chosen", description="which clip the imported file calls A")
     both_bad: bool = Field(False, description="a tie in which people found both clips bad")
     columns: dict[str, Any] = Field(default_factory=dict, description="columns without a place in the native form")
+
+    @field_validator("columns")
+    @classmethod
+    def _writable(cls, columns: dict[str, Any]) -> dict[str, Any]:
+        """NaN and infinity, which some programs write into JSON and which no JSON may hold, as null."""
+        return {name: finite_or_none(value) for name, value in columns.items()}
 
 
 class PreferencePair(_Strict):
@@ -106,16 +115,27 @@ def pair_of_sides(path_a: str, path_b: str, labels: Mapping[str, str], **fields:
     """A pair from a source with sides A and B: `labels` per dimension, `scores_a` / `scores_b` and other fields.
 
     Overall decides who is chosen; without a winner there, the majority of the other dimensions' winners; else A.
+
+    Raises:
+        PreferenceFileError: a value that no preference file can hold.
     """
     scores_a, scores_b = fields.pop("scores_a", {}), fields.pop("scores_b", {})
-    pair = PreferencePair(
-        chosen=path_a,
-        rejected=path_b,
-        labels=dict(labels),
-        scores_chosen=dict(scores_a),
-        scores_rejected=dict(scores_b),
-        **fields,
-    )
+    try:
+        pair = PreferencePair(
+            chosen=path_a,
+            rejected=path_b,
+            labels=dict(labels),
+            scores_chosen=dict(scores_a),
+            scores_rejected=dict(scores_b),
+            **fields,
+        )
+    except ValidationError as error:  # a path with half a character (a lone surrogate), or a number that is none
+        problem, source = error.errors(include_url=False)[0], fields.get("source")
+        row = f"row {source.row}, " if source is not None and source.row is not None else ""
+        key = ".".join(map(str, problem["loc"]))
+        raise PreferenceFileError(
+            f"{row}key {key!r}: found {shown(problem['input'])}; {problem['msg']}. Correct it."
+        ) from None
     votes = [LABEL_CODES[label] for name, label in labels.items() if label in ("A", "B") and name != "Overall"]
     decision = {"A": 1, "B": -1}.get(labels.get("Overall", ""), sum(votes))
     return pair.swapped() if decision < 0 else pair
@@ -165,6 +185,15 @@ class Preferences(Sequence):
     rows: list[int] = field(default_factory=list)
     """Row or line of each pair in the file, for messages; empty if there is no file."""
 
+    def __post_init__(self) -> None:
+        """Every reader's result comes by here: a pair of a clip with itself is nobody's preference."""
+        for index, pair in enumerate(self.pairs):
+            if same_path(pair.chosen, pair.rejected):
+                raise PreferenceFileError(
+                    f"{self.path or 'preferences'}, row {self.row(index)}: both clips are {pair.chosen}. Correct the paths or "
+                    "remove the row."
+                )
+
     def __len__(self) -> int:
         return len(self.pairs)
 
@@ -176,7 +205,7 @@ class Preferences(Sequence):
 
     def clip(self, index: int, side: Literal["chosen", "rejected"]) -> Path:
         """Path of one clip of pair `index`, ready to open."""
-        return self.root / getattr(self.pairs[index], side)
+        return table_path(self.root, getattr(self.pairs[index], side))
 
     def row(self, index: int) -> int:
         """Row or line of pair `index` in the file, counted from 1."""
@@ -201,7 +230,7 @@ class Preferences(Sequence):
             (self.row(index), side, self.clip(index, side))
             for index in range(len(self))
             for side in ("chosen", "rejected")
-            if not self.clip(index, side).is_file()
+            if not os.path.isfile(self.clip(index, side))
         ]
         if missing:
             shown = "; ".join(f"row {row}: {side} {path}" for row, side, path in missing[:5])
@@ -218,7 +247,13 @@ class Preferences(Sequence):
             return replace(self, root=Path(folder))
 
         def moved(path: str) -> str:
-            return path if os.path.isabs(path) else Path(os.path.relpath(root / path, start)).as_posix()
+            if os.path.isabs(path) or PureWindowsPath(path).is_absolute() or path.startswith("~"):
+                return path
+            file = table_path(root, path)
+            try:
+                return path_text(os.path.relpath(file, start))
+            except ValueError:  # another drive
+                return path_text(file)
 
         pairs = [p.model_copy(update={"chosen": moved(p.chosen), "rejected": moved(p.rejected)}) for p in self.pairs]
         return replace(self, pairs=pairs, root=Path(folder))

@@ -45,7 +45,10 @@ def read_preferences(
     chosen = detect_format(path) if format == "auto" else format
     if chosen not in READERS:
         raise PreferenceFileError(f"format {chosen!r} is unknown; choose one of auto, {', '.join(READERS)}.")
-    preferences = READERS[chosen](path, root=Path(root) if root is not None else path.parent, **options)
+    try:
+        preferences = READERS[chosen](path, root=Path(root) if root is not None else path.parent, **options)
+    except PreferenceFileError as error:
+        raise error if str(path) in str(error) else PreferenceFileError(f"{path}, {error}") from None
     if not preferences.pairs:
         raise PreferenceFileError(f"{path}: no pairs found (read as {chosen}). Check that it is the right file.")
     return preferences

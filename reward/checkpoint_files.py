@@ -10,7 +10,6 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 import re
 import zipfile
@@ -21,6 +20,7 @@ import torch
 from packaging.version import Version
 
 from ..errors import CheckpointError
+from ..files.json_text import parse_json
 from ..files.tensor_file import check_finite, load_tensors
 from .reward_tokenizer import read_tokenizer
 from .settings import RewardSettings
@@ -146,8 +146,8 @@ def base_files(checkpoint: CheckpointFolder, base: Path | None):
     config = None
     if base is not None and (base / "config.json").is_file():
         try:
-            config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+            config = parse_json((base / "config.json").read_text(encoding="utf-8"))
+        except ValueError as error:
             raise CheckpointError(f"{base / 'config.json'} is not valid JSON ({error}). Download it again.") from None
         if not isinstance(config, dict) or "vision_config" not in config:
             raise CheckpointError(f"{base / 'config.json'} has no vision_config; {base} is not a Qwen2-VL model.")

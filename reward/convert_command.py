@@ -30,7 +30,7 @@ class Config(CommandConfig):
 
 def run(config: Config) -> int:
     """Convert; returns the exit status."""
-    from ..errors import CheckpointError
+    from ..errors import CheckpointError, listed
     from .checkpoint_files import open_checkpoint
     from .converted_file import save_converted
     from .loading import DTYPES, locate, read_official
@@ -40,6 +40,11 @@ def run(config: Config) -> int:
     start = time.perf_counter()
     checkpoint = open_checkpoint(locate(config.checkpoint, config.download), config.step)
     reward = read_official(checkpoint, config.base, DTYPES.get(config.dtype), config.download)
+    damaged = [name for name, tensor in reward.weights.items() if not tensor.isfinite().all()]
+    if damaged:  # every score would be an error
+        raise CheckpointError(
+            f"{checkpoint.weights} holds values that are not finite in {listed(damaged)}. Download it again, or take another checkpoint."
+        )
     save_converted(config.output, reward)
     size = config.output.stat().st_size / 1e6
     seconds = time.perf_counter() - start

@@ -15,6 +15,7 @@ import torch
 from tokenizers import Tokenizer
 
 from ..errors import CheckpointError
+from ..files.json_text import parse_json
 from ..files.tensor_file import load_described, save_tensors
 from .settings import RewardSettings
 
@@ -61,8 +62,8 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
     )
     try:
         return ConvertedReward(
-            RewardSettings.from_dict(json.loads(metadata["settings"])),
-            json.loads(metadata["network_config"]),
+            RewardSettings.from_dict(parse_json(metadata["settings"])),
+            parse_json(metadata["network_config"]),
             Tokenizer.from_str(bytes(tensors.pop(_TOKENIZER).cpu().tolist()).decode("utf-8")),
             tensors,
         )
@@ -70,5 +71,5 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
         raise
     except Exception as error:  # tokenizers raises bare Exception on damaged text
         raise CheckpointError(
-            f"{path} is damaged: its settings, network_config or tokenizer cannot be read ({error!r}). Convert again."
+            f"{path} is damaged: its settings, network_config or tokenizer cannot be read ({type(error).__name__}: {str(error)[:200]}). Convert again."
         ) from None

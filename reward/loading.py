@@ -7,6 +7,7 @@ from pathlib import Path
 
 import torch
 
+from ..backbones.devices import check_dtype, chosen_device
 from ..errors import CheckpointError
 from ..files.tensor_file import load_tensors
 from .checkpoint_files import (
@@ -52,14 +53,14 @@ def load_video_reward(
         base: folder of the base model, for its tokenizer and (adapter layout) its weights.
         step: which checkpoint-N of an official folder; the highest by default.
         dtype: arithmetic; the checkpoint's own by default.
-        device: CUDA when there is one, else the CPU, by default.
+        device: the accelerator when there is one, else the CPU, by default.
         rotary_dtype: rounding of the rotary frequencies; the checkpoint's own type by default (right for the released one).
         allow_download: permit the hub; without it only its local cache is looked at.
 
     Raises:
         CheckpointError: it cannot be found, read or trusted, or does not fit its configuration.
     """
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = chosen_device(device)
     path = locate(source, allow_download)
     if path.is_file():
         reward = load_converted(path, device)
@@ -103,6 +104,7 @@ def build(
     """Assemble a ``VideoReward`` from what a file held. Arguments as in ``load_video_reward``."""
     settings = reward.settings
     checkpoint_dtype = _checkpoint_dtype(settings)
+    check_dtype(device, dtype or checkpoint_dtype, "the reward model")
     tokenizer = RewardTokenizer(reward.tokenizer, load_template(settings.template))
     network = _empty_network(reward.network_config, len(tokenizer), settings.output_dim)
     expected = network.state_dict()
@@ -130,7 +132,7 @@ def locate(source: str | Path, allow_download: bool = False) -> Path:
                 "The micro reward is not part of this installation. Name a checkpoint or a converted file."
             )
         return EMBEDDED_FILE
-    tried = [Path(source).expanduser()]
+    tried = [Path(os.path.expanduser(source))]
     for models in _comfyui_model_folders():
         tried += [models / "reward_models" / str(source)]
     for path in tried:

@@ -7,12 +7,12 @@ without them the official values hold.
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ..errors import CheckpointError
+from ..files.json_text import parse_json
 from .dimensions import DIMENSIONS
 
 EMBEDDED_FILE = Path(__file__).parent / "embedded" / "micro_videoreward.safetensors"
@@ -151,12 +151,12 @@ class RewardSettings:
             CheckpointError: the file is missing, not JSON, or lacks a section that decides the scores.
         """
         try:
-            config = json.loads(Path(path).read_text(encoding="utf-8"))
+            config = parse_json(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise CheckpointError(
                 f"{path} is missing. A VideoReward folder holds model_config.json and checkpoint-N/."
             ) from None
-        except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise CheckpointError(f"{path} is not valid JSON ({error}). Download the file again.") from None
         for section in ("data_config", "model_config"):
             if not isinstance(config, dict) or not isinstance(config.get(section), dict):

@@ -7,42 +7,42 @@ import pytest
 from videoalign.clips.video_file import write_video
 
 
+def encode_clip(
+    path,
+    frames=24,
+    *,
+    codec="libx264",
+    size=(64, 48),
+    pixels="yuv420p",
+    rate=24,
+    options=None,
+    muxer=None,
+    times=None,
+    title=None,
+):
+    """Encode a small moving pattern into the file ``path``, which is returned."""
+    with av.open(str(path), "w", options=muxer or {}) as container:
+        container.metadata.update({"title": title} if title else {})
+        stream = container.add_stream(codec, rate=rate)
+        stream.width, stream.height = size
+        stream.pix_fmt = pixels
+        stream.options = options or {}
+        for index in range(frames):
+            picture = np.zeros((size[1], size[0], 3), np.uint8)
+            picture[..., index % 3] = index * 9 % 256
+            picture[:, index * 4 % size[0] :][:, :8] = 255
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
+            if times:
+                frame.pts = times[index]
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
 @pytest.fixture
 def encode(tmp_path):
     """Encode a small moving pattern: ``encode("a.mp4", frames=24, rate=24, ...)`` returns the file's path."""
-
-    def encode(
-        name,
-        frames=24,
-        *,
-        codec="libx264",
-        size=(64, 48),
-        pixels="yuv420p",
-        rate=24,
-        options=None,
-        muxer=None,
-        times=None,
-        title=None,
-    ):
-        path = tmp_path / name
-        with av.open(str(path), "w", options=muxer or {}) as container:
-            container.metadata.update({"title": title} if title else {})
-            stream = container.add_stream(codec, rate=rate)
-            stream.width, stream.height = size
-            stream.pix_fmt = pixels
-            stream.options = options or {}
-            for index in range(frames):
-                picture = np.zeros((size[1], size[0], 3), np.uint8)
-                picture[..., index % 3] = index * 9 % 256
-                picture[:, index * 4 % size[0] :][:, :8] = 255
-                frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-                if times:
-                    frame.pts = times[index]
-                container.mux(stream.encode(frame))
-            container.mux(stream.encode())
-        return path
-
-    return encode
+    return lambda name, *arguments, **options: encode_clip(tmp_path / name, *arguments, **options)
 
 
 @pytest.fixture

@@ -33,7 +33,7 @@ def accuracy(difference: Tensor, labels: Tensor) -> dict[str, tuple[float, float
             says nothing is right half of the time.
         labels: [P, 3], see ``pair_targets``. A dimension in which no pair has a winner is left out.
     """
-    labels, difference = labels.cpu(), difference.double().cpu()
+    labels, difference = labels.cpu(), difference.cpu().double()
     values = {}
     for column, name in enumerate(DIMENSIONS):
         decided = labels[:, column].abs() == 1

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from ...errors import VideoAlignError
+from ...files.portable_paths import table_path
 from ...files.tables import Row, read_table
 from ...reward.dimensions import RATED
 from .pairs import BenchClip, BenchPair
@@ -57,7 +58,10 @@ def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dic
     given_by: dict[BenchClip, Row] = {}
     for row in table:
         path = row.text("path")
-        candidates = (spelled.get(path), *(os.path.abspath(start / path) for start in (root, file.parent, Path())))
+        candidates = (
+            spelled.get(path),
+            *(os.path.abspath(table_path(start, path)) for start in (root, file.parent, Path())),
+        )
         match = next((Path(name) for name in candidates if name is not None and Path(name) in wanted), None)
         clips = [] if match is None else _meant(row, wanted[match])
         if not clips:

@@ -8,7 +8,6 @@ fails) a score is empty here; an accuracy that it cannot compute (no pair with a
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from ...files.atomic_file import write_text
 from ...files.csv_text import csv_text
+from ...files.json_text import finite_or_none
 from ...preferences.importers.videoalign import ORDER
 from ...reward.judge import Dimension
 from .measure import Accuracies, Measurement
@@ -58,8 +58,8 @@ def official_accuracies(accuracies: Accuracies) -> dict[str, dict[str, float | N
     """The content of accuracy.json."""
     return {
         f"{label} Accuracy": {
-            "with_ties": _finite(agreement.official_with_ties),
-            "without_ties": _finite(agreement.official_without_ties),
+            "with_ties": finite_or_none(agreement.official_with_ties),
+            "without_ties": finite_or_none(agreement.official_without_ties),
         }
         for label, agreement in accuracies.items()
     }
@@ -84,7 +84,7 @@ def agreement_record(measurement: Measurement) -> dict[str, Any]:
             for value, accuracies in measurement.groups.items()
         },
     }
-    return _finite(record)
+    return finite_or_none(record)
 
 
 def _single_rows(pairs: Sequence[BenchPair], results: Mapping[BenchClip, Mapping], names: Sequence[str]) -> list[dict]:
@@ -129,12 +129,3 @@ def _table(rows: Iterable[dict], first: Sequence[str]) -> str:
     header = [name for name in first if name in columns]
     header += [name for name in columns if name not in first and name not in scores] + scores
     return csv_text(rows, header)
-
-
-def _finite(value: Any) -> Any:
-    """NaN and infinity, which JSON cannot hold, as None."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value

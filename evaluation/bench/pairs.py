@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ...errors import VideoAlignError
+from ...files.portable_paths import table_path
 from ...preferences.preference_file import PreferencePair, Preferences
 from ..scoring.score_rows import ScoreRow
 
@@ -83,7 +84,7 @@ def _pair(preferences: Preferences, number: int, pair: PreferencePair) -> BenchP
             columns[f"{side}_model"] = columns.pop(name)
     paths = (pair.chosen, pair.rejected)
     fps = pair.fps if pair.source is None else None
-    clips = [BenchClip(Path(os.path.abspath(preferences.root / path)), pair.prompt, fps) for path in paths]
+    clips = [BenchClip(Path(os.path.abspath(table_path(preferences.root, path))), pair.prompt, fps) for path in paths]
     return BenchPair(where, pair.prompt, pair.labels or {"Overall": "A"}, *clips, paths, columns)
 
 
@@ -112,7 +113,7 @@ def missing_clips(pairs: Iterable[BenchPair]) -> list[str]:
     for pair in pairs:
         for side, clip, path in zip(SIDES, pair.clips, pair.paths, strict=True):
             if clip.file not in exists:
-                exists[clip.file] = clip.file.is_file()
+                exists[clip.file] = os.path.isfile(clip.file)
             if not exists[clip.file]:
                 missing.append(f"{pair.where}, {side}: {path}")
     if exists and not any(exists.values()):

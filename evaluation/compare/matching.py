@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ...clips.find import CLIP_LIST
 from ...errors import VideoAlignError
+from ...files.portable_paths import table_path
 from ...files.tables import read_table
 
 
@@ -40,7 +41,7 @@ def read_manifest(folder: Path) -> list[MadeClip]:
             raise row.error("seed", "expected the clip's seed: give a folder that videoalign generate wrote.")
         clip = MadeClip(
             row.text("id"),
-            manifest.parent / row.text("path"),
+            table_path(manifest.parent, row.text("path")),
             row.text("prompt"),
             seed,
             row.text_or_none("model") or "",

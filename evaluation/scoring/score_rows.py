@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ...clips.find import caption_beside, find_clips
 from ...errors import VideoAlignError
+from ...files.portable_paths import table_path
 from ...files.tables import SUFFIXES, Row, read_table, shown
 
 COLUMNS = ("id", "path", "prompt", "fps")
@@ -83,4 +84,4 @@ def _row(row: Row) -> ScoreRow:
     prompt = row.cells.get("prompt")
     if prompt is not None and not isinstance(prompt, str):
         raise row.error("prompt", f"found {shown(prompt)}; it must be text.")
-    return ScoreRow(row.text_or_none("id") or path, row.path.parent / Path(path).expanduser(), prompt, fps)
+    return ScoreRow(row.text_or_none("id") or path, table_path(row.path.parent, path), prompt, fps)

@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
 from ...errors import VideoAlignError
+from ...files.portable_paths import path_text
 from ...judges import JudgeOptions, parse_judge
 from .score_batches import ClipRows, share_of_rank
 from .score_journal import ScoreJournal
@@ -51,7 +52,9 @@ class ScoringOptions(CommandConfig):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Arithmetic; auto: the checkpoint's own."
     )
-    device: str | None = Field(None, description="For example cuda:1 or cpu; the process's own GPU by default.")
+    device: str | None = Field(
+        None, description="Such as cuda:1, xpu, mps or cpu; the process's own accelerator by default."
+    )
     batch_size: int = Field(
         4, ge=1, description="Clips decoded ahead; some judges score those of like length together."
     )
@@ -106,13 +109,10 @@ def judge_options(options: ScoringOptions, max_pixels: int | None = None) -> Jud
     Args:
         max_pixels: a benchmark's largest frame.
     """
-    import torch
+    from ...backbones.devices import chosen_device
 
-    device = options.device
-    if device is None and torch.cuda.is_available():
-        device = f"cuda:{int(os.environ.get('LOCAL_RANK', 0)) % torch.cuda.device_count()}"
     return JudgeOptions(
-        device=device,
+        device=str(chosen_device(options.device)),
         dtype=options.dtype,
         download=options.download,
         base=options.base,
@@ -199,4 +199,4 @@ def _results(judge: Judge, clips: list[ClipRows], options: ScoringOptions) -> It
         for position, row in enumerate(request.key):
             answer = {"error": str(outcome)} if failed else outcome[position].to_dict()
             said_by = {} if failed else {"judge": judge.name}
-            yield row, {"id": row.id, "path": str(row.path), "prompt": row.prompt, **answer, **said_by}
+            yield row, {"id": row.id, "path": path_text(row.path), "prompt": row.prompt, **answer, **said_by}

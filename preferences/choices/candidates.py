@@ -16,6 +16,7 @@ from ...clips.find import CLIP_LIST, caption_beside, find_clips
 from ...errors import VideoAlignError
 from ...files.file_lock import locked
 from ...files.journal import append_records, read_journal
+from ...files.portable_paths import table_path
 from ...files.tables import SUFFIXES, Row, read_table
 
 
@@ -92,7 +93,7 @@ def _videos_of(folder: Path, prompt: str | None) -> list[Candidate]:
 
 def _candidate(row: Row) -> Candidate:
     return Candidate(
-        row.path.parent / Path(row.text("path")).expanduser(),
+        table_path(row.path.parent, row.text("path")),
         row.text("prompt"),
         seed=row.integer_in("seed"),
         model=row.text_or_none("model"),

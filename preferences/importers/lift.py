@@ -18,7 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ...errors import PreferenceFileError
-from ...files.tables import Row, read_table
+from ...files.tables import Row, read_table, shown
 from ..preference_file import Preferences
 from .scored_clips import ScoredClip, pair_clips
 
@@ -33,7 +33,8 @@ def _rating(row: Row, column: str, answer: object, ratings: Mapping[str, float])
     word = re.match(r"\s*(\w+)", answer) if isinstance(answer, str) else None
     if word is None or word[1] not in ratings:
         raise row.error(
-            column, f"found {answer!r}; an answer must begin with one of {', '.join(ratings)}. Correct or remove it."
+            column,
+            f"found {shown(answer)}; an answer must begin with one of {', '.join(ratings)}. Correct or remove it.",
         )
     return ratings[word[1]]
 
@@ -52,7 +53,7 @@ def _conversation(row: Row, ratings: Mapping[str, float]) -> tuple[str, dict[str
     if not questions:
         raise row.error(
             "conversations",
-            f"no known question in {text!r}; expected 'Please identify the ... issues' of {', '.join(TOPICS)}.",
+            f"no known question in {shown(text)}; expected 'Please identify the ... issues' of {', '.join(TOPICS)}.",
         )
     caption = text[: questions[-1].start()].replace("<video>", "", 1).strip()
     return caption, {TOPICS[questions[-1][1]]: _rating(row, "conversations", turns[1].get("value"), ratings)}

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from ...errors import PreferenceFileError
-from ...files.tables import read_table
+from ...files.tables import read_table, shown
 from ..preference_file import PreferencePair, Preferences, Source
 
 
@@ -53,4 +53,4 @@ def _explain(error: ValidationError, values: Mapping[str, Any]) -> str:
         return f"key {key!r} is unknown; {hint} Correct or remove it."
     if problem["type"] == "missing":
         return f"key {key!r} is missing; found {', '.join(values) or 'no keys'}. Add it."
-    return f"key {key!r}: found {problem['input']!r}; {problem['msg'][0].lower()}{problem['msg'][1:]}. Correct it."
+    return f"key {key!r}: found {shown(problem['input'])}; {problem['msg'][0].lower()}{problem['msg'][1:]}. Correct it."

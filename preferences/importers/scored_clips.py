@@ -22,7 +22,8 @@ from itertools import combinations
 from pathlib import Path
 
 from ...errors import PreferenceFileError
-from ...files.tables import read_table
+from ...files.portable_paths import plain_path
+from ...files.tables import Row, read_table
 from ...reward.dimensions import DIMENSIONS, RATED
 from ...reward.weights import RewardWeights
 from ..preference_file import PreferencePair, Preferences, Source, pair_of_sides
@@ -43,7 +44,8 @@ class ScoredClip:
 def read_scored_clips(path: Path) -> list[ScoredClip]:
     """The clips of a score file, which must have a number in each of its score columns in every row.
 
-    Rows that carry an error instead, as ``videoalign score`` leaves them for clips that failed, are told and left out.
+    Rows that carry an error instead, as ``videoalign score`` leaves them for clips that failed, are told and left out. A row that says
+    again what another one says of the same clip and prompt counts once; one that contradicts it is refused.
     """
     table = read_table(path, ("path", "prompt", "id", "error", *RATED))
     table.require(("path", "prompt"))
@@ -53,7 +55,9 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
         raise PreferenceFileError(
             f"{path}: no score column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
         )
-    clips, failed = [], []
+    clips: dict[tuple[str, str], ScoredClip] = {}
+    first: dict[tuple[str, str], Row] = {}
+    failed = []
     for row in table:
         if row.has("error"):
             failed.append(f"{row.where}: {row.value('error')}")
@@ -66,12 +70,19 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
             scores[dimension] = score
         if "Overall" not in scores and len(scores) == 3:
             scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
-        clips.append(ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id")))
+        clip = ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id"))
+        name = plain_path(clip.path), clip.prompt
+        if clips.setdefault(name, clip).scores != scores:
+            raise row.error(
+                "path",
+                f"row {first[name].number} has other scores of {clip.path} with the same prompt. Keep one of them.",
+            )
+        first.setdefault(name, row)
     if failed and not clips:
         raise PreferenceFileError(f"{path}: no clip has scores. {failed[0]}")
     if failed:
         print(f"{len(failed)} of {len(table.rows)} clips have no scores and are left out. {failed[0]}", file=sys.stderr)
-    return clips
+    return list(clips.values())
 
 
 def _label(a: float, b: float, margin: float) -> str:

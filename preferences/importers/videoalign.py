@@ -85,7 +85,7 @@ def _columns(pair: PreferencePair) -> dict[str, Any]:
 
     def put(column: str, number: float) -> None:
         # "3" and "3.0" are one number: keep the spelling of the source, so that the export gives back its text.
-        if cells.get(column) in (None, "") or float(cells[column]) != number:
+        if not _is(cells.get(column), number):
             cells[column] = repr(number)
 
     cells.update({"path_A": pair.chosen, "path_B": pair.rejected, "prompt": pair.prompt, **pair.labels})
@@ -96,6 +96,13 @@ def _columns(pair: PreferencePair) -> dict[str, Any]:
         if pair.fps is not None:
             put(f"fps_{side}", pair.fps)
     return cells
+
+
+def _is(cell: Any, number: float) -> bool:
+    try:
+        return float(cell) == number
+    except (TypeError, ValueError, OverflowError):
+        return False
 
 
 def write_videoalign_csv(path: str | os.PathLike, preferences: Preferences) -> None:

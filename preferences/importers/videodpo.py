@@ -10,11 +10,11 @@ numbers them. `score` is the share of pairs with this difference in OmniScore; V
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
-from typing import Any
 
 from ...errors import PreferenceFileError
-from ...files.tables import Row, read_table
+from ...files.tables import Row, read_table, shown
 from ..preference_file import Preferences, Source, pair_of_sides
 
 SCORE_OF_WEIGHT_ONE = 0.72
@@ -30,19 +30,22 @@ def _clips(folder: Path, clip_length: float) -> list[str]:
     for row in read_table(path, ("basic",)):
         basic = row.value("basic")
         if not isinstance(basic, dict) or not isinstance(basic.get("clip_path"), str):
-            raise row.error("basic", f"found {basic!r}; expected an object with the text 'clip_path'.")
+            raise row.error("basic", f"found {shown(basic)}; expected an object with the text 'clip_path'.")
         duration = basic.get("clip_duration", clip_length)
-        if not isinstance(duration, int | float):
-            raise row.error("basic.clip_duration", f"found {duration!r}; expected seconds.")
+        if isinstance(duration, bool) or not isinstance(duration, int | float) or not math.isfinite(duration):
+            raise row.error("basic.clip_duration", f"found {shown(duration)}; expected seconds.")
         if duration >= clip_length:
             clips.append(basic["clip_path"])
     return clips
 
 
 def _clip(row: Row, column: str, clips: list[str]) -> str:
-    number: Any = row.value(column)
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < len(clips):
-        raise row.error(column, f"found {number!r}; expected a clip's number in metadata.json, 0 to {len(clips) - 1}.")
+    number = row.integer_in(column)
+    if number is None or not 0 <= number < len(clips):
+        raise row.error(
+            column,
+            f"found {shown(row.value(column))}; expected a clip's number in metadata.json, 0 to {len(clips) - 1}.",
+        )
     return clips[number]
 
 
@@ -64,7 +67,7 @@ def read_videodpo(
         if isinstance(caption, list) and caption:
             caption = caption[0]
         if not isinstance(caption, str):
-            raise row.error("frame_caption", f"found {caption!r}; expected text or a list of texts.")
+            raise row.error("frame_caption", f"found {shown(caption)}; expected text or a list of texts.")
         score = row.number_in("score") if "score" in row.cells else None
         if score is not None and score <= 0:
             raise row.error("score", f"found {score}; expected a share above 0.")

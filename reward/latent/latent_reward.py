@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
+from ...backbones.devices import autocast
 from ...errors import CheckpointError, VideoAlignError
 from ..dimensions import DIMENSIONS
 from .calibration import Calibration
@@ -112,7 +113,7 @@ class LatentReward(nn.Module):
             )
         tokens = self.trunk.features(x_t, sigma, conditioning)
         grid = tokens.unflatten(1, _grid(x_t, self.trunk.patch))
-        with torch.autocast(x_t.device.type, enabled=False):
+        with autocast(x_t.device, enabled=False):
             return torch.stack([self.heads[name](grid, sigma) for name in DIMENSIONS], 1)
 
     forward = rewards

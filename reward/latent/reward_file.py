@@ -26,8 +26,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from ...backbones.devices import chosen_device, fast_dtype
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
+from ...files.json_text import parse_json
 from ...files.tensor_file import load_described, save_tensors
 from ..dimensions import DIMENSIONS
 from .calibration import Calibration
@@ -84,13 +86,13 @@ def load_latent_reward(
     """Read a latent reward; its weights are ordinary tensors that need no gradient, also under inference mode.
 
     Args:
-        dtype: of the trunk; by default bfloat16 on a GPU (float16's range does not hold its gradients) and float32
+        dtype: of the trunk; by default bfloat16 where the device computes in it (float16's range does not hold its gradients) and float32
             elsewhere. Heads are always float32.
 
     Raises:
         CheckpointError: the file is missing, truncated, of another kind, or does not fit its own description.
     """
-    device = torch.device(device)
+    device = chosen_device(device)
     with torch.inference_mode(False):
         metadata, stored = load_described(path, CheckpointError, FORMAT, VERSION, "a latent reward", MAKE_ONE)
         # copies: kernels may round differently where a file's mapping happens to lie
@@ -106,27 +108,27 @@ def load_latent_reward(
                 f"{path} is damaged: its description cannot be read ({error!r}). Train or download it again."
             ) from None
         _fill(reward, tensors, path)
-        _convert(reward.network, dtype or (torch.bfloat16 if device.type == "cuda" else torch.float32))
+        _convert(reward.network, dtype or fast_dtype(device))
         return reward.to(device).requires_grad_(False).eval()
 
 
 def _described(metadata: Mapping[str, str]) -> LatentReward:
     """The reward that the metadata describes, without weights."""
-    if json.loads(metadata["dimensions"]) != list(DIMENSIONS):
+    if parse_json(metadata["dimensions"]) != list(DIMENSIONS):
         raise CheckpointError(f"it rates {metadata['dimensions']}; expected {list(DIMENSIONS)}.")
     if metadata["time_convention"] != TIME_CONVENTION:
         raise CheckpointError(f"its time convention is '{metadata['time_convention']}', not '{TIME_CONVENTION}'.")
-    kept, total = json.loads(metadata["blocks"])
-    head = HeadConfig(**json.loads(metadata["head"]))
-    record = TrainingRecord(**json.loads(metadata["record"]))
-    calibration = Calibration.from_dict(json.loads(metadata["calibration"]))
+    kept, total = parse_json(metadata["blocks"])
+    head = HeadConfig(**parse_json(metadata["head"]))
+    record = TrainingRecord(**parse_json(metadata["record"]))
+    calibration = Calibration.from_dict(parse_json(metadata["calibration"]))
     with torch.device("meta"):
-        trunk = build_backbone(metadata["family"], json.loads(metadata["trunk_config"]))
+        trunk = build_backbone(metadata["family"], parse_json(metadata["trunk_config"]))
         reward = LatentReward(trunk, head, calibration, record)
     if len(trunk.blocks) != kept:
         raise CheckpointError(f"it says that {kept} blocks are kept, and its configuration has {len(trunk.blocks)}.")
     trunk.total_blocks = total
-    stated, expected = json.loads(metadata["latent_format"]), asdict(trunk.latent_format)
+    stated, expected = parse_json(metadata["latent_format"]), asdict(trunk.latent_format)
     if stated != expected:
         raise CheckpointError(f"its latent format is {stated}, but a {metadata['family']} trunk reads {expected}.")
     return reward

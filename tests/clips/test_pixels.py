@@ -1,6 +1,7 @@
 """All levels of a byte survive every form of pixels."""
 
 import numpy as np
+import pytest
 import torch
 
 from videoalign.clips.pixels import (
@@ -12,6 +13,7 @@ from videoalign.clips.pixels import (
     signed_to_bytes,
     unit_to_bytes,
 )
+from videoalign.errors import ClipError
 
 LEVELS = torch.arange(256, dtype=torch.uint8)
 
@@ -38,3 +40,11 @@ def test_rgb_bytes_drops_alpha_and_takes_either_form():
     frames = np.random.default_rng(0).integers(0, 256, (5, 4, 6, 4), dtype=np.uint8)
     assert np.array_equal(rgb_bytes(frames), frames[..., :3])
     assert np.array_equal(rgb_bytes(torch.from_numpy(frames).float() / 255), frames[..., :3])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_clip_that_is_not_finite_is_no_black_clip(value):
+    video = torch.zeros(3, 2, 4, 4)
+    video[1, 1, 2, 3] = value
+    with pytest.raises(ClipError, match=r"not finite.*--dtype float32"):
+        as_frames(video)

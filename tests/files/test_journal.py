@@ -137,3 +137,12 @@ def test_a_full_disk_is_a_clear_error(tmp_path):
     (tmp_path / "a.jsonl").symlink_to("/dev/full")
     with pytest.raises(FileError, match=r"a\.jsonl could not be written .*No space left.*Free some space"):
         append_records(tmp_path / "a.jsonl", RECORDS)
+
+
+@pytest.mark.parametrize("damage", [(b'"crc32": "', b'"crc32": "%'), (b'"}', b'%"}'), (b'", "crc32"', b'", "crc32" ')])
+def test_a_line_whose_checksum_is_damaged_is_not_taken_for_one_without(tmp_path, damage):
+    append_records(tmp_path / "j.jsonl", [{"a": "x"}], checksum=True)
+    content = (tmp_path / "j.jsonl").read_bytes()
+    (tmp_path / "j.jsonl").write_bytes(content.replace(*damage).replace(b'"x"', b'"y"'))
+    found = read_journal(tmp_path / "j.jsonl")
+    assert found.records == [] and found.damaged == [1]

@@ -27,6 +27,29 @@ def test_prompts_are_read_whole_from_every_kind_of_file(tmp_path, name, text):
     assert read_prompts(tmp_path / name) == PROMPTS
 
 
+def test_a_prompt_may_begin_with_the_sign_of_a_remark_and_help_says_how(tmp_path, videoalign):
+    (tmp_path / "p.txt").write_text("# a remark\n\\# a prompt\n  \\#1 fan\n\\\\# two\n \t# remark\n", encoding="utf-8")
+    assert read_prompts(tmp_path / "p.txt") == ["# a prompt", "#1 fan", "\\\\# two"]
+    help_text = " ".join(videoalign("generate", "--help").out.split())
+    assert "begins with # is a remark" in help_text
+
+
+@pytest.mark.parametrize("ending", [".yaml", ".yml", ".toml", ".md", ".xlsx", ".parquet", ".YAML"])
+def test_files_that_are_no_list_of_prompts_are_refused_by_name(tmp_path, ending):
+    (tmp_path / f"p{ending}").write_text("- a\n", encoding="utf-8")
+    with pytest.raises(TableError, match="is no list of prompts"):
+        read_prompts(tmp_path / f"p{ending}")
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1", "cp1252"])
+@pytest.mark.parametrize("name", ["p.txt", "p.csv", "p.tsv", "p.json", "p.jsonl"])
+def test_other_encodings_are_refused_with_their_remedy(tmp_path, encoding, name):
+    text = {"csv": "prompt\nbär\n", "tsv": "prompt\nbär\n", "txt": "bär\n"}.get(name[2:], '[{"prompt": "bär"}]')
+    (tmp_path / name).write_bytes(text.encode(encoding))
+    with pytest.raises(TableError, match=r"not UTF-8 text.*Save it as UTF-8"):
+        read_prompts(tmp_path / name)
+
+
 @pytest.mark.parametrize(
     ("name", "text", "told"),
     [

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from ...backbones.backbone import collate
+from ...backbones.devices import autocast
 from ...backbones.flow_path import seeded_noise, sigmas
 from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
@@ -97,7 +98,7 @@ class Previews(Callback):
             )
             velocity = guided_velocity(module.velocity, positive, negative, settings.guidance_scale)
             noise = seeded_noise([self.task.config.seed + number], shape).to(device)
-            with torch.autocast(device.type, torch.bfloat16, enabled=self.task.config.precision == "bfloat16"):
+            with autocast(device, torch.bfloat16, self.task.config.precision == "bfloat16"):
                 latents.append(sample(velocity, noise, levels).float())
         module.train(training)
         vae = load_vae(self.task.config.model.vae, device=device)

@@ -9,6 +9,7 @@ from pathlib import Path
 import torch
 
 from ...backbones.backbone import Backbone
+from ...backbones.devices import check_dtype, chosen_device
 from ...backbones.experts import expert_of, noise_range
 from ...backbones.loading import describe_backbone, load_backbone
 from ...errors import VideoAlignError
@@ -121,9 +122,11 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
 def load_base(config: FlowConfig) -> Backbone:
     """The frozen network as ``config.memory`` asks for it."""
     from .frozen_weights import store_frozen
+    from .stored_weights import FLOAT8
 
     memory = config.memory
     dtype = DTYPES["bfloat16" if memory.quantised else memory.base_dtype]
+    check_dtype(chosen_device(), FLOAT8 if memory.base_dtype == "float8" else dtype, "the frozen weights")
     backbone = load_backbone(config.model.transformer, dtype=dtype)
     if memory.gradient_checkpointing:
         backbone.module.enable_gradient_checkpointing()

@@ -8,6 +8,7 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
+from ...backbones.devices import pinned
 from ...errors import VideoAlignError
 
 FLOAT8 = torch.float8_e4m3fn
@@ -51,7 +52,7 @@ class StoredWeight(nn.Module):
             self.register_buffer(name, value, persistent=False)
             return
         value = value.cpu()  # no buffer: it does not move
-        setattr(self, name, value.pin_memory() if torch.cuda.is_available() else value)
+        setattr(self, name, pinned(value))
 
     def _fetched(self, name: str, device: torch.device) -> Tensor:
         return getattr(self, name).to(device, non_blocking=True)

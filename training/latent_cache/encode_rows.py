@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from ...backbones.devices import fast_dtype
 from ...backbones.latent_format import LatentFormat
 from ...errors import VideoAlignError
 from ...files.atomic_file import write_text
@@ -83,7 +84,8 @@ def _tell_left_out(cache: LatentCache, file: Path) -> None:
 def encoders_of(files: EncoderFiles) -> Encoders:
     """The encoders that the options name, on this process's device; nothing is loaded yet."""
     state = process_state()
-    text_dtype = torch.bfloat16 if state.device.type == "cuda" else None
+    fast = fast_dtype(state.device)
+    text_dtype = None if fast == torch.float32 else fast
     return Encoders(files.vae, files.text_encoder, state.device, text_dtype, image_encoder=files.image_encoder)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from ...backbones.devices import release_memory
 from ...backbones.image_encoder import ImageEncoder, image_encoder_identity, load_image_encoder
 from ...backbones.text_loading import load_text_encoder, text_identity
 from ...backbones.vae import VAE
@@ -108,5 +109,4 @@ class Encoders:
         self._loaded_text_encoder = None if isinstance(self._text_encoder, (str, Path)) else self._text_encoder
         self._loaded_image_encoder = None
         gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_memory()

@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
+from ...backbones.devices import accelerator
 from ...errors import VideoAlignError
 from ...files.output_folder import held
 
@@ -33,9 +32,7 @@ def process_state() -> PartialState:
         )
     from accelerate import PartialState
 
-    accelerators = getattr(torch, "accelerator", None)  # torch 2.6 and newer
-    gpu = torch.cuda.is_available() or (accelerators is not None and accelerators.is_available())
-    return PartialState(cpu=not gpu)
+    return PartialState(cpu=accelerator() is None)
 
 
 def holding_output(folder: Path, command: str) -> AbstractContextManager[None]:

@@ -19,6 +19,7 @@ from typing import Protocol
 import torch
 from torch import nn
 
+from ...backbones.devices import random_states, set_random_states
 from ...errors import TrainingStopped, VideoAlignError, afterwards
 from .averages import Averages, Number
 from .callback import Callback
@@ -155,7 +156,7 @@ class TrainLoop:
                 "fingerprint": self.fingerprint,
                 **trained,
                 "random": random,
-                "random_cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+                "random_cuda": random_states(),
             }
             save_state(self.folder, self.step, state, self.config.keep_checkpoints)
         self.accelerator.wait_for_everyone()
@@ -195,8 +196,7 @@ class TrainLoop:
         rank = self.accelerator.process_index
         random_state = state["random"][min(rank, len(state["random"]) - 1)]
         torch.set_rng_state(random_state.clone())  # torch 2.13 crashes on a row of a larger tensor
-        if state["random_cuda"] and torch.cuda.is_available():
-            torch.cuda.set_rng_state_all(state["random_cuda"])
+        set_random_states(state["random_cuda"])
         self.step = state["step"]
         if self.accelerator.is_main_process:
             print(f"Going on from step {self.step} of {self.steps}.", file=sys.stderr)

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from ...errors import CheckpointError
+from ...files.json_text import parse_json
 from ...reward.checkpoint_files import open_checkpoint, read_base_weights
 from ...reward.checkpoint_weights import EMBEDDING, network_name
 from ...reward.loading import DTYPES, read_state
@@ -97,11 +98,10 @@ def read_network_config(base: Path) -> dict:
     Raises:
         CheckpointError: it is missing or of another architecture.
     """
-    import json
 
     try:
-        network_config = json.loads((base / "config.json").read_text(encoding="utf-8"))
-    except (OSError, json.JSONDecodeError) as error:
+        network_config = parse_json((base / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
         raise CheckpointError(f"{base} is not a model folder: config.json cannot be read ({error}).") from None
     if network_config.get("model_type") != "qwen2_vl":
         raise CheckpointError(

@@ -82,10 +82,10 @@ def test_videodpo_does_not_number_clips_shorter_than_a_second(tmp_path):
     assert read_preferences(path, clip_length=0.0)[0].chosen == "c1.mp4"
 
 
-@pytest.mark.parametrize("number", [3, -1, "1", 1.0, True, None])
+@pytest.mark.parametrize("number", [3, -1, "x", 1.5, True, None])
 def test_a_videodpo_number_outside_metadata_is_an_error_that_names_the_row(tmp_path, number):
     path = video_dpo(tmp_path, [{"video1": number, "video2": 0, "frame_caption": "x"}])
-    with pytest.raises(PreferenceFileError, match=r"row 1, column 'video1': found .* 0 to 2"):
+    with pytest.raises(PreferenceFileError, match=r"row 1, column 'video1': found .* (0 to 2|expected a whole number)"):
         read_preferences(path)
 
 
@@ -187,3 +187,22 @@ def test_a_lift_entry_with_an_unknown_question_or_other_turns_is_named(tmp_path)
     strange["conversations"] = strange["conversations"][:1]
     with pytest.raises(PreferenceFileError, match=r"found turns by \['human'\]"):
         read_lift_ratings(put(tmp_path / "hra.json", [strange]))
+
+
+def test_a_path_that_no_file_can_hold_is_told_with_its_row(tmp_path):
+    row = {"prompt": "p", "left_video": "a.mp4", "right_video": "\ud800.mp4", "vote_type": "leftvote"}
+    path = put_lines(tmp_path / "votes.jsonl", [row])
+    with pytest.raises(
+        PreferenceFileError, match=r"votes\.jsonl, row 1, key 'rejected': found '\\ud800\.mp4'; .*unicode"
+    ):
+        read_preferences(path)
+
+
+def test_a_number_of_a_videodpo_file_may_be_written_with_a_point_and_a_length_must_be_one(tmp_path):
+    path = video_dpo(tmp_path, [{"video1": 1.0, "video2": 0, "frame_caption": "x"}])
+    assert len(read_preferences(path)) == 1
+    (tmp_path / "metadata.json").write_text(
+        '[{"basic": {"clip_path": "a.mp4", "clip_duration": NaN}}]', encoding="utf-8"
+    )
+    with pytest.raises(PreferenceFileError, match=r"column 'basic.clip_duration': found nan; expected seconds"):
+        read_preferences(path)
