@@ -46,16 +46,16 @@ DETAILS = {
 
 
 def clip_marks(trace: ClipTrace) -> dict[str, float]:
-    """A number for each of ``DIMENSIONS``."""
+    """A number for each of ``DIMENSIONS``. VBench's decision is of all pairs, the graded ones and shake of those without a cut."""
     differences, fps = trace.differences, trace.fps
-    fastest = [pair.fastest for pair in trace.motions]
+    pairs = [motion for *_, motion in trace.pairs_in_a_shot]
     light = trace.light
     return {
         "flickering": temporal_flickering(differences),
-        "dynamic": float(is_dynamic(fastest)),
-        "motion": degree(fastest),
-        "object_motion": degree([pair.fastest_object for pair in trace.motions]),
-        "shake": shake([pair.camera for pair in trace.motions], trace.pairs_per_second),
+        "dynamic": float(is_dynamic([pair.fastest for pair in trace.motions])),
+        "motion": degree([pair.fastest for pair in pairs]),
+        "object_motion": degree([pair.fastest_object for pair in pairs]),
+        "shake": shake([pair.camera for pair in pairs], trace.pairs_per_second),
         "still": still_share(differences),
         "duplicated": duplicated_share(differences),
         "freeze": longest_freeze(differences, fps),
@@ -74,7 +74,7 @@ def clip_marks(trace: ClipTrace) -> dict[str, float]:
 
 def clip_details(trace: ClipTrace) -> dict[str, float]:
     """A number for each of ``DETAILS``."""
-    camera_x, camera_y = camera_velocity([pair.camera for pair in trace.motions], trace.pairs_per_second)
+    camera_x, camera_y = camera_velocity([pair.camera for *_, pair in trace.pairs_in_a_shot], trace.pairs_per_second)
     return {
         "brightness": float(np.mean([one.brightness for one in trace.light])),
         "saturation": float(np.mean(trace.saturation)),

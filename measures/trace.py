@@ -55,6 +55,16 @@ class ClipTrace:
         return cuts(self.distances)
 
     @property
+    def pairs_in_a_shot(self) -> list[tuple[int, int, Motion]]:
+        """(first frame, second frame, motion) of the sampled pairs without a cut between them: across one, flow has no meaning.
+
+        All pairs where there is a cut in each.
+        """
+        pairs = list(zip(self.sampled, self.sampled[1:], self.motions, strict=False))
+        whole = [pair for pair in pairs if not any(pair[0] < cut <= pair[1] for cut in self.cuts)]
+        return whole or pairs
+
+    @property
     def still_runs(self) -> list[StillRun]:
         """Runs of frames that are one picture."""
         return still_runs(self.differences)

@@ -141,3 +141,15 @@ def test_the_flow_does_not_depend_on_the_number_of_threads(window):
     finally:
         cv2.setNumThreads(before)
     assert np.array_equal(flows[0], flows[1]) and np.array_equal(flows[0], flows[2])
+
+
+def test_a_cut_is_no_motion_of_the_camera_and_no_shake(window, traced, texture):
+    other = np.ascontiguousarray(255 - texture[:256, :320] // 3)
+    pan = [window(3 * number) for number in range(6)]
+    cut = clip_marks(traced([*pan, *(np.roll(other, 3 * number, 1) for number in range(6))]))
+    assert (
+        cut["cuts"] == 1 and cut["shake"] < 2 * 3 * 8 / 256
+    )  # the pans go to the left and to the right, at 3 pixels a frame
+    assert cut["motion"] == pytest.approx(clip_marks(traced(pan))["motion"], abs=0.05)
+    every = traced([window(), other])
+    assert every.cuts == [1] and len(every.pairs_in_a_shot) == 1  # there is no other pair
