@@ -150,7 +150,7 @@ def read_for_several(source: object, views: Sequence[View], fps: float | None = 
             decoded.total_frames,
             decoded.fps,
             decoded.notes,
-            watcher and watcher.watcher,
+            None if watcher is None else watcher.watcher,
         )
         for number, (indices, watcher) in enumerate(zip(wanted, watching, strict=True))
     ]

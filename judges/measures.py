@@ -1,4 +1,4 @@
-"""Measurements without any weights as a judge: ``measures``. They need OpenCV (``pip install 'comfyui-videoalign[measure]'``)."""
+"""Measurements without any weights as a judge: ``measures``. They need OpenCV (the extra ``[measure]``)."""
 
 from __future__ import annotations
 

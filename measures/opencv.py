@@ -6,7 +6,7 @@ from types import ModuleType
 
 from ..errors import VideoAlignError
 
-INSTALL = "pip install 'comfyui-videoalign[measure]'"
+INSTALL = "pip install opencv-python-headless"
 
 
 class OpenCVMissing(VideoAlignError):  # noqa: N818 - reads as what happened
@@ -25,11 +25,11 @@ def opencv() -> ModuleType:
         why = "" if isinstance(error, ModuleNotFoundError) else f" (its import failed: {error})"
         raise OpenCVMissing(
             f"The measurements need OpenCV, which is not there{why}. Any of its four packages serves (opencv-python, -headless, "
-            f"-contrib, -contrib-headless); without one: {INSTALL}, or pip install opencv-python-headless."
+            f"-contrib, -contrib-headless); without one: {INSTALL}"
         ) from error
     if not hasattr(cv2, "DISOpticalFlow_create"):  # an empty folder cv2 left by an uninstalled package, or OpenCV 3
         raise OpenCVMissing(
             f"The cv2 at {getattr(cv2, '__file__', None) or 'an empty folder'} is no OpenCV of version 4 or later: two of its packages may "
-            "have overwritten each other. Uninstall all of them, then pip install opencv-python-headless."
+            f"have overwritten each other. Uninstall all of them, then {INSTALL}"
         )
     return cv2

@@ -121,7 +121,7 @@ def test_memory_does_not_grow_with_the_clip():
 
 def test_without_opencv_a_sentence_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)  # as where it is not installed: the import raises ModuleNotFoundError
-    with pytest.raises(JudgeError, match=r"opencv-python.*pip install 'comfyui-videoalign\[measure\]'"):
+    with pytest.raises(JudgeError, match=r"four packages.*pip install opencv-python-headless"):
         open_judge("measures")
 
 
