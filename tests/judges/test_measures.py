@@ -106,7 +106,7 @@ def test_memory_does_not_grow_with_the_clip():
     rng = np.random.default_rng(0)
 
     def peak(count):
-        watcher = ClipWatcher(count, 24.0)
+        watcher = ClipWatcher(count, 60.0)
         tracemalloc.start()
         for _ in range(count):
             watcher.see(rng.integers(0, 256, (240, 320, 3), np.uint8))

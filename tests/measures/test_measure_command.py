@@ -96,7 +96,7 @@ def test_wrong_use_is_one_sentence(videoalign, planted, tmp_path, monkeypatch):
 
 def test_a_long_clip_has_curves_of_bounded_length_and_eight_pictures(tmp_path):
     count = 2 * LONGEST_CURVE + 1
-    watcher = FilmWatcher(count, 24.0)
+    watcher = FilmWatcher(count, 240.0)
     for number in range(count):
         watcher.see(np.full((16, 16, 3), number % 256, np.uint8))
     film = Film("long", watcher.trace, watcher.pictures)

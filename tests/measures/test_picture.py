@@ -82,12 +82,12 @@ def test_a_cut_is_found_where_it_is_and_a_flash_a_fade_and_a_pan_are_none(window
     other = np.ascontiguousarray(255 - texture[:256, :320] // 3)
     pan = [window(6 * number) for number in range(20)]
     for frame in (1, 7, 19):
-        trace = traced(pan[:frame] + [np.roll(other, 4 * number, 1) for number in range(20 - frame)])
+        trace = traced(pan[:frame] + [np.roll(other, 4 * number, 1) for number in range(20 - frame)], fps=24.0)
         assert trace.cuts == [frame] and clip_marks(trace)["cuts"] == 1
-    assert traced(pan).cuts == []
-    assert traced([*pan[:9], np.full_like(pan[0], 255), *pan[10:]]).cuts == []
+    assert traced(pan, 24.0).cuts == []
+    assert traced([*pan[:9], np.full_like(pan[0], 255), *pan[10:]], 24.0).cuts == []
     fade = [np.round(window() * share).astype(np.uint8) for share in np.linspace(1, 0, 20)]
-    assert traced(fade).cuts == []
+    assert traced(fade, 24.0).cuts == []
 
 
 def test_the_histogram_distance_is_none_for_alike_and_all_for_nothing_in_common():
