@@ -101,3 +101,16 @@ def afterwards(cleanup: Callable[[], object]) -> Iterator[None]:
             add_note(cause, f"Besides: {error}")
         raise
     cleanup()
+
+
+_SAID_BY_OUT_OF_MEMORY = ("out of memory", "out_of_device_memory", "out_of_resources", "can't allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory was full: the processor's, or a device's, also of a backend that says it in words only.
+
+    torch's error is known by its name, so that torch need not be loaded.
+    """
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID_BY_OUT_OF_MEMORY)

@@ -15,7 +15,6 @@ import torch
 
 from ..errors import VideoAlignError
 
-_SAID_BY_OUT_OF_MEMORY = ("out of memory", "out_of_device_memory", "out_of_resources", "can't allocate memory")
 _UNTRIED_IN_BFLOAT16 = ("mps",)  # computes in it since macOS 14, but nobody has compared scores there
 
 
@@ -88,13 +87,6 @@ def autocast(device: torch.device, dtype: torch.dtype | None = None, enabled: bo
     if not torch.amp.is_autocast_available(device.type):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype, enabled=enabled)
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory was full: the CPU's, CUDA's, or that of a backend that says it in words only."""
-    if isinstance(error, MemoryError | torch.OutOfMemoryError):
-        return True
-    return isinstance(error, RuntimeError) and any(words in str(error).lower() for words in _SAID_BY_OUT_OF_MEMORY)
 
 
 def total_memory(device: torch.device) -> int | None:

@@ -23,6 +23,10 @@ def _method_commands() -> dict[str, tuple[str, str]]:
 
 COMMANDS = {
     "score": ("evaluation.score_command", "Score clips: visual quality, motion quality, text alignment."),
+    "measure": (
+        "measures.measure_command",
+        "Measure clips without a reward: motion, flicker, sharpness, light, colour.",
+    ),
     "convert": ("reward.convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("evaluation.bench_command", "Measure how often a reward agrees with people's choices."),
     "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),

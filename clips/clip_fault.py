@@ -9,7 +9,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from ..errors import ClipError, FileError, VideoAlignError
+from ..errors import ClipError, FileError, VideoAlignError, is_out_of_memory
 
 _OF_THE_MACHINE = {errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EMFILE, errno.ENFILE}
 
@@ -60,11 +60,6 @@ def computing(name: object) -> Iterator[None]:
 def is_of_the_machine(error: BaseException) -> bool:
     """Whether an error, FFmpeg's among them, is no clip's: the disk is full, or there are too many open files."""
     return getattr(error, "errno", None) in _OF_THE_MACHINE
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether memory ran out, the processor's or a device's (torch's error is known by its name; torch stays unimported)."""
-    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"
 
 
 def too_large(name: object, error: BaseException) -> ClipError:

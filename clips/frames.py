@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -35,16 +36,34 @@ class Frames:
     name: str = "the clip"
 
 
+_NO_PIXELS = torch.empty(0, 3, 0, 0, dtype=torch.uint8)
+
 Resize = Callable[[torch.Tensor], torch.Tensor]
 """What is made of frames at once: RGB [n, 3, H, W], grey levels 0..255, uint8 or float32 -> the same in another size."""
 
 
+class Watcher(Protocol):
+    """Sees the chosen frames of one clip one after another, and keeps of each what it needs: a clip of any length fits."""
+
+    def see(self, picture: np.ndarray) -> None:
+        """The next frame, uint8 RGB [H, W, 3]."""
+
+
 @dataclass(frozen=True)
 class View:
-    """What somebody wants to see of a clip: which frames, and made into what."""
+    """What somebody wants to see of a clip.
+
+    Attributes:
+        choose: which frames.
+        resize: what they are made into, to be kept together.
+        watch: in the place of ``resize``: makes, of the clip's number of frames and its frames per second, a watcher, which
+            sees each frame once, in order and at full size. No frame is kept for it. A clip whose frames must be counted anew gets a
+            new watcher.
+    """
 
     choose: Choice
     resize: Resize | None = None
+    watch: Callable[[int, float], Watcher] | None = None
 
 
 @dataclass(frozen=True)
@@ -53,10 +72,11 @@ class SampledFrames:
 
     Attributes:
         pixels: [n, 3, H, W] RGB, grey levels 0..255: uint8; or float32, holding integers, where float frames were given
-            (a gradient passes straight through the rounding).
+            (a gradient passes straight through the rounding). Empty, [0, 3, 0, 0], where a watcher has seen them.
         indices: their positions in the clip, 0-based.
         total_frames, fps: of the whole clip.
         notes: what a reader of the scores should know of how the clip is shown (``clips.upright_rgb.notes``).
+        watcher: that of the view, which has seen all of its frames.
     """
 
     pixels: torch.Tensor
@@ -64,6 +84,7 @@ class SampledFrames:
     total_frames: int
     fps: float
     notes: tuple[str, ...] = ()
+    watcher: Watcher | None = None
 
     def as_bytes(self) -> np.ndarray:
         """uint8 RGB [n, H, W, 3]."""
@@ -98,30 +119,60 @@ def read_for_several(source: object, views: Sequence[View], fps: float | None = 
             f"A clip is a path, a file object, a PyAV container or Frames(pixels, fps); got {type(source).__name__}."
         )
     wanted: list[list[int]] = []
+    chosen: list[frozenset[int]] = []
+    watching: list[_InOrder | None] = []
 
     def of_all_views(total: int, rate: float) -> list[int]:
         wanted[:] = [view.choose(total, rate) for view in views]
+        chosen[:] = [frozenset(indices) for indices in wanted]
+        watching[:] = [
+            _InOrder(view.watch(total, rate), indices) if view.watch else None
+            for view, indices in zip(views, wanted, strict=True)
+        ]
         return wanted[0] if len(views) == 1 else sorted({index for indices in wanted for index in indices})
 
-    def converted(picture: np.ndarray) -> np.ndarray:
+    def converted(index: int, picture: np.ndarray) -> np.ndarray:
         frame = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
         made = np.empty(len(views), dtype=object)
-        for number, view in enumerate(views):
-            made[number] = (view.resize(frame) if view.resize else frame).to(torch.uint8)[0]
+        for number, (view, watcher) in enumerate(zip(views, watching, strict=True)):
+            if watcher:
+                watcher.see_at(index, picture)
+            elif index in chosen[number]:
+                made[number] = (view.resize(frame) if view.resize else frame).to(torch.uint8)[0]
         return made
 
-    decoded = decode_frames(source, of_all_views, fps, convert=converted)
+    decoded = decode_frames(source, of_all_views, fps, convert_at=converted)
     rows = dict(zip(decoded.indices, decoded.frames, strict=True))
     return [
         SampledFrames(
-            torch.stack([rows[index][number] for index in indices]),
+            torch.stack([rows[index][number] for index in indices]) if watcher is None else _NO_PIXELS,
             indices,
             decoded.total_frames,
             decoded.fps,
             decoded.notes,
+            None if watcher is None else watcher.watcher,
         )
-        for number, indices in enumerate(wanted)
+        for number, (indices, watcher) in enumerate(zip(wanted, watching, strict=True))
     ]
+
+
+class _InOrder:
+    """Shows a watcher its frames in order, each once, whatever the order and company in which they come."""
+
+    def __init__(self, watcher: Watcher, indices: Sequence[int]) -> None:
+        self.watcher = watcher
+        self._wanted = frozenset(indices)
+        self._left = iter(sorted(self._wanted))
+        self._next = next(self._left, None)
+        self._early: dict[int, np.ndarray] = {}
+
+    def see_at(self, index: int, picture: np.ndarray) -> None:
+        """The frame at this index of the clip; one that was not chosen is passed over."""
+        if index in self._wanted:
+            self._early[index] = picture
+        while self._next is not None and self._next in self._early:
+            self.watcher.see(self._early.pop(self._next))
+            self._next = next(self._left, None)
 
 
 def every_frame(total: int, fps: float) -> list[int]:
@@ -146,17 +197,27 @@ def _sample_given(clip: Frames, view: View, fps: float | None) -> SampledFrames:
         raise ClipError(f"{clip.name}: frames of shape {list(pixels.shape)} hold no pixels.")
     rate = check_fps(clip.fps if fps is None else fps, clip.name)
     indices = view.choose(pixels.shape[0], rate)
+    if view.watch:
+        watcher = _InOrder(view.watch(pixels.shape[0], rate), indices)
+        for index in sorted(set(indices)):
+            one = SampledFrames(_levels(pixels[[index]], clip.name), [index], pixels.shape[0], rate)
+            watcher.see_at(index, one.as_bytes()[0])
+        return SampledFrames(_NO_PIXELS, indices, pixels.shape[0], rate, watcher=watcher.watcher)
     resize = view.resize or (lambda frames: frames)
     # Indexing before conversion: only the sampled frames are copied, and a numpy view (a flip, say) may have any strides.
-    chosen = pixels[indices][..., :3]
-    if isinstance(chosen, np.ndarray) and (chosen.dtype == np.uint8 or chosen.dtype.kind == "f"):
-        chosen = torch.from_numpy(np.ascontiguousarray(chosen))
-    if not isinstance(chosen, torch.Tensor) or not (chosen.dtype == torch.uint8 or chosen.is_floating_point()):
-        raise ClipError(f"{clip.name}: frames must be uint8 (0..255) or float (0..1); got {chosen.dtype}.")
-    chosen = chosen.permute(0, 3, 1, 2)
-    if chosen.dtype == torch.uint8:
-        return SampledFrames(resize(chosen), indices, pixels.shape[0], rate)
-    check_unit(chosen, clip.name)
-    grey = chosen.float() * 255
-    rounded = round_straight_through(grey, grey.detach().clamp(0, 255).round())
-    return SampledFrames(resize(rounded), indices, pixels.shape[0], rate)
+    return SampledFrames(resize(_levels(pixels[indices], clip.name)), indices, pixels.shape[0], rate)
+
+
+def _levels(pixels: torch.Tensor | np.ndarray, name: str) -> torch.Tensor:
+    """Frames [n, H, W, 3 or 4] as ``SampledFrames.pixels``: uint8 stays, float 0..1 becomes whole levels in float32."""
+    pixels = pixels[..., :3]
+    if isinstance(pixels, np.ndarray) and (pixels.dtype == np.uint8 or pixels.dtype.kind == "f"):
+        pixels = torch.from_numpy(np.ascontiguousarray(pixels))
+    if not isinstance(pixels, torch.Tensor) or not (pixels.dtype == torch.uint8 or pixels.is_floating_point()):
+        raise ClipError(f"{name}: frames must be uint8 (0..255) or float (0..1); got {pixels.dtype}.")
+    pixels = pixels.permute(0, 3, 1, 2)
+    if pixels.dtype == torch.uint8:
+        return pixels
+    check_unit(pixels, name)
+    grey = pixels.float() * 255
+    return round_straight_through(grey, grey.detach().clamp(0, 255).round())

@@ -58,6 +58,7 @@ def decode_frames(
     fps: float | None = None,
     name: str | None = None,
     convert: Callable[[np.ndarray], np.ndarray] | None = None,
+    convert_at: Callable[[int, np.ndarray], np.ndarray] | None = None,
 ) -> DecodedFrames:
     """Decode the frames that ``choose(total_frames, fps)`` asks for.
 
@@ -69,16 +70,19 @@ def decode_frames(
         name: what to call the clip in error messages; the path by default.
         convert: applied to each wanted frame (uint8 RGB [H, W, 3]) as soon as it is decoded, so that the large frames of a clip
             are never in memory together.
+        convert_at: in the place of ``convert``, and told the frame's index too. Frames mostly come in their order, but not in
+            every file; where they are counted anew, ``choose`` is called again and all of them come again.
 
     Raises:
         ClipError: missing, unreadable, truncated, no video stream, or an impossible frame rate.
     """
     name = _name_of(source, name)
-    convert = convert or (lambda picture: picture)
+    plain = convert or (lambda picture: picture)
+    convert_at = convert_at or (lambda index, picture: plain(picture))
     with _said_by_name(name):
         if is_webp(source):
-            return _decode_webp(AnimatedWebp(source, name), choose, fps, name, convert)
-        return _decode_video(opener(source, name), choose, fps, name, convert)
+            return _decode_webp(AnimatedWebp(source, name), choose, fps, name, convert_at)
+        return _decode_video(opener(source, name), choose, fps, name, convert_at)
 
 
 def play_frames(source: object, name: str | None = None) -> Iterator[tuple[np.ndarray, float]]:
@@ -139,7 +143,7 @@ def _said_by_name(name: str) -> Iterator[None]:
 
 
 def _decode_video(
-    open_anew: Opener, choose: Callable, fps: float | None, name: str, convert: Callable
+    open_anew: Opener, choose: Callable, fps: float | None, name: str, convert_at: Callable
 ) -> DecodedFrames:
     with open_anew() as container:
         stream = _video_stream(container, name)
@@ -148,23 +152,23 @@ def _decode_video(
         if table is None:
             table = _count_by_decoding(open_anew, name)
         rate = check_fps(fps if fps is not None else frame_rate(stream, table), name)
-        indices, frames = _decode_wanted(open_anew, table, choose, rate, name, convert)
+        indices, frames = _decode_wanted(open_anew, table, choose, rate, name, convert_at)
         if frames is None:
             table = _count_again(open_anew, table, indices, name)
             rate = check_fps(fps if fps is not None else frame_rate(stream, table), name)
-            indices, frames = _decode_wanted(open_anew, table, choose, rate, name, convert)
+            indices, frames = _decode_wanted(open_anew, table, choose, rate, name, convert_at)
     if frames is None:
         raise _lost(indices, table, name)
     return DecodedFrames(np.stack([frames[index] for index in indices]), indices, len(table.times), rate, about)
 
 
 def _decode_webp(
-    film: AnimatedWebp, choose: Callable, fps: float | None, name: str, convert: Callable
+    film: AnimatedWebp, choose: Callable, fps: float | None, name: str, convert_at: Callable
 ) -> DecodedFrames:
     rate = check_fps(film.fps if fps is None else fps, name)
     indices = choose(film.total, rate)
     frames = film.frames(set(indices))
-    return DecodedFrames(np.stack([convert(frames[index]) for index in indices]), indices, film.total, rate)
+    return DecodedFrames(np.stack([convert_at(index, frames[index]) for index in indices]), indices, film.total, rate)
 
 
 def _video_stream(container: InputContainer, name: str):
@@ -219,7 +223,7 @@ def _lost(indices: list[int], table: FrameTable, name: str) -> ClipError:
 
 
 def _decode_wanted(
-    open_anew: Opener, table: FrameTable, choose: Callable, rate: float, name: str, convert: Callable
+    open_anew: Opener, table: FrameTable, choose: Callable, rate: float, name: str, convert_at: Callable
 ) -> tuple[list[int], dict[int, np.ndarray] | None]:
     """The wanted indices, and the converted frames; None for the frames where one of them does not come."""
     if not table.times:
@@ -230,7 +234,7 @@ def _decode_wanted(
     to_rgb = UprightRgb(name)
     if table.seekable:
         with open_anew() as container:
-            _decode_by_seeking(container, _video_stream(container, name), table, wanted, frames, to_rgb, convert)
+            _decode_by_seeking(container, _video_stream(container, name), table, wanted, frames, to_rgb, convert_at)
     missing = set(wanted) - set(frames)
     if missing:
         # No times, an edit list, or a container whose index misleads: from the start, in presentation order.
@@ -238,7 +242,7 @@ def _decode_wanted(
         with open_anew() as container:
             for index, frame in enumerate(container.decode(_video_stream(container, name))):
                 if index in missing:
-                    frames[index] = convert(to_rgb(frame))
+                    frames[index] = convert_at(index, to_rgb(frame))
                 if index >= last:
                     break
     return indices, frames if len(frames) == len(wanted) else None
@@ -251,7 +255,7 @@ def _decode_by_seeking(
     wanted: list[int],
     frames: dict[int, np.ndarray],
     to_rgb: UprightRgb,
-    convert: Callable,
+    convert_at: Callable,
 ) -> None:
     """Fill ``frames`` by decoding from the keyframe before each; stops where a seek does not land on a real keyframe.
 
@@ -276,6 +280,6 @@ def _decode_by_seeking(
                     return
                 sought = False
             if position == time:
-                frames[index] = convert(to_rgb(frame))
+                frames[index] = convert_at(index, to_rgb(frame))
             if position >= time:
                 break

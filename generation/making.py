@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..clips.clip_fault import is_out_of_memory, reading, too_large
-from ..errors import ClipError, FileError, VideoAlignError
+from ..clips.clip_fault import reading, too_large
+from ..errors import ClipError, FileError, VideoAlignError, is_out_of_memory
 from .clip_folder import Wanted
 
 if TYPE_CHECKING:

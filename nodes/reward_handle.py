@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..errors import is_out_of_memory
 from ..reward.judge import Judge, Marks, Prepared
 from .comfy_compat import model_management
 from .whole_model_patcher import WholeModelPatcher
@@ -85,8 +86,6 @@ class RewardHandle:
             return self._marks(prepared, caption), seen[0] if seen else None
         except Exception as error:
             import torch
-
-            from ..backbones.devices import is_out_of_memory
 
             if not is_out_of_memory(error):
                 raise

@@ -1,8 +1,9 @@
-"""What is said first when cleaning up fails too."""
+"""What is said first when cleaning up fails too, and what counts as full memory."""
 
 import pytest
+import torch
 
-from videoalign.errors import VideoAlignError, afterwards
+from videoalign.errors import VideoAlignError, afterwards, is_out_of_memory
 
 
 def fail(text):
@@ -27,3 +28,15 @@ def test_the_cleanup_runs_however_the_block_ends():
     with pytest.raises(KeyboardInterrupt), afterwards(lambda: runs.append(2)):
         raise KeyboardInterrupt
     assert runs == [1, 2]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [MemoryError(), torch.OutOfMemoryError("CUDA out of memory"), torch.cuda.OutOfMemoryError("x"),
+     RuntimeError("MPS backend out of memory (MPS allocated: 9 GB)"), RuntimeError("UR backend failed: UR_RESULT_ERROR_OUT_OF_DEVICE_MEMORY"),
+     RuntimeError("[enforce fail at alloc_cpu.cpp:114] DefaultCPUAllocator: can't allocate memory: you tried")],
+)  # fmt: skip
+def test_full_memory_is_known_in_every_backends_words(error):
+    assert is_out_of_memory(error)
+    assert not is_out_of_memory(RuntimeError("shape mismatch"))
+    assert not is_out_of_memory(ValueError("out of memory"))

@@ -14,9 +14,12 @@ UNIT = "Scores are standard deviations of the reward's training set: 0 is averag
 def score_table(results: Sequence[dict], width: int = 100, dimensions: Sequence[Dimension] = VIDEO_REWARD) -> str:
     """A readable table of results (``videoalign score --json`` objects), about ``width`` characters wide.
 
-    Failed rows show their error; what to know of single clips stands below; the best of two or more clips with the same prompt, by the last of
-    ``dimensions``, is marked with a star.
+    Failed rows show their error; what to know of single clips stands below; the best of two or more clips with the same prompt, by the
+    last of ``dimensions``, is marked with a star. Where the marks do not fit side by side they stand one below the other, without a
+    star.
     """
+    if len(dimensions) * 9 > width:
+        return _marks_below_each_other(results, dimensions)
     columns = [dimension.name for dimension in dimensions]
     best = _best_of_each_prompt(results, dimensions[-1])
     prompts = any(result.get("prompt") for result in results)
@@ -39,6 +42,23 @@ def score_table(results: Sequence[dict], width: int = 100, dimensions: Sequence[
         values = "".join(f"{'-' if result[name] is None else f'{result[name]:+.3f}':>{cell}}" for name in columns)
         lines.append(name + values + (f"  {_shorten(result.get('prompt') or '', prompt_width)}" if prompts else ""))
     return "\n".join([*lines, "", _unit(dimensions), *_notes(results)])
+
+
+def _marks_below_each_other(results: Sequence[dict], dimensions: Sequence[Dimension]) -> str:
+    name_width = max(len(dimension.name) for dimension in dimensions)
+    lines = []
+    for result in results:
+        prompt = result.get("prompt")
+        lines += [str(result["id"]) + (f"  ({_shorten(prompt, 60)})" if prompt else "")]
+        if "error" in result:
+            lines += [f"  failed: {result['error']}", ""]
+            continue
+        for dimension in dimensions:
+            mark = result[dimension.name]
+            value = "-" if mark is None else f"{mark:.4g}"
+            lines.append(f"  {dimension.name:<{name_width}}  {value:>9}  {dimension.meaning}: {dimension.unit}")
+        lines.append("")
+    return "\n".join([*lines, *_notes(results)])
 
 
 def score_summary(results: Sequence[dict], errors: int = 10, dimensions: Sequence[Dimension] = VIDEO_REWARD) -> str:

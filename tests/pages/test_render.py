@@ -11,7 +11,7 @@ import pytest
 from videoalign.pages.render import TEMPLATES, _environment, render, write_page
 
 HOSTILE = "</script><script>alert(1)</script> <img src=x onerror=alert(2)> \"quotes\" 'single' & &amp; \u2028\u2029 \x00 {{ 7 * 7 }} {% raw %}"
-PAGES = ("compare.html.j2", "curves.html.j2", "demo.html.j2")
+PAGES = ("compare.html.j2", "curves.html.j2", "demo.html.j2", "filmstrip.html.j2")
 
 
 class Reader(html.parser.HTMLParser):
