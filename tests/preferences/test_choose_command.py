@@ -72,7 +72,7 @@ def test_ctrl_c_or_sigterm_ends_it_and_says_where_the_choices_are(clips, manifes
     ) as process:
         process.stdout.readline()
         process.send_signal(number)
-        assert "0 of 1 pairs are chosen" in process.communicate(timeout=60)[1]
+        assert "None of 1 pair is chosen" in process.communicate(timeout=60)[1]
         assert process.returncode == 0
 
 
