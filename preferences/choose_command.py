@@ -77,7 +77,7 @@ def run(config: Config) -> int:
             with contextlib.suppress(KeyboardInterrupt):
                 page.serve(announce)
         done = session.state()["done"]
-    print(f"\n{_ended(done, state['total'], session.file.path)}", file=sys.stderr)
+    print(f"\n{ended(done, state['total'], session.file.path)}", file=sys.stderr)
     return 0
 
 
@@ -85,9 +85,11 @@ def _pairs(count: int) -> str:
     return f"{count} pair{'' if count == 1 else 's'}"
 
 
-def _ended(done: int, total: int, path: Path) -> str:
+def ended(done: int, total: int, path: Path) -> str:
+    """What the command says at its end: how many of the pairs are chosen, where they are, and what can be run next."""
     if not done:
         return f"None of {_pairs(total)} is chosen."
-    are = "is" if done == 1 else "are"
-    of = f"{done} of {_pairs(total)} {are} chosen" if done < total else f"{_pairs(total)} {are} chosen"
-    return f"{of}; {'it is' if done == 1 else 'they are'} in {path}. Next: videoalign train dpo --data.train {path} ..."
+    everything = "1 pair" if total == 1 else f"All {total} pairs"
+    of = everything if done == total else f"{done} of {_pairs(total)}"
+    are, they = ("is", "it is") if done == 1 else ("are", "they are")
+    return f"{of} {are} chosen; {they} in {path}. Next: videoalign train dpo --data.train {path} ..."
