@@ -7,12 +7,12 @@ const CLIP_TOOLS = [
   ["earlier", "Frame", "One frame back", ",", ",", "M15 5l-7 7 7 7 1.6-1.6-5.4-5.4 5.4-5.4z"],
   ["toggle", "Pause", "Pause or play", "Space", " ", "M6 5h4v14H6zM14 5h4v14h-4z"],
   ["further", "Frame", "One frame on", ".", ".", "M9 5l7 7-7 7-1.6-1.6 5.4-5.4-5.4-5.4z"],
-  ["full", "Full screen", "Full screen", "F", "f", "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z"],
+  ["full", "Full", "Full screen", "F", "f", "M4 4h6v2H6v4H4zM14 4h6v6h-2V6h-4zM4 14h2v4h4v2H4zM18 14h2v6h-6v-2h4z"],
 ];
 const PAIR_TOOLS = [
   ["back", "Back", "Back: take back the last answer, or the last pair", "\u232b", "backspace", "M9 5 4 10l5 5v-4h5a4 4 0 0 1 0 8H8v2h6a6 6 0 0 0 0-12H9z"],
   ["skip", "Later", "Later: show this pair at the end", "N", "n", "M5 5l9 7-9 7zM16 5h3v14h-3z"],
-  ["rest", "All alike", "The next answer counts for all questions that are left", "Shift", "", "M4 5h16v3H4zM4 10.5h16v3H4zM4 16h16v3H4z"],
+  ["rest", "All alike", "All alike: the next answer counts for all questions that are left", "Shift", "", "M4 5h16v3H4zM4 10.5h16v3H4zM4 16h16v3H4z"],
   ["keep", "Keep", "Keep the pair as it is; the other questions stay open", "Enter", "enter", "M9 16.2 4.8 12l-1.4 1.4L9 19 21 7l-1.4-1.4z"],
 ];
 const PLAY = "M7 4.5v15l12-7.5z";
