@@ -8,13 +8,15 @@ const ENOUGH = 10; // decided pairs from which on a habit of choosing one side c
  * Where the clips will be, and what to do until then.
  * @param {string} text what to do, or what is wrong.
  * @param {boolean} bad whether something is wrong.
+ * @param {function(): void} look look for clips again.
  */
-export function emptyView(text, bad) {
+export function emptyView(text, bad, look) {
   const message = element("p", bad ? "videoalign-empty-text bad" : "videoalign-empty-text", text);
+  message.setAttribute("role", bad ? "alert" : "status");
   const frames = ["A", "B"].map((side) => element("span", "", side));
   frames.forEach((frame) => frame.setAttribute("aria-hidden", "true"));
   const picture = element("div", "videoalign-empty-frames", ...frames);
-  return element("div", "videoalign-empty", picture, message);
+  return element("div", "videoalign-empty", picture, message, act("look", "Look again", look));
 }
 
 /**
@@ -31,14 +33,15 @@ export function endView(state, more, acts) {
   if (end.prompts === 1) parts.push(element("p", "", "All of them are of one prompt. Training holds out a part by prompt, so add clips of a second one first."));
   for (const { what, command } of end.commands) parts.push(element("p", "videoalign-command", `${what}:`, code(command)));
   parts.push(element("p", "", more));
-  const back = button("videoalign-plain", "Back to the last pair", "Back to the last pair");
-  const look = button("videoalign-plain", "Look for new clips", "Look for new clips");
-  back.dataset.act = "back";
-  look.dataset.act = "look";
-  back.addEventListener("click", acts.back);
-  look.addEventListener("click", acts.look);
-  parts.push(element("div", "videoalign-end-acts", back, look));
+  parts.push(element("div", "videoalign-end-acts", act("back", "Back to the last pair", acts.back), act("look", "Look for new clips", acts.look)));
   return element("div", "videoalign-end", ...parts);
+}
+
+function act(name, text, done) {
+  const made = button("videoalign-plain", text, text);
+  made.dataset.act = name;
+  made.addEventListener("click", done);
+  return made;
 }
 
 function agreement(end) {

@@ -2,11 +2,11 @@
 // `videoalign choose` each hand it theirs.
 import { emptyView, endView } from "./choose_ends.js";
 import { layout } from "./choose_layout.js";
+import { clipPlayers } from "./choose_players.js";
 import { promptText } from "./choose_prompt.js";
 import { QUESTIONS, answerOfKey, inWords, questionRows } from "./choose_questions.js";
 import { button, tools } from "./choose_tools.js";
 import { element } from "./element.js";
-import { twoClips } from "./two_clips.js";
 
 const AT_HAND = 3; // pairs whose clips are fetched before they are shown
 const FETCHING = "The clips are on their way.";
@@ -50,6 +50,11 @@ export function chooseView(server, { empty, more, fills = false }) {
       draw();
     },
   });
+  const players = clipPlayers(server.clip, (pair) => {
+    if (showing !== pair || closed) return;
+    drawButtons();
+    places.fit();
+  });
   const onScreen = () => players.get(showing);
   const buttons = tools({
     restart: () => onScreen()?.play(), earlier: () => onScreen()?.step(-1), toggle: () => onScreen()?.toggle(), further: () => onScreen()?.step(1),
@@ -81,7 +86,6 @@ export function chooseView(server, { empty, more, fills = false }) {
   let sending = false;
   let closed = false;
   let showing = null; // id of the pair on the screen
-  const players = new Map(); // id of a pair -> its two clips, fetched before they are shown
   let shape = USUAL_SHAPE;
   let hiding = null; // the timer that takes the undo button away
   const places = layout(root, stage, () => {
@@ -113,15 +117,16 @@ export function chooseView(server, { empty, more, fills = false }) {
     buttons.draw({ playing: onScreen()?.playing() ?? true, rest, answered: Object.keys(answers).length > 0 });
   }
 
+  const look = () => refresh();
   let ended = null; // what the view without a pair was drawn from
   function drawEnds(pair) {
     const from = pair || unsaved.length ? null : known;
     if (from === ended) return;
     ended = from;
     if (!from) ends.replaceChildren();
-    else if (from instanceof Error) ends.replaceChildren(emptyView(from.message, true));
-    else if (!total) ends.replaceChildren(emptyView(empty, false));
-    else if (from.end) ends.replaceChildren(endView(from, more, { back, look: () => refresh() }));
+    else if (from instanceof Error) ends.replaceChildren(emptyView(from.message, true, look));
+    else if (!total) ends.replaceChildren(emptyView(empty, false, look));
+    else if (from.end) ends.replaceChildren(endView(from, more, { back, look }));
   }
 
   function say(text, bad = false) {
@@ -149,7 +154,7 @@ export function chooseView(server, { empty, more, fills = false }) {
       forget();
       return;
     }
-    const player = playerOf(pair.pair);
+    const player = players.of(pair.pair);
     if (showing !== pair.pair) {
       showing = pair.pair;
       root.dataset.ready = "0";
@@ -158,14 +163,8 @@ export function chooseView(server, { empty, more, fills = false }) {
       play(pair.pair, player);
     }
     await player.ready.catch(() => {}); // what is on the screen comes first
-    if (closed) return;
-    const next = waiting.slice(0, AT_HAND).map((one) => one.pair);
-    next.forEach(playerOf);
-    for (const [name, old] of players) {
-      if (next.includes(name) || name === showing) continue;
-      players.delete(name);
-      old.close();
-    }
+    if (closed || !showing) return;
+    players.only([showing, ...waiting.slice(0, AT_HAND).map((one) => one.pair)]);
   }
 
   async function play(pair, player) {
@@ -176,30 +175,13 @@ export function chooseView(server, { empty, more, fills = false }) {
       if (status.textContent === FETCHING) say("");
       await player.play();
     } catch (error) {
-      // The player does not know why; the server may.
-      const answer = await fetch(server.clip(pair, "A")).catch(() => null);
-      const other = answer?.ok ? await fetch(server.clip(pair, "B")).catch(() => null) : answer;
-      const told = other && !other.ok ? (await other.json().catch(() => ({}))).error : null;
-      players.delete(pair);
-      if (showing === pair) say(`${told ?? error.message} "Later" passes to the next pair.`, true);
+      const reason = await players.failed(pair, error);
+      if (showing === pair) say(`${reason} "Later" passes to the next pair.`, true);
     }
-  }
-
-  function playerOf(pair) {
-    if (!players.has(pair)) {
-      const changed = () => {
-        if (showing !== pair || closed) return;
-        drawButtons();
-        places.fit();
-      };
-      players.set(pair, twoClips(server.clip(pair, "A"), server.clip(pair, "B"), changed));
-    }
-    return players.get(pair);
   }
 
   function forget() {
-    for (const player of players.values()) player.close();
-    players.clear();
+    players.only([]);
     showing = null;
   }
 

@@ -32,6 +32,7 @@ _FILES = {
         "choose_tools.js",
         "choose_ends.js",
         "choose_prompt.js",
+        "choose_players.js",
         "choose_layout.js",
         "choose_server.js",
         "two_clips.js",

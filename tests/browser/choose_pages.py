@@ -53,9 +53,17 @@ class ChoosePages:
         self._complaints: list[str] = []
 
     def __call__(
-        self, shape=(64, 64), pairs=2, *, size=(1280, 720), touch=False, theme="dark", prompt="a square moves", people=()
+        self,
+        shape=(64, 64),
+        pairs=2,
+        *,
+        size=(1280, 720),
+        touch=False,
+        theme="dark",
+        prompt="a square moves",
+        people=(),
     ):
-        """A page (with `folder`) whose first pair is on the screen.
+        """A page whose first pair is on the screen; with `folder`, and `expected`, words of complaints that a test causes.
 
         Args:
             shape: width and height of the clips in pixels.
@@ -81,15 +89,15 @@ class ChoosePages:
         )
         self._opened.callback(context.close)
         page = context.new_page()
-        page.folder = folder
+        page.folder, page.expected = folder, []
         page.on("pageerror", lambda error: self._complaints.append(str(error)))
-        page.on("console", self._listen)
+        page.on("console", lambda message: self._listen(message, page.expected))
         page.goto(server.url)
         wait_until_ready(page)
         return page
 
-    def _listen(self, message) -> None:
-        if message.type in ("error", "warning"):
+    def _listen(self, message, expected: list[str]) -> None:
+        if message.type in ("error", "warning") and not any(words in message.text for words in expected):
             self._complaints.append(message.text)
 
     def close(self) -> None:

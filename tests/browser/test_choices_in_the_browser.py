@@ -106,7 +106,9 @@ def test_twenty_pairs_by_keyboard_are_all_in_the_file_when_the_server_is_killed_
     }
     assert {pair.source.columns["swapped"] for pair in kept} == {0, 1}
     assert page.texts(".videoalign-end h2") == ["All 20 pairs are chosen."]
-    assert str(server.base / "output" / "videoalign" / "choices" / "choices.jsonl") in page.texts(".videoalign-end code")
+    assert str(server.base / "output" / "videoalign" / "choices" / "choices.jsonl") in page.texts(
+        ".videoalign-end code"
+    )
     page.shoot("choose_end")
     context.close()
 

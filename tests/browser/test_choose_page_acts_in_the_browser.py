@@ -4,6 +4,7 @@ import shlex
 
 import pytest
 from choose_pages import VIEW, wait_until_ready
+from contrast import hard_to_read
 
 from videoalign.preferences.reading import read_preferences
 
@@ -186,6 +187,23 @@ def test_one_pair_is_chosen_and_new_clips_are_found_without_loading_the_page_ane
     page.click(".videoalign-end [data-act=look]")
     wait_until_ready(page)
     assert "again: " in prompt(page)
+
+
+def test_a_table_that_cannot_be_read_is_said_in_the_middle_and_looked_into_again(open_page, shoot):
+    page = open_page(pairs=1)
+    page.keyboard.press("Shift+B")
+    page.wait_for_selector(".videoalign-end")
+    table = page.folder / "clips.jsonl"
+    lines = table.read_text(encoding="utf-8")
+    table.write_text(lines + "[1]\n", encoding="utf-8")
+    page.expected.append("400")  # the browser writes every refused request to its console
+    page.click("[data-act=look]")
+    assert "row 3 (line 3): found list; expected a JSON object" in page.get_by_role("alert").inner_text()
+    shoot(page, "choose_bad_table")
+    assert not hard_to_read(page, VIEW)
+    table.write_text(lines, encoding="utf-8")
+    page.click("[data-act=look]")
+    page.wait_for_selector(".videoalign-end")
 
 
 def test_tab_reaches_every_question_once_and_arrows_move_inside_it_without_answering(open_page):

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from videoalign.preferences.choose_command import ended
 from videoalign.preferences.choices.session import ChoiceSession
+from videoalign.preferences.choose_command import ended
 from videoalign.preferences.reading import read_preferences
 
 
