@@ -2,7 +2,8 @@
 
 const GAP = 8; // pixels between the clips
 const NARROW = 560; // a narrower view has one question at a time, and may have one clip above the other
-const LOW = 520; // so has a lower one that is wider than high, beside the clips
+const LOW = 520; // so has a lower one that is wider than high, beside the clips,
+const BESIDE = 520; // if it has the width
 const CLEARLY = 1.15; // one above the other only where that makes the clips larger by so much: A is left, B is right
 const HEIGHT_IN_NODE = 260; // most pixels of a clip where the view does not fill the screen
 
@@ -35,7 +36,7 @@ export function layout(root, stage, aspect) {
 }
 
 function layoutOf(width, height, fills) {
-  if (fills && height < LOW && width > height && width >= NARROW) return "landscape";
+  if (fills && height < LOW && width > height && width >= BESIDE) return "landscape";
   return width < NARROW ? "portrait" : "rows";
 }
 

@@ -94,6 +94,18 @@ def test_clips_of_every_shape_have_no_bars_around_them_and_push_nothing_out(open
     check_boxes(page, *PHONES[size], FINGER)
 
 
+@pytest.mark.parametrize("size", [(360, 640), (390, 664), (568, 320), (667, 375)], ids=str)
+def test_small_phones_and_those_with_bars_of_their_browser_show_everything_too(open_page, shoot, size):
+    page = open_page(shape=(208, 120), size=size, touch=True)
+    page.tap("[data-act=rest]")
+    page.tap(".videoalign-question.current [data-answer=both_bad]")
+    page.wait_for_selector(".videoalign-undo")
+    wait_until_ready(page)
+    shoot(page, f"choose_{size[0]}x{size[1]}")
+    check_boxes(page, *size, FINGER)
+    check_clips_fill_their_boxes(page, 208 / 120)
+
+
 @pytest.mark.parametrize("size", SIZES)
 def test_a_long_prompt_is_shown_in_full_at_a_touch_and_leaves_the_questions_in_sight(open_page, shoot, size):
     words = " ".join(f"word{number}" for number in range(500 if size == "rows" else 120))
