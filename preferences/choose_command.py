@@ -64,7 +64,7 @@ def run(config: Config) -> int:
             raise VideoAlignError(f"{folder} has no two clips of one prompt to choose between.")
         with ChoicePage(session, config.port) as page:
             print(
-                f"{state['total']} pairs, {state['done']} chosen already. Choose here (Ctrl-C ends it):",
+                f"{_pairs(state['total'])}, {state['done']} chosen already. Choose here (Ctrl-C ends it):",
                 file=sys.stderr,
             )
 
@@ -77,5 +77,19 @@ def run(config: Config) -> int:
             with contextlib.suppress(KeyboardInterrupt):
                 page.serve(announce)
         done = session.state()["done"]
-    print(f"\n{done} of {state['total']} pairs are chosen; they are in {session.file.path}.", file=sys.stderr)
+    print(f"\n{ended(done, state['total'], session.file.path)}", file=sys.stderr)
     return 0
+
+
+def _pairs(count: int) -> str:
+    return f"{count} pair{'' if count == 1 else 's'}"
+
+
+def ended(done: int, total: int, path: Path) -> str:
+    """What the command says at its end: how many of the pairs are chosen, where they are, and what can be run next."""
+    if not done:
+        return f"None of {_pairs(total)} is chosen."
+    everything = "1 pair" if total == 1 else f"All {total} pairs"
+    of = everything if done == total else f"{done} of {_pairs(total)}"
+    are, they = ("is", "it is") if done == 1 else ("are", "they are")
+    return f"{of} {are} chosen; {they} in {path}. Next: videoalign train dpo --data.train {path} ..."

@@ -24,7 +24,7 @@ class Config(CommandConfig):
 def run(config: Config) -> int:
     """Merge; returns the exit status."""
     from ..errors import VideoAlignError
-    from .choices.merge import merge_choices
+    from .choices.merge import merge_choices, person_of
     from .preference_file import Preferences, write_preferences
     from .reading import read_preferences
 
@@ -33,9 +33,7 @@ def run(config: Config) -> int:
     if config.output.suffix.lower() != ".jsonl":
         raise VideoAlignError(f"--output {config.output}: the name must end in .jsonl.")
     folder = config.output.parent
-    merged = merge_choices(
-        [(path.stem.removeprefix("choices_"), read_preferences(path)) for path in config.files], folder
-    )
+    merged = merge_choices([(person_of(path), read_preferences(path)) for path in config.files], folder)
     write_preferences(config.output, Preferences(merged.pairs, folder, config.output))
     print(_report(merged))
     print(f"\n{len(merged.pairs)} pairs in {config.output}; {merged.conflicts} answers differed and went by majority.")

@@ -22,7 +22,13 @@ export function attachChoices(node, panel) {
   }
   const clip = (pair, side) => api.apiURL(`${ROUTE}/clip?${new URLSearchParams({ ...place(), pair, side })}`);
 
-  const view = chooseView({ ask, clip });
+  const view = chooseView(
+    { ask, clip },
+    {
+      empty: "No clips to choose between yet. Connect two clips or a batch, and run the graph: the pairs appear here. Or name a folder of an earlier run.",
+      more: "More pairs: run the graph again with other seeds or prompts, and they appear here.",
+    },
+  );
   panel.show([view.element]);
   if (node.size[0] < LEAST_WIDTH) node.setSize([LEAST_WIDTH, node.size[1]]);
 

@@ -2,25 +2,29 @@
 import { element } from "./element.js";
 
 const DRIFT = 0.05; // seconds apart that nobody sees
+const USUAL_FRAME = 1 / 16; // seconds, until the browser has shown how far apart a clip's frames are
 
 /**
  * The two clips side by side. They are fetched at once, whether the page shows them already or not.
  * @param {string} addressA, addressB of the clip on the left and of the one on the right.
+ * @param {function(): void} changed called when they start or stop, and when their shape becomes known.
  * @returns {{element: HTMLElement, ready: Promise<void>, play: function(): Promise<void>, toggle: function(): void,
- *   step: function(number): void, close: function(): void}}
+ *   step: function(number): void, playing: function(): boolean, aspect: function(): number, close: function(): void}}
  *   ready: the clips can be played; rejects when one cannot. play: from the beginning, again and again. toggle: stop or go
- *   on. step: one frame on or back, stopped. close: give the memory back.
+ *   on. step: one frame on or back, stopped. aspect: width through height, NaN until it is known. close: give the memory back.
  */
-export function twoClips(addressA, addressB) {
+export function twoClips(addressA, addressB, changed = () => {}) {
   const videos = [["A", addressA], ["B", addressB]].map(([side, address]) => {
     const video = element("video", "videoalign-video");
     Object.assign(video, { muted: true, playsInline: true, preload: "auto", disablePictureInPicture: true });
     video.setAttribute("aria-label", `clip ${side}`);
     video.src = address; // an address of the server: ComfyUI forbids media from memory
+    video.addEventListener("loadedmetadata", changed);
     return video;
   });
   const [left, right] = videos;
   let playing = false;
+  let frameTime = USUAL_FRAME;
 
   const both = (act) => Promise.all(videos.map(act));
   const at = (video, seconds) =>
@@ -38,10 +42,19 @@ export function twoClips(addressA, addressB) {
   );
   ready.catch(() => {}); // told to whoever waits for it
 
+  const turn = (on) => {
+    playing = on;
+    changed();
+  };
+  const start = (video) =>
+    video.play().catch((error) => {
+      if (error.name === "NotAllowedError") turn(false); // a phone that saves power waits for a finger
+    });
+
   async function play() {
-    playing = true;
+    turn(true);
     await both((video) => at(video, 0));
-    if (playing) await both((video) => video.play().catch(() => {}));
+    if (playing) await both(start);
   }
 
   // The shorter clip waits at its end for the longer one.
@@ -57,16 +70,28 @@ export function twoClips(addressA, addressB) {
   for (const video of videos) video.addEventListener("ended", ended);
   left.addEventListener("timeupdate", follow);
 
+  // The shortest time between two frames that were shown one after the other.
+  let shown = null;
+  let least = Infinity;
+  const measure = (_, { mediaTime, presentedFrames }) => {
+    if (shown && presentedFrames === shown.presentedFrames + 1 && mediaTime > shown.mediaTime + 1e-3) {
+      frameTime = least = Math.min(least, mediaTime - shown.mediaTime);
+    }
+    shown = { mediaTime, presentedFrames };
+    left.requestVideoFrameCallback(measure);
+  };
+  left.requestVideoFrameCallback?.(measure);
+
   function toggle() {
-    playing = !playing;
+    turn(!playing);
     if (!playing) videos.forEach((video) => video.pause());
     else if (videos.every((video) => video.ended)) play();
-    else both((video) => (video.ended ? null : video.play().catch(() => {})));
+    else both((video) => (video.ended ? null : start(video)));
   }
 
-  function step(frames, rate = 16) {
+  function step(frames) {
     if (playing) toggle();
-    const time = Math.max(left.currentTime + frames / rate, 0);
+    const time = Math.max(left.currentTime + frames * frameTime, 0);
     both((video) => at(video, Math.min(time, video.duration || 0)));
   }
 
@@ -79,8 +104,12 @@ export function twoClips(addressA, addressB) {
     }
   }
 
+  // Of clips of two shapes, the one between.
+  const shape = (video) => video.videoWidth / video.videoHeight;
+  const aspect = () => Math.sqrt(shape(left) * shape(right));
+
   const frame = (video, side) => element("figure", "videoalign-side", video, element("figcaption", "", side));
   const holder = element("div", "videoalign-two", frame(left, "A"), frame(right, "B"));
   holder.addEventListener("click", toggle);
-  return { element: holder, ready, play, toggle, step, close };
+  return { element: holder, ready, play, toggle, step, playing: () => playing, aspect, close };
 }

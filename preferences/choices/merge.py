@@ -79,9 +79,7 @@ def merge_choices(files: Sequence[tuple[str, Preferences]], folder: Path) -> Mer
     ] = {}  # pair -> person -> the choice with its clips in the order of their names
     left = {}
     for name, preferences in files:
-        overall = Counter(pair.in_source_order().labels.get("Overall") for pair in preferences)
-        decided = overall["A"] + overall["B"]
-        left[name] = (overall["A"] / decided if decided else 0.0, decided)
+        left[name] = left_share(preferences)
         for pair in preferences.relative_to(folder):
             turned = pair if pair.chosen <= pair.rejected else pair.swapped()
             votes.setdefault(pair_id(pair.prompt, pair.chosen, pair.rejected), {})[name] = turned
@@ -97,6 +95,18 @@ def merge_choices(files: Sequence[tuple[str, Preferences]], folder: Path) -> Mer
             judged = [(a, b) for a, b in given if a in _JUDGED and b in _JUDGED]
             merged.agreements.append(_agreement((one, two), dimension, judged))
     return merged
+
+
+def person_of(path: Path) -> str:
+    """Whose choices a file holds, by its name: "Anna" of ``choices_Anna.jsonl``; else the name without its ending."""
+    return path.stem.removeprefix("choices_")
+
+
+def left_share(preferences: Preferences) -> tuple[float, int]:
+    """The share (0..1) of the choices "A" or "B" overall that went to the clip on the left, and how many these are."""
+    overall = Counter(pair.in_source_order().labels.get("Overall") for pair in preferences)
+    decided = overall["A"] + overall["B"]
+    return (overall["A"] / decided if decided else 0.0), decided
 
 
 def _together(name: str, choices: dict[str, PreferencePair]) -> PreferencePair:

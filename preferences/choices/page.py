@@ -26,7 +26,18 @@ _FILES = {
     "videoalign.css": ("videoalign.css", "text/css; charset=utf-8"),
 } | {
     name: (name, "text/javascript; charset=utf-8")
-    for name in ("choose_questions.js", "choose_server.js", "choose_view.js", "two_clips.js", "element.js")
+    for name in (
+        "choose_view.js",
+        "choose_questions.js",
+        "choose_tools.js",
+        "choose_ends.js",
+        "choose_prompt.js",
+        "choose_players.js",
+        "choose_layout.js",
+        "choose_server.js",
+        "two_clips.js",
+        "element.js",
+    )
 }
 
 

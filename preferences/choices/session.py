@@ -11,6 +11,7 @@ from ...clips.preview import playable
 from ...errors import VideoAlignError
 from .candidates import Candidate, read_candidates
 from .choice_file import BOTH_BAD, ChoiceFile, preference_of
+from .ending import ending
 from .pairs import ChoicePair, choice_pairs
 
 ACTIONS = ("state", "choose", "back")  # that a page may ask for
@@ -88,18 +89,21 @@ class ChoiceSession:
     def state(self, skipped: Collection[str] = ()) -> dict:
         """What a page shows, JSON-ready: how far the person is, and the next pairs; skipped ones come last.
 
+        When all pairs are chosen, ``end`` is what `ending` tells.
+
         Raises:
             VideoAlignError: the clips or the file cannot be used.
         """
         pairs, chosen = self.pairs(), self.file.choices()
         waiting = [pair for pair in pairs.values() if pair.id not in chosen]
         waiting.sort(key=lambda pair: pair.id in skipped)
-        return {
+        state = {
             "total": len(pairs),
             "done": sum(name in chosen for name in pairs),
             "file": self.file.path.name,
             "waiting": [{"pair": pair.id, "prompt": pair.prompt} for pair in waiting[:AHEAD]],
         }
+        return state if waiting or not pairs else {**state, "end": ending(self.file)}
 
     def choose(self, pair: str, answers: dict[str, str]) -> None:
         """Keep a choice; when this returns, the disk has it.

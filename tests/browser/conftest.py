@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from choose_pages import ChoosePages
 from comfy_page import ComfyPage
 from comfyui_fixtures import comfyui, reward_file, start_comfyui
 
@@ -43,6 +44,20 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def open_page(chromium, tmp_path):
+    """Opens the page of ``videoalign choose``; see `ChoosePages`."""
+    pages = ChoosePages(chromium, tmp_path)
+    yield pages
+    pages.close()
+
+
+@pytest.fixture
+def shoot(screenshots):
+    """Take a picture of a page."""
+    return lambda page, name: page.screenshot(path=str(screenshots / f"{name}.png"))
 
 
 @pytest.fixture(params=["classic", "nodes2"])

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from comfy_page import ComfyPage
+from contrast import hard_to_read
 from graphs import build
 from written_clips import write_clips
 
@@ -24,9 +25,9 @@ def add_node(page, folder: str, chooser: str = "") -> int:
     widgets = {"folder": folder, "chooser": chooser}
     node = build(page, {"choose": {"type": "VideoAlignChoosePair", "at": [60, 60], "widgets": widgets}}, [])["choose"]
     page.page.wait_for_selector(f"{VIEW} .videoalign-question", state="visible", timeout=30_000)
-    page.fit()
-    page.page.locator(VIEW).focus()
     wait_until_shown(page)
+    page.fit()  # now the node is as high as these clips make it
+    page.page.locator(VIEW).focus()
     return node
 
 
@@ -104,7 +105,11 @@ def test_twenty_pairs_by_keyboard_are_all_in_the_file_when_the_server_is_killed_
         text.strip(): sorted(given) for text, given in expected.items()
     }
     assert {pair.source.columns["swapped"] for pair in kept} == {0, 1}
-    assert page.texts(".videoalign-saying") == ["All 20 pairs are chosen."]
+    assert page.texts(".videoalign-end h2") == ["All 20 pairs are chosen."]
+    assert str(server.base / "output" / "videoalign" / "choices" / "choices.jsonl") in page.texts(
+        ".videoalign-end code"
+    )
+    page.shoot("choose_end")
     context.close()
 
 
@@ -152,7 +157,7 @@ def test_a_choice_can_be_taken_back_and_made_anew(page, folder):
     wait_until_kept(page, 0)
     assert prompt(page) == first
     wait_until_shown(page)
-    assert page.texts(".videoalign-answer.before") == ["A", "B", "A", "A"]
+    assert page.texts(".videoalign-answer.before span") == ["A", "B", "A", "A"]
     page.page.keyboard.press("Shift+S")
     wait_until_kept(page, 1)
     assert set(choices(page, folder)[0].labels.values()) == {"same"}
@@ -175,21 +180,25 @@ def test_enter_keeps_what_is_answered_and_n_leaves_a_pair_for_later(page, folder
     assert prompt(page) == later
 
 
-def test_the_next_pair_is_there_at_once(page, folder):
+def test_the_next_pair_is_there_before_the_server_has_answered(page, folder):
     add_node(page, folder)
-    page.page.wait_for_function("document.querySelectorAll('.videoalign-video')[0].currentTime > 0")
+    fetched = "document.querySelectorAll('.videoalign-video')[0].currentTime > 0"
+    page.page.wait_for_function(fetched)
     page.page.wait_for_timeout(3000)  # clips of the next pairs are being fetched
-    waited = page.page.evaluate(
-        """async () => {
-            const view = document.querySelector('.videoalign-choose'), before = view.querySelector('video').src, start = performance.now();
-            view.dispatchEvent(new KeyboardEvent('keydown', { key: 'a', code: 'KeyA', shiftKey: true, bubbles: true }));
-            while (view.querySelector('video').src === before) await new Promise(done => setTimeout(done));
-            const ready = [...view.querySelectorAll('video')].map(one => one.readyState);
-            return [performance.now() - start, ...ready];
-        }"""
-    )
-    assert waited[0] < 100  # milliseconds: nothing was asked of the server
-    assert waited[1:] == [4, 4]  # both clips are there to the end
+    waiting = []
+    page.page.route("**/videoalign/choices/*", lambda route: waiting.append(route))  # nothing is answered any more
+    before = prompt(page)
+    page.page.keyboard.press("Shift+A")
+    assert prompt(page) != before
+    wait_until_shown(page)  # both clips are there to the end
+    states = page.page.eval_on_selector_all("video", "all => all.map((one) => one.readyState)")
+    assert states == [4, 4]
+    assert page.page.get_attribute(VIEW, "data-done") == "0"
+    assert page.page.locator(".videoalign-undo").count() == 0  # it is not said to be saved before it is
+    for route in list(waiting):
+        route.continue_()
+    page.page.unroute("**/videoalign/choices/*")
+    wait_until_kept(page, 1)
 
 
 def test_two_people_have_files_of_their_own_and_the_graph_keeps_folder_and_name(page, folder):
@@ -228,7 +237,15 @@ def test_running_the_graph_adds_the_clips_and_shows_them_without_another_run(pag
         },
     }
     build(page, nodes, [("clips", 0, "choose", "clip")])
-    assert "No clips to choose between yet" in page.texts(".videoalign-saying")[0]
+    page.page.wait_for_selector(".videoalign-empty", timeout=30_000)
+    page.fit()
+    page.shoot("choose_empty")
+    assert "Connect two clips or a batch, and run the graph" in page.page.inner_text(".videoalign-empty")
+    view, text = (page.page.locator(name).bounding_box() for name in (VIEW, ".videoalign-empty"))
+    for start, length in (("x", "width"), ("y", "height")):  # what to do is in the centre of what is empty
+        above = text[start] - view[start]
+        below = view[start] + view[length] - text[start] - text[length]
+        assert abs(above - below) < 0.2 * view[length]
     page.run()
     page.page.wait_for_selector(f"{VIEW} .videoalign-question", state="visible", timeout=30_000)
     page.fit()
@@ -247,3 +264,69 @@ def test_a_key_of_the_page_means_nothing_to_comfyui(page, folder):
     for key in ("Backspace", "r", ".", "n"):
         page.page.keyboard.press(key)
     assert page.page.evaluate("id => !!window.app.graph.getNodeById(id)", node)
+
+
+def test_everything_can_be_done_by_mouse_in_the_node(page, folder):
+    add_node(page, folder)
+    first = prompt(page)
+    page.page.wait_for_function("!document.querySelector('.videoalign-video').paused")
+    page.page.click("[data-act=toggle]")
+    page.page.wait_for_function("[...document.querySelectorAll('.videoalign-video')].every((one) => one.paused)")
+    page.page.click("[data-act=skip]")
+    assert prompt(page) != first
+    wait_until_shown(page)
+    second = prompt(page)
+    page.page.click("[data-act=rest]")
+    page.page.click("[data-question=VQ] [data-answer=B]")
+    wait_until_kept(page, 1)
+    page.shoot("choose_saved")
+    page.page.click(".videoalign-undo")
+    wait_until_kept(page, 0)
+    assert prompt(page) == second
+    wait_until_shown(page)
+    page.page.click("[data-act=full]")
+    page.page.wait_for_function(f"document.fullscreenElement === document.querySelector('{VIEW}')")
+    page.page.wait_for_timeout(300)
+    page.shoot("choose_full")
+    bars = "all => all.map((one) => Math.abs(one.clientWidth - one.clientHeight))"
+    assert max(page.page.eval_on_selector_all(".videoalign-video", bars)) <= 1  # the clips are square: no bars
+    assert not hard_to_read(page.page, VIEW)
+    page.page.click("[data-act=full]")
+    page.page.wait_for_function("!document.fullscreenElement")
+
+
+def test_the_keyboard_walks_the_questions_in_the_node_and_the_canvas_does_not_listen(page, folder):
+    node = add_node(page, folder)
+    at = page.page.evaluate("id => [...window.app.graph.getNodeById(id).pos]", node)
+    page.page.locator("[data-question=VQ] [tabindex='0']").focus()
+    page.page.keyboard.press("ArrowRight")
+    page.page.keyboard.press("Space")
+    assert page.page.get_attribute("[data-question=VQ] [data-answer=same]", "aria-checked") == "true"
+    for key in ("ArrowLeft", "Enter"):  # from A to both bad
+        page.page.keyboard.press(key)
+    assert page.page.get_attribute("[data-question=MQ] [data-answer=both_bad]", "aria-checked") == "true"
+    page.page.keyboard.press("1")
+    page.page.keyboard.press("Backspace")
+    page.page.keyboard.press("3")
+    page.page.keyboard.press("3")
+    wait_until_kept(page, 1)
+    labels = choices(page, folder)[0].in_source_order().labels
+    assert labels == {"VQ": "same", "MQ": "same", "TA": "B", "Overall": "B"}
+    assert page.page.evaluate("id => [...window.app.graph.getNodeById(id).pos]", node) == at
+
+
+@pytest.mark.parametrize("palette", ["dark", "light"])
+def test_the_node_can_be_read_in_both_themes(page, folder, palette):
+    choose = "name => window.app.extensionManager.setting.set('Comfy.ColorPalette', name)"
+    page.page.evaluate(choose, palette)
+    try:
+        add_node(page, folder)
+        page.page.keyboard.press("1")
+        page.page.mouse.move(1, 1)
+        page.shoot(f"choose_{palette}")
+        assert not hard_to_read(page.page, VIEW)
+        page.page.keyboard.press("Shift+4")
+        page.page.wait_for_selector(".videoalign-undo")
+        assert not hard_to_read(page.page, VIEW)
+    finally:
+        page.page.evaluate(choose, "dark")

@@ -9,10 +9,12 @@ import subprocess
 import sys
 import time
 import urllib.request
+from pathlib import Path
 
 import pytest
 
 from videoalign.preferences.choices.session import ChoiceSession
+from videoalign.preferences.choose_command import ended
 from videoalign.preferences.reading import read_preferences
 
 
@@ -72,8 +74,22 @@ def test_ctrl_c_or_sigterm_ends_it_and_says_where_the_choices_are(clips, manifes
     ) as process:
         process.stdout.readline()
         process.send_signal(number)
-        assert "0 of 1 pairs are chosen" in process.communicate(timeout=60)[1]
+        assert "None of 1 pair is chosen" in process.communicate(timeout=60)[1]
         assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("done", "sentence"),
+    [
+        (1, "1 of 3 pairs is chosen; it is in choices.jsonl."),
+        (2, "2 of 3 pairs are chosen; they are in choices.jsonl."),
+        (3, "All 3 pairs are chosen; they are in choices.jsonl."),
+    ],
+)
+def test_the_last_line_counts_in_english_and_names_the_file_and_the_next_command(done, sentence):
+    line = ended(done, 3, Path("choices.jsonl"))
+    assert line.startswith(sentence) and "videoalign train dpo --data.train choices.jsonl" in line
+    assert ended(1, 1, Path("c.jsonl")).startswith("1 pair is chosen; it is in c.jsonl.")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="a shell script stands for the browser")
