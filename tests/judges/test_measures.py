@@ -92,7 +92,7 @@ def test_the_command_writes_the_marks_with_what_describes_the_clip(videoalign, s
     with (tmp_path / "m.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     names = [dimension.name for dimension in DIMENSIONS]
-    assert list(rows[0]) == ["id", "path", "prompt", *names, *DETAILS, "total_frames", "fps", "error", "judge"]
+    assert list(rows[0]) == ["id", "path", "prompt", *names, *DETAILS, "total_frames", "fps", "error", "judge", "notes"]
     assert len(rows) == 4 and {row["judge"] for row in rows} == {"measures"}
     assert all(math.isfinite(float(row[name])) for row in rows for name in (*names, *DETAILS))
     lines = outcome.out.splitlines()
