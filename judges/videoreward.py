@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..reward.loading import DTYPES, load_video_reward
+from ..micro_world.domain import outside_note
+from ..reward.loading import DTYPES, EMBEDDED_NAME, load_video_reward
+from ..reward.settings import EMBEDDED_FILE
 from ..reward.video_reward import VideoReward
 from . import JudgeError, JudgeOptions
 
@@ -27,4 +29,11 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
     if options.max_pixels is not None:
         sampling = sampling.limited(options.max_pixels)
     reward.settings = replace(reward.settings, sampling=sampling.overridden(**options.sampling))
+    return told_its_domain(reward, source)
+
+
+def told_its_domain(reward: VideoReward, source: object) -> VideoReward:
+    """The reward, which remarks on clips that it does not know, where it is the embedded one."""
+    if str(source) == EMBEDDED_NAME or source == EMBEDDED_FILE:
+        reward.remark = lambda clip, caption: outside_note(clip.size, clip.fps, caption)
     return reward

@@ -50,6 +50,7 @@ class RewardHandle:
         """
         import torch
 
+        from ..judges.videoreward import told_its_domain
         from ..reward.loading import load_video_reward
 
         cpu = torch.device("cpu")
@@ -57,7 +58,7 @@ class RewardHandle:
         offload_device = cpu if on_cpu else model_management.unet_offload_device()
         with torch.inference_mode(False):
             reward = load_video_reward(path, dtype=dtype, device=offload_device)
-        return cls(name, reward, load_device)
+        return cls(name, told_its_domain(reward, path), load_device)
 
     def score(
         self, source: object, caption: str | None, also: View | None = None

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, cast
 
 import torch
@@ -33,6 +33,9 @@ class VideoReward(Judge):
 
     Under causal attention VQ and MQ cannot depend on the caption, which comes after them; so a clip is read once, up to
     the MQ token, before any caption is, and then each caption goes on from there.
+
+    Attributes:
+        remark: what to say of a clip and caption that the model does not know, or None; set by who knows what it was made for.
     """
 
     name = "videoreward"
@@ -46,6 +49,7 @@ class VideoReward(Judge):
         self.network = network
         self.tokenizer = tokenizer
         self.settings = settings
+        self.remark: Callable[[PreparedClip, str | None], str | None] | None = None
 
     @property
     def device(self) -> torch.device:
@@ -286,7 +290,9 @@ class VideoReward(Judge):
     def _result(self, raw: list[float], caption: str | None, clip: PreparedClip) -> ClipScores:
         if not all(map(torch.isfinite, torch.tensor(raw))):
             raise ClipError(f"The model's scores are not finite in {self.dtype}; load it in bfloat16 or float32.")
-        return clip_scores(raw, self.settings.normalisation, caption, clip)
+        scores = clip_scores(raw, self.settings.normalisation, caption, clip)
+        remark = None if self.remark is None else self.remark(clip, caption)
+        return scores if remark is None else replace(scores, notes=(*scores.notes, remark))
 
 
 def _bytes(weight: torch.Tensor) -> bytes:

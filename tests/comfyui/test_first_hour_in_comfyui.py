@@ -229,3 +229,17 @@ def test_an_image_to_video_reward_says_before_sampling_what_is_missing(comfyui):
     run = comfyui.run(prompt)
     assert "latent_reward 'i2v.safetensors' is for image-to-video with CLIP vision" in run.error
     assert "Connect CLIP Vision Encode" in run.error and run.errors[0]["node_id"] == "sampler"
+
+
+def test_the_micro_reward_says_that_it_does_not_know_a_clip(comfyui):
+    def notes(caption, **clip):
+        prompt = {
+            "model": load_model(EMBEDDED_NAME),
+            "clip": make_clip(591, **clip),
+            "score": score_video("clip", caption=caption),
+        }
+        return comfyui.run(prompt).outputs["score"]["videoalign_scores"][0]["notes"]
+
+    (note,) = notes("a red fox trots through snow")
+    assert "knows only drawn clips of 64 x 64 pixels" in note and "mean nothing" in note
+    assert not notes("two red circles move left over a plain grey ground")
