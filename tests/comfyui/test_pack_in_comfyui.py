@@ -71,6 +71,20 @@ def test_the_english_locale_says_what_the_nodes_say(comfyui, definitions):
     assert comfyui.get("/i18n")["en"]["nodeDefs"].items() >= english(definitions).items(), "run english_locale.py"
 
 
+@pytest.mark.parametrize("language", ["zh", "ja"])
+def test_other_languages_are_offered_with_their_help_pages(comfyui, language):
+    words = json.loads((REPOSITORY / "locales" / language / "nodeDefs.json").read_text(encoding="utf-8"))
+    assert comfyui.get("/i18n")[language]["nodeDefs"].items() >= words.items()
+    for node, made in words.items():
+        page = fetch(comfyui, f"/extensions/{PACK}/docs/{node}/{language}.md").decode()
+        assert page.startswith(f"# {made['display_name']}\n")
+
+
+def test_the_pictures_of_the_help_pages_are_served(comfyui):
+    for path in (REPOSITORY / "web" / "docs" / "pictures").iterdir():
+        assert fetch(comfyui, f"/extensions/{PACK}/docs/pictures/{path.name}") == path.read_bytes()
+
+
 def test_the_search_finds_the_nodes_by_what_people_look_for(comfyui, definitions):
     if not any("search_aliases" in made for made in definitions.values()):
         pytest.skip("this ComfyUI has no search_aliases")
