@@ -41,7 +41,7 @@ function layoutOf(width, height, fills) {
 }
 
 /** The largest width of two clips of a shape in a box, and whether one is above the other. */
-export function clipSize(width, height, shape, stackable) {
+function clipSize(width, height, shape, stackable) {
   const beside = Math.min((width - GAP) / 2, height * shape);
   const above = stackable ? Math.min(width, ((height - GAP) / 2) * shape) : 0;
   return above > CLEARLY * beside ? { width: above, stacked: true } : { width: beside, stacked: false };
