@@ -77,6 +77,7 @@ class SampledFrames:
         total_frames, fps: of the whole clip.
         notes: what a reader of the scores should know of how the clip is shown (``clips.upright_rgb.notes``).
         watcher: that of the view, which has seen all of its frames.
+        frame_size: (height, width) of the clip's own frames, in pixels.
     """
 
     pixels: torch.Tensor
@@ -85,6 +86,7 @@ class SampledFrames:
     fps: float
     notes: tuple[str, ...] = ()
     watcher: Watcher | None = None
+    frame_size: tuple[int, int] = (0, 0)
 
     def as_bytes(self) -> np.ndarray:
         """uint8 RGB [n, H, W, 3]."""
@@ -121,6 +123,7 @@ def read_for_several(source: object, views: Sequence[View], fps: float | None = 
     wanted: list[list[int]] = []
     chosen: list[frozenset[int]] = []
     watching: list[_InOrder | None] = []
+    size = (0, 0)
 
     def of_all_views(total: int, rate: float) -> list[int]:
         wanted[:] = [view.choose(total, rate) for view in views]
@@ -132,6 +135,8 @@ def read_for_several(source: object, views: Sequence[View], fps: float | None = 
         return wanted[0] if len(views) == 1 else sorted({index for indices in wanted for index in indices})
 
     def converted(index: int, picture: np.ndarray) -> np.ndarray:
+        nonlocal size
+        size = picture.shape[:2]
         frame = torch.from_numpy(np.ascontiguousarray(picture)).permute(2, 0, 1)[None]
         made = np.empty(len(views), dtype=object)
         for number, (view, watcher) in enumerate(zip(views, watching, strict=True)):
@@ -151,6 +156,7 @@ def read_for_several(source: object, views: Sequence[View], fps: float | None = 
             decoded.fps,
             decoded.notes,
             None if watcher is None else watcher.watcher,
+            size,
         )
         for number, (indices, watcher) in enumerate(zip(wanted, watching, strict=True))
     ]
@@ -197,15 +203,16 @@ def _sample_given(clip: Frames, view: View, fps: float | None) -> SampledFrames:
         raise ClipError(f"{clip.name}: frames of shape {list(pixels.shape)} hold no pixels.")
     rate = check_fps(clip.fps if fps is None else fps, clip.name)
     indices = view.choose(pixels.shape[0], rate)
+    size = (pixels.shape[1], pixels.shape[2])
     if view.watch:
         watcher = _InOrder(view.watch(pixels.shape[0], rate), indices)
         for index in sorted(set(indices)):
             one = SampledFrames(_levels(pixels[[index]], clip.name), [index], pixels.shape[0], rate)
             watcher.see_at(index, one.as_bytes()[0])
-        return SampledFrames(_NO_PIXELS, indices, pixels.shape[0], rate, watcher=watcher.watcher)
+        return SampledFrames(_NO_PIXELS, indices, pixels.shape[0], rate, watcher=watcher.watcher, frame_size=size)
     resize = view.resize or (lambda frames: frames)
     # Indexing before conversion: only the sampled frames are copied, and a numpy view (a flip, say) may have any strides.
-    return SampledFrames(resize(_levels(pixels[indices], clip.name)), indices, pixels.shape[0], rate)
+    return SampledFrames(resize(_levels(pixels[indices], clip.name)), indices, pixels.shape[0], rate, frame_size=size)
 
 
 def _levels(pixels: torch.Tensor | np.ndarray, name: str) -> torch.Tensor:

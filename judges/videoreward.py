@@ -35,5 +35,5 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
 def told_its_domain(reward: VideoReward, source: object) -> VideoReward:
     """The reward, which remarks on clips that it does not know, where it is the embedded one."""
     if str(source) == EMBEDDED_NAME or source == EMBEDDED_FILE:
-        reward.remark = lambda clip, caption: outside_note(clip.size, clip.fps, caption)
+        reward.remark = lambda clip, caption: outside_note(clip.frame_size, clip.fps, caption)
     return reward

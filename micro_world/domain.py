@@ -15,7 +15,7 @@ def outside_note(size: tuple[int, int], fps: float, caption: str | None) -> str 
     """What to say of a clip that such a model does not know; None for one that it may know.
 
     Args:
-        size: (height, width) in pixels, as the model sees it.
+        size: (height, width) of its frames, in pixels.
         fps: frames per second of the clip.
         caption: what it is judged against.
     """

@@ -25,6 +25,7 @@ class PreparedClip:
         size: resized (height, width) in pixels.
         total_frames, fps: of the whole clip.
         notes: what a reader of the scores should know of how the clip is shown (``clips.upright_rgb.notes``).
+        frame_size: (height, width) of the clip's own frames, in pixels.
     """
 
     patches: torch.Tensor
@@ -34,6 +35,7 @@ class PreparedClip:
     total_frames: int
     fps: float
     notes: tuple[str, ...] = ()
+    frame_size: tuple[int, int] = (0, 0)
 
     @property
     def video_tokens(self) -> int:
@@ -70,4 +72,6 @@ def prepare_frames(frames: SampledFrames) -> PreparedClip:
     """Cut what ``view_of`` shows into patches."""
     patches, grid = patchify(normalise(frames.pixels.float()))
     size = (frames.pixels.shape[2], frames.pixels.shape[3])
-    return PreparedClip(patches, grid, frames.indices, size, frames.total_frames, frames.fps, frames.notes)
+    return PreparedClip(
+        patches, grid, frames.indices, size, frames.total_frames, frames.fps, frames.notes, frames.frame_size
+    )

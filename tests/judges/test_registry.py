@@ -83,3 +83,17 @@ def test_a_table_marks_the_lowest_where_less_is_better(brightness, videoalign, s
     values = [float(line.split()[2 if line[0] == "*" else 1]) for line in lines]
     assert marks["*"] == min(values)
     assert "Marks are share of white." in outcome.out
+
+
+def test_the_embedded_reward_remarks_on_clips_that_it_does_not_know():
+    import numpy as np
+
+    from videoalign.clips.frames import Frames
+    from videoalign.judges import open_judge
+    from videoalign.micro_world.clip import iterate_clips
+
+    judge, drawn = open_judge("videoreward:micro"), next(iterate_clips(3))
+    large = np.repeat(np.repeat(drawn.frames, 2, axis=1), 2, axis=2)
+    clips = [Frames(drawn.frames, 8.0), Frames(drawn.frames, 8.0), Frames(large, 8.0)]
+    scored = judge.score(clips, [drawn.caption, "a red fox", drawn.caption])
+    assert [len(one.notes) for one in scored] == [0, 1, 1]
