@@ -11,7 +11,7 @@ from results_section import interval
 
 from videoalign.backbones.sampling import generate
 from videoalign.clips.pixels import as_frames
-from videoalign.evaluation.compare.win_rates import WinRate, win_rate
+from videoalign.reward.win_rates import WinRate, win_rate
 from videoalign.files.atomic_file import write_json
 from videoalign.generation.pipeline import Pipeline
 from videoalign.micro_world import caption, measure, sample_attributes

@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import ClipError
 from ..files.atomic_file import replacing
 from ..files.file_lock import locked
 from .video_file import Encoding, encode_frames
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
 _CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
@@ -76,13 +80,41 @@ def _is_played(path: Path) -> bool:
         raise ClipError(f"{path} cannot be read as a video ({error}).") from error
 
 
+def rate_and_length(path: Path) -> tuple[float | None, int | None]:
+    """Frames per second and number of frames, as the file says; None where it does not.
+
+    Raises:
+        ClipError: it is no video.
+    """
+    import av
+
+    from .opening import open_video
+
+    try:
+        with open_video(path) as container:
+            stream = container.streams.video[0]
+            return float(stream.average_rate) if stream.average_rate else None, stream.frames or None
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise ClipError(f"The clip {path.name} cannot be read as a video ({error}).") from error
+
+
 def _write_copy(path: Path, copy: Path) -> None:
     from .frames import every_frame
     from .video_decoding import decode_frames
 
     decoded = decode_frames(str(path), every_frame)
-    frames = decoded.frames
+    write_playable_frames(decoded.frames, decoded.fps, copy)
+
+
+def write_playable_frames(frames: np.ndarray, fps: float, copy: Path) -> None:
+    """Write frames as browsers play them, small ones enlarged; an odd row or column at the edge is left out.
+
+    Args:
+        frames: [T, H, W, 3] uint8 RGB.
+        fps: frames a second.
+        copy: an .mp4 file; replaced if present.
+    """
     times = -(-LEAST_SIDE // min(frames.shape[1:3]))
     height, width = (frames.shape[1] * times) // 2 * 2, (frames.shape[2] * times) // 2 * 2
     large = (frame.repeat(times, 0).repeat(times, 1)[:height, :width] for frame in frames)
-    encode_frames(copy, large, (height, width), decoded.fps, "yuv420p", _QUICK)
+    encode_frames(copy, large, (height, width), fps, "yuv420p", _QUICK)

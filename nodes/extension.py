@@ -5,6 +5,7 @@ from __future__ import annotations
 from .choice_routes import register_choice_routes
 from .choose_pair_node import ChoosePair
 from .comfy_compat import ComfyExtension, register_model_folder
+from .compare_clips_node import CompareClips
 from .latent_reward_models import FOLDER as LATENT_FOLDER
 from .load_latent_reward_node import LoadLatentReward
 from .load_video_reward_node import LoadVideoReward
@@ -37,6 +38,7 @@ class VideoAlignExtension(ComfyExtension):
             ScoreVideo,
             RewardWeightsNode,
             PickBest,
+            CompareClips,
             SaveScores,
             LoadScores,
             ChoosePair,
