@@ -11,8 +11,8 @@ from comfy_server import REPOSITORY
 pytestmark = pytest.mark.comfyui
 
 NODES = (
-    "LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "SaveScores", "LoadScores", "LoadLatentReward",
-    "RewardGuidance", "RewardTrace", "MicroCaption",
+    "LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "CompareClips", "SaveScores", "LoadScores",
+    "LoadLatentReward", "RewardGuidance", "RewardTrace", "MicroCaption",
 )  # fmt: skip
 PACK = "ComfyUI-VideoAlign"
 HEAVY = {
