@@ -108,7 +108,7 @@ def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], f
 
 
 def _reward_title(model: str) -> str:
-    return "the embedded micro VideoReward" if model == "micro" else f"the reward {Path(model).stem}"
+    return "the embedded micro VideoReward, for clips of the micro world" if model == "micro" else f"the reward {Path(model).stem}"
 
 
 def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:

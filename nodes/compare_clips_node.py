@@ -32,8 +32,8 @@ class CompareClips(io.ComfyNode):
                 "paired by prompt and seed where these are known, else by position."
             ),
             inputs=[
-                io.MultiType.Input("a", _TYPES, optional=True, tooltip=f"The clips to compare with. {what}"),
-                io.MultiType.Input("b", _TYPES, optional=True, tooltip=f"The clips that may be better. {what}"),
+                io.MultiType.Input("a", _TYPES, tooltip=f"The clips to compare with. {what}"),
+                io.MultiType.Input("b", _TYPES, tooltip=f"The clips that may be better. {what}"),
                 *growing_input(further, "further", "clips", f"Clips of one more setting. {what}"),
                 io.String.Input("name_a", default="before", tooltip="What the clips of a are called."),
                 io.String.Input("name_b", default="after", tooltip="What the clips of b are called."),
@@ -66,7 +66,7 @@ class CompareClips(io.ComfyNode):
         )
 
     @classmethod
-    def execute(cls, name_a, name_b, further_names, fps, clips_in_batch, a=(), b=(), **inputs) -> io.NodeOutput:
+    def execute(cls, a, b, name_a, name_b, further_names, fps, clips_in_batch, **inputs) -> io.NodeOutput:
         """Pair the clips, and make files of them for the page."""
         wires = [a, b, *grown_values("further", inputs)]
         told = [name.strip() for name in further_names[0].split(",")]

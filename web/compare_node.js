@@ -5,7 +5,7 @@ import { element } from "./element.js";
 import { chain } from "./kept_results.js";
 
 const STYLE = new URL("./compare.css", import.meta.url).href;
-const LEAST_WIDTH = 600;
+const LEAST_WIDTH = 660;
 const MOST_KEPT = 24; // pairs times sets that a workflow file keeps
 
 /** Put the view into the node's panel. */

@@ -51,6 +51,8 @@ export function compareView(data, address, state = startingState()) {
 
   const cellsOf = (pair) => pair.cells[`${state.left} ${state.right}`] ?? [];
   const marked = () => measures.map((_, place) => place).filter((place) => pairs.some((pair) => cellsOf(pair)[place]?.gain != null));
+  /** The measure that pairs are sorted by at first: the last, overall one of the first judge that marked anything. */
+  const firstMeasure = (found) => found.filter((place) => measures[place].judge === measures[found[0]].judge).at(-1) ?? null;
   const gain = (pair) => cellsOf(pair)[state.measure]?.gain ?? null;
 
   function listed() {
@@ -94,13 +96,13 @@ export function compareView(data, address, state = startingState()) {
 
   function drawPager(list) {
     const found = marked();
-    if (!found.includes(state.measure)) state.measure = found.at(-1) ?? null;
+    if (!found.includes(state.measure)) state.measure = firstMeasure(found);
     pager.hidden = pairs.length < 2;
     if (pager.hidden) return;
     const count = element("span", "videoalign-count", list.length ? `pair ${state.pair + 1} of ${list.length}` : "no pair");
     const several = new Set(measures.map((one) => one.judge)).size > 1;
     const text = (place) => (several ? `${measures[place].name}, ${measures[place].judge}` : measures[place].name);
-    const lost = button(`where ${names[state.right]} lost`, `only pairs that ${names[state.right]} lost`, "X", () => act.x());
+    const lost = button("where it lost", `only pairs that ${names[state.right]} lost`, "X", () => act.x());
     lost.setAttribute("aria-pressed", String(state.lost));
     const previous = button("‹", "the pair before", "P", () => act.p());
     const next = button("›", "the next pair", "N", () => act.n());
@@ -123,7 +125,7 @@ export function compareView(data, address, state = startingState()) {
 
   function draw() {
     const chosen = comparison();
-    if (state.measure === null) state.measure = marked().at(-1) ?? null;
+    if (state.measure === null) state.measure = firstMeasure(marked());
     const list = listed();
     state.pair = Math.max(0, Math.min(state.pair, list.length - 1));
     const pair = list[state.pair];
@@ -154,10 +156,11 @@ export function compareView(data, address, state = startingState()) {
     if (!shown.length) return [];
     const rows = [];
     let judge = "";
-    const head = (text) =>
-      element("div", "videoalign-delta head", element("span", "", text), element("span", "", names[state.left]), element("span", "", names[state.right]), element("span", "videoalign-better", "better →"), element("span", "", "difference"));
+    const head = () =>
+      element("div", "videoalign-delta head", element("span", ""), element("span", "", names[state.left]), element("span", "", names[state.right]), element("span", "videoalign-better", "better →"), element("span", "", "change"));
     for (const [cell, measure] of shown) {
-      if (!rows.length || measure.judge !== judge) rows.push(head(measure.judge ?? ""));
+      if (measure.judge && measure.judge !== judge) rows.push(element("div", "videoalign-judge", measure.judge));
+      if (!rows.length || measure.judge !== judge) rows.push(head());
       judge = measure.judge;
       const fill = element("span", `videoalign-reach ${cell.kind}`);
       const reach = Math.abs(cell.bar) * 50;
