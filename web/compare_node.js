@@ -10,7 +10,7 @@ const MOST_KEPT = 24; // pairs times sets that a workflow file keeps
 
 /** Put the view into the node's panel. */
 export function attachComparison(node, panel) {
-  const state = startingState();
+  const state = { ...startingState(), gone: "This clip is no longer there. Run the graph again to see it." };
   const style = Object.assign(element("link", ""), { rel: "stylesheet", href: STYLE });
   let view = null;
   panel.onOutput("videoalign_comparison", draw, shortened);

@@ -3,7 +3,7 @@ import { element } from "./element.js";
 import { syncedClips } from "./synced_clips.js";
 
 const SPEEDS = [0.1, 0.25, 0.5, 1, 2];
-const GONE = "This clip is no longer there. Run the graph again to see it.";
+const NONE = "There is no clip with these scores.";
 
 /** A button that says what it does, and which key does the same. */
 export function button(sign, label, key, act) {
@@ -17,8 +17,8 @@ export function button(sign, label, key, act) {
 
 /**
  * The player.
- * @param {{wipe: boolean, place: number, speed: number, loop: boolean, playing: boolean}} kept what a person has set; it is
- *   changed here, and outlives the player. place: of the wipe, 0..1.
+ * @param {{wipe: boolean, place: number, speed: number, loop: boolean, playing: boolean, gone: string}} kept what a person has
+ *   set; it is changed here, and outlives the player. place: of the wipe, 0..1. gone: what to say of a clip that is not there.
  * @returns {{element: HTMLElement, show: function(object[]): void, acts: Object<string, function>, close: function(): void}}
  *   show: play these clips: {address, label, fps}; an address of null is a clip that is not at hand.
  *   acts: name -> what a key may do: toggle, back, on, wipe, loop, full, left, right.
@@ -74,19 +74,15 @@ export function comparePlayer(kept) {
       synced = there.length ? syncedClips(there, onTime, onPlay) : null;
       const mine = synced;
       root.dataset.ready = "0";
-      mine?.ready.then(
-        () => {
-          if (synced !== mine) return;
-          root.dataset.ready = "1";
-          fitStage();
-          mine.setLoop(kept.loop);
-          mine.setRate(kept.speed);
-          if (kept.playing) mine.play();
-        },
-        () => {
-          for (const video of mine.videos) if (video.error) video.replaceWith(element("div", "videoalign-gone", GONE));
-        },
-      );
+      mine?.ready.then(() => {
+        if (synced !== mine) return;
+        root.dataset.ready = "1";
+        if (mine.videos.some((video) => video.error)) draw();
+        fitStage();
+        mine.setLoop(kept.loop);
+        mine.setRate(kept.speed);
+        if (kept.playing) mine.play();
+      });
     }
     draw();
   }
@@ -94,15 +90,16 @@ export function comparePlayer(kept) {
   function draw() {
     let place = 0;
     const figures = clips.map(({ address, label }, index) => {
-      const picture = address ? synced.videos[place++] : element("div", "videoalign-gone", GONE);
-      const figure = element("figure", "videoalign-clip-side", picture.error ? element("div", "videoalign-gone", GONE) : picture);
+      const video = address ? synced.videos[place++] : null;
+      const picture = video && !video.error ? video : element("div", "videoalign-gone", video ? kept.gone : NONE);
+      const figure = element("figure", "videoalign-clip-side", picture);
       const caption = element("figcaption", "", label);
       caption.title = label;
       figure.append(caption);
       figure.dataset.side = String(index);
       return figure;
     });
-    const wiping = kept.wipe && clips.length === 2 && clips.every((clip) => clip.address);
+    const wiping = kept.wipe && clips.length === 2 && synced?.videos.length === 2 && !synced.videos.some((video) => video.error);
     stage.className = wiping ? "videoalign-stage wiping" : "videoalign-stage";
     stage.style.setProperty("--clips", String(clips.length));
     stage.replaceChildren(...figures, ...(wiping ? [handle] : []));

@@ -11,7 +11,7 @@ const ORDERS = [
 
 /** What a person sets, as it is at first; handed to a view again, it is as they left it. */
 export function startingState() {
-  return { wipe: false, place: 0.5, speed: 1, loop: true, playing: true, pair: 0, left: 0, right: 1, order: "given", measure: null, lost: false };
+  return { wipe: false, place: 0.5, speed: 1, loop: true, playing: true, pair: 0, left: 0, right: 1, order: "given", measure: null, lost: false, gone: "This clip is no longer there." };
 }
 
 /**

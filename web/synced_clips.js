@@ -13,7 +13,7 @@ const LIKELY_RATE = 24; // frames a second of clips that do not tell
  * @param {function(number): void} onTime the time that is on the screen, in seconds.
  * @param {function(boolean): void} onPlay whether they play.
  * @returns {{videos: HTMLVideoElement[], ready: Promise<void>, play, pause, toggle, seek, step, setRate, setLoop, duration, rate, close}}
- *   ready: all can be played; rejects when one cannot. seek(seconds). step(frames): stopped, of the finest frame rate.
+ *   ready: all can be played, or never will (their ``error`` is set). seek(seconds). step(frames): stopped, of the finest frame rate.
  *   setRate(times), setLoop(yes). duration(): of the longest, in seconds. rate(): frames a second of the finest.
  */
 export function syncedClips(clips, onTime, onPlay) {
@@ -36,16 +36,14 @@ export function syncedClips(clips, onTime, onPlay) {
   const usable = () => videos.filter((video) => video.readyState >= 1 && !video.error);
   const duration = () => (Number.isFinite(leader.duration) ? leader.duration : 0);
 
-  const known = (video, event) =>
-    new Promise((done, failed) => {
-      video.addEventListener(event, done, { once: true });
-      video.addEventListener("error", () => failed(new Error("A clip is no longer there, or the browser cannot play it.")), { once: true });
+  const known = (video) =>
+    new Promise((done) => {
+      for (const event of ["canplay", "error"]) video.addEventListener(event, done, { once: true });
     });
-  const ready = Promise.all(videos.map((video) => known(video, "canplay"))).then(() => lead());
-  ready.catch(() => {}); // told to whoever waits for it
+  const ready = Promise.all(videos.map(known)).then(lead);
 
   function lead() {
-    leader = usable().reduce((longest, video) => (video.duration > longest.duration ? video : longest), leader);
+    leader = usable().reduce((longest, video) => (video.duration > (longest?.duration ?? 0) ? video : longest), null) ?? videos[0];
     onTime(leader.currentTime);
     watch();
   }
