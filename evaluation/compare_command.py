@@ -14,11 +14,11 @@ from ..clips.find import CLIP_LIST
 from ..files.atomic_file import write_json
 from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
+from ..reward.win_rates import WinRate, win_rates
 from . import score_command
 from .compare.judges import Judged, read_scores
 from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Example, disagreements, write_comparison
-from ..reward.win_rates import WinRate, win_rates
 from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
 
 SIDES = ("base", "candidate")
@@ -108,7 +108,11 @@ def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], f
 
 
 def _reward_title(model: str) -> str:
-    return "the embedded micro VideoReward, for clips of the micro world" if model == "micro" else f"the reward {Path(model).stem}"
+    return (
+        "the embedded micro VideoReward, for clips of the micro world"
+        if model == "micro"
+        else f"the reward {Path(model).stem}"
+    )
 
 
 def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:

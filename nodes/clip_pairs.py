@@ -62,9 +62,7 @@ def grouped(sets: Sequence[ClipSet]) -> tuple[list[Group], list[str]]:
             groups = [tuple(table.get(key) for table in tables) for key in keys]
             return groups, _without_partner(sets, [sum(key not in keys for key in table) for table in tables])
     longest = sorted(len(one.clips) for one in sets)[-2]
-    groups = [
-        tuple(one.clips[place] if place < len(one.clips) else None for one in sets) for place in range(longest)
-    ]
+    groups = [tuple(one.clips[place] if place < len(one.clips) else None for one in sets) for place in range(longest)]
     return groups, _without_partner(sets, [max(len(one.clips) - longest, 0) for one in sets])
 
 
@@ -121,7 +119,9 @@ def _over_all(
     names = sets[left].name, sets[right].name
     there = [(base, candidate) for base, candidate in both if base is not None and candidate is not None]
     marks = [_marks(*pair) for pair in there]
-    rates = win_rates(dimensions, [one for one, _ in marks], [one for _, one in marks], [_prompt(*one) for one in there])
+    rates = win_rates(
+        dimensions, [one for one, _ in marks], [one for _, one in marks], [_prompt(*one) for one in there]
+    )
     verdict = verdict_line(names, dimensions, rates)
     if not verdict:
         scored = any(clip.scores for pair in there for clip in pair)

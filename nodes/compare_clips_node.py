@@ -38,7 +38,9 @@ class CompareClips(io.ComfyNode):
                 io.String.Input("name_a", default="before", tooltip="What the clips of a are called."),
                 io.String.Input("name_b", default="after", tooltip="What the clips of b are called."),
                 io.String.Input(
-                    "further_names", default="", tooltip="What the further clips are called, with commas between. Empty: C, D, …"
+                    "further_names",
+                    default="",
+                    tooltip="What the further clips are called, with commas between. Empty: C, D, …",
                 ),
                 io.Float.Input(
                     "fps",
@@ -58,7 +60,9 @@ class CompareClips(io.ComfyNode):
             ],
             outputs=[
                 io.String.Output(
-                    "summary", display_name="summary", tooltip="The figures as text: mean differences, pairs won, and the verdict."
+                    "summary",
+                    display_name="summary",
+                    tooltip="The figures as text: mean differences, pairs won, and the verdict.",
                 )
             ],
             is_input_list=True,

@@ -36,7 +36,8 @@ def difference(dimension: Dimension, base: float | None, candidate: float | None
         1, how far a bar goes to the better side.
     """
     marks = {
-        side: "\N{EN DASH}" if mark is None else signed(mark) for side, mark in (("base", base), ("candidate", candidate))
+        side: "\N{EN DASH}" if mark is None else signed(mark)
+        for side, mark in (("base", base), ("candidate", candidate))
     }
     if base is None or candidate is None:
         return {"name": dimension.name, **marks, "text": "\N{EN DASH}", "gain": None, "kind": "", "bar": 0.0}

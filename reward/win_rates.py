@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from .judge import Dimension
 
 # Fewer coins than six cannot all fall on one side with a chance below 5 % (two-sided: 2 / 2**6 = 3 %).
 LEAST_INDEPENDENT = 6
+# The bootstrap's intervals are too narrow for few prompts: of fewer than these the exact sign test must agree.
+_FEW = 30
 # Half of the last digit that is shown: a smaller difference is shown as 0.00, and is a tie.
 SHOWN_AS_EQUAL = 0.005
 _NEAR_HALF = 0.1
@@ -28,6 +32,7 @@ class WinRate:
         lead: mean of candidate minus base, in the judge's unit.
         lead_low, lead_high: its interval.
         independent: how many prompts were drawn from for the intervals; of a single prompt, how many pairs.
+        by_luck: chance that as many or more of these fall on one side when both are equal: the exact sign test, two-sided.
     """
 
     rate: float
@@ -40,6 +45,7 @@ class WinRate:
     lead_low: float
     lead_high: float
     independent: int
+    by_luck: float
 
     @property
     def pairs(self) -> int:
@@ -53,8 +59,10 @@ class WinRate:
 
     @property
     def verdict(self) -> int:
-        """1: the candidate is better, -1: worse, 0: the interval holds one half, or there are too few for one."""
-        return (int(self.low > 0.5) - int(self.high < 0.5)) if self.enough else 0
+        """1: the candidate is better, -1: worse, 0: the interval holds one half, or so few may be luck."""
+        if self.independent < _FEW and self.by_luck >= 0.05:
+            return 0
+        return int(self.low > 0.5) - int(self.high < 0.5)
 
     @property
     def in_words(self) -> str:
@@ -97,8 +105,8 @@ def win_rate(
     won = np.where(np.abs(lead) <= tie, 0.5, lead > 0)
     several = len(set(prompts)) > 1
     clusters = list(prompts) if several else None
-    options = {"confidence": confidence, "resamples": resamples, "seed": seed}
-    rate, mean = bootstrap_mean(won, clusters, **options), bootstrap_mean(lead, clusters, **options)
+    interval = partial(bootstrap_mean, clusters=clusters, confidence=confidence, resamples=resamples, seed=seed)
+    rate, mean = interval(won), interval(lead)
     return WinRate(
         float(won.mean()),
         rate.low,
@@ -110,7 +118,19 @@ def win_rate(
         mean.low,
         mean.high,
         len(set(prompts)) if several else len(lead),
+        _sign_test(won, prompts if several else range(len(lead))),
     )
+
+
+def _sign_test(won: np.ndarray, units: Sequence) -> float:
+    """Two-sided chance of a fair coin to give as uneven a count of units won and lost; units half won are left out."""
+    sums: dict = {}
+    for unit, share in zip(units, won, strict=True):
+        sums[unit] = sums.get(unit, 0.0) + float(share) - 0.5
+    up, down = sum(one > 0 for one in sums.values()), sum(one < 0 for one in sums.values())
+    count = up + down
+    tail = sum(math.comb(count, number) for number in range(max(up, down), count + 1))
+    return min(1.0, 2 * tail / 2**count)
 
 
 def win_rates(
@@ -133,7 +153,10 @@ def win_rates(
         both = [
             (one.merit(first), one.merit(second), prompt)
             for first, second, prompt in zip(
-                (marks.get(one.name) for marks in base), (marks.get(one.name) for marks in candidate), prompts, strict=True
+                (marks.get(one.name) for marks in base),
+                (marks.get(one.name) for marks in candidate),
+                prompts,
+                strict=True,
             )
             if first is not None and second is not None
         ]

@@ -93,6 +93,8 @@ def test_judges_of_0_1_0s_files_are_still_meant_and_an_unknown_one_is_refused_be
 
 
 def test_without_a_model_the_embedded_reward_judges_and_the_page_says_so(tmp_path):
-    base, candidate = (clips_in(tmp_path / name, faults, seeds=[1]) for name, faults in (("a", [Fault("blur", 0.9)]), ("b", [])))
+    base, candidate = (
+        clips_in(tmp_path / name, faults, seeds=[1]) for name, faults in (("a", [Fault("blur", 0.9)]), ("b", []))
+    )
     assert main(["compare", str(base), str(candidate), "--output", str(tmp_path / "out"), "--device", "cpu"]) == 0
     assert "Judged by the embedded micro VideoReward" in (tmp_path / "out" / "index.html").read_text()

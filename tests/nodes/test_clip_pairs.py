@@ -47,14 +47,24 @@ def test_other_seeds_and_prompts_are_compared_and_told():
 
 
 def test_differences_of_each_pair_and_over_all():
-    shown, groups = compared(sets([clip(0, 1), clip(0.5, 2), clip(1, 3), clip(1, 4)], [clip(1, 1), clip(1, 2), clip(0, 3), clip(1, 4)]))
+    shown, groups = compared(
+        sets([clip(0, 1), clip(0.5, 2), clip(1, 3), clip(1, 4)], [clip(1, 1), clip(1, 2), clip(0, 3), clip(1, 4)])
+    )
     assert [one["name"] for one in shown["measures"]] == ["VQ", "MQ", "TA", "Overall"]
     vq = [pair["cells"]["0 1"][0] for pair in shown["pairs"]]
-    assert [one["gain"] for one in vq] == [1, 0.5, -1, 0] and [one["kind"] for one in vq] == ["better", "better", "worse", ""]
+    assert [one["gain"] for one in vq] == [1, 0.5, -1, 0] and [one["kind"] for one in vq] == [
+        "better",
+        "better",
+        "worse",
+        "",
+    ]
     (whole,) = shown["comparisons"]
     assert whole["rows"][0]["won"] == "2 of 4, 1 equal" and whole["rows"][0]["mean"] == "+0.12 \u03c3"
     assert {row["verdict"] for row in whole["rows"]} == {"too few to tell"}
-    assert whole["verdict"].startswith("after won 2 of 4 pairs (1 equal) by overall") and "6 pairs or more" in whole["verdict"]
+    assert (
+        whole["verdict"].startswith("after won 2 of 4 pairs (1 equal) by overall")
+        and "6 pairs or more" in whole["verdict"]
+    )
     assert summary(shown).splitlines()[0] == whole["verdict"] and "VQ: mean +0.12" in summary(shown)
     assert len(groups) == 4
 
@@ -107,7 +117,9 @@ def test_sets_have_names_of_their_own_and_empty_ones_are_left_out():
     assert [one.name for one in made] == ["same", "same (B)", "C"]
 
 
-@pytest.mark.parametrize(("clips", "said"), [([[], []], "nothing is connected"), ([[clip(0)], []], "only before has some")])
+@pytest.mark.parametrize(
+    ("clips", "said"), [([[], []], "nothing is connected"), ([[clip(0)], []], "only before has some")]
+)
 def test_less_than_two_sets_are_refused(clips, said):
     with pytest.raises(VideoAlignError, match=said):
         named_sets(["before", "after"], clips)

@@ -33,7 +33,10 @@ def test_a_mark_that_is_not_there_makes_no_difference():
 @pytest.mark.parametrize(
     ("leads", "said"),
     [
-        ([1, 1, 1, -1], "won 3 of 4 pairs by visual quality, mean difference +0.50 \u03c3: too few to tell, it takes 6 pairs"),
+        (
+            [1, 1, 1, -1],
+            "won 3 of 4 pairs by visual quality, mean difference +0.50 \u03c3: too few to tell, it takes 6 pairs",
+        ),
         ([1] * 8, "won 8 of 8 pairs by visual quality, mean difference +1.00 \u03c3: after is better (95 % interval"),
         ([-1] * 8, "won 0 of 8 pairs by visual quality, mean difference \u22121.00 \u03c3: after is worse"),
         ([0] * 8, "won 0 of 8 pairs (8 equal) by visual quality, mean difference 0.00 \u03c3: about equal"),

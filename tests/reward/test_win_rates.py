@@ -48,6 +48,17 @@ def test_few_pairs_are_no_verdict_however_they_fell():
         assert found.in_words == ("better" if verdict else "too few to tell")
 
 
+def test_of_few_pairs_the_sign_test_must_agree():
+    """Seven or eight of eight coins on one side: 2 * 9 / 2**8 = 7 % and 2 / 2**8 = 0.8 %."""
+    seven, eight = (win_rate([0.0] * 8, [1.0] * won + [-1.0] * (8 - won), range(8)) for won in (7, 8))
+    assert (seven.by_luck, eight.by_luck) == (18 / 256, 2 / 256)
+    assert seven.low > 0.5 and (seven.verdict, seven.in_words) == (0, "too few to tell") and eight.verdict == 1
+    many = win_rate([0.0] * 40, [1.0] * 28 + [-1.0] * 12, range(40))
+    assert many.verdict == 1 and many.low > 0.5
+    ties = win_rate([0.0] * 8, [1.0] * 6 + [0.0] * 2, range(8))
+    assert ties.by_luck == 2 / 64 and ties.verdict == 1
+
+
 def test_pairs_of_few_prompts_are_few_and_of_a_single_one_speak_for_that_one():
     two = win_rate([0.0] * 40, [1.0] * 40, ["a"] * 20 + ["b"] * 20)
     assert (two.independent, two.verdict, two.pairs) == (2, 0, 40)
@@ -63,7 +74,11 @@ def test_many_equal_pairs_are_about_equal_and_not_too_few():
 
 
 def test_only_pairs_with_both_marks_count_and_less_may_be_better():
-    dimensions = [Dimension("VQ", "quality", "x"), Dimension("N", "noise", "x", higher_is_better=False), Dimension("TA", "text", "x")]
+    dimensions = [
+        Dimension("VQ", "quality", "x"),
+        Dimension("N", "noise", "x", higher_is_better=False),
+        Dimension("TA", "text", "x"),
+    ]
     base = [{"VQ": 0.0, "N": 1.0, "TA": None}, {"VQ": 0.0, "N": 1.0, "TA": None}, {"VQ": None, "N": 1.0}]
     candidate = [{"VQ": 1.0, "N": 0.0, "TA": 1.0}, {"VQ": 0.001, "N": 0.0, "TA": 1.0}, {"VQ": 1.0, "N": 3.0}]
     found = win_rates(dimensions, base, candidate, ["a", "b", "c"])

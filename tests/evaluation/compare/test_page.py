@@ -10,8 +10,8 @@ from videoalign.clips.video_file import write_video
 from videoalign.evaluation.compare.judges import Judged
 from videoalign.evaluation.compare.matching import MadeClip
 from videoalign.evaluation.compare.page import Example, write_comparison
-from videoalign.reward.win_rates import win_rate
 from videoalign.reward.judge import Dimension
+from videoalign.reward.win_rates import win_rate
 
 DIMENSIONS = (
     Dimension("VQ", "visual quality", "deviations"),
