@@ -7,7 +7,6 @@ from types import SimpleNamespace
 
 from .clip_files import clip_entry, playable_file, served_file
 from .clip_input import input_clips
-from .clip_pairs import compared, named_sets, summary
 from .comfy_compat import CATEGORY, ProgressBar, ScoresSocket, growing_input, grown_values, io, model_management
 from .scored_clip import ScoredClip
 
@@ -72,6 +71,8 @@ class CompareClips(io.ComfyNode):
     @classmethod
     def execute(cls, a, b, name_a, name_b, further_names, fps, clips_in_batch, **inputs) -> io.NodeOutput:
         """Pair the clips, and make files of them for the page."""
+        from .clip_pairs import compared, named_sets, summary
+
         wires = [a, b, *grown_values("further", inputs)]
         told = [name.strip() for name in further_names[0].split(",")]
         names = [name_a[0], name_b[0], *(told[place] if place < len(told) else "" for place in range(len(wires) - 2))]
