@@ -11,13 +11,13 @@ from results_section import interval
 
 from videoalign.backbones.sampling import generate
 from videoalign.clips.pixels import as_frames
-from videoalign.evaluation.compare.win_rates import WinRate, win_rate
 from videoalign.files.atomic_file import write_json
 from videoalign.generation.pipeline import Pipeline
 from videoalign.micro_world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
 from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.video_reward import VideoReward
+from videoalign.reward.win_rates import WinRate, win_rate
 
 JUDGES = ("reward", "measured")
 RATE_COLUMNS = ("VQ, micro VideoReward", "MQ", "TA", "VQ, measured", "MQ", "TA")

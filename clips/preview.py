@@ -7,6 +7,7 @@ import itertools
 import math
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +15,9 @@ from ..errors import ClipError
 from ..files.atomic_file import replacing
 from ..files.file_lock import locked
 from .video_file import Encoding, encode_frames
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _PLAYED = {("h264", "yuv420p"), ("h264", "yuvj420p"), ("vp8", "yuv420p"), ("vp9", "yuv420p"), ("av1", "yuv420p")}
 _CONTAINERS = {".mp4": "video/mp4", ".m4v": "video/mp4", ".webm": "video/webm"}
@@ -81,6 +85,24 @@ def _is_played(path: Path) -> bool:
         raise ClipError(f"{path} cannot be read as a video ({error}).") from error
 
 
+def rate_and_length(path: Path) -> tuple[float | None, int | None]:
+    """Frames per second and number of frames, as the file says; None where it does not.
+
+    Raises:
+        ClipError: it is no video.
+    """
+    import av
+
+    from .opening import open_video
+
+    try:
+        with open_video(path) as container:
+            stream = container.streams.video[0]
+            return float(stream.average_rate) if stream.average_rate else None, stream.frames or None
+    except (OSError, IndexError, av.FFmpegError) as error:
+        raise ClipError(f"The clip {path.name} cannot be read as a video ({error}).") from error
+
+
 def _write_copy(path: Path, copy: Path) -> None:
     """Frame by frame: neither a long nor a large clip is ever in memory as a whole."""
     from .clip_fault import reading
@@ -111,3 +133,15 @@ def _fitted(frame: np.ndarray, times: int, size: tuple[int, int]) -> np.ndarray:
     if times:
         return frame.repeat(times, 0).repeat(times, 1)[: size[0], : size[1]]
     return np.asarray(Image.fromarray(frame).resize(size[::-1], Image.Resampling.BICUBIC))
+
+
+def write_playable_frames(frames: np.ndarray, fps: float, copy: Path) -> None:
+    """Write frames as browsers play them, small ones enlarged, large ones made smaller.
+
+    Args:
+        frames: [T, H, W, 3] uint8 RGB.
+        fps: frames a second.
+        copy: an .mp4 file; replaced if present.
+    """
+    times, size = _shown_size(*frames.shape[1:3])
+    encode_frames(copy, (_fitted(frame, times, size) for frame in frames), size, fps, "yuv420p", _QUICK)

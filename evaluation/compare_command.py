@@ -18,11 +18,11 @@ from ..files.output_folder import held
 from ..files.portable_paths import file_name
 from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
+from ..reward.win_rates import WinRate, win_rates
 from . import score_command
 from .compare.judges import Judged, read_scores
 from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Example, disagreements, write_comparison
-from .compare.win_rates import WinRate, win_rate
 from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
 
 SIDES = ("base", "candidate")
@@ -40,7 +40,11 @@ class Config(ScoringOptions):
 
     folders: list[Path] = positional(default=[], description="Folder of the base, folder of the candidate.")
     model: str = Field(
-        description="What judges first: a VideoReward as --model of videoalign score, or another judge as its --judge."
+        "micro",
+        description=(
+            "What judges first: a VideoReward as --model of videoalign score, or another judge as its --judge. The embedded "
+            "one by default, which knows clips of the micro world only."
+        ),
     )
     judge: list[str] = Field(
         [],
@@ -131,8 +135,16 @@ def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], f
         scores, missing = read_scores(file, [pair[number] for pair in pairs], [one.name for one in dimensions])
         marks.append(scores)
         unscored |= {f"{side} {name}": why for name, why in missing.items()}
-    title = f"the reward {Path(config.model).stem}" if text == f"videoreward:{config.model}" else judge.title
+    title = _reward_title(config.model) if text == f"videoreward:{config.model}" else judge.title
     return Judged(title, dimensions, *marks, unscored)
+
+
+def _reward_title(model: str) -> str:
+    return (
+        "the embedded micro VideoReward, for clips of the micro world"
+        if model == "micro"
+        else f"the reward {Path(model).stem}"
+    )
 
 
 def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:
@@ -148,16 +160,9 @@ def score_folder(folder: Path, output: Path, options: Config, text: str, judge: 
 
 def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged, seed: int = 0) -> dict[str, WinRate]:
     """Win rate of the candidate in each dimension, by one judge's scores."""
-    prompts = [clip.prompt for clip, _ in pairs]
-    return {
-        dimension.name: win_rate(
-            [dimension.merit(judged.base[clip.id][dimension.name]) for clip, _ in pairs],
-            [dimension.merit(judged.candidate[clip.id][dimension.name]) for _, clip in pairs],
-            prompts,
-            seed=seed,
-        )
-        for dimension in judged.dimensions
-    }
+    base = [judged.base[clip.id] for clip, _ in pairs]
+    candidate = [judged.candidate[clip.id] for _, clip in pairs]
+    return win_rates(judged.dimensions, base, candidate, [clip.prompt for clip, _ in pairs], seed=seed)
 
 
 def _slug(text: str) -> str:

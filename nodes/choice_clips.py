@@ -41,6 +41,7 @@ def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float |
     Raises:
         VideoAlignError: the clip cannot be read or written as a video.
     """
+    from ..clips.preview import rate_and_length
     from ..reward.clip import Frames
 
     if isinstance(source, Frames):
@@ -52,7 +53,7 @@ def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float |
     else:
         source.seek(0)
         path = _copied(source.read(), ".mp4", Path(folder))
-    return path, *_rate_and_length(path)
+    return path, *rate_and_length(path)
 
 
 def _written(frames, folder: Path) -> tuple[Path, float, int]:
@@ -81,16 +82,3 @@ def _copied(content: bytes, suffix: str, folder: Path) -> Path:
     if not path.exists():
         write_bytes(path, content)
     return path
-
-
-def _rate_and_length(path: Path) -> tuple[float | None, int | None]:
-    import av
-
-    from ..clips.opening import open_video
-
-    try:
-        with open_video(path) as container:
-            stream = container.streams.video[0]
-            return float(stream.average_rate) if stream.average_rate else None, stream.frames or None
-    except (OSError, IndexError, av.FFmpegError) as error:
-        raise VideoAlignError(f"The clip {path.name} cannot be read as a video ({error}).") from error

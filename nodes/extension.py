@@ -6,6 +6,7 @@ from .choice_routes import register_choice_routes
 from .choose_pair_node import ChoosePair
 from .clip_routes import register_clip_routes
 from .comfy_compat import ComfyExtension, register_model_folder
+from .compare_clips_node import CompareClips
 from .latent_reward_models import FOLDER as LATENT_FOLDER
 from .load_latent_reward_node import LoadLatentReward
 from .load_video_reward_node import LoadVideoReward
@@ -40,6 +41,7 @@ class VideoAlignExtension(ComfyExtension):
             ScoreVideo,
             RewardWeightsNode,
             PickBest,
+            CompareClips,
             SaveScores,
             LoadScores,
             ChoosePair,

@@ -1,6 +1,7 @@
 // Pictures in the pack's nodes. The nodes' widgets and outputs are the truth; without this file everything still works.
 import { app } from "../../scripts/app.js";
 import { attachChoices } from "./choose_node.js";
+import { attachComparison } from "./compare_node.js";
 import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
 import { nodeOutputsUpdated } from "./kept_results.js";
 import { addPanel } from "./panel.js";
@@ -32,6 +33,7 @@ const ATTACHED = {
   VideoAlignRewardGuidance: attachGuidance,
   VideoAlignRewardTrace: attachTrace,
   VideoAlignChoosePair: attachChoices,
+  VideoAlignCompareClips: attachComparison,
 };
 
 function attach(node) {

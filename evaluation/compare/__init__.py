@@ -1,1 +1,1 @@
-"""Two sets of clips of the same prompts and seeds against each other: matching, win rates, a page to look at."""
+"""Two sets of clips of the same prompts and seeds against each other: matching, a page to look at."""

@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...clips.clip_fault import reading
-from ...clips.preview import write_playable
+from ...clips.preview import rate_and_length, write_playable
 from ...errors import ClipError
 from ...pages.render import write_page
+from ...pages.scripts import inline_script, inline_style
+from ...reward.differences import differences, rate_row, verdict_line
 from ...reward.dimensions import MEANING
 from ...reward.judge import Dimension
+from ...reward.win_rates import LEAST_INDEPENDENT, WinRate
 from .judges import Judged
 from .matching import MadeClip
-from .win_rates import WinRate
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,18 @@ def write_comparison(
         candidate=names[1],
         pairs=pairs,
         tables=[
-            {"judge": judge, "rows": [_row(one, table[one.name]) for one in judged[judge].dimensions]}
+            {
+                "judge": judge,
+                "verdict": verdict_line(names, judged[judge].dimensions, table),
+                "rows": [_row(one, table[one.name]) for one in judged[judge].dimensions],
+            }
             for judge, table in tables.items()
         ],
         warnings=disagreements(tables),
-        examples=[_example(clips, number, example, names, judged) for number, example in enumerate(examples, 1)],
+        least=LEAST_INDEPENDENT,
+        shown=_shown(names, judged, [_example(clips, *one, judged) for one in enumerate(examples, 1)]),
+        script=inline_script("compare_view.js"),
+        view_style=inline_style("compare.css"),
     )
 
 
@@ -78,32 +87,35 @@ def disagreements(tables: dict[str, dict[str, WinRate]]) -> list[str]:
 
 
 def _row(dimension: Dimension, rate: WinRate) -> dict:
-    return {
-        "name": dimension.meaning.capitalize(),
-        "rate": rate,
-        "kind": {1: "better", -1: "worse", 0: ""}[rate.verdict],
-    }
+    return {"title": dimension.meaning.capitalize(), "rate": rate, **rate_row(dimension, rate)}
 
 
-def _example(folder: Path, number: int, example: Example, names: tuple[str, str], judged: dict[str, Judged]) -> dict:
-    sides = []
-    for side, clip in enumerate((example.base, example.candidate)):
+def _shown(names: tuple[str, str], judged: dict[str, Judged], pairs: list[dict]) -> dict:
+    """What the view of the pairs draws; its figures over all pairs are the tables above it."""
+    measures = [
+        {"name": one.name, "meaning": f"{one.meaning}, in {one.unit}", "judge": title if len(judged) > 1 else ""}
+        for title, judge in judged.items()
+        for one in judge.dimensions
+    ]
+    notes = [clip["fault"] for pair in pairs for clip in pair["clips"] if clip["fault"]]
+    whole = {"left": 0, "right": 1, "verdict": "", "rows": []}
+    return {"names": list(names), "measures": measures, "comparisons": [whole], "pairs": pairs, "notes": notes}
+
+
+def _example(folder: Path, number: int, example: Example, judged: dict[str, Judged]) -> dict:
+    clips = []
+    for side, clip in zip(("base", "candidate"), (example.base, example.candidate), strict=True):
         # Not by the clip's id, which comes from a file and may be a path.
-        file, fault = folder / f"{number:02}_{('base', 'candidate')[side]}.mp4", None
+        file, fps, fault = folder / f"{number:02}_{side}.mp4", None, None
         try:
             with reading(clip.path):
-                write_playable(clip.path, file)
+                fps, _ = rate_and_length(write_playable(clip.path, file))
         except ClipError as error:
             fault = str(error)
-        scores = [{"judge": one.title, "cells": _cells(one, example, side)} for one in judged.values()]
-        sides.append({"file": file.name, "fault": fault, "name": names[side], "scores": scores})
-    return {"prompt": example.base.prompt, "seed": example.base.seed, "sides": sides}
-
-
-def _cells(judged: Judged, example: Example, side: int) -> list[dict]:
-    ids, marks = (example.base.id, example.candidate.id), (judged.base, judged.candidate)
-    this, other = marks[side][ids[side]], marks[1 - side][ids[1 - side]]
-    return [
-        {"name": one.name, "value": this[one.name], "won": one.merit(this[one.name]) > one.merit(other[one.name])}
-        for one in judged.dimensions
+        clips.append({"file": file.name, "fps": fps, "fault": fault})
+    cells = [
+        cell
+        for one in judged.values()
+        for cell in differences(one.dimensions, one.base[example.base.id], one.candidate[example.candidate.id])
     ]
+    return {"prompt": example.base.prompt, "seed": example.base.seed, "clips": clips, "cells": {"0 1": cells}}

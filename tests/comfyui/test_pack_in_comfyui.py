@@ -12,8 +12,8 @@ from english_locale import english
 pytestmark = pytest.mark.comfyui
 
 NODES = (
-    "LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "SaveScores", "LoadScores", "LoadLatentReward",
-    "RewardGuidance", "RewardTrace", "MicroCaption", "MicroClip",
+    "LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "CompareClips", "SaveScores", "LoadScores",
+    "LoadLatentReward", "RewardGuidance", "RewardTrace", "MicroCaption", "MicroClip",
 )  # fmt: skip
 PACK = "ComfyUI-VideoAlign"
 HEAVY = {

@@ -52,7 +52,8 @@ def test_clean_clips_beat_spoilt_ones_by_the_worlds_measurement(tmp_path, reward
     assert report["judges"]["the world's own measurement"]["VQ"]["wins"] == 6
     assert report["judges"]["the world's own measurement"]["TA"]["ties"] == 6
     page = (tmp_path / "out" / "index.html").read_text()
-    assert page.count("<video") == 4 and "Judged by the reward reward" in page
+    assert "Judged by the reward reward" in page and "01_base.mp4" in page and "02_candidate.mp4" in page
+    assert "too few to tell, it takes 6 prompts or more" in page  # of the two that there are
     shown = sorted((tmp_path / "out" / "clips").iterdir())
     assert len(shown) == 4
     import av
@@ -105,3 +106,11 @@ def test_judges_of_0_1_0s_files_are_still_meant_and_an_unknown_one_is_refused_be
     assert Config(**folders, judge="micro-world").judge == ["micro-world"]
     assert main(["compare", "a", "b", "--model", "x", "--output", str(tmp_path / "o"), "--judge", "nobody"]) == 2
     assert "no judge 'nobody'" in capsys.readouterr().err
+
+
+def test_without_a_model_the_embedded_reward_judges_and_the_page_says_so(tmp_path):
+    base, candidate = (
+        clips_in(tmp_path / name, faults, seeds=[1]) for name, faults in (("a", [Fault("blur", 0.9)]), ("b", []))
+    )
+    assert main(["compare", str(base), str(candidate), "--output", str(tmp_path / "out"), "--device", "cpu"]) == 0
+    assert "Judged by the embedded micro VideoReward" in (tmp_path / "out" / "index.html").read_text()

@@ -41,8 +41,9 @@ def test_nothing_is_exported_that_nobody_takes(name):
     assert exports(name) <= taken
 
 
-def test_every_class_of_the_style_sheet_is_given_to_something():
+@pytest.mark.parametrize(("sheet", "least"), [("videoalign.css", 40), ("compare.css", 20)])
+def test_every_class_of_a_style_sheet_is_given_to_something(sheet, least):
     scripts = "".join(text for name, text in TEXTS.items() if not name.endswith(".css"))
-    classes = set(re.findall(r"\.(videoalign-[a-z_-]+)", TEXTS["videoalign.css"]))
-    assert len(classes) > 40
+    classes = set(re.findall(r"\.(videoalign-[a-z_-]+)", TEXTS[sheet]))
+    assert len(classes) > least
     assert not {name for name in classes if name not in scripts}

@@ -1,5 +1,6 @@
 """The page of a comparison, from figures that are made up."""
 
+import json
 import re
 
 import numpy as np
@@ -9,8 +10,8 @@ from videoalign.clips.video_file import write_video
 from videoalign.evaluation.compare.judges import Judged
 from videoalign.evaluation.compare.matching import MadeClip
 from videoalign.evaluation.compare.page import Example, write_comparison
-from videoalign.evaluation.compare.win_rates import win_rate
 from videoalign.reward.judge import Dimension
+from videoalign.reward.win_rates import win_rate
 
 DIMENSIONS = (
     Dimension("VQ", "visual quality", "deviations"),
@@ -47,22 +48,37 @@ def written(example, tmp_path):
     return path.read_text(encoding="utf-8")
 
 
+def shown_in(page: str) -> dict:
+    """What the view of the page is given to draw."""
+    text = page.split("const view = compareView(", 1)[1]
+    return json.JSONDecoder().raw_decode(text)[0]
+
+
 def test_figures_of_both_sides_are_on_the_page(written):
     assert "LoRA &lt;2&gt; against the base" in written and "Judged by judge &lt;1&gt;" in written
     assert written.count("75.0% [") == len(DIMENSIONS) and written.count("6 / 0 / 2") == len(DIMENSIONS)
     assert "<th>Visual quality</th>" in written and "<th>Flicker</th>" in written
-    for text in ('won">VQ +1.50', '">VQ +0.25', '">Flicker +1.50', 'won">Flicker +0.25'):  # less flicker is better
-        assert f'<span class="number {text}</span>' in written
     assert re.search(r'class="dot" style="left: 75\.0%"', written)
+    (pair,) = shown_in(written)["pairs"]
+    quality, flicker = pair["cells"]["0 1"]
+    assert (quality["base"], quality["candidate"], quality["kind"]) == ("+0.25", "+1.50", "better")
+    assert (flicker["base"], flicker["candidate"], flicker["kind"]) == ("+0.25", "+1.50", "worse")  # less is better
+    assert quality["gain"] == 1.25 and flicker["gain"] == -1.25
+
+
+def test_a_sentence_says_who_won_and_whether_that_is_enough(written):
+    rate = "LoRA &lt;2&gt; won 6 of 8 pairs by flicker"
+    assert rate in written and written.count("too few to tell") >= len(DIMENSIONS)
 
 
 def test_a_prompt_with_markup_is_shown_and_not_run(written):
     assert written.count("<script") == 1 and "alert('x')" not in written
-    assert "&lt;/div&gt;&lt;script&gt;alert(&#39;x&#39;)" in written
+    assert shown_in(written)["pairs"][0]["prompt"] == PROMPT
 
 
 def test_a_clip_whose_id_is_a_path_is_kept_inside_the_folder(written, tmp_path):
     clips = sorted(path.relative_to(tmp_path).as_posix() for path in (tmp_path / "out").rglob("*.mp4"))
     assert clips == ["out/page/clips/01_base.mp4", "out/page/clips/01_candidate.mp4"]
     assert not list(tmp_path.glob("*.mp4"))
-    assert re.findall(r'src="([^"]+)"', written) == ["clips/01_base.mp4", "clips/01_candidate.mp4"]
+    played = [(clip["file"], clip["fps"]) for clip in shown_in(written)["pairs"][0]["clips"]]
+    assert played == [("01_base.mp4", 8.0), ("01_candidate.mp4", 8.0)]
