@@ -7,7 +7,16 @@ from types import SimpleNamespace
 
 from .clip_files import clip_entry, playable_file, served_file
 from .clip_input import input_clips
-from .comfy_compat import CATEGORY, ProgressBar, ScoresSocket, growing_input, grown_values, io, model_management
+from .comfy_compat import (
+    CATEGORY,
+    ProgressBar,
+    ScoresSocket,
+    growing_input,
+    grown_values,
+    io,
+    model_management,
+    node_schema,
+)
 from .scored_clip import ScoredClip
 
 _TYPES = [ScoresSocket, io.Video, io.Image]
@@ -21,7 +30,17 @@ class CompareClips(io.ComfyNode):
         """Inputs and outputs."""
         what = "SCORES from Score Video, or a VIDEO or IMAGE frames, which are shown without differences. Lists are welcome."
         further = SimpleNamespace(Input=lambda name, **about: io.MultiType.Input(name, _TYPES, **about))
-        return io.Schema(
+        return node_schema(
+            search_aliases=[
+                "compare video",
+                "wipe",
+                "slider",
+                "side by side",
+                "before after",
+                "ab",
+                "difference",
+                "which is better",
+            ],
             node_id="VideoAlignCompareClips",
             display_name="Compare Clips",
             category=CATEGORY,
