@@ -10,7 +10,6 @@ import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -278,10 +277,9 @@ WANTED = wanted_clips([PromptRow(row["prompt"]) for row in ROWS], 1, 5)
 
 def make_generation(folder, variant):
     clips = ClipFolder(folder, SETTINGS)
-    getattr(clips, "begin", lambda: None)()
-    video = torch.zeros(3, 5, 16, 16)
+    clips.begin()
     for wanted in WANTED:
-        clips.add(wanted, SimpleNamespace(video=video, fps=8.0), "m")
+        clips.add(wanted, np.zeros((5, 16, 16, 3), np.uint8), 8.0, "m")
     return folder / (CLIP_LIST, CLIP_LIST, "generate.json")[variant]
 
 

@@ -66,6 +66,7 @@ RUNS = {
         f"score --manifest rows.jsonl --model reward.safetensors --dtype float32 --device cpu --output {OUT}/scores.csv",
         ("scores.csv",),
     ),
+    "measure": SmallRun(f"measure data --output {OUT}/measured.csv --page {OUT}/measured.html", ("measured.csv",)),
     "convert": SmallRun(f"convert {CHECKPOINT} --output {OUT}/reward.safetensors", ("reward.safetensors",)),
     "bench": SmallRun(
         f"bench data/pairs.jsonl --model reward.safetensors --dtype float32 --device cpu --resamples 5 --output {OUT}/bench",

@@ -84,8 +84,7 @@ def failures(outcomes):
 
 
 def test_a_few_damaged_files_of_every_kind_are_read_or_refused():
-    # seconds of loading before the first; states are read in the whole run
-    slow = {"official", "video_reward", "config", "state"}
+    slow = {"official", "video_reward", "config"}  # seconds of loading before the first
     jobs = [
         (name, seed)
         for name in TARGETS

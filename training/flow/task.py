@@ -53,7 +53,7 @@ class FlowRows:
                 raise VideoAlignError(f"Not one {what} can be used. {next(iter(cache.left_out.values()))}")
         self.train, self.held_out, self.real = map(cache.kept, (self.train, self.held_out, self.real))
         if cache.left_out:
-            self.summary += f"; {len(cache.left_out)} rows left out"
+            self.summary += f"; rows left out: {len(cache.left_out)}"
 
     @property
     def all(self) -> list[FlowRow]:

@@ -78,7 +78,7 @@ def _tell_left_out(cache: LatentCache, file: Path) -> None:
         return
     write_text(file, "".join(cause + "\n" for cause in causes))
     more = [f"and {len(causes) - _SHOWN} more, all of them in {file}"] if len(causes) > _SHOWN else []
-    print(f"{len(causes)} rows are left out:", *causes[:_SHOWN], *more, sep="\n  ", file=sys.stderr)
+    print(f"Rows left out: {len(causes)}", *causes[:_SHOWN], *more, sep="\n  ", file=sys.stderr)
 
 
 def encoders_of(files: EncoderFiles) -> Encoders:

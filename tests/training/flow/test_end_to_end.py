@@ -195,7 +195,7 @@ def test_a_truncated_video_takes_its_row_along_and_the_run_goes_on_bit_for_bit(a
 
     assert call(broken(output="whole")) == 0
     said = capsys.readouterr().err
-    assert f"pairs.jsonl, row {number} " in said and "1 rows left out" in said
+    assert f"pairs.jsonl, row {number} " in said and "rows left out: 1" in said
     assert row["rejected"] in (tmp_path / "whole" / "left_out.txt").read_text()
     shutil.copytree(tmp_path / "whole", tmp_path / "parts")
     states = sorted((tmp_path / "parts" / "checkpoints").glob("state-*"))

@@ -125,7 +125,6 @@ def test_wan_22s_expert_needs_no_clip_and_has_its_own_boundary(world, tmp_path, 
     ("changes", "reason"),
     [
         ({"clip": False}, "Give model.image_encoder = clip_vision_h.safetensors"),
-        ({"pairs": "strange"}, "strange.jsonl, row 3: "),
         ({"network": "wan-flf2v"}, "wan-flf2v.safetensors: this Wan is for a first and a last frame"),
         ({"more": ["--preview.prompts", PROMPTS[0]]}, "its previews need images too. Give preview.images"),
         (
@@ -136,11 +135,15 @@ def test_wan_22s_expert_needs_no_clip_and_has_its_own_boundary(world, tmp_path, 
 )
 def test_what_does_not_fit_is_refused_with_what_to_do(changes, reason, world, tmp_path, videoalign):
     more = changes.pop("more", [])
-    if changes.get("pairs") == "strange":
-        more = ["--data.eval-share", 0]
     status, err = videoalign(*arguments(world, tmp_path, *more, **changes))
     assert status == 1 and reason in err, err
     assert "Traceback" not in err and not list(tmp_path.glob("*.safetensors"))
+
+
+def test_a_pair_of_clips_with_two_images_is_left_out_and_told(world, tmp_path, videoalign):
+    status, err = videoalign(*arguments(world, tmp_path, "--data.eval-share", 0, pairs="strange"))
+    assert status == 0 and "Rows left out: 1" in err, err
+    assert "strange.jsonl, row 3: " in err and "do not begin with the same image" in err
 
 
 def test_previews_want_an_image_for_each_prompt(world, tmp_path, videoalign):
