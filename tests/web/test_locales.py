@@ -168,7 +168,7 @@ def commands(text: str) -> list[str]:
 
 
 @every_page
-@both_languages
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
 def test_a_page_names_every_socket_as_the_node_shows_it_and_as_english_does(node, language):
     text = page(node, language).replace("candidate0", "candidates")
     assert not [names for names in sockets(node, language) if not all(name in text for name in names)]
