@@ -8,12 +8,13 @@ from __future__ import annotations
 import threading
 import uuid
 import weakref
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .comfy_compat import add_routes, folder_paths, video_source
+from .comfy_compat import add_routes
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from aiohttp.web import Request, RouteDef, StreamResponse
 
 _PATH = "/videoalign/clip"
@@ -39,24 +40,18 @@ def register_clip_routes() -> None:
     add_routes(_routes)
 
 
-def playable_file(video: object) -> Path:
+def file_of(video: object) -> Path:
     """A file with a VIDEO that browsers play; its own where it is one.
 
     Raises:
         VideoAlignError: it cannot be decoded or written.
     """
-    from ..clips.preview import playable
-    from .choice_clips import kept_clip
+    from .clip_files import playable_file
     from .clip_input import input_clips
 
-    folder = Path(folder_paths.get_temp_directory()) / "videoalign"
-    source = video_source(video)
+    (clip,) = input_clips(video, 0.0, 1, None)
     with _writing:
-        if isinstance(source, (str, Path)):
-            return playable(Path(source), folder / "previews")
-        (clip,) = input_clips(video, 0.0, 1, None)
-        path, _, _ = kept_clip(clip.source, folder / "clips", folder)
-        return playable(path, folder / "previews")
+        return playable_file(clip.source)
 
 
 def _routes() -> list[RouteDef]:
@@ -78,7 +73,7 @@ async def _clip(request: Request) -> StreamResponse:
             {"error": "ComfyUI has let go of this clip. Run the graph again to play it."}, status=404
         )
     try:
-        path = await asyncio.to_thread(playable_file, video)
+        path = await asyncio.to_thread(file_of, video)
     except VideoAlignError as error:
         return web.json_response({"error": str(error)}, status=422)
     return web.FileResponse(path, headers={"Cache-Control": "no-store"})

@@ -1,7 +1,9 @@
 // The ranking: the best clips in full, the others as lines that open; any of them can be played, and chosen in the winner's place.
 import { DIMENSIONS, clipTitle, element, filmstrip, inSigma, scoreBars } from "./elements.js";
 import { chain } from "./kept_results.js";
+import { compareCandidates } from "./ranking_compare.js";
 
+const COMPARE_STYLE = new URL("./compare.css", import.meta.url).href;
 const IN_FULL = 3; // places; the others are lines until they are opened
 const USE_THIS = "use_this";
 const ORDERS = [["total", "total"], ...DIMENSIONS];
@@ -14,11 +16,14 @@ export function drawRanking([ranking], node) {
   places.setAttribute("role", "list");
   let order = "total";
   let rows = [];
+  let two = []; // the candidates that are compared, by their use_this
+  let view = null;
+  const compared = element("div", "videoalign-compared");
 
   function fill() {
     const clips = [...ranking.clips];
     if (order !== "total") clips.sort((a, b) => (b[order] ?? -Infinity) - (a[order] ?? -Infinity));
-    rows = clips.map((clip, place) => placeOf(clip, place < IN_FULL || clip.picked, choose));
+    rows = clips.map((clip, place) => placeOf(clip, place < IN_FULL || clip.picked, choose, compare));
     places.replaceChildren(...rows.map((row) => row.element));
     mark();
   }
@@ -31,9 +36,23 @@ export function drawRanking([ranking], node) {
     mark();
   }
 
+  function compare(clip) {
+    two = two.includes(clip.use_this) ? two.filter((one) => one !== clip.use_this) : [...two, clip.use_this].slice(-2);
+    view?.close();
+    view = null;
+    compared.replaceChildren();
+    if (two.length === 2) {
+      const [a, b] = two.map((one) => ranking.clips.find((other) => other.use_this === one));
+      const style = Object.assign(element("link", ""), { rel: "stylesheet", href: COMPARE_STYLE });
+      view = compareCandidates(a, b);
+      compared.replaceChildren(style, view.element);
+    } else if (two.length === 1) compared.replaceChildren(element("div", "videoalign-note", "Choose another candidate to compare it with."));
+    mark();
+  }
+
   function mark() {
     const wanted = String(widget?.value ?? "").trim();
-    for (const row of rows) row.mark(wanted);
+    for (const row of rows) row.mark(wanted, two);
     const asked = ranking.clips.find((clip) => clip.use_this === wanted);
     const handedOn = ranking.clips.find((clip) => clip.picked);
     const changed = Boolean(asked) !== Boolean(handedOn) || (asked && !asked.picked);
@@ -53,6 +72,7 @@ export function drawRanking([ranking], node) {
     head,
     ...ranking.notes.map((note) => element("div", "videoalign-warning", note)),
     pending,
+    compared,
     places,
     ...(missing > 0 ? [element("div", "videoalign-note", `and ${missing} more; run again to see all`)] : []),
     ...(count > IN_FULL ? [element("div", "videoalign-note", `${count} candidates; a click on a line opens it`)] : []),
@@ -66,7 +86,7 @@ function orderPicker(pick) {
   return label;
 }
 
-function placeOf(clip, open, choose) {
+function placeOf(clip, open, choose, compare) {
   const root = element("div", "videoalign-ranked");
   root.setAttribute("role", "listitem");
   const use = element("button", "videoalign-use");
@@ -75,14 +95,23 @@ function placeOf(clip, open, choose) {
     event.stopPropagation();
     choose(clip);
   };
+  const against = element("button", "videoalign-use", "compare");
+  against.type = "button";
+  against.title = "play this clip beside another candidate, in step";
+  against.onclick = (event) => {
+    event.stopPropagation();
+    compare(clip);
+  };
   let opened = open;
 
   function draw() {
     root.classList.toggle("line", !opened);
-    root.replaceChildren(...(opened ? inFull(clip, use) : inALine(clip, use, () => ((opened = true), draw()))));
+    root.replaceChildren(...(opened ? inFull(clip, use, against) : inALine(clip, use, against, () => ((opened = true), draw()))));
   }
 
-  function mark(wanted) {
+  function mark(wanted, two) {
+    against.setAttribute("aria-pressed", String(two.includes(clip.use_this)));
+    against.setAttribute("aria-label", `compare ${clip.title}`);
     const mine = wanted !== "" && wanted === clip.use_this;
     const state = clip.picked ? "picked" : clip.rank === 1 && clip.chosen ? "winner" : clip.chosen ? "chosen" : "rejected";
     root.className = `videoalign-ranked ${state}${opened ? "" : " line"}${mine ? " mine" : ""}`;
@@ -96,7 +125,7 @@ function placeOf(clip, open, choose) {
   return { element: root, mark };
 }
 
-function inFull(clip, use) {
+function inFull(clip, use, against) {
   const badge = clip.picked ? "YOURS" : clip.rank === 1 && clip.chosen ? "BEST" : "";
   const place = element(
     "div",
@@ -105,6 +134,7 @@ function inFull(clip, use) {
     element("div", "videoalign-total", inSigma(clip.total)),
     ...(badge ? [element("div", "videoalign-best", badge)] : []),
     use,
+    ...(clip.play ? [against] : []),
   );
   const body = element("div", "videoalign-body", clipTitle(clip), ...filmstrip(clip));
   body.append(scoreBars(clip));
@@ -114,7 +144,7 @@ function inFull(clip, use) {
   return [place, body];
 }
 
-function inALine(clip, use, open) {
+function inALine(clip, use, against, open) {
   const marks = DIMENSIONS.map(([name]) => element("span", "videoalign-mark", `${name} ${clip[name] === null ? "–" : inSigma(clip[name])}`));
   const line = element(
     "button",
@@ -128,7 +158,7 @@ function inALine(clip, use, open) {
   line.title = [clip.why, ...clip.gate_failures].filter(Boolean).join("\n");
   line.setAttribute("aria-label", `open ${clip.title ?? clip.name}, ${rankOf(clip)}, ${inSigma(clip.total)}`);
   line.onclick = open;
-  return [...filmstrip({ ...clip, frames: clip.frames?.slice(0, 1) }), line, use];
+  return [...filmstrip({ ...clip, frames: clip.frames?.slice(0, 1) }), line, ...(clip.play ? [against] : []), use];
 }
 
 const rankOf = (clip) => (clip.rank === null ? "out" : `#${clip.rank}`);

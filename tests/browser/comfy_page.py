@@ -80,11 +80,11 @@ class ComfyPage:
         self.page.evaluate("window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
         self.page.wait_for_timeout(600)
 
-    def run(self) -> None:
-        """Queue the graph and wait until the server has nothing left to do."""
+    def run(self, seconds: float = 120) -> None:
+        """Queue the graph and wait, at most so long, until the server has nothing left to do."""
         before = len(self.server.get("/history"))
         self.page.evaluate("window.app.queuePrompt(0, 1)")
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             queue = self.server.get("/queue")
             idle = not queue["queue_running"] and not queue["queue_pending"]

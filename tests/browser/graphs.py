@@ -31,10 +31,12 @@ def build(page, nodes: dict, wires: list) -> dict:
     return page.page.evaluate(BUILD, {"nodes": nodes, "wires": wires})
 
 
-def best_of(page, clips: int = 3, caption: str = "a grey square moves to the right") -> dict:
+def best_of(
+    page, clips: int = 3, caption: str = "a grey square moves to the right", model: str = "tiny.safetensors"
+) -> dict:
     """Load, score a batch, weigh, pick the best."""
     nodes = {
-        "model": {"type": "VideoAlignLoadVideoReward", "at": [20, 60], "widgets": {"model": "tiny.safetensors"}},
+        "model": {"type": "VideoAlignLoadVideoReward", "at": [20, 60], "widgets": {"model": model}},
         "clip": {"type": "VideoAlignTestClip", "at": [20, 260], "widgets": {"number": 500, "clips": clips}},
         "score": {
             "type": "VideoAlignScoreVideo",

@@ -91,3 +91,22 @@ def test_the_packs_wires_have_colours_of_their_own(page):
     types = ["VIDEOALIGN_REWARD", "VIDEOALIGN_SCORES", "VIDEOALIGN_WEIGHTS"]
     colours = page.page.evaluate("types => types.map(type => LGraphCanvas.link_type_colors[type])", types)
     assert len(set(colours)) == 3 and all(colour.startswith("#") for colour in colours)
+
+
+def test_two_candidates_are_compared_in_step(page):
+    best_of(page, clips=4)
+    page.run()
+    page.fit()
+    compare = page.page.locator(".videoalign-ranked button", has_text="compare")
+    compare.nth(0).click()
+    assert "another candidate" in page.texts(".videoalign-compared")[0]
+    compare.nth(2).click()
+    page.page.wait_for_function(
+        "document.querySelectorAll('.videoalign-compared video').length === 2 && "
+        "[...document.querySelectorAll('.videoalign-compared video')].every(one => one.readyState >= 2)"
+    )
+    assert compare.nth(0).get_attribute("aria-pressed") == compare.nth(2).get_attribute("aria-pressed") == "true"
+    assert len(page.texts(".videoalign-compared .videoalign-by")) == 4  # VQ, MQ, TA and the total
+    page.shoot("compared_candidates")
+    compare.nth(0).click()
+    assert page.page.locator(".videoalign-compared video").count() == 0

@@ -1,0 +1,79 @@
+"""How long the page of ComfyUI takes for a frame while a graph with a long ranking is moved.
+
+    COMFYUI_PATH=PATH python benchmarks/ranking_panel.py --candidates 200
+
+Needs a ComfyUI tree and Debian's chromium. Frame times are those between animation frames while the canvas is panned, in
+milliseconds; a screen's own pace is 16.7.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1] / "tests"
+PAN = """async frames => {
+    const canvas = window.app.canvas, times = [];
+    await new Promise(done => {
+        let last = performance.now();
+        const step = now => {
+            times.push(now - last);
+            last = now;
+            canvas.ds.offset[0] += times.length % 40 < 20 ? 6 : -6;
+            canvas.setDirty(true, true);
+            times.length < frames ? requestAnimationFrame(step) : done();
+        };
+        requestAnimationFrame(step);
+    });
+    return times.slice(5);
+}"""
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=200)
+    parser.add_argument("--frames", type=int, default=120)
+    options = parser.parse_args()
+    sys.path[:0] = [str(TESTS / "comfyui"), str(TESTS / "browser")]
+    import graphs
+    from comfy_page import ComfyPage
+    from comfy_server import ComfyServer
+    from playwright.sync_api import sync_playwright
+
+    from videoalign.nodes.reward_models import EMBEDDED_NAME
+
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        server = ComfyServer(Path(os.environ["COMFYUI_PATH"]).resolve(), Path(folder))
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox"]
+        )
+        try:
+            for frontend in ("classic", "nodes2"):
+                context = browser.new_context(viewport={"width": 1600, "height": 1100})
+                page = ComfyPage(context.new_page(), server, frontend == "nodes2", Path(folder), frontend)
+                empty = _frames(page, options.frames)
+                ids = graphs.best_of(page, clips=options.candidates, model=EMBEDDED_NAME)
+                page.run(seconds=1800)
+                page.fit()
+                count = page.page.locator(".videoalign-ranked").count()
+                full = _frames(page, options.frames)
+                print(f"{frontend}: empty graph {empty}; {count} candidates {full} (node {ids['best']})")
+                context.close()
+        finally:
+            browser.close()
+            server.stop()
+
+
+def _frames(page, frames: int) -> str:
+    times = page.page.evaluate(PAN, frames)
+    return f"{min(times):.1f} / {statistics.median(times):.1f} / {max(times):.1f} ms (min / median / max)"
+
+
+if __name__ == "__main__":
+    main()
