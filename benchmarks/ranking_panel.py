@@ -8,7 +8,6 @@ milliseconds; a screen's own pace is 16.7.
 
 from __future__ import annotations
 
-import argparse
 import os
 import shutil
 import statistics
@@ -16,6 +15,10 @@ import sys
 import tempfile
 from pathlib import Path
 
+from results_section import Section, benchmark_parser
+
+HEADING = "A long ranking in the page"
+AIM = 33
 TESTS = Path(__file__).resolve().parents[1] / "tests"
 PAN = """async frames => {
     const canvas = window.app.canvas, times = [];
@@ -36,9 +39,9 @@ PAN = """async frames => {
 
 def main() -> None:
     """Run it."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = benchmark_parser(__doc__)
     parser.add_argument("--candidates", type=int, default=200)
-    parser.add_argument("--frames", type=int, default=120)
+    parser.add_argument("--frames", type=int, default=120, help="that are timed")
     options = parser.parse_args()
     sys.path[:0] = [str(TESTS / "comfyui"), str(TESTS / "browser")]
     import graphs
@@ -48,31 +51,39 @@ def main() -> None:
 
     from videoalign.nodes.reward_models import EMBEDDED_NAME
 
-    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+    with (
+        Section(HEADING, options, libraries=("playwright", "comfyui-frontend-package")) as section,
+        tempfile.TemporaryDirectory() as folder,
+        sync_playwright() as playwright,
+    ):
         server = ComfyServer(Path(os.environ["COMFYUI_PATH"]).resolve(), Path(folder))
         browser = playwright.chromium.launch(
             executable_path=shutil.which("chromium"), args=["--headless", "--no-sandbox"]
         )
+        section.table("frame, ms", "min", "median", "max")
         try:
             for frontend in ("classic", "nodes2"):
                 context = browser.new_context(viewport={"width": 1600, "height": 1100})
                 page = ComfyPage(context.new_page(), server, frontend == "nodes2", Path(folder), frontend)
-                empty = _frames(page, options.frames)
-                ids = graphs.best_of(page, clips=options.candidates, model=EMBEDDED_NAME)
+                section.row(f"{frontend}, empty graph", *_frames(page, options.frames)[0])
+                graphs.best_of(page, clips=options.candidates, model=EMBEDDED_NAME)
                 page.run(seconds=1800)
                 page.fit()
-                count = page.page.locator(".videoalign-ranked").count()
-                full = _frames(page, options.frames)
-                print(f"{frontend}: empty graph {empty}; {count} candidates {full} (node {ids['best']})")
+                shown = page.page.locator(".videoalign-ranked").count()
+                cells, median = _frames(page, options.frames)
+                section.row(f"{frontend}, {shown} candidates", *cells)
+                section.aim(f"{frontend}: median frame, ms", median, at_most=AIM)
                 context.close()
         finally:
             browser.close()
             server.stop()
 
 
-def _frames(page, frames: int) -> str:
+def _frames(page, frames: int) -> tuple[list[str], float]:
+    """Cells of a row, and the median."""
     times = page.page.evaluate(PAN, frames)
-    return f"{min(times):.1f} / {statistics.median(times):.1f} / {max(times):.1f} ms (min / median / max)"
+    median = statistics.median(times)
+    return [f"{value:.1f}" for value in (min(times), median, max(times))], median
 
 
 if __name__ == "__main__":

@@ -27,5 +27,5 @@ function difference(name, base, candidate) {
   const known = base !== null && base !== undefined && candidate !== null && candidate !== undefined;
   const gain = known ? candidate - base : null;
   const kind = gain === null || Math.abs(gain) < LEAST ? "" : gain > 0 ? "better" : "worse";
-  return { name, base: inSigma(base), candidate: inSigma(candidate), text: inSigma(gain), kind, gain, bar: gain === null ? 0 : Math.max(-1, Math.min(1, gain / BAR)) };
+  return { name, base: inSigma(base).replace(" σ", ""), candidate: inSigma(candidate).replace(" σ", ""), text: inSigma(gain), kind, gain, bar: gain === null ? 0 : Math.max(-1, Math.min(1, gain / BAR)) };
 }
