@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from .choice_clips import choice_folder, kept_clip
 from .choice_routes import choice_session, preview_folder
@@ -118,6 +117,8 @@ class ChoosePair(io.ComfyNode):
     @classmethod
     def fingerprint_inputs(cls, folder, chooser, **_) -> str:
         """The file's length: choices may have been added. And whether the clips that were kept are still there."""
+        from ..clips.find import CLIP_LIST
+
         output = folder_paths.get_output_directory()
         try:
             file = choice_session(folder[0], chooser[0], output).file.path
@@ -142,6 +143,7 @@ class ChoosePair(io.ComfyNode):
         other_seed=(),
     ) -> io.NodeOutput:
         """Keep the clips; the page in the node asks for them itself."""
+        from ..clips.find import CLIP_LIST
         from ..clips.preview import playable
         from ..preferences.choices.candidates import Candidate, add_candidates
 

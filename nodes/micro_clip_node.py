@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
+from ..micro_world.fault_kinds import MOTION_FAULTS, VISUAL_FAULTS
 from .comfy_compat import CATEGORY, io, node_schema
 
 _EXAMPLE = "two red circles move left over a plain grey ground"
 _NONE = "none"
-
-
-def _faults() -> list[str]:
-    from ..micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS
-
-    return [_NONE, *VISUAL_FAULTS, *MOTION_FAULTS]
 
 
 class MicroClip(io.ComfyNode):
@@ -37,7 +32,7 @@ class MicroClip(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "fault",
-                    options=_faults(),
+                    options=[_NONE, *VISUAL_FAULTS, *MOTION_FAULTS],
                     default=_NONE,
                     tooltip=(
                         "What spoils it. noise, blur, fade, blocks: visual quality (VQ). jitter, teleport, freeze, surge, slow, flicker: "

@@ -136,4 +136,4 @@ def test_what_is_special_about_a_clip_is_on_the_panel_and_a_fault_names_its_clip
     run = comfyui.run(
         {"model": load_model(), "clip": make_clip(frames=1, clips=3), "score": score_video("clip", clips=3)}
     )
-    assert "batch[0]" in run.error and "needs at least 2" in run.error
+    assert "clip 1 of 3" in run.error and "needs at least 2" in run.error
