@@ -10,13 +10,23 @@ const LIVE = "videoalign_live"; // a curve that was heard to its end
 const TOLD = "/videoalign/reward_traces";
 const views = new Map(); // node -> its curve
 const heard = new Map(); // id of a guidance node -> the messages of its last run
+let missed = null; // {workflow, messages} of a run that ended before this page could hear it
 
 /** Hear what guided samplers do, from the first moment on; and ask what they have done before the page was loaded. */
 export async function listenToTraces() {
   api.addEventListener(EVENT, ({ detail }) => spread(detail));
+  const ask = async (path) => (await api.fetchApi(path)).json();
   try {
-    const [queue, told] = await Promise.all(["/queue", TOLD].map(async (path) => (await api.fetchApi(path)).json()));
-    if (queue.queue_running.some((job) => job[1] === told.prompt)) told.messages.forEach(spread);
+    const [queue, told] = await Promise.all(["/queue", TOLD].map(ask));
+    if (!told.messages.length) return;
+    if (queue.queue_running.some((job) => job[1] === told.prompt)) {
+      told.messages.forEach(spread);
+      return;
+    }
+    // The run has ended while the page was loaded: its curve belongs to the workflow that was run, and to no other.
+    const run = (await ask(`/history/${told.prompt}`))[told.prompt];
+    missed = { workflow: run?.prompt?.[3]?.extra_pnginfo?.workflow?.id, messages: told.messages };
+    for (const [node, view] of views) catchUp(node, view);
   } catch {
     // a server that is going down, or of another version of the pack: the curve begins with the next message
   }
@@ -59,6 +69,7 @@ function spread(message) {
   const messages = heard.get(message.node) ?? [];
   const last = messages.at(-1);
   if (last && last.run === message.run && message.index !== null && message.index <= last.index) return; // told twice
+  missed = null;
   heard.set(message.node, message.index === -1 ? [message] : [...messages, message]);
   for (const [node, view] of views) {
     if (!isAbout(message, node)) continue;
@@ -68,6 +79,8 @@ function spread(message) {
 }
 
 function catchUp(node, view) {
+  const graph = app.rootGraph ?? app.graph;
+  if (missed?.workflow && missed.workflow === graph?.id) missed.messages.filter((one) => isAbout(one, node)).forEach(view.add);
   for (const messages of heard.values()) {
     const running = messages.length && messages.at(-1).index !== null;
     if (running && isAbout(messages[0], node)) messages.forEach(view.add);
