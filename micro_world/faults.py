@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from .fault_kinds import MOTION_FAULTS, VISUAL_FAULTS
 from .scene import DIRECTIONS, FRAME, MARGIN, REACH, ClipFormat, Scene
+
+VISUAL_FAULTS = ("noise", "blur", "fade", "blocks")
+MOTION_FAULTS = ("jitter", "teleport", "freeze", "surge", "slow", "flicker")
 
 # Strength of each fault at degree 1, lengths in world units (a 64th of the frame), levels of 255.
 NOISE_LEVELS = 60.0  # standard deviation

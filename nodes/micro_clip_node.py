@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..micro_world.fault_kinds import MOTION_FAULTS, VISUAL_FAULTS
 from .comfy_compat import CATEGORY, io, node_schema
 
 _EXAMPLE = "two red circles move left over a plain grey ground"
 _NONE = "none"
+# Those of micro_world.faults, which takes numpy; a test holds them together.
+FAULTS = ("noise", "blur", "fade", "blocks", "jitter", "teleport", "freeze", "surge", "slow", "flicker")
 
 
 class MicroClip(io.ComfyNode):
@@ -32,7 +33,7 @@ class MicroClip(io.ComfyNode):
                 ),
                 io.Combo.Input(
                     "fault",
-                    options=[_NONE, *VISUAL_FAULTS, *MOTION_FAULTS],
+                    options=[_NONE, *FAULTS],
                     default=_NONE,
                     tooltip=(
                         "What spoils it. noise, blur, fade, blocks: visual quality (VQ). jitter, teleport, freeze, surge, slow, flicker: "

@@ -4,6 +4,7 @@ import pytest
 from comfy_server import RefusedError
 from prompts import load_model, node, score_video, show
 
+from videoalign.micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS
 from videoalign.nodes.reward_models import EMBEDDED_NAME
 
 pytestmark = pytest.mark.comfyui
@@ -42,3 +43,8 @@ def test_a_caption_of_another_world_is_refused_by_the_node(comfyui):
         comfyui.run(
             {"clip": node("MicroClip", caption="a fox", fault="none", degree=0.5, seed=1), "s": show("clip", 0)}
         )
+
+
+def test_every_fault_of_the_world_is_offered(comfyui):
+    made = comfyui.get("/object_info/VideoAlignMicroClip")["VideoAlignMicroClip"]["input"]["required"]["fault"]
+    assert (made[1].get("options") or made[0]) == ["none", *VISUAL_FAULTS, *MOTION_FAULTS]
