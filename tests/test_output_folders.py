@@ -40,5 +40,13 @@ def test_the_second_leaves_at_once_and_says_who_holds_the_folder(name, holder, i
 
 
 def test_every_run_that_fills_a_folder_is_tested_here():
-    files = {"score", "measure", "convert", "pairs", "choose merge", "choose export", "lora convert"}  # each writes one, whole
+    files = {
+        "score",
+        "measure",
+        "convert",
+        "pairs",
+        "choose merge",
+        "choose export",
+        "lora convert",
+    }  # each writes one, whole
     assert set(FOLDERS) | files | {"demo"} == set(RUNS)
