@@ -1,7 +1,7 @@
 """How much memory reading a clip takes: a large one, a long one, and both, for scores and for the preview of the choose page.
 
     python benchmarks/clip_memory.py
-    git worktree add /tmp/before 7fb4948 && python benchmarks/clip_memory.py --before /tmp/before
+    git worktree add ../before 7fb4948 && python benchmarks/clip_memory.py --before ../before
 
 Each measurement is a process of its own; told is the highest resident memory that the system saw of it (getrusage), with the
 interpreter and its libraries (first row: a clip of 64 x 64). With --before the same is measured of another checkout.

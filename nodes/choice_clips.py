@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..errors import VideoAlignError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ..clips.frames import Frames
 
 
 def choice_folder(name: str, output: Path) -> Path:
@@ -56,16 +62,27 @@ def kept_clip(source: object, folder: Path, output: Path) -> tuple[Path, float |
     return path, *rate_and_length(path)
 
 
-def _written(frames, folder: Path) -> tuple[Path, float, int]:
+def named_by_content(frames: Frames) -> tuple[np.ndarray, str]:
+    """Frames as uint8 RGB [T, H, W, 3], and the name of an .mp4 file that holds just them.
+
+    Raises:
+        ClipError: they are no pictures.
+    """
     from ..clips.pixels import check_unit, rgb_bytes
-    from ..clips.video_file import write_video
 
     if frames.pixels.is_floating_point():
         check_unit(frames.pixels, frames.name)
     pixels = rgb_bytes(frames.pixels)
     digest = hashlib.sha256(f"{pixels.shape} {frames.fps}".encode())
     digest.update(pixels)
-    path = folder / f"{digest.hexdigest()[:24]}.mp4"
+    return pixels, f"{digest.hexdigest()[:24]}.mp4"
+
+
+def _written(frames: Frames, folder: Path) -> tuple[Path, float, int]:
+    from ..clips.video_file import write_video
+
+    pixels, name = named_by_content(frames)
+    path = folder / name
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
         try:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from ..errors import ClipError
-from .choice_clips import kept_clip
+from .choice_clips import kept_clip, named_by_content
 from .choice_routes import preview_folder
 from .comfy_compat import folder_paths
 
@@ -64,16 +63,11 @@ def _place(path: Path) -> tuple[str, Path] | None:
 
 
 def _written(frames, folder: Path) -> Path:
-    from ..clips.pixels import check_unit, rgb_bytes
     from ..clips.preview import write_playable_frames
     from ..files.file_lock import locked
 
-    if frames.pixels.is_floating_point():
-        check_unit(frames.pixels, frames.name)
-    pixels = rgb_bytes(frames.pixels)
-    digest = hashlib.sha256(f"{pixels.shape} {frames.fps}".encode())
-    digest.update(pixels)
-    path = folder / f"{digest.hexdigest()[:24]}.mp4"
+    pixels, name = named_by_content(frames)
+    path = folder / name
     with locked(path):
         if not path.exists():
             write_playable_frames(pixels, frames.fps, path)
