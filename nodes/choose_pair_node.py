@@ -8,7 +8,7 @@ from pathlib import Path
 from ..errors import VideoAlignError
 from .choice_clips import choice_folder, kept_clip
 from .choice_routes import choice_session, preview_folder
-from .clip_input import input_clips
+from .clip_input import frame_inputs, input_clips
 from .comfy_compat import CATEGORY, ProgressBar, folder_paths, io, model_management, node_schema
 from .written_outputs import fingerprint, remember
 
@@ -65,20 +65,9 @@ class ChoosePair(io.ComfyNode):
                 io.String.Input(
                     "other_model", default="", tooltip="Name of what made 'other_clip'; empty: the same model."
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=16.0,
-                    min=0.1,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frames per second of IMAGE frames (Wan 16, HunyuanVideo and LTX 24). A VIDEO brings its own rate.",
-                ),
-                io.Int.Input(
-                    "clips_in_batch",
-                    default=1,
-                    min=1,
-                    max=256,
-                    tooltip="How many clips of equal length IMAGE frames hold: the batch size of the latents they come from.",
+                *frame_inputs(
+                    "Frames per second of IMAGE frames (Wan 16, HunyuanVideo and LTX 24). A VIDEO brings its own rate.",
+                    "How many clips of equal length IMAGE frames hold: the batch size of the latents they come from.",
                 ),
                 io.String.Input(
                     "folder",

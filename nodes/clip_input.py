@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import ClipError, VideoAlignError
-from .comfy_compat import video_from_images, video_source
+from .comfy_compat import io, video_from_images, video_source
 
 
 @dataclass(frozen=True)
@@ -19,6 +19,14 @@ class InputClip:
     video: object
     path: str | None = None
     latent: dict | None = None
+
+
+def frame_inputs(fps: str, clips_in_batch: str) -> list:
+    """The two widgets that IMAGE frames need beside them, with their tooltips."""
+    return [
+        io.Float.Input("fps", default=16.0, min=0.1, max=1000.0, step=0.01, tooltip=fps),
+        io.Int.Input("clips_in_batch", default=1, min=1, max=256, tooltip=clips_in_batch),
+    ]
 
 
 def input_clips(clip: object, fps: float, clips_in_batch: int, latent: dict | None) -> Iterator[InputClip]:

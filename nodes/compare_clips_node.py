@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 
 from .clip_files import clip_entry, playable_file, served_file
-from .clip_input import input_clips
+from .clip_input import frame_inputs, input_clips
 from .comfy_compat import (
     CATEGORY,
     ProgressBar,
@@ -60,20 +60,9 @@ class CompareClips(io.ComfyNode):
                     default="",
                     tooltip="What the further clips are called, with commas between. Empty: C, D, …",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=16.0,
-                    min=0.1,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip="Frames per second of IMAGE frames (Wan 16, HunyuanVideo and LTX 24). SCORES and VIDEO bring their own.",
-                ),
-                io.Int.Input(
-                    "clips_in_batch",
-                    default=1,
-                    min=1,
-                    max=256,
-                    tooltip="How many clips of equal length IMAGE frames hold: the batch size of the latents they come from.",
+                *frame_inputs(
+                    "Frames per second of IMAGE frames (Wan 16, HunyuanVideo and LTX 24). SCORES and VIDEO bring their own.",
+                    "How many clips of equal length IMAGE frames hold: the batch size of the latents they come from.",
                 ),
             ],
             outputs=[

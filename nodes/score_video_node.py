@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from ..errors import ClipError
 from ..reward.dimensions import RATED, SIGMA
 from .clip_frames import small_pictures, small_view
-from .clip_input import InputClip, input_clips
+from .clip_input import InputClip, frame_inputs, input_clips
 from .comfy_compat import (
     CATEGORY,
     ExecutionBlocker,
@@ -57,23 +57,12 @@ class ScoreVideo(io.ComfyNode):
                     placeholder="what the clip should show (empty: VQ and MQ only)",
                     tooltip="The prompt that the clip is judged against. Empty: TA and Overall do not exist, VQ and MQ do.",
                 ),
-                io.Float.Input(
-                    "fps",
-                    default=16.0,
-                    min=0.1,
-                    max=1000.0,
-                    step=0.01,
-                    tooltip=(
+                *frame_inputs(
+                    (
                         "Frames per second of IMAGE frames (Wan 16, HunyuanVideo and LTX 24). A wrong value changes the scores. A "
                         "VIDEO brings its own rate, and this one is not used."
                     ),
-                ),
-                io.Int.Input(
-                    "clips_in_batch",
-                    default=1,
-                    min=1,
-                    max=256,
-                    tooltip="How many clips of equal length the IMAGE frames hold: the batch size of the latents they come from.",
+                    "How many clips of equal length the IMAGE frames hold: the batch size of the latents they come from.",
                 ),
                 io.Latent.Input(
                     "latent",
