@@ -32,6 +32,7 @@ class ComfyPage:
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.set_setting("Comfy.TutorialCompleted", True)
         self.set_setting("Comfy.VueNodes.Enabled", vue)
+        self.set_setting("Comfy.Minimap.Visible", False)  # it lies over the graph's corner
         self.open()
         actual = page.evaluate("window.app.extensionManager.setting.get('Comfy.VueNodes.Enabled')")
         assert actual == vue
