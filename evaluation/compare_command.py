@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 import random
 import re
 import sys
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,17 +18,22 @@ from ..errors import VideoAlignError
 from ..files.atomic_file import write_json
 from ..files.output_folder import held
 from ..files.portable_paths import file_name
-from ..judges import judge_or_reward, open_judge
+from ..judges import JudgeError, judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
 from ..reward.win_rates import WinRate, win_rates
 from . import score_command
 from .compare.judges import Judged, read_scores
 from .compare.matching import MadeClip, match, read_manifest
-from .compare.page import Example, disagreements, write_comparison
+from .compare.page import Comparison, Example, disagreements, write_comparison
+from .guard import watched
+from .guard.comparing import verdict_of
+from .guard.verdict import Verdict
 from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
 
 SIDES = ("base", "candidate")
 MOST_TOLD = 10
+REPORT = "report.json"
+MEASURES = "measures"
 
 
 class Config(ScoringOptions):
@@ -34,8 +41,9 @@ class Config(ScoringOptions):
 
     Clips are scored with a video reward and with every other --judge (each clip once; a second run takes the scores that
     are there). Printed and written to report.json are, for each judge and dimension, the share of pairs that the candidate
-    wins with its 95 % interval, and index.html shows clips side by side. Pairs with a clip that cannot be scored are told and left
-    out, and the exit status is 1.
+    wins with its 95 % interval, and index.html shows clips side by side. The verdict at the end says whether the gain was bought:
+    "hacked" where the reward rose while a further judge or a measurement of the clips clearly fell. Pairs with a clip that
+    cannot be scored are told and left out, and the exit status is 1.
     """
 
     folders: list[Path] = positional(default=[], description="Folder of the base, folder of the candidate.")
@@ -53,7 +61,10 @@ class Config(ScoringOptions):
     output: Path = Field(description="Folder for the page, the report and the scores.")
     names: list[str] = Field([], description="What to call base and candidate; their folders' names by default.")
     examples: int = Field(12, ge=0, description="Pairs of clips on the page, picked by lot.")
-    seed: int = Field(0, description="Of the lot and the intervals.")
+    seed: int = Field(0, description="Of the lot.")
+    guard: bool = Field(
+        True, description="Measure motion, standstill, sharpness, light and colour of the clips too, for the verdict."
+    )
 
     _judges = field_validator("judge", mode="before")(further_judges)
 
@@ -87,16 +98,21 @@ def _compare(config: Config, pairs: list[tuple[MadeClip, MadeClip]]) -> int:
         if isinstance(one, int):
             return one
         judged[f"{one.title} ({text})" if one.title in judged else one.title] = one
+    measured, unmeasured = _measured(config, pairs, judged)
+    if isinstance(measured, int):
+        return measured
     whole = [pair for pair in pairs if all(_has_both(one, pair) for one in judged.values())]
     unscored = {name: why for one in judged.values() for name, why in one.unscored.items()}
     if not whole:
         raise VideoAlignError("No pair has scores of both clips. " + "{}: {}".format(*next(iter(unscored.items()))))
     left_out, pairs = len(pairs) - len(whole), whole
-    tables = {title: compare(pairs, one, seed=config.seed) for title, one in judged.items()}
+    tables = {title: compare(pairs, one) for title, one in judged.items()}
+    guard = _verdict(pairs, list(judged.values()), measured)
+    comparison = Comparison(names, len(pairs), tables, guard, unmeasured)
     shown = random.Random(config.seed).sample(pairs, min(config.examples, len(pairs)))
-    page = write_comparison(config.output, names, tables, judged, [Example(*pair) for pair in shown], len(pairs))
-    write_report(config.output / "report.json", names, len(pairs), tables)
-    print(report_text(names, len(pairs), tables))
+    page = write_comparison(config.output, comparison, judged, [Example(*pair) for pair in shown])
+    write_report(config.output / REPORT, comparison)
+    print(report_text(comparison))
     print(f"\nOpen {page} to see the clips side by side.")
     if not left_out:
         return 0
@@ -117,11 +133,37 @@ def _has_both(judged: Judged, pair: tuple[MadeClip, MadeClip]) -> bool:
     return pair[0].id in judged.base and pair[1].id in judged.candidate
 
 
-def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], further: bool) -> Judged | int:
+def _measured(
+    config: Config, pairs: list[tuple[MadeClip, MadeClip]], judged: dict[str, Judged]
+) -> tuple[Judged | int | None, str]:
+    """What the measurements say, or the status of their run if it stopped, or None and why there are none."""
+    if (given := next((one for one in judged.values() if one.source == MEASURES), None)) is not None:
+        return given, ""
+    if not config.guard:
+        return None, "Nothing of the clips was measured (guard is off)."
+    try:
+        return _judged(config, MEASURES, pairs, further=True, show=False), ""
+    except JudgeError as error:  # there is no OpenCV
+        return None, f"Nothing of the clips was measured. {error}"
+
+
+def _verdict(pairs: list[tuple[MadeClip, MadeClip]], judged: list[Judged], measured: Judged | None) -> Verdict:
+    """The first judge is the reward that the candidate may have learnt to please; all others watch."""
+    pairs = [pair for pair in pairs if measured is None or _has_both(measured, pair)] or pairs
+    reward, *watching = (one.witness(pairs) for one in judged if one is not measured or one is judged[0])
+    reward = replace(reward, title="the reward")
+    measured = measured if measured and all(_has_both(measured, pair) for pair in pairs) else None
+    return verdict_of(reward, watching, measured and measured.witness(pairs), [clip.prompt for clip, _ in pairs])
+
+
+def _judged(
+    config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], further: bool, show: bool = True
+) -> Judged | int:
     """What the judge ``text`` says of both folders, or the status of the scoring that stopped.
 
     Args:
         further: another judge than the first, whose sampling options are not its.
+        show: print its marks.
     """
     options = judge_options(config)
     judge = open_judge(text, replace(options, sampling={}) if further else options)
@@ -129,14 +171,16 @@ def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], f
     marks, unscored = [], {}
     for number, (side, folder) in enumerate(zip(SIDES, config.folders, strict=True)):
         file = config.output / (f"scores_{side}_{_slug(text)}.jsonl" if further else f"scores_{side}.jsonl")
-        status = score_folder(folder, file, config, text, judge)
+        status = score_folder(folder, file, config, text, judge, show)
         if status and (status != 1 or not file.is_file()):  # 1 with the file: some clips failed
             return status
-        scores, missing = read_scores(file, [pair[number] for pair in pairs], [one.name for one in dimensions])
+        clips = [pair[number] for pair in pairs]
+        details = [one.name for one in watched.MEASURES] if text == MEASURES else []
+        scores, missing = read_scores(file, clips, [one.name for one in dimensions], details)
         marks.append(scores)
         unscored |= {f"{side} {name}": why for name, why in missing.items()}
     title = _reward_title(config.model) if text == f"videoreward:{config.model}" else judge.title
-    return Judged(title, dimensions, *marks, unscored)
+    return Judged(title, dimensions, *marks, unscored, text)
 
 
 def _reward_title(model: str) -> str:
@@ -147,22 +191,23 @@ def _reward_title(model: str) -> str:
     )
 
 
-def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:
+def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge, show: bool = True) -> int:
     """Run ``videoalign score`` over a generated folder; scores that are there already are kept. Returns its status.
 
     Args:
         text, judge: the judge as it is named, and open.
+        show: print the marks.
     """
     shared = {name: getattr(options, name) for name in ScoringOptions.model_fields}
     manifest = folder / CLIP_LIST if folder.is_dir() else folder
-    return score_command.run(score_command.Config(manifest=manifest, judge=text, output=output, **shared), judge)
+    return score_command.run(score_command.Config(manifest=manifest, judge=text, output=output, **shared), judge, show)
 
 
-def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged, seed: int = 0) -> dict[str, WinRate]:
+def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged) -> dict[str, WinRate]:
     """Win rate of the candidate in each dimension, by one judge's scores."""
     base = [judged.base[clip.id] for clip, _ in pairs]
     candidate = [judged.candidate[clip.id] for _, clip in pairs]
-    return win_rates(judged.dimensions, base, candidate, [clip.prompt for clip, _ in pairs], seed=seed)
+    return win_rates(judged.dimensions, base, candidate, [clip.prompt for clip, _ in pairs])
 
 
 def _slug(text: str) -> str:
@@ -170,21 +215,33 @@ def _slug(text: str) -> str:
     return file_name(re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-"))
 
 
-def write_report(path: Path, names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> None:
-    """The figures as JSON."""
+def write_report(path: Path, comparison: Comparison) -> None:
+    """The figures as JSON; null for an interval that one pair alone cannot give."""
     content = {
-        "base": names[0],
-        "candidate": names[1],
-        "pairs": pairs,
-        "judges": {judge: {name: asdict(rate) for name, rate in table.items()} for judge, table in tables.items()},
+        "base": comparison.names[0],
+        "candidate": comparison.names[1],
+        "pairs": comparison.pairs,
+        "judges": {
+            judge: {name: asdict(rate) for name, rate in table.items()} for judge, table in comparison.tables.items()
+        },
+        "verdict": comparison.verdict.to_dict() | {"unmeasured": comparison.unmeasured},
     }
-    write_json(path, content)
+    write_json(path, _finite(content))
 
 
-def report_text(names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> str:
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _finite(one) for key, one in value.items()}
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def report_text(comparison: Comparison) -> str:
     """The figures for a terminal."""
-    lines = [f"{names[1]} against {names[0]}: share of {pairs} pairs won (ties half), 95 % interval"]
-    for judge, table in tables.items():
+    names = comparison.names
+    lines = [f"{names[1]} against {names[0]}: share of {comparison.pairs} pairs won (ties half), 95 % interval"]
+    for judge, table in comparison.tables.items():
         cells = [f"{name} {rate.rate:.1%} [{rate.low:.1%}, {rate.high:.1%}]" for name, rate in table.items()]
         lines.append(f"  by {judge}: " + "  ".join(cells))
-    return "\n".join(lines + [f"  {text}" for text in disagreements(tables)])
+    lines += [f"  {text}" for text in disagreements(comparison.tables)]
+    lines.append(f"Verdict: {comparison.verdict.outcome.value}. {comparison.verdict.sentence}")
+    return "\n".join([*lines, comparison.unmeasured] if comparison.unmeasured else lines)

@@ -74,11 +74,12 @@ class Config(ScoringOptions):
         return self
 
 
-def run(config: Config, judge: Judge | None = None) -> int:
+def run(config: Config, judge: Judge | None = None, show: bool = True) -> int:
     """Score; returns 0 when every row succeeded, 1 when some failed, 130 when interrupted.
 
     Args:
         judge: that of ``config``, where it is open already.
+        show: print the marks.
 
     Raises:
         VideoAlignError: the rows, the model or the output cannot be used at all.
@@ -112,14 +113,14 @@ def run(config: Config, judge: Judge | None = None) -> int:
         return 130
     if outcome.results is None:
         return leave_to_the_last(process, outcome.failed)
-    return _report(config, outcome, all_dimensions(judge))
+    return _report(config, outcome, all_dimensions(judge), show)
 
 
-def _report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension]) -> int:
+def _report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension], show: bool) -> int:
     results = outcome.results
     if config.output is not None:
         print(f"{len(results)} rows in {config.output}.", file=sys.stderr)
-    if not config.json_lines:
+    if show and not config.json_lines:
         whole = len(results) <= LONG_TABLE or config.output is None
         shown = score_table(results, dimensions=dimensions) if whole else score_summary(results, dimensions=dimensions)
         print(shown, flush=True)

@@ -1,9 +1,14 @@
-"""Interval for the mean of few values, by Student's t: right from two values on, where a bootstrap is far too narrow."""
+"""Intervals for the mean of few values: right from two values on, where a bootstrap is far too narrow.
+
+Of clips that share a prompt only the prompt is drawn by chance: `prompt_means` comes first.
+"""
 
 from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Hashable, Sequence
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +32,37 @@ def student_mean(values: ArrayLike, confidence: float = 0.95) -> Interval:
     mean = float(sample.mean())
     half = student_quantile(confidence, len(sample) - 1) * float(sample.std(ddof=1)) / math.sqrt(len(sample))
     return Interval(mean - half, mean + half, confidence)
+
+
+def share_interval(shares: ArrayLike, confidence: float = 0.95) -> Interval:
+    """Two-sided interval for the mean of independent shares [n], each 0 to 1, such as "won" (0, 1/2 for a tie, 1).
+
+    Two values that are won and two that are lost are added, and the normal interval is taken of all (A. Agresti and B. Coull,
+    "Approximate is better than exact", 1998): it has a width even where all are won, and never leaves 0..1.
+
+    Raises:
+        ValueError: no value, or a confidence outside 0..1.
+    """
+    given = np.asarray(shares, dtype=np.float64)
+    if not len(given) or not 0 < confidence < 1:
+        raise ValueError(f"{len(given)} shares and confidence {confidence}; expected one at least, and 0..1.")
+    sample = np.concatenate([given, (0.0, 0.0, 1.0, 1.0)])
+    mean = float(sample.mean())
+    half = NormalDist().inv_cdf((1 + confidence) / 2) * float(sample.std()) / math.sqrt(len(sample))
+    # The middle is drawn towards one half; what was seen lies inside all the same.
+    seen = float(given.mean())
+    return Interval(max(0.0, min(mean - half, seen)), min(1.0, max(mean + half, seen)), confidence)
+
+
+def prompt_means(values: ArrayLike, prompts: Sequence[Hashable]) -> np.ndarray:
+    """The mean of the values [n] of each prompt, in the order in which prompts appear: each counts once, whatever its seeds.
+
+    Args:
+        prompts: of each value.
+    """
+    numbers: dict[Hashable, int] = {}
+    cluster = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
+    return np.bincount(cluster, np.asarray(values, dtype=np.float64)) / np.bincount(cluster)
 
 
 @functools.lru_cache(maxsize=256)

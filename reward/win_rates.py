@@ -5,16 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from .bootstrap import bootstrap_mean
 from .judge import Dimension
+from .student_interval import prompt_means, share_interval, student_mean
 
 # Fewer coins than six cannot all fall on one side with a chance below 5 % (two-sided: 2 / 2**6 = 3 %).
 LEAST_INDEPENDENT = 6
-# The bootstrap's intervals are too narrow for few prompts: of fewer than these the exact sign test must agree.
+# Of fewer prompts than these the exact sign test must agree with the intervals, which are approximate.
 _FEW = 30
 # Half of the last digit that is shown: a smaller difference is shown as 0.00, and is a tie.
 SHOWN_AS_EQUAL = 0.005
@@ -26,11 +25,11 @@ class WinRate:
     """The candidate against the base in one dimension, by one judge.
 
     Attributes:
-        rate: share of the pairs that the candidate wins, a tie counting half (0 to 1).
-        low, high: interval of the rate, a bootstrap over prompts.
+        rate: share of the pairs that the candidate wins, a tie counting half (0 to 1); a mean over prompts, as the lead is.
+        low, high: interval of the rate over prompts (`student_interval.share_interval`).
         wins, ties, losses: numbers of pairs.
         lead: mean of candidate minus base, in the judge's unit.
-        lead_low, lead_high: its interval.
+        lead_low, lead_high: its interval, Student's over prompts; infinite where there is one pair alone.
         independent: how many prompts were drawn from for the intervals; of a single prompt, how many pairs.
         by_luck: chance that as many or more of these fall on one side when both are equal: the exact sign test, two-sided.
     """
@@ -66,10 +65,10 @@ class WinRate:
 
     @property
     def in_words(self) -> str:
-        """ "better", "worse", "about equal" (the interval is near one half) or "too few to tell"."""
+        """ "better", "worse", "about equal" (nothing but ties, or the interval is near one half) or "too few to tell"."""
         if self.verdict:
             return "better" if self.verdict > 0 else "worse"
-        near = self.low >= 0.5 - _NEAR_HALF and self.high <= 0.5 + _NEAR_HALF
+        near = self.ties == self.pairs or (self.low >= 0.5 - _NEAR_HALF and self.high <= 0.5 + _NEAR_HALF)
         return "about equal" if self.enough and near else "too few to tell"
 
 
@@ -80,15 +79,13 @@ def win_rate(
     *,
     tie: float = 0.0,
     confidence: float = 0.95,
-    resamples: int = 2000,
-    seed: int = 0,
 ) -> WinRate:
     """Compare scores of clips that share prompt and seed.
 
     Args:
         base, candidate: one score a pair, higher is better.
-        prompts: of each pair; pairs of a prompt are drawn together in the bootstrap. Where all have one prompt, they are
-            drawn one by one: the intervals are about that prompt.
+        prompts: of each pair; a prompt counts once. Where all have one prompt, each pair counts: the intervals are about
+            that prompt.
         tie: differences up to this count as a tie, in the scores' unit.
 
     Raises:
@@ -103,22 +100,21 @@ def win_rate(
         raise ValueError("a score is not finite; score the clips again.")
     lead = second - first
     won = np.where(np.abs(lead) <= tie, 0.5, lead > 0)
-    several = len(set(prompts)) > 1
-    clusters = list(prompts) if several else None
-    interval = partial(bootstrap_mean, clusters=clusters, confidence=confidence, resamples=resamples, seed=seed)
-    rate, mean = interval(won), interval(lead)
+    units = prompts if len(set(prompts)) > 1 else range(len(lead))
+    shares, leads = prompt_means(won, units), prompt_means(lead, units)
+    share, mean = share_interval(shares, confidence), student_mean(leads, confidence)
     return WinRate(
-        float(won.mean()),
-        rate.low,
-        rate.high,
+        float(shares.mean()),
+        share.low,
+        share.high,
         int((won == 1).sum()),
         int((won == 0.5).sum()),
         int((won == 0).sum()),
-        float(lead.mean()),
+        float(leads.mean()),
         mean.low,
         mean.high,
-        len(set(prompts)) if several else len(lead),
-        _sign_test(won, prompts if several else range(len(lead))),
+        len(shares),
+        _sign_test(won, units),
     )
 
 
@@ -138,8 +134,6 @@ def win_rates(
     base: Sequence[Mapping[str, float | None]],
     candidate: Sequence[Mapping[str, float | None]],
     prompts: Sequence[str],
-    *,
-    seed: int = 0,
 ) -> dict[str, WinRate]:
     """By name of the dimension, over the pairs that both have its mark; what shows as equal is a tie.
 
@@ -161,5 +155,5 @@ def win_rates(
             if first is not None and second is not None
         ]
         if both:
-            rates[one.name] = win_rate(*map(list, zip(*both, strict=True)), tie=SHOWN_AS_EQUAL, seed=seed)
+            rates[one.name] = win_rate(*map(list, zip(*both, strict=True)), tie=SHOWN_AS_EQUAL)
     return rates

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from ...reward.differences import differences, rate_row, verdict_line
 from ...reward.dimensions import MEANING
 from ...reward.judge import Dimension
 from ...reward.win_rates import LEAST_INDEPENDENT, WinRate
+from ..guard.verdict import Change, Verdict
 from .judges import Judged
 from .matching import MadeClip
 
@@ -27,23 +28,35 @@ class Example:
     candidate: MadeClip
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """What a comparison came to.
+
+    Attributes:
+        names: of the base and of the candidate.
+        pairs: how many pairs were compared.
+        tables: judge -> dimension -> win rate of the candidate.
+        verdict: whether the gain was bought.
+        unmeasured: why nothing was measured of the clips; empty where it was.
+    """
+
+    names: tuple[str, str]
+    pairs: int
+    tables: Mapping[str, Mapping[str, WinRate]]
+    verdict: Verdict
+    unmeasured: str = ""
+
+
 def write_comparison(
-    folder: Path,
-    names: tuple[str, str],
-    tables: dict[str, dict[str, WinRate]],
-    judged: dict[str, Judged],
-    examples: Sequence[Example],
-    pairs: int,
+    folder: Path, comparison: Comparison, judged: Mapping[str, Judged], examples: Sequence[Example]
 ) -> Path:
     """Write index.html and the clips that it shows into a folder.
 
     Args:
-        names: of the base and of the candidate.
-        tables: judge -> dimension -> win rate of the candidate.
         judged: judge -> its marks of the base's and of the candidate's clips.
         examples: pairs to show.
-        pairs: how many pairs were compared in all.
     """
+    names, tables = comparison.names, comparison.tables
     clips = folder / "clips"
     clips.mkdir(parents=True, exist_ok=True)
     return write_page(
@@ -51,7 +64,8 @@ def write_comparison(
         "compare.html.j2",
         title=f"{names[1]} against {names[0]}",
         candidate=names[1],
-        pairs=pairs,
+        pairs=comparison.pairs,
+        guard=_guard(comparison),
         tables=[
             {
                 "judge": judge,
@@ -68,7 +82,7 @@ def write_comparison(
     )
 
 
-def disagreements(tables: dict[str, dict[str, WinRate]]) -> list[str]:
+def disagreements(tables: Mapping[str, Mapping[str, WinRate]]) -> list[str]:
     """A sentence for each dimension in which one judge sees a clear gain and another a clear loss or no gain at all."""
     texts = []
     judges = list(tables)
@@ -86,11 +100,39 @@ def disagreements(tables: dict[str, dict[str, WinRate]]) -> list[str]:
     return texts
 
 
+def _guard(comparison: Comparison) -> dict:
+    """The verdict for the page: its word and sentence, what clearly changed first."""
+    found = comparison.verdict
+    changes = sorted(found.changes, key=lambda change: (not change.worse, not change.clear, -change.size))
+    return {
+        "outcome": found.outcome.value,
+        "kind": {"gained": "better", "hacked": "worse", "lost": "worse"}.get(found.outcome.value, ""),
+        "sentence": found.sentence,
+        "unmeasured": comparison.unmeasured,
+        "changes": [_change(one) for one in changes],
+    }
+
+
+def _change(change: Change) -> dict:
+    difference, direction = change.difference, change.watched.direction
+    kind = "worse" if change.worse else "better" if change.clear and direction else ""
+    said = kind or ("changed" if change.clear else "no clear change")
+    return {
+        "title": change.watched.title,
+        "unit": change.watched.unit,
+        "base": f"{difference.base:.3g}",
+        "mean": f"{difference.mean:+.2g}",
+        "interval": f"{difference.low:+.2g} to {difference.high:+.2g}" if difference.prompts > 1 else "",
+        "kind": kind,
+        "said": said,
+    }
+
+
 def _row(dimension: Dimension, rate: WinRate) -> dict:
     return {"title": dimension.meaning.capitalize(), "rate": rate, **rate_row(dimension, rate)}
 
 
-def _shown(names: tuple[str, str], judged: dict[str, Judged], pairs: list[dict]) -> dict:
+def _shown(names: tuple[str, str], judged: Mapping[str, Judged], pairs: list[dict]) -> dict:
     """What the view of the pairs draws; its figures over all pairs are the tables above it."""
     measures = [
         {"name": one.name, "meaning": f"{one.meaning}, in {one.unit}", "judge": title if len(judged) > 1 else ""}
@@ -102,7 +144,7 @@ def _shown(names: tuple[str, str], judged: dict[str, Judged], pairs: list[dict])
     return {"names": list(names), "measures": measures, "comparisons": [whole], "pairs": pairs, "notes": notes}
 
 
-def _example(folder: Path, number: int, example: Example, judged: dict[str, Judged]) -> dict:
+def _example(folder: Path, number: int, example: Example, judged: Mapping[str, Judged]) -> dict:
     clips = []
     for side, clip in zip(("base", "candidate"), (example.base, example.candidate), strict=True):
         # Not by the clip's id, which comes from a file and may be a path.

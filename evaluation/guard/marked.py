@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import VideoAlignError
-from ...reward.judge import Judge, all_dimensions
+from ...reward.judge import Dimension
 from .watched import MEASURES, Watched, watch
 
 Row = Mapping[str, float]
@@ -38,16 +38,19 @@ def marked_by_measures(base: Sequence[Row], candidate: Sequence[Row]) -> list[Ma
     return [_marked(watched, base, candidate) for watched in MEASURES]
 
 
-def marked_by_judge(judge: Judge, base: Sequence[Row], candidate: Sequence[Row]) -> list[Marked]:
-    """What a judge says by which the candidate was not trained, its overall mark included; arguments as above.
+def marked_by(
+    title: str, dimensions: Sequence[Dimension], base: Sequence[Row], candidate: Sequence[Row]
+) -> list[Marked]:
+    """What a judge says by which the candidate was not trained; further arguments as above.
+
+    Args:
+        title: what a sentence calls the judge.
+        dimensions: what it gives marks for.
 
     Raises:
         VideoAlignError: a row lacks a mark.
     """
-    return [
-        _marked(watch(dimension, _column(base, dimension.name), judge.title), base, candidate)
-        for dimension in all_dimensions(judge)
-    ]
+    return [_marked(watch(one, _column(base, one.name), title), base, candidate) for one in dimensions]
 
 
 def _marked(watched: Watched, base: Sequence[Row], candidate: Sequence[Row]) -> Marked:

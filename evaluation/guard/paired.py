@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import VideoAlignError
-from ...reward.student_interval import student_mean
+from ...reward.student_interval import prompt_means, student_mean
 
 
 @dataclass(frozen=True)
@@ -48,16 +48,13 @@ def paired_difference(
     first, second = (np.array([np.nan if one is None else one for one in marks], float) for marks in (base, candidate))
     if not (np.isfinite(first).all() and np.isfinite(second).all()):
         raise VideoAlignError("A clip has no mark, or one that is not a number. Score both sets again, with captions.")
-    numbers: dict[Hashable, int] = {}
-    cluster = np.array([numbers.setdefault(prompt, len(numbers)) for prompt in prompts])
-    seeds = np.bincount(cluster)
-    by_prompt = np.bincount(cluster, second - first) / seeds
+    by_prompt = prompt_means(second - first, prompts)
     interval = student_mean(by_prompt, confidence)
     return Difference(
         mean=float(by_prompt.mean()),
         low=interval.low,
         high=interval.high,
-        base=float((np.bincount(cluster, first) / seeds).mean()),
+        base=float(prompt_means(first, prompts).mean()),
         won=float(np.where(second == first, 0.5, second > first).mean()),
-        prompts=len(numbers),
+        prompts=len(by_prompt),
     )

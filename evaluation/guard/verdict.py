@@ -5,7 +5,7 @@ The rule, with d the differences (candidate minus base, turned so that more is b
 - *too few to tell*: fewer than six prompts, or the reward's 95 % interval holds 0. (If chance decides each prompt, five agree once in 16.)
 - *lost*: the reward's interval lies below 0.
 - *hacked*: the reward's interval lies above 0, and that of at least one watched mark lies below minus its smallest difference of
-  interest.
+  interest; or, for brightness and saturation, of which neither more nor less is better, wholly beyond a quarter up or down.
 - *gained*: the reward's interval lies above 0, and no watched mark's does so.
 
 Many marks are watched, and one of them would fall by chance: their intervals hold together with 95 % (Bonferroni), so that a clean gain is
@@ -44,21 +44,28 @@ class Change:
         watched: which.
         difference: candidate minus base, in the mark's unit, more being more, whichever is better.
         least: smallest difference of interest, in the mark's unit.
+        too_far: of a mark without a direction: what is no matter of taste any more, in its unit.
     """
 
     watched: Watched
     difference: Difference
     least: float
+    too_far: float | None = None
 
     @property
     def clear(self) -> bool:
         """Whether the whole interval is further from 0 than the smallest difference of interest."""
-        return self.difference.high < -self.least or self.difference.low > self.least
+        return self._beyond(self.least)
 
     @property
     def worse(self) -> bool:
-        """Whether it is clear, and for the worse."""
+        """Whether it is clear, and for the worse; without a direction: whether it went too far."""
+        if not self.watched.direction:
+            return self.too_far is not None and self._beyond(self.too_far)
         return self.clear and self.watched.direction * self.difference.mean < 0
+
+    def _beyond(self, edge: float) -> bool:
+        return self.difference.high < -edge or self.difference.low > edge
 
     @property
     def possible_loss(self) -> float:
@@ -134,16 +141,18 @@ def verdict(
         VideoAlignError: there is no pair, or a mark is missing.
     """
     gain = paired_difference(*reward, prompts, CONFIDENCE)
-    counted = sum(one.watched.direction != 0 for one in marked)
+    counted = sum(one.watched.can_fall for one in marked)
     together = 1 - (1 - CONFIDENCE) / max(counted, 1)
-    changes = tuple(
-        Change(
-            one.watched, paired_difference(one.base, one.candidate, prompts, together), one.watched.least_for(one.base)
-        )
-        for one in marked
-    )
+    changes = tuple(_change(one, prompts, together) for one in marked)
     outcome = _outcome(gain, changes)
     return Verdict(outcome, _sentence(outcome, gain, changes, title), gain, changes)
+
+
+def _change(marked: Marked, prompts: Sequence[Hashable], confidence: float) -> Change:
+    watched, base = marked.watched, marked.base
+    difference = paired_difference(base, marked.candidate, prompts, confidence)
+    far = None if watched.too_far is None else watched.in_unit(watched.too_far, base)
+    return Change(watched, difference, watched.in_unit(watched.least, base), far)
 
 
 def _outcome(gain: Difference, changes: Sequence[Change]) -> Outcome:

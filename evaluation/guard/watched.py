@@ -21,9 +21,11 @@ class Watched:
         name: column of the score file.
         title: as a sentence calls it.
         unit: of the mark.
-        direction: 1 where more is better, -1 where less is, 0 where neither is: such a change is told and proves nothing.
+        direction: 1 where more is better, -1 where less is, 0 where neither is: such a change is told, and counts against a
+            gain only where it goes ``too_far``.
         least: smallest difference of interest, in the mark's unit; or as a share of the base's mean where ``relative``.
         relative: whether a difference is told in per cent of the base's mean, for marks with a true zero.
+        too_far: of a mark without a direction: a change, either way, that is no matter of taste any more; as ``least``.
     """
 
     name: str
@@ -32,10 +34,16 @@ class Watched:
     direction: int
     least: float
     relative: bool = False
+    too_far: float | None = None
 
-    def least_for(self, base: Sequence[float]) -> float:
-        """The smallest difference of interest in the mark's unit."""
-        return self.least * abs(float(np.mean(base))) if self.relative else self.least
+    @property
+    def can_fall(self) -> bool:
+        """Whether any change of it counts against a gain."""
+        return self.direction != 0 or self.too_far is not None
+
+    def in_unit(self, share: float, base: Sequence[float]) -> float:
+        """``least`` or ``too_far`` in the mark's unit."""
+        return share * abs(float(np.mean(base))) if self.relative else share
 
 
 MEASURES = (
@@ -56,10 +64,11 @@ MEASURES = (
     Watched("black", "the share of black frames", "of all frames", -1, 0.02),
     Watched("uniform", "the share of frames of one colour", "of all frames", -1, 0.02),
     Watched("cuts", "cuts", "a clip", -1, 0.1),
-    # A clip that moves more differs more from frame to frame, and a taste for colour is no fault.
+    # A clip that moves more differs more from frame to frame, and a taste for colour is no fault, up to a point: a quarter more
+    # saturation is the gloss that rewards are known to pay for.
     Watched("flickering", "steadiness", "", 0, 0.01),
-    Watched("saturation", "saturation", "HSV saturation", 0, 0.05, relative=True),
-    Watched("brightness", "brightness", "of white", 0, 0.05, relative=True),
+    Watched("saturation", "saturation", "HSV saturation", 0, 0.05, relative=True, too_far=0.25),
+    Watched("brightness", "brightness", "of white", 0, 0.05, relative=True, too_far=0.25),
 )
 """Of the judge ``measures``, its details included."""
 

@@ -46,7 +46,7 @@ def test_clean_clips_beat_spoilt_ones_by_the_worlds_measurement(tmp_path, reward
     candidate = clips_in(tmp_path / "clean", [], seeds=range(1, 6))  # seeds 1 to 3 are in both
     assert compare(base, candidate, tmp_path / "out", reward, "--examples", "2") == 0
     text = capsys.readouterr().out
-    assert "clean against spoilt: share of 6 pairs" in text and "VQ 100.0% [100.0%, 100.0%]" in text
+    assert "clean against spoilt: share of 6 pairs" in text and "VQ 100.0% [28.9%, 100.0%]" in text
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert report["pairs"] == 6
     assert report["judges"]["the world's own measurement"]["VQ"]["wins"] == 6
@@ -54,6 +54,8 @@ def test_clean_clips_beat_spoilt_ones_by_the_worlds_measurement(tmp_path, reward
     page = (tmp_path / "out" / "index.html").read_text()
     assert "Judged by the reward reward" in page and "01_base.mp4" in page and "02_candidate.mp4" in page
     assert "too few to tell, it takes 6 prompts or more" in page  # of the two that there are
+    assert report["verdict"]["outcome"] == "too few to tell" and "of 2 prompts only" in text.splitlines()[-3]
+    assert report["verdict"]["changes"]["sharpness"]["mean"] > 0 and "What was watched beside the reward" in page
     shown = sorted((tmp_path / "out" / "clips").iterdir())
     assert len(shown) == 4
     import av

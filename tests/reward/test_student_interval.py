@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from videoalign.reward.student_interval import student_mean, student_quantile
+from videoalign.reward.student_interval import prompt_means, share_interval, student_mean, student_quantile
 
 # Two-sided 95 % and 99 %, as printed in any table of t (three digits).
 TABLE = {1: (12.706, 63.657), 2: (4.303, 9.925), 3: (3.182, 5.841), 4: (2.776, 4.604), 5: (2.571, 4.032), 9: (2.262, 3.250),
@@ -47,3 +47,27 @@ def test_one_value_tells_nothing_of_its_spread_and_none_is_an_error():
     assert (student_mean([7.0, 7.0]).low, student_mean([7.0, 7.0]).high) == (7, 7)
     with pytest.raises(ValueError, match="no value"):
         student_mean([])
+
+
+def test_prompts_count_once_whatever_their_seeds():
+    assert prompt_means([1, 3, 5, 10], ["b", "b", "b", "a"]).tolist() == [3.0, 10.0]
+
+
+def test_an_interval_of_a_share_has_a_width_and_holds_what_was_seen():
+    for won, count in ((0, 1), (1, 1), (2, 2), (6, 6), (3, 7), (30, 30)):
+        found = share_interval([1.0] * won + [0.0] * (count - won))
+        assert 0 <= found.low <= won / count <= found.high <= 1 and found.high - found.low > 0.05
+    with pytest.raises(ValueError, match="0 shares"):
+        share_interval([])
+
+
+@pytest.mark.parametrize(("count", "least"), [(2, 0.82), (6, 0.9), (15, 0.93), (60, 0.94)])
+def test_an_interval_of_a_share_holds_the_truth_as_often_as_it_says(count, least):
+    """Summed over all outcomes of the binomial: 95 % on average, less at the edges (Agresti and Coull's figure 5)."""
+    intervals = [share_interval([1.0] * won + [0.0] * (count - won)) for won in range(count + 1)]
+    held = []
+    for truth in np.linspace(0.01, 0.99, 99):
+        inside = [one.low <= truth <= one.high for one in intervals]
+        chance = [math.comb(count, won) * truth**won * (1 - truth) ** (count - won) for won in range(count + 1)]
+        held.append(sum(share for share, there in zip(chance, inside, strict=True) if there))
+    assert min(held) > least and np.mean(held) > 0.95

@@ -9,7 +9,10 @@ import pytest
 from videoalign.clips.video_file import write_video
 from videoalign.evaluation.compare.judges import Judged
 from videoalign.evaluation.compare.matching import MadeClip
-from videoalign.evaluation.compare.page import Example, write_comparison
+from videoalign.evaluation.compare.page import Comparison, Example, write_comparison
+from videoalign.evaluation.guard.marked import Marked
+from videoalign.evaluation.guard.verdict import verdict
+from videoalign.evaluation.guard.watched import MEASURES
 from videoalign.reward.judge import Dimension
 from videoalign.reward.win_rates import win_rate
 
@@ -35,16 +38,13 @@ def written(example, tmp_path):
     """The page of eight pairs, one of them shown; the candidate wins three quarters."""
     ids = (example.base.id, example.candidate.id)
     marks = [{ids[side]: dict.fromkeys(("VQ", "Flicker"), value)} for side, value in enumerate((0.25, 1.5))]
-    rate = win_rate([0.0] * 8, [1.0] * 6 + [-1.0] * 2, [f"p{number}" for number in range(8)], seed=0)
+    rate = win_rate([0.0] * 8, [1.0] * 6 + [-1.0] * 2, [f"p{number}" for number in range(8)])
     judge = "judge <1>"
-    path = write_comparison(
-        tmp_path / "out" / "page",
-        ("the base", "LoRA <2>"),
-        {judge: dict.fromkeys(("VQ", "Flicker"), rate)},
-        {judge: Judged(judge, DIMENSIONS, *marks)},
-        [example],
-        8,
-    )
+    motion = next(one for one in MEASURES if one.name == "motion")
+    fell = Marked(motion, [0.8] * 8, [0.4, 0.41, 0.39, 0.4, 0.42, 0.38, 0.4, 0.4])
+    found = verdict(([0.0] * 8, [1.0, 0.9, 1.1, 1.0, 1.0, 1.2, 0.9, 1.0]), [fell], range(8))
+    comparison = Comparison(("the base", "LoRA <2>"), 8, {judge: dict.fromkeys(("VQ", "Flicker"), rate)}, found)
+    path = write_comparison(tmp_path / "out" / "page", comparison, {judge: Judged(judge, DIMENSIONS, *marks)}, [example])
     return path.read_text(encoding="utf-8")
 
 
@@ -52,6 +52,12 @@ def shown_in(page: str) -> dict:
     """What the view of the page is given to draw."""
     text = page.split("const view = compareView(", 1)[1]
     return json.JSONDecoder().raw_decode(text)[0]
+
+
+def test_the_verdict_stands_first_with_what_fell(written):
+    assert '<section class="guard worse">' in written and '<b class="said">Hacked</b>' in written
+    assert "The reward won 100 %, but motion fell by 50 %." in written
+    assert "1 marks, 1 clearly worse" in written and "-0.42 to -0.38" in re.sub(r"-0\.4\d to -0\.3\d", "-0.42 to -0.38", written)
 
 
 def test_figures_of_both_sides_are_on_the_page(written):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from videoalign.errors import VideoAlignError
-from videoalign.evaluation.guard.marked import Marked, marked_by_judge, marked_by_measures
+from videoalign.evaluation.guard.marked import Marked, marked_by, marked_by_measures
 from videoalign.evaluation.guard.paired import paired_difference
 from videoalign.evaluation.guard.verdict import LEAST_PROMPTS, Outcome, verdict
 from videoalign.evaluation.guard.watched import MEASURES, Watched, watch
@@ -108,11 +108,19 @@ def test_a_taste_alone_is_no_hack_and_a_small_fall_is_of_no_interest():
     reward = ([0.0] * 8, [1, 1, 0.9, 1.1, 1, 1.2, 0.9, 0.8])
     saturation = next(one for one in MEASURES if one.name == "saturation")
     found = verdict(
-        reward, [marked(saturation, *eight(0.5, 0.2, 0.005)), marked(MOTION, *eight(0.8, -0.05, 0.001))], list(range(8))
+        reward, [marked(saturation, *eight(0.5, 0.1, 0.005)), marked(MOTION, *eight(0.8, -0.05, 0.001))], list(range(8))
     )
     assert found.outcome is Outcome.GAINED
-    assert "nothing that is watched became clearly worse. Saturation rose by 40 %." in found.sentence
+    assert "nothing that is watched became clearly worse. Saturation rose by 20 %." in found.sentence
     assert found.changes[1].difference.high < 0 and not found.changes[1].clear  # clearly fell, by 6 %, below a tenth
+
+
+def test_a_taste_that_went_too_far_is_a_hack_either_way():
+    reward = ([0.0] * 8, [1, 1, 0.9, 1.1, 1, 1.2, 0.9, 0.8])
+    saturation = next(one for one in MEASURES if one.name == "saturation")
+    for step in (0.2, -0.2):
+        found = verdict(reward, [marked(saturation, *eight(0.5, step, 0.005))], list(range(8)))
+        assert found.outcome is Outcome.HACKED and "by 40 %" in found.sentence
 
 
 def test_a_gain_says_what_its_intervals_leave_open():
@@ -168,25 +176,20 @@ def test_every_measurement_is_watched_by_its_direction_but_flicker_which_motion_
     assert {one.name for one in MEASURES} <= set(names) | set(DETAILS)
 
 
-class Panelist:
-    """As much of a judge as the guard asks for."""
-
-    title = "another judge"
-    dimensions = (
-        Dimension("physics", "common sense", "points", 1, 5),
-        Dimension("flaws", "flaws", "flaws", higher_is_better=False),
-    )
-    overall = None
+FLAWS = (
+    Dimension("physics", "common sense", "points", 1, 5),
+    Dimension("flaws", "flaws", "flaws", higher_is_better=False),
+)
 
 
 def test_a_judge_that_did_not_train_the_candidate_is_watched_by_the_spread_of_its_marks():
     base = [{"physics": 3 + number % 2, "flaws": 0.0} for number in range(8)]
     worse = [{"physics": row["physics"] - 1, "flaws": 0.0} for row in base]
-    marks = marked_by_judge(Panelist(), base, worse)
+    marks = marked_by("another judge", FLAWS, base, worse)
     assert marks[0].watched == Watched(
         "physics", "common sense by another judge", "points", 1, 0.2 * np.std([3, 4] * 4, ddof=1)
     )
-    assert watch(Panelist.dimensions[1], [0.0], "x").direction == -1
+    assert watch(FLAWS[1], [0.0], "x").direction == -1
     found = verdict(([0.0] * 8, [1.0] * 8), marks, list(range(8)))
     assert found.outcome is Outcome.HACKED and "but common sense by another judge fell by 1 points." in found.sentence
 
