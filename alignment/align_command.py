@@ -16,6 +16,8 @@ from ..cli.options import CommandConfig, positional, read_toml, validate
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
+from ..evaluation.compare_command import outcome_of
+from ..evaluation.guard.verdict import Outcome
 from ..evaluation.scoring.scoring_run import further_judges
 from ..files.atomic_file import replacing, write_json, write_text
 from ..files.journal import read_journal
@@ -50,7 +52,7 @@ class Config(CommandConfig):
     """Generate clips of the prompts, score them, pair the best with the worst, train a Flow-DPO LoRA, and compare.
 
     Some prompts are held out of the training; on them the model with the LoRA is compared with the model without. Further
-    rounds generate with the LoRA so far and go on training it. A run that was stopped, at whatever point, goes on
+    rounds generate with the LoRA so far and go on training it. The comparison ends with a verdict: gained, hacked, lost, or too few prompts to tell. A run that was stopped, at whatever point, goes on
     when the same command is given again. The output folder holds round_1/ (clips, scores, pairs, training and, in the last
     round, comparison/: open its index.html) and lora.safetensors, which ComfyUI's stock loader applies.
     """
@@ -71,6 +73,13 @@ class Config(CommandConfig):
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
     compare_clips: int = Field(4, ge=1, description="Clips of each held-out prompt in the comparison.")
     judge: list[str] = Field([], description="A further judge of the comparison, as NAME or NAME:SOURCE; repeatable.")
+    stop_on_hacking: bool = Field(
+        False,
+        description=(
+            'Compare after every round, and end before the first whose verdict is "hacked": the LoRA is that of the round before. '
+            "Takes OpenCV or a --judge, and clips of the held-out prompts in every round."
+        ),
+    )
     train: Path | None = Field(None, description="TOML file with options of videoalign train dpo.")
     steps: int | None = Field(None, ge=1, description="Optimizer steps of a round; wins over the file.")
     learning_rate: float | None = Field(None, gt=0, description="Of the LoRA; wins over the file.")
@@ -104,6 +113,8 @@ def run(config: Config) -> int:
             "score, pairs, train dpo and compare one after the other."
         )
     _check_training_options(config)
+    if config.stop_on_hacking:
+        _check_watched(config)
     with held(config.output, "align"):
         return _run(config)
 
@@ -113,16 +124,41 @@ def _run(config: Config) -> int:
     training, held_out = split_prompts(config)
     lora: Path | None = None
     for number in range(1, config.rounds + 1):
-        status, lora = _round(config, config.output / f"round_{number}", training, lora, number)
+        status, trained = _round(config, config.output / f"round_{number}", training, lora, number)
         if status:
             return status
-    finished = config.output / lora.name
-    with replacing(finished) as temporary:
-        shutil.copyfile(lora, temporary)
-    status = _comparison(config, held_out, finished)
+        if config.stop_on_hacking:
+            status = _comparison(config, held_out, trained, number)
+            if status not in (0, 1):
+                return status
+            if outcome_of(_comparison_folder(config, number)) is Outcome.HACKED:
+                return _stopped(config, number, trained, lora)
+        lora = trained
+    finished = _finish(config, lora)
+    if not config.stop_on_hacking:
+        status = _comparison(config, held_out, finished, config.rounds)
     if status in (0, 1):
         print(f"\n{finished} is the LoRA; copy it into ComfyUI's models/loras.")
     return status
+
+
+def _finish(config: Config, lora: Path) -> Path:
+    finished = config.output / lora.name
+    with replacing(finished) as temporary:
+        shutil.copyfile(lora, temporary)
+    return finished
+
+
+def _stopped(config: Config, number: int, hacked: Path, kept: Path | None) -> int:
+    """Say what is kept when a round's verdict is "hacked"; the status of a run that did not end as it was asked."""
+    page = _comparison_folder(config, number) / "index.html"
+    told = f"\nStopped after round {number}: its clips please the reward and are worse for it (see the verdict, and {page}). "
+    if kept is None:
+        told += f"No LoRA is kept; what the round trained lies in {hacked}. Try fewer steps, other weights, or a reward of several judges."
+    else:
+        told += f"{_finish(config, kept)} is the LoRA of round {number - 1}; copy it into ComfyUI's models/loras."
+    print(told)
+    return 1
 
 
 def split_prompts(config: Config) -> tuple[Path, Path]:
@@ -235,6 +271,20 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
     return _over_file(config, known)
 
 
+def _check_watched(config: Config) -> None:
+    """Raises a VideoAlignError where nothing could tell a gain from a hack."""
+    if config.judge:
+        return
+    from ..measures.opencv import opencv
+
+    try:
+        opencv()
+    except VideoAlignError as error:
+        raise VideoAlignError(
+            f"--stop-on-hacking needs something that watches, OpenCV or a --judge. {error}"
+        ) from error
+
+
 def _check_training_options(config: Config) -> None:
     """What is wrong with the file of training options is said before clips are generated for hours.
 
@@ -260,9 +310,16 @@ def _over_file(config: Config, known: dict) -> FlowConfig:
     return validate(train_command("dpo").Config, values, str(config.train or "videoalign align"))
 
 
-def _comparison(config: Config, prompts: Path, lora: Path) -> int:
-    folder = config.output / f"round_{config.rounds}" / "comparison"
-    both = folder / "base", folder / "aligned"
+def _comparison_folder(config: Config, number: int) -> Path:
+    return config.output / f"round_{number}" / "comparison"
+
+
+def _comparison(config: Config, prompts: Path, lora: Path, number: int) -> int:
+    """Compare the model with a round's LoRA with the model without; an earlier round's clips without serve again."""
+    folder = _comparison_folder(config, number)
+    made = (_comparison_folder(config, one) / "base" for one in range(1, number))
+    base = next((clips for clips in made if (clips / CLIP_LIST).is_file()), folder / "base")
+    both = base, folder / "aligned"
     for clips, adapter in zip(both, (None, lora), strict=True):
         name = f"comparison: clips of the {clips.name} model"
         status = _stage(
@@ -277,7 +334,9 @@ def _comparison(config: Config, prompts: Path, lora: Path) -> int:
 
 def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
-    settings = config.model_dump(mode="json", exclude={"device", "batch_size", "rounds", "judge", "output"})
+    settings = config.model_dump(
+        mode="json", exclude={"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking"}
+    )
     settings["prompts"] = read_prompts(config.prompts)
     settings["train"] = read_text(config.train) if config.train and config.train.exists() else str(config.train)
     file = config.output / "align.json"

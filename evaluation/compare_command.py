@@ -16,6 +16,7 @@ from ..cli.options import positional
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..files.atomic_file import write_json
+from ..files.json_text import read_json
 from ..files.output_folder import held
 from ..files.portable_paths import file_name
 from ..judges import JudgeError, judge_or_reward, open_judge
@@ -27,7 +28,7 @@ from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Comparison, Example, disagreements, write_comparison
 from .guard import watched
 from .guard.comparing import verdict_of
-from .guard.verdict import Verdict
+from .guard.verdict import Outcome, Verdict
 from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
 
 SIDES = ("base", "candidate")
@@ -180,7 +181,7 @@ def _judged(
         marks.append(scores)
         unscored |= {f"{side} {name}": why for name, why in missing.items()}
     title = _reward_title(config.model) if text == f"videoreward:{config.model}" else judge.title
-    return Judged(title, dimensions, *marks, unscored, text)
+    return Judged(title, dimensions, *marks, unscored, text, judge.overall and judge.overall.name)
 
 
 def _reward_title(model: str) -> str:
@@ -227,6 +228,19 @@ def write_report(path: Path, comparison: Comparison) -> None:
         "verdict": comparison.verdict.to_dict() | {"unmeasured": comparison.unmeasured},
     }
     write_json(path, _finite(content))
+
+
+def outcome_of(folder: Path) -> Outcome:
+    """The verdict of a comparison that was written into a folder.
+
+    Raises:
+        VideoAlignError: there is none that can be read.
+    """
+    report = folder / REPORT
+    try:
+        return Outcome(read_json(report)["verdict"]["outcome"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise VideoAlignError(f"{report} holds no verdict; delete it and run the comparison again.") from error
 
 
 def _finite(value: Any) -> Any:

@@ -24,6 +24,7 @@ class Judged:
         base, candidate: the marks.
         unscored: why clips have none; their set in front of the id.
         source: the judge as it was named, NAME or NAME:SOURCE.
+        overall: name of its mark for the whole, where it has one.
     """
 
     title: str
@@ -32,11 +33,14 @@ class Judged:
     candidate: Scores
     unscored: Mapping[str, str] = field(default_factory=dict)
     source: str = ""
+    overall: str | None = None
 
     def witness(self, pairs: Sequence[tuple[MadeClip, MadeClip]]) -> Witness:
         """What it says of these pairs, for the verdict on hacking."""
-        base, candidate = ([marks[pair[side].id] for pair in pairs] for side, marks in enumerate((self.base, self.candidate)))
-        return Witness(self.title, self.dimensions, base, candidate)
+        base, candidate = (
+            [marks[pair[side].id] for pair in pairs] for side, marks in enumerate((self.base, self.candidate))
+        )
+        return Witness(self.title, self.dimensions, base, candidate, self.overall)
 
 
 def read_scores(

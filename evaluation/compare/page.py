@@ -120,12 +120,17 @@ def _change(change: Change) -> dict:
     return {
         "title": change.watched.title,
         "unit": change.watched.unit,
-        "base": f"{difference.base:.3g}",
-        "mean": f"{difference.mean:+.2g}",
-        "interval": f"{difference.low:+.2g} to {difference.high:+.2g}" if difference.prompts > 1 else "",
+        "base": _number(difference.base).lstrip("+"),
+        "mean": _number(difference.mean),
+        "interval": f"{_number(difference.low)} to {_number(difference.high)}" if difference.prompts > 1 else "",
         "kind": kind,
         "said": said,
     }
+
+
+def _number(value: float) -> str:
+    """With its sign and three decimals, or three digits of a large one."""
+    return f"{value:+.0f}" if abs(value) >= 100 else f"{value:+.1f}" if abs(value) >= 10 else f"{value:+.3f}"
 
 
 def _row(dimension: Dimension, rate: WinRate) -> dict:

@@ -82,4 +82,5 @@ def watch(dimension: Dimension, base: Sequence[float], judge: str) -> Watched:
     """
     spread = float(np.std(base, ddof=1)) if len(base) > 1 else 0.0
     direction = 1 if dimension.higher_is_better else -1
-    return Watched(dimension.name, f"{dimension.meaning} by {judge}", dimension.unit, direction, SMALL_EFFECT * spread)
+    unit = dimension.unit.partition(":")[0]  # what follows explains it
+    return Watched(dimension.name, f"{dimension.meaning} by {judge}", unit, direction, SMALL_EFFECT * spread)
