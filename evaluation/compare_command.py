@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import re
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -23,7 +24,17 @@ from . import score_command
 from .compare.judges import Judged, read_scores
 from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Example, disagreements, write_comparison
-from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
+from .scoring.score_journal import ScoreJournal, csv_columns
+from .scoring.score_rows import rows_from_manifest
+from .scoring.scoring_apart import score_apart
+from .scoring.scoring_run import (
+    Process,
+    ScoringOptions,
+    further_judges,
+    judge_options,
+    leave_to_the_last,
+    run_settings,
+)
 
 SIDES = ("base", "candidate")
 MOST_TOLD = 10
@@ -32,8 +43,8 @@ MOST_TOLD = 10
 class Config(ScoringOptions):
     """Compare the clips of two folders that videoalign generate wrote with the same prompts and seeds.
 
-    Clips are scored with a video reward and with every other --judge (each clip once; a second run takes the scores that
-    are there). Printed and written to report.json are, for each judge and dimension, the share of pairs that the candidate
+    Clips are scored with a video reward and with every other --judge, decoded once for all of them (a second run takes the
+    scores that are there). Printed and written to report.json are, for each judge and dimension, the share of pairs that the candidate
     wins with its 95 % interval, and index.html shows clips side by side. Pairs with a clip that cannot be scored are told and left
     out, and the exit status is 1.
     """
@@ -81,11 +92,12 @@ def _compare(config: Config, pairs: list[tuple[MadeClip, MadeClip]]) -> int:
     names = tuple(config.names) or tuple(folder.resolve().name for folder in config.folders)
     if names[0] == names[1]:
         names = ("base", "candidate")
+    texts = (judge_or_reward(config.model), *config.judge)
+    everybody = _judged(config, texts, pairs)
+    if isinstance(everybody, int):
+        return everybody
     judged: dict[str, Judged] = {}
-    for number, text in enumerate((judge_or_reward(config.model), *config.judge)):
-        one = _judged(config, text, pairs, further=number > 0)
-        if isinstance(one, int):
-            return one
+    for text, one in zip(texts, everybody, strict=True):
         judged[f"{one.title} ({text})" if one.title in judged else one.title] = one
     whole = [pair for pair in pairs if all(_has_both(one, pair) for one in judged.values())]
     unscored = {name: why for one in judged.values() for name, why in one.unscored.items()}
@@ -117,26 +129,38 @@ def _has_both(judged: Judged, pair: tuple[MadeClip, MadeClip]) -> bool:
     return pair[0].id in judged.base and pair[1].id in judged.candidate
 
 
-def _judged(config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], further: bool) -> Judged | int:
-    """What the judge ``text`` says of both folders, or the status of the scoring that stopped.
+def _judged(config: Config, texts: Sequence[str], pairs: list[tuple[MadeClip, MadeClip]]) -> list[Judged] | int:
+    """What each judge says of both folders, or the status of the scoring that stopped.
 
     Args:
-        further: another judge than the first, whose sampling options are not its.
+        texts: the judges as they are named. The sampling options are the first one's.
     """
     options = judge_options(config)
-    judge = open_judge(text, replace(options, sampling={}) if further else options)
-    dimensions = all_dimensions(judge)
-    marks, unscored = [], {}
-    for number, (side, folder) in enumerate(zip(SIDES, config.folders, strict=True)):
-        file = config.output / (f"scores_{side}_{_slug(text)}.jsonl" if further else f"scores_{side}.jsonl")
-        status = score_folder(folder, file, config, text, judge)
-        if status and (status != 1 or not file.is_file()):  # 1 with the file: some clips failed
+    further = replace(options, sampling={})
+    judges = [open_judge(text, further if number else options) for number, text in enumerate(texts)]
+    files = {
+        side: [
+            config.output / (f"scores_{side}_{_slug(text)}.jsonl" if number else f"scores_{side}.jsonl")
+            for number, text in enumerate(texts)
+        ]
+        for side in SIDES
+    }
+    for side, folder in zip(SIDES, config.folders, strict=True):
+        status = score_folder(folder, files[side], config, texts, judges)
+        if status and (status != 1 or not all(file.is_file() for file in files[side])):  # 1: some clips failed
             return status
-        scores, missing = read_scores(file, [pair[number] for pair in pairs], [one.name for one in dimensions])
-        marks.append(scores)
-        unscored |= {f"{side} {name}": why for name, why in missing.items()}
-    title = _reward_title(config.model) if text == f"videoreward:{config.model}" else judge.title
-    return Judged(title, dimensions, *marks, unscored)
+    everybody = []
+    for number, (text, judge) in enumerate(zip(texts, judges, strict=True)):
+        dimensions = all_dimensions(judge)
+        marks, unscored = [], {}
+        for position, side in enumerate(SIDES):
+            clips, names = [pair[position] for pair in pairs], [one.name for one in dimensions]
+            scores, missing = read_scores(files[side][number], clips, names)
+            marks.append(scores)
+            unscored |= {f"{side} {name}": why for name, why in missing.items()}
+        title = _reward_title(config.model) if text == f"videoreward:{config.model}" else judge.title
+        everybody.append(Judged(title, dimensions, *marks, unscored))
+    return everybody
 
 
 def _reward_title(model: str) -> str:
@@ -147,15 +171,39 @@ def _reward_title(model: str) -> str:
     )
 
 
-def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge) -> int:
-    """Run ``videoalign score`` over a generated folder; scores that are there already are kept. Returns its status.
+def score_folder(
+    folder: Path, outputs: Sequence[Path], options: Config, texts: Sequence[str], judges: Sequence[Judge]
+) -> int:
+    """Score a generated folder by all judges in one pass; scores that are there already are kept.
 
     Args:
-        text, judge: the judge as it is named, and open.
+        outputs: a score file for each judge, as ``videoalign score`` writes it.
+        texts, judges: the judges as they are named, and open.
+
+    Returns:
+        the status of ``videoalign score``: 1 where some clips failed, 130 when interrupted.
     """
     shared = {name: getattr(options, name) for name in ScoringOptions.model_fields}
     manifest = folder / CLIP_LIST if folder.is_dir() else folder
-    return score_command.run(score_command.Config(manifest=manifest, judge=text, output=output, **shared), judge)
+    runs = [
+        score_command.Config(manifest=manifest, judge=[text], output=output, **shared)
+        for text, output in zip(texts, outputs, strict=True)
+    ]
+    process = Process.current()
+    rows = rows_from_manifest(manifest)
+    journals = [
+        ScoreJournal(output, run_settings(judge), process.rank, process.world, False, csv_columns(judge))
+        for judge, output in zip(judges, outputs, strict=True)
+    ]
+    try:
+        outcomes = score_apart(judges, rows, options, process, journals)
+    except KeyboardInterrupt:
+        print("videoalign compare: interrupted. Run the same command again to go on.", file=sys.stderr)
+        return 130
+    if any(outcome.results is None for outcome in outcomes):
+        return leave_to_the_last(process, max(outcome.failed for outcome in outcomes))
+    told = zip(runs, outcomes, judges, strict=True)
+    return max(score_command.report(run, outcome, all_dimensions(judge)) for run, outcome, judge in told)
 
 
 def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged, seed: int = 0) -> dict[str, WinRate]:

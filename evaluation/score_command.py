@@ -118,10 +118,15 @@ def run(config: Config, judge: Judge | None = None) -> int:
         return 130
     if outcome.results is None:
         return leave_to_the_last(process, outcome.failed)
-    return _report(config, outcome, all_dimensions(judge))
+    return report(config, outcome, all_dimensions(judge))
 
 
-def _report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension]) -> int:
+def report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension]) -> int:
+    """Print the results of a run that is whole; returns the exit status.
+
+    Args:
+        dimensions: of its judge, the overall one last.
+    """
     results = outcome.results
     if config.output is not None:
         print(f"{len(results)} rows in {config.output}.", file=sys.stderr)

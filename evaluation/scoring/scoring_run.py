@@ -24,6 +24,8 @@ from .score_journal import ScoreJournal, is_whole
 from .score_rows import ScoreRow
 
 if TYPE_CHECKING:
+    from tqdm import tqdm
+
     from ...reward.judge import Judge, Marks
 
 
@@ -149,8 +151,6 @@ def score_rows(
     Args:
         report: called with each result of this process as it comes, those of an earlier run first.
     """
-    from tqdm import tqdm
-
     rank, world = process.rank, process.world
     done = journal.finished(rows) if journal else {}
     mine = [row for batch in share_of_rank(rows, options.batch_size, rank, world) for clip in batch for row in clip]
@@ -162,8 +162,7 @@ def score_rows(
         for row in already:
             report(done[row.id])
     results, failed = [], 0
-    quiet = None if world == 1 else rank > 0
-    with tqdm(total=len(mine), initial=len(already), unit="row", file=sys.stderr, disable=quiet) as bar:
+    with progress(len(mine), len(already), process) as bar:
         for row, answer in answers(judge, [clip for batch in left for clip in batch], options):
             if row.id in done:  # kept its batch company
                 continue
@@ -175,12 +174,20 @@ def score_rows(
             if journal:
                 journal.add(row, result)
             bar.update()
-    if journal:
-        written = journal.write_output(rows)
-        if written is None:
-            return Outcome(None, failed)
-        results = written
-    return Outcome(results, sum(not is_whole(result) for result in results))
+    return outcome_of(journal.write_output(rows) if journal else results, failed)
+
+
+def outcome_of(results: list[dict] | None, failed: int) -> Outcome:
+    """Of all rows, or of this process, which had ``failed`` rows, while others have rows left."""
+    return Outcome(results, failed if results is None else sum(not is_whole(result) for result in results))
+
+
+def progress(rows: int, done: int, process: Process) -> tqdm:
+    """The bar of a run: of the first process alone where there are several."""
+    from tqdm import tqdm
+
+    quiet = None if process.world == 1 else process.rank > 0
+    return tqdm(total=rows, initial=done, unit="row", file=sys.stderr, disable=quiet)
 
 
 def leave_to_the_last(process: Process, failed: int) -> int:
