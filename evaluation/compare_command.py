@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -16,7 +15,6 @@ from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..files.atomic_file import write_json
 from ..files.output_folder import held
-from ..files.portable_paths import file_name
 from ..judges import judge_or_reward, open_judge
 from ..reward.judge import Judge, all_dimensions
 from ..reward.win_rates import WinRate, win_rates
@@ -26,7 +24,7 @@ from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Example, disagreements, write_comparison
 from .scoring.score_journal import ScoreJournal, csv_columns
 from .scoring.score_rows import rows_from_manifest
-from .scoring.scoring_apart import score_apart
+from .scoring.scoring_apart import judge_slug, score_apart
 from .scoring.scoring_run import (
     Process,
     ScoringOptions,
@@ -140,7 +138,7 @@ def _judged(config: Config, texts: Sequence[str], pairs: list[tuple[MadeClip, Ma
     judges = [open_judge(text, further if number else options) for number, text in enumerate(texts)]
     files = {
         side: [
-            config.output / (f"scores_{side}_{_slug(text)}.jsonl" if number else f"scores_{side}.jsonl")
+            config.output / (f"scores_{side}_{judge_slug(text)}.jsonl" if number else f"scores_{side}.jsonl")
             for number, text in enumerate(texts)
         ]
         for side in SIDES
@@ -211,11 +209,6 @@ def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged, seed: int = 
     base = [judged.base[clip.id] for clip, _ in pairs]
     candidate = [judged.candidate[clip.id] for _, clip in pairs]
     return win_rates(judged.dimensions, base, candidate, [clip.prompt for clip, _ in pairs], seed=seed)
-
-
-def _slug(text: str) -> str:
-    """A judge's name and source as part of a file's name."""
-    return file_name(re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-"))
 
 
 def write_report(path: Path, names: tuple[str, str], pairs: int, tables: dict[str, dict[str, WinRate]]) -> None:

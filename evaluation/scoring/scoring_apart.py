@@ -5,10 +5,12 @@ So a judge can be added to files that are there, and a file does not depend on w
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Mapping, Sequence
 
 from ...errors import VideoAlignError
+from ...files.portable_paths import file_name
 from ...reward.judge import Judge, Marks
 from ...reward.panel import Panel, PanelError, PanelMarks
 from .score_batches import share_of_rank
@@ -58,6 +60,11 @@ def score_apart(
                 if row.id not in by_all:
                     bar.update()
     return [outcome_of(journal.write_output(rows), count) for journal, count in zip(journals, failed, strict=True)]
+
+
+def judge_slug(text: str) -> str:
+    """A judge's name and source as part of a file's name."""
+    return file_name(re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-"))
 
 
 def _own(answer: Marks | VideoAlignError, name: str) -> Marks | VideoAlignError:

@@ -97,12 +97,14 @@ def _clip(row: Row, rated: Sequence[str]) -> ScoredClip:
     if "Overall" not in scores and all(name in scores for name in DIMENSIONS):
         scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
     scores |= {name: float(row.cells[name]) for name in mark_names(row.cells, judge) if name not in RATED}
-    lower = (lower_is_better(row.cells) | (_lower_measures() if judge == "measures" else frozenset())) & scores.keys()
+    lower = lower_marks(row) & scores.keys()
     return ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id"), lower)
 
 
-def _lower_measures() -> frozenset[str]:
-    """A file of one judge does not say which way its marks go; those of the measurements are known."""
+def lower_marks(row: Row) -> frozenset[str]:
+    """Names of a row's marks of which less is better: a panel's row says so; of single judges' files, the measurements' are known."""
+    if row.text_or_none("judge") != "measures":
+        return lower_is_better(row.cells)
     from ...measures.clip_measures import DIMENSIONS as MEASURED
 
     return frozenset(one.name for one in MEASURED if not one.higher_is_better)
