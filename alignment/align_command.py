@@ -16,7 +16,7 @@ from ..cli.options import CommandConfig, positional, read_toml, validate
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
-from ..evaluation.compare_command import outcome_of
+from ..evaluation.compare.report import outcome_of
 from ..evaluation.guard.verdict import Outcome
 from ..evaluation.scoring.scoring_run import further_judges
 from ..files.atomic_file import replacing, write_json, write_text

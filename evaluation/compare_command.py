@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import random
-import re
 import sys
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import positional
-from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
-from ..files.atomic_file import write_json
-from ..files.json_text import read_json
 from ..files.output_folder import held
-from ..files.portable_paths import file_name
-from ..judges import JudgeError, judge_or_reward, open_judge
-from ..reward.judge import Judge, all_dimensions
+from ..judges import judge_or_reward
+from ..measures.opencv import OpenCVMissing, opencv
 from ..reward.win_rates import WinRate, win_rates
-from . import score_command
-from .compare.judges import Judged, read_scores
+from .compare.judges import Judged
+from .compare.judging import MEASURES, judge_both
 from .compare.matching import MadeClip, match, read_manifest
-from .compare.page import Comparison, Example, disagreements, write_comparison
-from .guard import watched
+from .compare.page import Example, write_comparison
+from .compare.report import REPORT, Comparison, report_text, write_report
 from .guard.comparing import verdict_of
-from .guard.verdict import Outcome, Verdict
-from .scoring.scoring_run import ScoringOptions, further_judges, judge_options
+from .guard.verdict import Verdict
+from .scoring.scoring_run import ScoringOptions, further_judges
 
-SIDES = ("base", "candidate")
 MOST_TOLD = 10
-REPORT = "report.json"
-MEASURES = "measures"
 
 
 class Config(ScoringOptions):
     """Compare the clips of two folders that videoalign generate wrote with the same prompts and seeds.
 
-    Clips are scored with a video reward and with every other --judge (each clip once; a second run takes the scores that
-    are there). Printed and written to report.json are, for each judge and dimension, the share of pairs that the candidate
+    Clips are scored with a video reward and with every other --judge, decoded once for all of them (a second run takes
+    the scores that are there). Printed and written to report.json are, for each judge and dimension, the share of pairs that the candidate
     wins with its 95 % interval, and index.html shows clips side by side. The verdict at the end says whether the gain was bought:
     "hacked" where the reward rose while a further judge or a measurement of the clips clearly fell. Pairs with a clip that
     cannot be scored are told and left out, and the exit status is 1.
@@ -93,15 +83,17 @@ def _compare(config: Config, pairs: list[tuple[MadeClip, MadeClip]]) -> int:
     names = tuple(config.names) or tuple(folder.resolve().name for folder in config.folders)
     if names[0] == names[1]:
         names = ("base", "candidate")
+    texts = [judge_or_reward(config.model), *config.judge]
+    unmeasured, silent = _unmeasured(config), []
+    if MEASURES not in texts and not unmeasured:
+        silent = [MEASURES]
+    everybody = judge_both(config, config.folders, config.output, [*texts, *silent], pairs, silent)
+    if isinstance(everybody, int):
+        return everybody
+    measured = next((one for one in everybody if one.source == MEASURES), None)
     judged: dict[str, Judged] = {}
-    for number, text in enumerate((judge_or_reward(config.model), *config.judge)):
-        one = _judged(config, text, pairs, further=number > 0)
-        if isinstance(one, int):
-            return one
+    for text, one in zip(texts, everybody, strict=False):
         judged[f"{one.title} ({text})" if one.title in judged else one.title] = one
-    measured, unmeasured = _measured(config, pairs, judged)
-    if isinstance(measured, int):
-        return measured
     whole = [pair for pair in pairs if all(_has_both(one, pair) for one in judged.values())]
     unscored = {name: why for one in judged.values() for name, why in one.unscored.items()}
     if not whole:
@@ -109,7 +101,7 @@ def _compare(config: Config, pairs: list[tuple[MadeClip, MadeClip]]) -> int:
     left_out, pairs = len(pairs) - len(whole), whole
     tables = {title: compare(pairs, one) for title, one in judged.items()}
     guard = _verdict(pairs, list(judged.values()), measured)
-    comparison = Comparison(names, len(pairs), tables, guard, unmeasured)
+    comparison = Comparison(names, len(pairs), tables, guard, "" if measured else unmeasured)
     shown = random.Random(config.seed).sample(pairs, min(config.examples, len(pairs)))
     page = write_comparison(config.output, comparison, judged, [Example(*pair) for pair in shown])
     write_report(config.output / REPORT, comparison)
@@ -134,18 +126,15 @@ def _has_both(judged: Judged, pair: tuple[MadeClip, MadeClip]) -> bool:
     return pair[0].id in judged.base and pair[1].id in judged.candidate
 
 
-def _measured(
-    config: Config, pairs: list[tuple[MadeClip, MadeClip]], judged: dict[str, Judged]
-) -> tuple[Judged | int | None, str]:
-    """What the measurements say, or the status of their run if it stopped, or None and why there are none."""
-    if (given := next((one for one in judged.values() if one.source == MEASURES), None)) is not None:
-        return given, ""
+def _unmeasured(config: Config) -> str:
+    """Why nothing is measured beside what the judges say; empty where it can be."""
     if not config.guard:
-        return None, "Nothing of the clips was measured (guard is off)."
+        return "Nothing of the clips was measured (guard is off)."
     try:
-        return _judged(config, MEASURES, pairs, further=True, show=False), ""
-    except JudgeError as error:  # there is no OpenCV
-        return None, f"Nothing of the clips was measured. {error}"
+        opencv()
+    except OpenCVMissing as error:
+        return f"Nothing of the clips was measured. {error}"
+    return ""
 
 
 def _verdict(pairs: list[tuple[MadeClip, MadeClip]], judged: list[Judged], measured: Judged | None) -> Verdict:
@@ -157,105 +146,8 @@ def _verdict(pairs: list[tuple[MadeClip, MadeClip]], judged: list[Judged], measu
     return verdict_of(reward, watching, measured and measured.witness(pairs), [clip.prompt for clip, _ in pairs])
 
 
-def _judged(
-    config: Config, text: str, pairs: list[tuple[MadeClip, MadeClip]], further: bool, show: bool = True
-) -> Judged | int:
-    """What the judge ``text`` says of both folders, or the status of the scoring that stopped.
-
-    Args:
-        further: another judge than the first, whose sampling options are not its.
-        show: print its marks.
-    """
-    options = judge_options(config)
-    judge = open_judge(text, replace(options, sampling={}) if further else options)
-    dimensions = all_dimensions(judge)
-    marks, unscored = [], {}
-    for number, (side, folder) in enumerate(zip(SIDES, config.folders, strict=True)):
-        file = config.output / (f"scores_{side}_{_slug(text)}.jsonl" if further else f"scores_{side}.jsonl")
-        status = score_folder(folder, file, config, text, judge, show)
-        if status and (status != 1 or not file.is_file()):  # 1 with the file: some clips failed
-            return status
-        clips = [pair[number] for pair in pairs]
-        details = [one.name for one in watched.MEASURES] if text == MEASURES else []
-        scores, missing = read_scores(file, clips, [one.name for one in dimensions], details)
-        marks.append(scores)
-        unscored |= {f"{side} {name}": why for name, why in missing.items()}
-    title = _reward_title(config.model) if text == f"videoreward:{config.model}" else judge.title
-    return Judged(title, dimensions, *marks, unscored, text, judge.overall and judge.overall.name)
-
-
-def _reward_title(model: str) -> str:
-    return (
-        "the embedded micro VideoReward, for clips of the micro world"
-        if model == "micro"
-        else f"the reward {Path(model).stem}"
-    )
-
-
-def score_folder(folder: Path, output: Path, options: Config, text: str, judge: Judge, show: bool = True) -> int:
-    """Run ``videoalign score`` over a generated folder; scores that are there already are kept. Returns its status.
-
-    Args:
-        text, judge: the judge as it is named, and open.
-        show: print the marks.
-    """
-    shared = {name: getattr(options, name) for name in ScoringOptions.model_fields}
-    manifest = folder / CLIP_LIST if folder.is_dir() else folder
-    return score_command.run(score_command.Config(manifest=manifest, judge=text, output=output, **shared), judge, show)
-
-
 def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged) -> dict[str, WinRate]:
     """Win rate of the candidate in each dimension, by one judge's scores."""
     base = [judged.base[clip.id] for clip, _ in pairs]
     candidate = [judged.candidate[clip.id] for _, clip in pairs]
     return win_rates(judged.dimensions, base, candidate, [clip.prompt for clip, _ in pairs])
-
-
-def _slug(text: str) -> str:
-    """A judge's name and source as part of a file's name."""
-    return file_name(re.sub(r"[^A-Za-z0-9]+", "-", text).strip("-"))
-
-
-def write_report(path: Path, comparison: Comparison) -> None:
-    """The figures as JSON; null for an interval that one pair alone cannot give."""
-    content = {
-        "base": comparison.names[0],
-        "candidate": comparison.names[1],
-        "pairs": comparison.pairs,
-        "judges": {
-            judge: {name: asdict(rate) for name, rate in table.items()} for judge, table in comparison.tables.items()
-        },
-        "verdict": comparison.verdict.to_dict() | {"unmeasured": comparison.unmeasured},
-    }
-    write_json(path, _finite(content))
-
-
-def outcome_of(folder: Path) -> Outcome:
-    """The verdict of a comparison that was written into a folder.
-
-    Raises:
-        VideoAlignError: there is none that can be read.
-    """
-    report = folder / REPORT
-    try:
-        return Outcome(read_json(report)["verdict"]["outcome"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise VideoAlignError(f"{report} holds no verdict; delete it and run the comparison again.") from error
-
-
-def _finite(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _finite(one) for key, one in value.items()}
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def report_text(comparison: Comparison) -> str:
-    """The figures for a terminal."""
-    names = comparison.names
-    lines = [f"{names[1]} against {names[0]}: share of {comparison.pairs} pairs won (ties half), 95 % interval"]
-    for judge, table in comparison.tables.items():
-        cells = [f"{name} {rate.rate:.1%} [{rate.low:.1%}, {rate.high:.1%}]" for name, rate in table.items()]
-        lines.append(f"  by {judge}: " + "  ".join(cells))
-    lines += [f"  {text}" for text in disagreements(comparison.tables)]
-    lines.append(f"Verdict: {comparison.verdict.outcome.value}. {comparison.verdict.sentence}")
-    return "\n".join([*lines, comparison.unmeasured] if comparison.unmeasured else lines)

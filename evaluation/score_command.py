@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import positional
 from ..errors import VideoAlignError
-from ..judges import open_judge, parse_judge
+from ..judges import open_panel
 from ..reward.judge import Dimension, Judge, all_dimensions
 from .scoring.score_journal import ScoreJournal, check_output, csv_columns
 from .scoring.score_rows import rows_from_inputs, rows_from_manifest
@@ -23,6 +23,7 @@ from .scoring.scoring_run import (
     ScoringOptions,
     judge_options,
     leave_to_the_last,
+    named_judges,
     run_settings,
     score_rows,
 )
@@ -37,6 +38,10 @@ class Config(ScoringOptions):
     (CSV or JSONL with path, and optionally id, prompt and fps; paths relative to the manifest). A row that fails
     carries an error, the others go on, and the exit status is 1. Several processes (accelerate launch, torchrun)
     share the rows when --output is given; a run that was stopped goes on where it was.
+
+    Several --judge look at each clip in one pass of decoding. The marks of each stand under its name (measures.motion); those of
+    the first one keep theirs where they are VQ, MQ, TA, Overall. A judge that refuses a clip leaves its marks empty and its
+    cause in "errors"; such a row counts as failed, and is tried again by the next run.
     """
 
     clips: list[str] = positional(default=[], description="Files, folders or glob patterns.")
@@ -44,8 +49,9 @@ class Config(ScoringOptions):
         None,
         description="VideoReward: converted file, checkpoint folder, name in ComfyUI's models/reward_models, or hub repository.",
     )
-    judge: str | None = Field(
-        None, description="Another judge in the place of --model, as NAME or NAME:SOURCE; videoreward:X is --model X."
+    judge: list[str] = Field(
+        [],
+        description="Judge in the place of --model, as NAME or NAME:SOURCE; videoreward:X is --model X. Repeat the option for a panel.",
     )
     prompt: list[str] = Field(
         [], description="Caption; repeat the option for several. Without one only VQ and MQ exist."
@@ -59,6 +65,8 @@ class Config(ScoringOptions):
     )
     fps: float | None = Field(None, gt=0, description="Override the clips' own frame rate, in frames per second.")
 
+    _judges = field_validator("judge", mode="before")(named_judges)
+
     @model_validator(mode="after")
     def _one_kind_of_input(self) -> Config:
         if bool(self.clips) == (self.manifest is not None):
@@ -67,19 +75,16 @@ class Config(ScoringOptions):
             raise ValueError("captions come from the manifest; leave --prompt and --captions-from-txt out")
         if self.prompt and self.captions_from_txt:
             raise ValueError("--prompt and --captions-from-txt exclude each other")
-        if (self.model is None) == (self.judge is None):
+        if (self.model is None) == (not self.judge):
             raise ValueError("give either --model or --judge")
-        if self.judge is not None:
-            parse_judge(self.judge)
         return self
 
 
-def run(config: Config, judge: Judge | None = None, show: bool = True) -> int:
+def run(config: Config, judge: Judge | None = None) -> int:
     """Score; returns 0 when every row succeeded, 1 when some failed, 130 when interrupted.
 
     Args:
         judge: that of ``config``, where it is open already.
-        show: print the marks.
 
     Raises:
         VideoAlignError: the rows, the model or the output cannot be used at all.
@@ -98,7 +103,7 @@ def run(config: Config, judge: Judge | None = None, show: bool = True) -> int:
     if config.fps is not None:
         rows = [replace(row, fps=config.fps if row.fps is None else row.fps) for row in rows]
     if judge is None:
-        judge = open_judge(config.judge or f"videoreward:{config.model}", judge_options(config))
+        judge = open_panel(config.judge or [f"videoreward:{config.model}"], judge_options(config))
     journal = None
     if config.output is not None:
         settings = run_settings(judge)
@@ -113,10 +118,16 @@ def run(config: Config, judge: Judge | None = None, show: bool = True) -> int:
         return 130
     if outcome.results is None:
         return leave_to_the_last(process, outcome.failed)
-    return _report(config, outcome, all_dimensions(judge), show)
+    return report(config, outcome, all_dimensions(judge))
 
 
-def _report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension], show: bool) -> int:
+def report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension], show: bool = True) -> int:
+    """Print the results of a run that is whole; returns the exit status.
+
+    Args:
+        dimensions: of its judge, the overall one last.
+        show: the marks too.
+    """
     results = outcome.results
     if config.output is not None:
         print(f"{len(results)} rows in {config.output}.", file=sys.stderr)
@@ -125,7 +136,11 @@ def _report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension], s
         shown = score_table(results, dimensions=dimensions) if whole else score_summary(results, dimensions=dimensions)
         print(shown, flush=True)
     if outcome.failed:
-        print(f"videoalign score: {outcome.failed} of {len(results)} rows failed.", file=sys.stderr)
+        refused = sum("error" in result for result in results)
+        said = [f"{refused} of {len(results)} rows failed"] if refused else []
+        if outcome.failed > refused:
+            said.append(f"{outcome.failed - refused} of {len(results)} rows lack the marks of a judge")
+        print(f"videoalign score: {', '.join(said)}.", file=sys.stderr)
     return 1 if outcome.failed else 0
 
 

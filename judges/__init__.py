@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,6 +104,25 @@ def open_judge(text: str, options: JudgeOptions | None = None) -> Judge:
     else:
         opened = _registered.get(name) or _entry_points()[name].load()
     return opened(source, options or JudgeOptions())
+
+
+def open_panel(texts: Sequence[str], options: JudgeOptions | None = None) -> Judge:
+    """One judge as ``open_judge`` gives it; several as a ``reward.panel.Panel``, which decodes each clip once for all.
+
+    Args:
+        texts: NAME or NAME:SOURCE of each. ``options.sampling`` is the first one's; the others keep their own rule.
+
+    Raises:
+        JudgeError, CheckpointError: see ``open_judge``.
+    """
+    options = options or JudgeOptions()
+    first, *further = texts
+    judges = [open_judge(first, options), *(open_judge(text, replace(options, sampling={})) for text in further)]
+    if not further:
+        return judges[0]
+    from ..reward.panel import Panel
+
+    return Panel(judges)
 
 
 def _files() -> dict[str, str]:

@@ -6,8 +6,7 @@ The columns are those of ``videoalign score`` as far as both have them, so that 
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,24 +18,10 @@ from ..files.portable_paths import path_text, refused_by_windows
 from ..files.tables import Row, read_table, read_text
 from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
 from ..reward.judge import FIRST_JUDGE, Dimension
+from ..reward.score_columns import ABOUT, lower_is_better, mark_names
 from .scored_clip import ScoredClip
 
-_ABOUT = {
-    "time",
-    "id",
-    "prompt",
-    "seed",
-    "model",
-    "total_frames",
-    "fps",
-    "path",
-    "judge",
-    "error",
-    "height",
-    "width",
-    "notes",
-}
-_KNOWN = (*sorted(_ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons")
+_KNOWN = (*sorted(ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons")
 ENDINGS = (".csv", ".jsonl")
 
 
@@ -145,7 +130,7 @@ def _clip(row: Row) -> ScoredClip:
     elif not all(isinstance(value, int | float) for value in raw.values()):
         raise row.error("raw", "expected a number for each dimension.")
     judge = row.text_or_none("judge") or FIRST_JUDGE
-    names = list(RATED) if judge == FIRST_JUDGE else _marks_of(row)
+    names = list(RATED) if judge == FIRST_JUDGE else mark_names(row.cells, judge)
     scores = {name: row.number_in(name) if row.has(name) else None for name in names}
     if judge == FIRST_JUDGE and (scores["VQ"] is None or scores["MQ"] is None):
         raise VideoAlignError(f"{row.where} has no VQ and MQ. Is it a score file?")
@@ -154,7 +139,7 @@ def _clip(row: Row) -> ScoredClip:
     return ScoredClip(
         scores,
         judge=judge,
-        dimensions=_dimensions(judge, names),
+        dimensions=_dimensions(judge, names, lower_is_better(row.cells)),
         reasons=_reasons_of(row),
         name=row.text_or_none("id") or f"row {row.number}",
         prompt=row.text_or_none("prompt"),
@@ -166,22 +151,6 @@ def _clip(row: Row) -> ScoredClip:
         notes=_notes_of(row),
         path=row.text_or_none("path"),
     )
-
-
-def _marks_of(row: Row) -> list[str]:
-    """The columns of another judge's row that hold its marks: numbers that are nothing else."""
-    return [
-        name
-        for name, value in row.cells.items()
-        if name not in _ABOUT and not name.endswith(("_raw", "_reason")) and row.has(name) and _is_number(value)
-    ]
-
-
-def _is_number(value: object) -> bool:
-    try:
-        return not isinstance(value, bool) and math.isfinite(float(value))
-    except (TypeError, ValueError, OverflowError):
-        return False
 
 
 def _reasons_of(row: Row) -> dict[str, str]:
@@ -199,8 +168,12 @@ def _notes_of(row: Row) -> tuple[str, ...]:
     return tuple(str(notes).split("; ")) if row.has("notes") else ()
 
 
-def _dimensions(judge: str, names: Sequence[str]) -> tuple[Dimension, ...]:
-    """What a file tells of a judge's dimensions: their names. VideoReward's are known."""
+def _dimensions(judge: str, names: Sequence[str], lower: Collection[str]) -> tuple[Dimension, ...]:
+    """What a file tells of a judge's dimensions: their names, and of a panel's which are the better the lower. VideoReward's are known."""
     if judge == FIRST_JUDGE:
         return VIDEO_REWARD_DIMENSIONS
-    return tuple(Dimension(name, MEANING.get(name, name), "") for name in names if name != OVERALL)
+    return tuple(
+        Dimension(name, MEANING.get(name, name), "", higher_is_better=name not in lower)
+        for name in names
+        if name != OVERALL
+    )

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
 from ..errors import PreferenceFileError
 from ..files.portable_paths import table_path
-from ..reward.dimensions import DIMENSIONS
-from ..reward.weight_options import WeightOptions
-from .importers.scored_clips import pair_clips, read_scored_clips
+from ..reward.dimensions import DIMENSIONS, RATED
+from ..reward.ranking import Gate
+from ..reward.weight_options import WeightOptions, named_weights
+from .importers.scored_clips import ScoredClip, pair_clips, read_scored_clips
 from .preference_file import PreferencePair, Preferences, write_preferences
+from .ranked_pairs import Rule, pairs_by_rule, passing
 
 
 class Gaps(CommandConfig):
@@ -31,6 +34,10 @@ class Config(CommandConfig):
     The score file (from videoalign score) has several clips of each prompt. best_worst: the best against the worst clip
     of a prompt; margin: every two clips that differ enough; dominance: every two of which one is better in each of VQ,
     MQ and TA; all: every two, ties included. The pairs go to videoalign train.
+
+    Marks of any judges (videoalign score --judge, several of them too) are ranked by --weight: the weighted sum of their z-scores among
+    the clips of a prompt, in the place of [weights]; or by --pairing dominance with --dominate and --least. A --gate is a veto.
+    Which marks are the better the lower is known from the file.
     """
 
     scores: Path | None = positional(
@@ -46,6 +53,17 @@ class Config(CommandConfig):
         description="Least difference of the ranking scores, in standard deviations; below it a label is same.",
     )
     pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
+    weight: list[str] = Field(
+        [], description="NAME=WEIGHT of a mark, such as measures.motion=0.5; repeat the option for each. Of z-scores."
+    )
+    gate: list[str] = Field(
+        [],
+        description="NAME<BOUND or NAME>BOUND that a clip must keep to, such as measures.still<0.2; a clip without that mark does not. Repeatable.",
+    )
+    dominate: list[str] = Field([], description="A mark that counts for dominance, in z-scores; repeatable.")
+    least: int | None = Field(
+        None, ge=1, description="Of the --dominate marks, in how many the chosen clip must be better; all by default."
+    )
     root: Path | None = Field(None, description="Folder that relative clip paths start from; found by itself.")
     overwrite: bool = Field(False, description="Replace an existing output.")
     weights: WeightOptions = WeightOptions()
@@ -55,6 +73,7 @@ class Config(CommandConfig):
     def _has_scores(self) -> Config:
         if self.scores is None:
             raise ValueError("name the score file")
+        check_rule(self)
         return self
 
 
@@ -67,15 +86,18 @@ def run(config: Config) -> int:
     if config.output.exists() and not config.overwrite:
         raise PreferenceFileError(f"{config.output} already exists. Choose another name, or give --overwrite.")
     clips = read_scored_clips(config.scores)
-    weights = config.weights.weights().as_given()
-    gaps = config.gaps.model_dump(exclude_none=True)
-    pairs = pair_clips(clips, pairing=config.pairing, weights=weights, margin=config.margin, gaps=gaps)
-    pairs = clearest(pairs, weights, config.pairs_per_prompt)
+    pairs = _paired(config, clips)
     prompts = len({clip.prompt for clip in clips})
     if not pairs:
+        others = sorted({name for clip in clips for name in clip.scores} - set(RATED))
+        hint = (
+            ""
+            if config.weight or not others
+            else f" Marks of other judges are ranked by --weight: {', '.join(others)}."
+        )
         raise PreferenceFileError(
             f"{config.scores}: {len(clips)} clips of {prompts} prompts give no pair ({config.pairing}, margin "
-            f"{config.margin:g}). Generate more clips of each prompt, lower --margin, or ease --gaps."
+            f"{config.margin:g}). Generate more clips of each prompt, lower --margin, or ease --gaps.{hint}"
         )
     root = config.root or _root(config.scores, [pair.chosen for pair in pairs])
     preferences = Preferences(pairs, root, config.scores)
@@ -84,8 +106,55 @@ def run(config: Config) -> int:
     write_preferences(config.output, preferences)
     used = len({pair.prompt for pair in pairs})
     print(f"{len(pairs)} pairs of {used} of {prompts} prompts in {config.output}.")
-    print("mean lead of the chosen clip: " + ", ".join(f"{n} {v:+.2f}" for n, v in mean_leads(pairs).items()))
+    names = dict.fromkeys([*DIMENSIONS, *(sorted(rule.names) if (rule := rule_of(config)) else ())])
+    leads = mean_leads(pairs, names)
+    print("mean lead of the chosen clip: " + ", ".join(f"{name} {lead:+.2f}" for name, lead in leads.items()))
     return 0
+
+
+def check_rule(config: Any) -> None:
+    """Refuse options that make no rule.
+
+    Raises:
+        ValueError: weights, gates or dominance cannot be what they are given as.
+    """
+    if config.pairing != "dominance" and (config.dominate or config.least):
+        raise ValueError("--dominate and --least belong to --pairing dominance")
+    rule_of(config)
+    for text in config.gate:
+        Gate.parse(text)
+
+
+def rule_of(config: Any) -> Rule | None:
+    """The rule of ``weight``, ``dominate`` and ``least``; None where marks are ranked as VideoReward's, in their own unit.
+
+    Args:
+        config: this command's options, or others with these names.
+    """
+    weights = named_weights(config.weight)
+    if weights is None and not (config.dominate or config.least):
+        return None
+    return Rule(
+        config.pairing,
+        weights,
+        tuple(map(Gate.parse, config.gate)),
+        tuple(config.dominate),
+        config.least,
+        config.margin,
+        config.gaps.model_dump(exclude_none=True),
+        config.pairs_per_prompt,
+    )
+
+
+def _paired(config: Config, clips: list[ScoredClip]) -> list[PreferencePair]:
+    if rule := rule_of(config):
+        return pairs_by_rule(clips, rule)
+    if config.gate:
+        clips = passing(clips, map(Gate.parse, config.gate))
+    weights = config.weights.weights().as_given()
+    gaps = config.gaps.model_dump(exclude_none=True)
+    pairs = pair_clips(clips, pairing=config.pairing, weights=weights, margin=config.margin, gaps=gaps)
+    return clearest(pairs, weights, config.pairs_per_prompt)
 
 
 def clearest(pairs: list[PreferencePair], weights: dict[str, float], most: int | None) -> list[PreferencePair]:
@@ -108,10 +177,10 @@ def clearest(pairs: list[PreferencePair], weights: dict[str, float], most: int |
     return [pair for index, pair in enumerate(pairs) if index in kept]
 
 
-def mean_leads(pairs: list[PreferencePair]) -> dict[str, float]:
-    """Mean of chosen minus rejected score in each dimension that all pairs have, in the scores' unit."""
+def mean_leads(pairs: list[PreferencePair], names: Iterable[str] = DIMENSIONS) -> dict[str, float]:
+    """Mean of chosen minus rejected score in each of these marks that all pairs have, in the marks' units."""
     leads = {}
-    for name in DIMENSIONS:
+    for name in names:
         if all(name in pair.scores_chosen and name in pair.scores_rejected for pair in pairs):
             leads[name] = sum(pair.scores_chosen[name] - pair.scores_rejected[name] for pair in pairs) / len(pairs)
     return leads

@@ -69,8 +69,10 @@ class PreferencePair(_Strict):
     rejected: FilledText = Field(description="path of the other clip (B in labels), relative to the file")
     id: FilledText | None = Field(None, description="name of the pair, unique in the file")
     labels: dict[Dimension, Label] = Field(default_factory=dict, description="per dimension: A = chosen is better")
-    scores_chosen: dict[Dimension, float] = Field(default_factory=dict, description="scores, in the scorer's unit")
-    scores_rejected: dict[Dimension, float] = Field(default_factory=dict, description="of the other clip, likewise")
+    scores_chosen: dict[FilledText, float] = Field(
+        default_factory=dict, description="marks by name, each in its judge's unit; VQ, MQ, TA and Overall among them"
+    )
+    scores_rejected: dict[FilledText, float] = Field(default_factory=dict, description="of the other clip, likewise")
     weight: float = Field(1.0, ge=0, description="how much the pair counts in training; 1 is normal")
     fps: float | None = Field(None, gt=0, description="frames per second of both clips, if they share it")
     source: Source | None = Field(None, description="where the pair was imported from")

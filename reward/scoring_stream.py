@@ -72,7 +72,7 @@ def score_stream(
                     (request, future.result() if future else _prepare(judge, request)) for request, future in window
                 ]
                 refill()  # the next window is decoded while this one is scored
-                yield from _score_window(judge, ready)
+                yield from score_ready(judge, ready)
         finally:
             for _, future in waiting:
                 if future is not None:
@@ -121,7 +121,14 @@ def _name(request: Request) -> str:
     return str(request.clip) if isinstance(request.clip, (str, Path)) else "The clip"
 
 
-def _score_window(judge: Judge, ready: list[tuple[Request, Prepared | VideoAlignError]]):
+def score_ready(
+    judge: Judge, ready: Sequence[tuple[Request, Prepared | VideoAlignError]]
+) -> Iterator[tuple[Request, Sequence[Marks] | VideoAlignError]]:
+    """Yield (request, marks for its captions or the error) of clips that are prepared, those of like length scored together.
+
+    Args:
+        ready: each request with its prepared clip, or with why there is none.
+    """
     results: dict[int, Sequence[Marks] | VideoAlignError] = {}
     sound = []
     for index, (_, clip) in enumerate(ready):
@@ -135,7 +142,7 @@ def _score_window(judge: Judge, ready: list[tuple[Request, Prepared | VideoAlign
         yield request, results[index]
 
 
-def _score_group(judge: Judge, ready: list, group: list[int]) -> dict[int, Sequence[Marks] | VideoAlignError]:
+def _score_group(judge: Judge, ready: Sequence, group: list[int]) -> dict[int, Sequence[Marks] | VideoAlignError]:
     try:
         with computing(_name(ready[group[0]][0])):
             marks = judge.score_prepared(

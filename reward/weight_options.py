@@ -1,10 +1,13 @@
-"""``RewardWeights`` as options of a command."""
+"""``RewardWeights`` and gates as options of a command."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig
+from ..errors import VideoAlignError
 from .weights import RewardWeights
 
 
@@ -24,3 +27,22 @@ class WeightOptions(CommandConfig):
     def weights(self) -> RewardWeights:
         """The weights themselves."""
         return RewardWeights.of(self.VQ, self.MQ, self.TA)
+
+
+def named_weights(texts: Sequence[str]) -> RewardWeights | None:
+    """Weights of any judges' marks from an option that is repeated, NAME=WEIGHT each; None where there is none.
+
+    Raises:
+        VideoAlignError: a text is none of that form, a name stands twice, or a weight is no weight.
+    """
+    values: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.rpartition("=")
+        try:
+            weight = float(value)
+        except ValueError:
+            equals = ""
+        if not equals or not name.strip() or name.strip() in values:
+            raise VideoAlignError(f"The weight {text!r} is none, or a second one; write NAME=WEIGHT, each name once.")
+        values[name.strip()] = weight
+    return RewardWeights(values) if values else None

@@ -8,29 +8,36 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ...errors import VideoAlignError
 from ...files.portable_paths import table_path
 from ...files.tables import Row, read_table
+from ...preferences.importers.scored_clips import lower_marks
 from ...reward.dimensions import RATED
+from ...reward.score_columns import LOWER
 from .pairs import BenchClip, BenchPair
 
 
-def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dict[BenchClip, dict]:
+def read_known_scores(
+    file: Path, pairs: Iterable[BenchPair], root: Path, further: Sequence[str] = ()
+) -> dict[BenchClip, dict]:
     """For each clip of ``pairs`` that the file knows: its scores by dimension, or {"error": ...} from the file.
 
     Args:
         file: CSV, JSON or JSONL with the columns path, one or more of VQ, MQ, TA, Overall, and optionally prompt and
             error. Without a prompt a row serves a clip that the benchmark has with one prompt only.
         root: folder of the clips; a relative path in the file may start there, at the file or in the current folder.
+        further: other marks that are asked for; where there are some, the file need not have any of the four, and a clip's
+            scores say under "lower_is_better" of which marks less is better.
 
     Raises:
         VideoAlignError: a column is missing, a score is no number, two rows contradict each other, or no clip is
             known; the message names the row.
     """
-    table = read_table(file, ("path", "prompt", "error", *RATED, *(f"reward_{name}" for name in RATED)))
+    known_names = ("path", "prompt", "error", "judge", LOWER, *RATED, *(f"reward_{name}" for name in RATED))
+    table = read_table(file, (*known_names, *(name for name in further if name not in RATED)))
     if "path" not in table.columns:
         raise VideoAlignError(
             f"{file}: column 'path' is missing; a file of scores has path, prompt and one or more of "
@@ -40,7 +47,7 @@ def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dic
         name: next(
             (spelling for spelling in (name, f"reward_{name}") if any(spelling in row.cells for row in table)), None
         )
-        for name in RATED
+        for name in dict.fromkeys((*RATED, *further))
     }
     if not any(columns.values()):
         raise VideoAlignError(
@@ -67,6 +74,8 @@ def read_known_scores(file: Path, pairs: Iterable[BenchPair], root: Path) -> dic
         if not clips:
             continue
         scores = _scores(row, columns)
+        if further and "error" not in scores:
+            scores[LOWER] = sorted(lower_marks(row))
         for clip in clips:
             if known.setdefault(clip, scores) != scores:
                 raise VideoAlignError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
+from collections.abc import Mapping
 
 from ...reward.agreement import Agreement
 from ...reward.bootstrap import Interval
@@ -34,6 +35,27 @@ def measurement_table(measurement: Measurement, protocol: Protocol, title: str) 
     return "\n".join(line.rstrip() for line in lines)
 
 
+def judges_table(measured: Mapping[str, tuple[Measurement, Protocol]], title: str) -> str:
+    """One table of the accuracies of several judges, by name, and its legend; those by group are in each judge's files."""
+    names = {
+        (judge, label): f"{judge}: {_name(label, protocol)}"
+        for judge, (measurement, protocol) in measured.items()
+        for label in measurement.accuracies
+    }
+    width = max(map(len, names.values())) + 1
+    confidence = next(iter(next(iter(measured.values()))[0].accuracies.values())).without_ties_interval.confidence
+    lines = [title, "accuracies in percent", "", *_head(confidence, width)]
+    lines.append("-" * len(lines[-1]))
+    for judge, (measurement, _) in measured.items():
+        for label, agreement in measurement.accuracies.items():
+            lines.append(_row(names[judge, label], agreement, width))
+    lines += ["", *textwrap.wrap(_legend(confidence), WIDTH)]
+    for judge, (measurement, _) in measured.items():
+        if measurement.comparison.left_out:
+            lines.append(f"{judge}: {_count(measurement.comparison.left_out, 'pair')} left out: a clip has no scores")
+    return "\n".join(line.rstrip() for line in lines)
+
+
 def failure_lines(measurement: Measurement, shown: int = 10) -> list[str]:
     """The first clips without scores, with the rows that name them."""
     failures = measurement.comparison.failures
@@ -46,19 +68,19 @@ def failure_lines(measurement: Measurement, shown: int = 10) -> list[str]:
     return lines
 
 
-def _head(confidence: float) -> list[str]:
+def _head(confidence: float, width: int = 12) -> list[str]:
     interval = f"({100 * confidence:g} % interval)"
     return [
-        f"{'':<26}{'without ties':^22}{'with ties, held out':^22}{'best':>7}{'official script':>19}",
-        f"{'':<12}{'pairs':>7}{'ties':>7}{interval:^22}{interval:^22}{'':>7}{'without':>11}{'with':>8}",
+        f"{'':<{width + 14}}{'without ties':^22}{'with ties, held out':^22}{'best':>7}{'official script':>19}",
+        f"{'':<{width}}{'pairs':>7}{'ties':>7}{interval:^22}{interval:^22}{'':>7}{'without':>11}{'with':>8}",
     ]
 
 
-def _row(name: str, agreement: Agreement) -> str:
+def _row(name: str, agreement: Agreement, width: int = 12) -> str:
     held_out = agreement.with_ties_held_out
     with_ties = "-" if held_out is None else _estimate(held_out.accuracy, held_out.interval)
     return (
-        f"{name:<12}{agreement.pairs:>7}{agreement.ties:>7}"
+        f"{name:<{width}}{agreement.pairs:>7}{agreement.ties:>7}"
         f"{_estimate(agreement.without_ties, agreement.without_ties_interval):^22}{with_ties:^22}"
         f"{_percent(agreement.with_ties.accuracy):>7}"
         f"{_percent(agreement.official_without_ties):>11}{_percent(agreement.official_with_ties):>8}"

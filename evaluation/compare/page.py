@@ -12,12 +12,12 @@ from ...errors import ClipError
 from ...pages.render import write_page
 from ...pages.scripts import inline_script, inline_style
 from ...reward.differences import differences, rate_row, verdict_line
-from ...reward.dimensions import MEANING
 from ...reward.judge import Dimension
 from ...reward.win_rates import LEAST_INDEPENDENT, WinRate
-from ..guard.verdict import Change, Verdict
+from ..guard.verdict import Change
 from .judges import Judged
 from .matching import MadeClip
+from .report import Comparison, disagreements
 
 
 @dataclass(frozen=True)
@@ -26,25 +26,6 @@ class Example:
 
     base: MadeClip
     candidate: MadeClip
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """What a comparison came to.
-
-    Attributes:
-        names: of the base and of the candidate.
-        pairs: how many pairs were compared.
-        tables: judge -> dimension -> win rate of the candidate.
-        verdict: whether the gain was bought.
-        unmeasured: why nothing was measured of the clips; empty where it was.
-    """
-
-    names: tuple[str, str]
-    pairs: int
-    tables: Mapping[str, Mapping[str, WinRate]]
-    verdict: Verdict
-    unmeasured: str = ""
 
 
 def write_comparison(
@@ -80,24 +61,6 @@ def write_comparison(
         script=inline_script("compare_view.js"),
         view_style=inline_style("compare.css"),
     )
-
-
-def disagreements(tables: Mapping[str, Mapping[str, WinRate]]) -> list[str]:
-    """A sentence for each dimension in which one judge sees a clear gain and another a clear loss or no gain at all."""
-    texts = []
-    judges = list(tables)
-    for name in dict.fromkeys(name for table in tables.values() for name in table):
-        rating = [judge for judge in judges if name in tables[judge]]
-        for judge in rating:
-            for other in rating:
-                first, second = tables[judge][name], tables[other][name]
-                if first.verdict == 1 and second.verdict < 1 and second.rate <= 0.5:
-                    what = "a loss" if second.verdict < 0 else "no gain"
-                    texts.append(
-                        f"{MEANING.get(name, name).capitalize()}: {judge} sees a gain ({first.rate:.0%}), {other} {what} ({second.rate:.0%}). "
-                        "The clips may have learnt to please the first judge: look at them."
-                    )
-    return texts
 
 
 def _guard(comparison: Comparison) -> dict:

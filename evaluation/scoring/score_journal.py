@@ -23,15 +23,35 @@ from ...files.csv_text import csv_text
 from ...files.journal import append_records, read_journal
 from ...files.json_text import read_json
 from ...reward.dimensions import RATED, VIDEO_REWARD_DETAILS
-from ...reward.judge import FIRST_JUDGE, Judge, all_dimensions
+from ...reward.judge import FIRST_JUDGE, Judge
+from ...reward.panel import Panel, Seat, seats_of
 from .score_rows import ScoreRow
 
 
 def csv_columns(judge: Judge) -> tuple[str, ...]:
-    """The columns of a judge's CSV file: the row, its marks (and why), the judge's details, error, the judge's name and notes on the clip."""
-    names = [dimension.name for dimension in all_dimensions(judge)]
-    reasons = [f"{name}_reason" for name in names] if judge.gives_reasons else []
-    return ("id", "path", "prompt", *names, *reasons, *judge.details, "error", "judge", "notes")
+    """The columns of a judge's CSV file: the row, its marks (and why), the judge's details, error, the judge's name and notes on the clip.
+
+    Those of a panel are its judges' one after another, with who refused the clip and which marks are the better the lower.
+    """
+    seats = seats_of(judge)
+    marks = [name for seat in seats for name in _mark_columns(seat)]
+    of_panel = ("errors", "lower_is_better") if isinstance(judge, Panel) else ()
+    return ("id", "path", "prompt", *marks, *judge.details, "error", *of_panel, "judge", "notes")
+
+
+def _mark_columns(seat: Seat) -> list[str]:
+    names = [dimension.name for dimension in seat.dimensions]
+    return names + ([f"{name}_reason" for name in names] if seat.judge.gives_reasons else [])
+
+
+def is_whole(result: dict) -> bool:
+    """Whether a row has the marks of every judge that was asked."""
+    return _wholeness(result) == 2
+
+
+def _wholeness(result: dict) -> int:
+    """0: no marks at all; 1: some of several judges refused; 2: all that there is."""
+    return 0 if "error" in result else 1 if result.get("errors") else 2
 
 
 CSV_COLUMNS = (
@@ -96,8 +116,8 @@ class ScoreJournal:
             self._part = self.folder / f"part-{rank}-of-{world}.jsonl"
 
     def finished(self, rows: list[ScoreRow]) -> dict[str, dict]:
-        """Results of those of ``rows`` that were scored without error, by id. A row or clip that changed does not count."""
-        return {name: result for name, result in self._settled(rows).items() if "error" not in result}
+        """Results of those of ``rows`` that were scored without any error, by id. A row or clip that changed does not count."""
+        return {name: result for name, result in self._settled(rows).items() if is_whole(result)}
 
     def add(self, row: ScoreRow, result: dict) -> None:
         """Append a finished row; it survives the death of the process.
@@ -133,9 +153,8 @@ class ScoreJournal:
             name, result = line["row"]["id"], line["result"]
             if self._judge and "error" not in result:
                 result.setdefault("judge", self._judge)  # a row of 0.1.0 does not say
-            if _text(line["row"]) == wanted.get(name) and (
-                "error" not in result or "error" in settled.get(name, result)
-            ):
+            better = name not in settled or _wholeness(result) >= _wholeness(settled[name])
+            if _text(line["row"]) == wanted.get(name) and better:
                 settled[name] = result
         return settled
 
@@ -199,18 +218,27 @@ def write_jsonl(path: Path, results: list[dict]) -> None:
 
 def write_csv(path: Path, results: list[dict], columns: tuple[str, ...] = CSV_COLUMNS) -> None:
     """A flat table; raw scores, reasons and size in columns of their own, frame indices separated by spaces."""
-    rows = []
-    for result in results:
-        flat = dict(result)
-        flat.update({f"{name}_raw": value for name, value in result.get("raw", {}).items()})
-        flat.update({f"{name}_reason": text for name, text in result.get("reasons", {}).items()})
-        flat["notes"] = "; ".join(result.get("notes", ()))
-        if "size" in result:
-            flat["height"], flat["width"] = result["size"]
-        if "frame_indices" in result:
-            flat["frame_indices"] = " ".join(map(str, result["frame_indices"]))
-        rows.append(flat)
-    write_text(path, csv_text(rows, columns))
+    write_text(path, csv_text([_flat(result) for result in results], columns))
+
+
+def _flat(result: dict) -> dict:
+    """A row's lists and dictionaries as cells; a judge of a panel has its own under its name (``videoreward-2.size``)."""
+    flat = dict(result)
+    for key, value in result.items():
+        judge, dot, name = key.rpartition(".")
+        if name == "raw" and isinstance(value, dict):
+            flat.update({f"{judge}{dot}{one}_raw": raw for one, raw in value.items()})
+        elif name == "size" and isinstance(value, list):
+            flat[f"{judge}{dot}height"], flat[f"{judge}{dot}width"] = value
+        elif name == "frame_indices" and isinstance(value, list):
+            flat[key] = " ".join(map(str, value))
+    flat.update({f"{name}_reason": text for name, text in result.get("reasons", {}).items()})
+    flat["notes"] = "; ".join(result.get("notes", ()))
+    if "errors" in result:
+        flat["errors"] = "; ".join(f"{name}: {text}" for name, text in result["errors"].items())
+    if "lower_is_better" in result:
+        flat["lower_is_better"] = " ".join(result["lower_is_better"])
+    return flat
 
 
 def _text(identity: dict) -> str:

@@ -83,7 +83,8 @@ def _notes(results: Sequence[dict]) -> list[str]:
     """A line for each thing to know of clips: the first that it is true of, and how many more there are."""
     clips: dict[str, list[str]] = {}
     for result in results:
-        for note in result.get("notes", ()):
+        refused = [] if "error" in result else result.get("errors", {}).items()
+        for note in [*result.get("notes", ()), *(f"no marks of {judge}: {cause}" for judge, cause in refused)]:
             clips.setdefault(note, []).append(str(result["id"]))
     return [
         f"note: {ids[0]}{f' and {len(ids) - 1} more' if len(ids) > 1 else ''}: {note}" for note, ids in clips.items()

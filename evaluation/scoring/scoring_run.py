@@ -20,11 +20,13 @@ from ...errors import VideoAlignError
 from ...files.portable_paths import path_text
 from ...judges import JudgeOptions, parse_judge
 from .score_batches import ClipRows, share_of_rank
-from .score_journal import ScoreJournal
+from .score_journal import ScoreJournal, is_whole
 from .score_rows import ScoreRow
 
 if TYPE_CHECKING:
-    from ...reward.judge import Judge
+    from tqdm import tqdm
+
+    from ...reward.judge import Judge, Marks
 
 
 class SamplingOverrides(CommandConfig):
@@ -62,19 +64,28 @@ class ScoringOptions(CommandConfig):
     sampling: SamplingOverrides = SamplingOverrides()
 
 
-def further_judges(value: object) -> object:
-    """Judges of an option or a file: a list of NAME or NAME:SOURCE. "none" and a single text are what 0.1.0 had.
+def named_judges(value: object) -> object:
+    """Judges of an option or a file: a list of NAME or NAME:SOURCE; a single text or nothing is what 0.1.0 had.
 
     Raises:
         JudgeError: there is no such judge.
     """
-    value = [value] if isinstance(value, str) else value
-    if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
-        return value  # for pydantic to refuse
-    judges = [text for text in value if text != "none"]
-    for text in judges:
-        parse_judge(text)
-    return judges
+    value = [] if value is None else [value] if isinstance(value, str) else value
+    if isinstance(value, list) and all(isinstance(text, str) for text in value):  # else for pydantic to refuse
+        for text in value:
+            parse_judge(text)
+    return value
+
+
+def further_judges(value: object) -> object:
+    """``named_judges`` beside a first one; "none" is how 0.1.0 said that there is none.
+
+    Raises:
+        JudgeError: there is no such judge.
+    """
+    if value == "none":
+        return []
+    return named_judges([text for text in value if text != "none"] if isinstance(value, list) else value)
 
 
 @dataclass(frozen=True)
@@ -96,7 +107,7 @@ class Outcome:
 
     Attributes:
         results: one dictionary a row (``videoalign score --json``), or None while other processes have rows left.
-        failed: rows without scores: of all, or of this process while ``results`` is None.
+        failed: rows without scores, or without those of one of several judges: of all, or of this process while ``results`` is None.
     """
 
     results: list[dict] | None
@@ -140,8 +151,6 @@ def score_rows(
     Args:
         report: called with each result of this process as it comes, those of an earlier run first.
     """
-    from tqdm import tqdm
-
     rank, world = process.rank, process.world
     done = journal.finished(rows) if journal else {}
     mine = [row for batch in share_of_rank(rows, options.batch_size, rank, world) for clip in batch for row in clip]
@@ -153,24 +162,32 @@ def score_rows(
         for row in already:
             report(done[row.id])
     results, failed = [], 0
-    quiet = None if world == 1 else rank > 0
-    with tqdm(total=len(mine), initial=len(already), unit="row", file=sys.stderr, disable=quiet) as bar:
-        for row, result in _results(judge, [clip for batch in left for clip in batch], options):
+    with progress(len(mine), len(already), process) as bar:
+        for row, answer in answers(judge, [clip for batch in left for clip in batch], options):
             if row.id in done:  # kept its batch company
                 continue
-            failed += "error" in result
+            result = row_result(row, answer, judge.name)
+            failed += not is_whole(result)
             results.append(result)
             if report:
                 report(result)
             if journal:
                 journal.add(row, result)
             bar.update()
-    if journal:
-        written = journal.write_output(rows)
-        if written is None:
-            return Outcome(None, failed)
-        results = written
-    return Outcome(results, sum("error" in result for result in results))
+    return outcome_of(journal.write_output(rows) if journal else results, failed)
+
+
+def outcome_of(results: list[dict] | None, failed: int) -> Outcome:
+    """Of all rows, or of this process, which had ``failed`` rows, while others have rows left."""
+    return Outcome(results, failed if results is None else sum(not is_whole(result) for result in results))
+
+
+def progress(rows: int, done: int, process: Process) -> tqdm:
+    """The bar of a run: of the first process alone where there are several."""
+    from tqdm import tqdm
+
+    quiet = None if process.world == 1 else process.rank > 0
+    return tqdm(total=rows, initial=done, unit="row", file=sys.stderr, disable=quiet)
 
 
 def leave_to_the_last(process: Process, failed: int) -> int:
@@ -185,18 +202,28 @@ def leave_to_the_last(process: Process, failed: int) -> int:
     return 1 if failed and "TORCHELASTIC_RUN_ID" not in os.environ else 0
 
 
-def _results(judge: Judge, clips: list[ClipRows], options: ScoringOptions) -> Iterator[tuple[ScoreRow, dict]]:
+def answers(
+    judge: Judge, clips: list[ClipRows], options: ScoringOptions
+) -> Iterator[tuple[ScoreRow, Marks | VideoAlignError]]:
     """Score clips in order, ``batch_size`` at a time; the rows of a clip share one reading of it."""
     from ...reward.scoring_stream import Request, score_stream
 
     requests = (Request(rows[0].path, tuple(row.prompt for row in rows), rows[0].fps, rows) for rows in clips)
     for request, outcome in score_stream(judge, requests, options.batch_size, options.decode_threads):
-        failed = isinstance(outcome, VideoAlignError)
-        if failed and len(request.key) > 1:  # find the captions that are to blame
-            for row in request.key:
-                yield from _results(judge, [[row]], options)
-            continue
-        for position, row in enumerate(request.key):
-            answer = {"error": str(outcome)} if failed else outcome[position].to_dict()
-            said_by = {} if failed else {"judge": judge.name}
-            yield row, {"id": row.id, "path": path_text(row.path), "prompt": row.prompt, **answer, **said_by}
+        rows: ClipRows = request.key
+        if not isinstance(outcome, VideoAlignError):
+            yield from zip(rows, outcome, strict=True)
+        elif len(rows) > 1:  # find the captions that are to blame
+            for row in rows:
+                yield from answers(judge, [[row]], options)
+        else:
+            yield rows[0], outcome
+
+
+def row_result(row: ScoreRow, answer: Marks | VideoAlignError, judge: str) -> dict:
+    """A row of a score file, as ``videoalign score --json`` prints it; ``judge``: the name of who answers."""
+    about = {"id": row.id, "path": path_text(row.path), "prompt": row.prompt}
+    if isinstance(answer, VideoAlignError):
+        causes = {name: str(cause) for name, cause in getattr(answer, "causes", {}).items()}
+        return {**about, "error": str(answer), **({"errors": causes} if causes else {})}
+    return {**about, **answer.to_dict(), "judge": judge}

@@ -18,8 +18,8 @@ SIGNATURES: dict[str, tuple[str, ...]] = {
     "scored_clips": ("path", "prompt"),
 }
 CRITIC = ("video", "caption", "semantic consistency")
-SCORES = (*RATED, "error")
-"""What a row of a score file has besides path and prompt; the first clip may have failed."""
+SCORES = (*RATED, "error", "judge")
+"""What a row of a score file has besides path and prompt; the first clip may have failed, and other judges have other marks."""
 COMMON = {"prompt", "path", "video"}
 """Names that any table may have: they do not tell what it was meant to be."""
 

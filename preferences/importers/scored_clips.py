@@ -9,6 +9,9 @@ one `dimension`, or by the mean of several under `weights` (linear scalarisation
     dominance    every two clips of which one is better by more than `margin` in each of VQ, MQ and TA
     all          every two clips, also those that count as a tie
 
+Files of other judges, and of several (`reward.panel`), have marks of other names; `preferences.ranked_pairs` pairs by these. A clip that lacks
+a mark, because its judge refused it, keeps its others.
+
 `gaps` asks more of the first three: the least lead that the chosen clip must have in a dimension (a negative one
 permits so much of a loss). In each pair a dimension's label is "same" where the scores differ by `margin` or less.
 """
@@ -16,15 +19,17 @@ permits so much of a loss). In each pair a dimension's label is "same" where the
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 from ...errors import PreferenceFileError
 from ...files.portable_paths import plain_path
 from ...files.tables import Row, read_table
 from ...reward.dimensions import DIMENSIONS, RATED
+from ...reward.score_columns import LOWER, is_panel, lower_is_better, mark_names
 from ...reward.weights import RewardWeights
 from ..preference_file import PreferencePair, Preferences, Source, pair_of_sides
 
@@ -33,28 +38,26 @@ PAIRINGS = ("margin", "best_worst", "dominance", "all")
 
 @dataclass(frozen=True)
 class ScoredClip:
-    """One clip with its scores per dimension, in the scorer's unit (VideoReward: standard deviations)."""
+    """One clip with its scores by mark, in the judge's unit (VideoReward: standard deviations)."""
 
     path: str
     prompt: str
     scores: dict[str, float] = field(default_factory=dict)
     id: str | None = None
+    lower_is_better: frozenset[str] = frozenset()
 
 
 def read_scored_clips(path: Path) -> list[ScoredClip]:
-    """The clips of a score file, which must have a number in each of its score columns in every row.
+    """The clips of a score file, which must have a number in each of its columns VQ, MQ, TA, Overall in every row; but a panel's rows
+    lack the marks of a judge that refused the clip.
 
     Rows that carry an error instead, as ``videoalign score`` leaves them for clips that failed, are told and left out. A row that says
     again what another one says of the same clip and prompt counts once; one that contradicts it is refused.
     """
-    table = read_table(path, ("path", "prompt", "id", "error", *RATED))
+    table = read_table(path, ("path", "prompt", "id", "error", "judge", LOWER, *RATED))
     table.require(("path", "prompt"))
     # Not only of the first row: that of a clip that failed has no scores.
-    scored = [dimension for dimension in RATED if any(dimension in row.cells for row in table)]
-    if not scored and not any(row.has("error") for row in table):
-        raise PreferenceFileError(
-            f"{path}: no score column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
-        )
+    rated = [dimension for dimension in RATED if any(dimension in row.cells for row in table)]
     clips: dict[tuple[str, str], ScoredClip] = {}
     first: dict[tuple[str, str], Row] = {}
     failed = []
@@ -62,27 +65,49 @@ def read_scored_clips(path: Path) -> list[ScoredClip]:
         if row.has("error"):
             failed.append(f"{row.where}: {row.value('error')}")
             continue
-        scores = {}
-        for dimension in scored:
-            score = row.number_in(dimension)
-            if score is None:
-                raise row.error(dimension, "no score; the clip was not scored. Score it again or remove the row.")
-            scores[dimension] = score
-        if "Overall" not in scores and len(scores) == 3:
-            scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
-        clip = ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id"))
+        clip = _clip(row, rated)
         name = plain_path(clip.path), clip.prompt
-        if clips.setdefault(name, clip).scores != scores:
+        if clips.setdefault(name, clip).scores != clip.scores:
             raise row.error(
                 "path",
                 f"row {first[name].number} has other scores of {clip.path} with the same prompt. Keep one of them.",
             )
         first.setdefault(name, row)
+    if clips and not any(clip.scores for clip in clips.values()):
+        raise PreferenceFileError(
+            f"{path}: no score column; expected one or more of {', '.join(RATED)}, found {', '.join(table.columns)}."
+        )
     if failed and not clips:
         raise PreferenceFileError(f"{path}: no clip has scores. {failed[0]}")
     if failed:
         print(f"{len(failed)} of {len(table.rows)} clips have no scores and are left out. {failed[0]}", file=sys.stderr)
     return list(clips.values())
+
+
+def _clip(row: Row, rated: Sequence[str]) -> ScoredClip:
+    """A row's clip; ``rated``: which of VQ, MQ, TA, Overall the file has."""
+    judge = row.text_or_none("judge")
+    scores = {}
+    for name in rated:
+        score = row.number_in(name) if name in row.cells or not is_panel(judge) else None
+        if score is not None:
+            scores[name] = score
+        elif not is_panel(judge):
+            raise row.error(name, "no score; the clip was not scored. Score it again or remove the row.")
+    if "Overall" not in scores and all(name in scores for name in DIMENSIONS):
+        scores["Overall"] = scores["VQ"] + scores["MQ"] + scores["TA"]
+    scores |= {name: float(row.cells[name]) for name in mark_names(row.cells, judge) if name not in RATED}
+    lower = lower_marks(row) & scores.keys()
+    return ScoredClip(row.text("path"), row.text("prompt"), scores, row.text_or_none("id"), lower)
+
+
+def lower_marks(row: Row) -> frozenset[str]:
+    """Names of a row's marks of which less is better: a panel's row says so; of single judges' files, the measurements' are known."""
+    if row.text_or_none("judge") != "measures":
+        return lower_is_better(row.cells)
+    from ...measures.clip_measures import DIMENSIONS as MEASURED
+
+    return frozenset(one.name for one in MEASURED if not one.higher_is_better)
 
 
 def _label(a: float, b: float, margin: float) -> str:
@@ -159,19 +184,25 @@ def _check(
 
 def _pair(a: ScoredClip, b: ScoredClip, prompt: str, margin: float, source_format: str) -> PreferencePair:
     shared = [name for name in RATED if name in a.scores and name in b.scores]
+    labels = {name: _label(a.scores[name], b.scores[name], margin) for name in shared}
+    if (a.scores or b.scores) and not any(name in a.scores or name in b.scores for name in RATED):
+        labels["Overall"] = "invalid"  # other marks do not say who is better all in all; a pair without labels would
     return pair_of_sides(
         a.path,
         b.path,
-        {name: _label(a.scores[name], b.scores[name], margin) for name in shared},
+        labels,
         scores_a=a.scores,
         scores_b=b.scores,
         prompt=prompt,
-        source=Source(format=source_format, columns=_ids(a, b)),
+        source=Source(format=source_format, columns=source_columns(a, b)),
     )
 
 
-def _ids(a: ScoredClip, b: ScoredClip) -> dict[str, str]:
-    return {name: clip.id for name, clip in (("id_A", a), ("id_B", b)) if clip.id is not None}
+def source_columns(a: ScoredClip, b: ScoredClip) -> dict[str, Any]:
+    """What a pair keeps of the rows of its clips: their ids, and which marks are the better the lower."""
+    ids = {name: clip.id for name, clip in (("id_A", a), ("id_B", b)) if clip.id is not None}
+    lower = sorted(a.lower_is_better | b.lower_is_better)
+    return {**ids, **({LOWER: lower} if lower else {})}
 
 
 def read_scored_pairs(path: Path, root: Path | None = None, **pairing) -> Preferences:

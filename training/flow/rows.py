@@ -10,6 +10,7 @@ from typing import Literal
 
 from ...errors import VideoAlignError
 from ...preferences.preference_file import PreferencePair, ResolvedPair
+from ...reward.score_columns import lower_is_better
 from ...reward.weights import RewardWeights
 from .config import DataConfig
 
@@ -74,20 +75,38 @@ def scored_clips(sources: Sequence[ResolvedPair], config: DataConfig) -> list[tu
     Raises:
         VideoAlignError: a clip has no score; the message names the row.
     """
-    scored: dict[tuple[Path, str], tuple[FlowRow, dict[str, float]]] = {}
     weights = dimension_weights(config)
+    scored = []
+    for clip in marked_clips(sources):
+        missing = [name for name in weights if name not in clip.marks]
+        if missing:
+            raise VideoAlignError(
+                f"{clip.row.name}: {clip.row.clips['clip']} has no {missing[0]} score; reward-weighted training needs one for every clip. "
+                "Score the clips with videoalign score and give its output, or use data.prefer with what is there."
+            )
+        scored.append((clip.row, {name: clip.marks[name] for name in weights}))
+    return scored
+
+
+@dataclass(frozen=True)
+class MarkedClip:
+    """A clip of some pairs, with all its marks by name and the names of those of which less is better."""
+
+    row: FlowRow
+    marks: Mapping[str, float]
+    lower_is_better: frozenset[str] = frozenset()
+
+
+def marked_clips(sources: Sequence[ResolvedPair]) -> list[MarkedClip]:
+    """Each clip of the pairs once, under the side ``clip``."""
+    clips: dict[tuple[Path, str], MarkedClip] = {}
     for source in sources:
-        sides = ((source.chosen, source.pair.scores_chosen), (source.rejected, source.pair.scores_rejected))
-        for path, scores in sides:
-            missing = [name for name in weights if name not in scores]
-            if missing:
-                raise VideoAlignError(
-                    f"{source.name}: {path} has no {missing[0]} score; reward-weighted training needs one for every clip. "
-                    "Score the clips with videoalign score and give its output, or use data.prefer with what is there."
-                )
-            row = FlowRow(source.prompt, {"clip": path}, source.name, source.pair.weight, fps=source.fps)
-            scored.setdefault((path, source.prompt), (row, {name: scores[name] for name in weights}))
-    return list(scored.values())
+        pair = source.pair
+        lower = lower_is_better(pair.source.columns) if pair.source else frozenset()
+        for path, scores in ((source.chosen, pair.scores_chosen), (source.rejected, pair.scores_rejected)):
+            row = FlowRow(source.prompt, {"clip": path}, source.name, pair.weight, fps=source.fps)
+            clips.setdefault((path, source.prompt), MarkedClip(row, scores, lower))
+    return list(clips.values())
 
 
 def dimension_weights(config: DataConfig) -> dict[str, float]:

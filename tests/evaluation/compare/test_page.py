@@ -9,7 +9,8 @@ import pytest
 from videoalign.clips.video_file import write_video
 from videoalign.evaluation.compare.judges import Judged
 from videoalign.evaluation.compare.matching import MadeClip
-from videoalign.evaluation.compare.page import Comparison, Example, write_comparison
+from videoalign.evaluation.compare.page import Example, write_comparison
+from videoalign.evaluation.compare.report import Comparison
 from videoalign.evaluation.guard.marked import Marked
 from videoalign.evaluation.guard.verdict import verdict
 from videoalign.evaluation.guard.watched import MEASURES

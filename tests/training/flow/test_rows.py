@@ -1,7 +1,10 @@
 """Who is chosen, what is dropped, and how much a row counts."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from videoalign.errors import VideoAlignError
@@ -113,3 +116,43 @@ def test_a_clip_without_a_score_is_refused_with_its_row():
 def test_weights_that_are_all_zero_are_refused():
     with pytest.raises(ValueError, match="all weights are 0"):
         config(prefer="weighted", weights={"VQ": 0, "MQ": 0, "TA": 0})
+
+
+def scored(number, chosen, rejected, lower=(), prompt="p"):
+    columns = {"lower_is_better": list(lower)} if lower else {}
+    one = source(number, chosen=chosen, rejected=rejected, source={"format": "scored_clips", "columns": columns})
+    return replace(one, pair=one.pair.model_copy(update={"prompt": prompt}))
+
+
+def test_a_named_mark_is_the_reward_in_its_unit_and_the_better_the_lower_where_the_file_says_so():
+    sources = [scored(1, {"measures.still": 0.5, "VQ": 9.0}, {"measures.still": 0.1, "VQ": 0.0}, ["measures.still"])]
+    rows, told = FlowRwr(RwrOptions(mark="measures.still", temperature=0.2)).rows(sources, config())
+    assert rows[1].weight / rows[0].weight == pytest.approx(math.exp(0.4 / 0.2))  # the other clip stands still less
+    assert "left out" not in told
+
+
+def test_named_weights_are_of_z_scores_within_a_prompt_and_a_clip_without_a_mark_is_left_out():
+    marks = {"p": [(0.0, 10.0), (1.0, 20.0), (5.0, 60.0), (2.0, None)], "q": [(3.0, 0.0), (4.0, 2.0)]}
+    sources = []
+    for prompt, values in marks.items():
+        clips = [{"x.a": a, **({} if b is None else {"b": b})} for a, b in values]
+        sources += [
+            scored(f"{prompt}{i}{i + 1}", clips[i], clips[i + 1], prompt=prompt) for i in range(0, len(clips), 2)
+        ]
+    rows, told = FlowRwr(RwrOptions(weight=["x.a=3", "b=1"], temperature=0.5)).rows(sources, config())
+    assert "1 without the marks that are asked for are left out" in told and len(rows) == 5
+    rewards = []
+    for values in marks.values():
+        whole = np.array([value for value in values if None not in value])
+        rewards += list(((whole - whole.mean(0)) / whole.std(0)) @ (0.75, 0.25))
+    expected = np.exp(np.array(rewards) / 0.5)
+    assert [row.weight for row in rows] == pytest.approx(list(expected / expected.mean()), rel=1e-12)
+
+
+def test_a_mark_that_no_clip_has_is_refused_and_so_are_two_rewards():
+    with pytest.raises(VideoAlignError, match="no clip has a mark called 'motoin'"):
+        FlowRwr(RwrOptions(mark="motoin")).rows([source(1, chosen={"VQ": 1.0}, rejected={"VQ": 2.0})], config())
+    with pytest.raises(ValueError, match="exclude each other"):
+        RwrOptions(mark="VQ", weight=["MQ=1"])
+    with pytest.raises(ValueError, match="NAME=WEIGHT"):
+        RwrOptions(weight=["MQ"])

@@ -1,7 +1,8 @@
 """Train a LoRA by reward-weighted regression.
 
 Every clip counts by its reward (paper, Eq. 9; the discrete weights are LiFT's, arXiv 2412.04814). Takes pairs with scores, or
-the output of videoalign score with several clips of each prompt.
+the output of videoalign score with several clips of each prompt; of any judges: rwr.mark names the mark that is the reward, rwr.weight
+several, whose weighted z-scores among the clips of a prompt are.
 """
 
 from __future__ import annotations
@@ -12,21 +13,35 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import Tensor
 
 from ....cli.options import CommandConfig
+from ....errors import VideoAlignError
 from ....files.tables import read_table
 from ....preferences.preference_file import ResolvedPair
+from ....reward.ranking import check_names, standings
+from ....reward.weight_options import named_weights
 from ....reward.weights import RewardWeights
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, dimension_weights, scored_clips
+from ..rows import FlowRow, MarkedClip, dimension_weights, marked_clips, scored_clips
+
+REWARD = "reward"
+"""What named marks come to."""
 
 
 class RwrOptions(CommandConfig):
     """How clips are weighted by their reward."""
 
+    mark: str | None = Field(
+        None,
+        description="The mark that is the reward, in the place of data.prefer: a column of the score file, such as measures.motion.",
+    )
+    weight: list[str] | None = Field(
+        None,
+        description="NAME=WEIGHT of each mark whose z-scores among a prompt's clips are added to the reward, in the place of data.prefer.",
+    )
     weighting: Literal["exponential", "discrete"] = Field(
         "exponential",
         description="exponential: exp(reward / temperature), mean 1 over the data; discrete: LiFT's, a weight for Bad, Normal and Good.",
@@ -44,6 +59,13 @@ class RwrOptions(CommandConfig):
     )
     real_weight: float = Field(1.0, ge=0, description="Factor of the flow loss on real clips.")
 
+    @model_validator(mode="after")
+    def _one_reward(self) -> RwrOptions:
+        if self.mark is not None and self.weight:
+            raise ValueError("mark and weight exclude each other; give one of them")
+        named_weights(self.weight or ())
+        return self
+
 
 class FlowRwr(Method):
     """loss = weight(r) || v_theta - (x_1 - x_0) ||^2 [+ real_weight || ... ||^2 on a real clip]; no (1 - sigma)^2 factor."""
@@ -59,10 +81,15 @@ class FlowRwr(Method):
 
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Every clip of the pairs once, weighted by its reward."""
-        clips, options = scored_clips(sources, data), self.options
+        options, left_out = self.options, 0
+        if options.mark or options.weight:
+            clips, left_out = rewarded_clips(sources, options.mark, named_weights(options.weight or ()))
+        else:
+            clips = scored_clips(sources, data)
         if options.weighting == "exponential":
-            weights = RewardWeights(dimension_weights(data))
-            rewards = [weights.scalar(scores) for _, scores in clips]
+            by_file = RewardWeights(dimension_weights(data))
+            named = options.mark or options.weight
+            rewards = [scores[REWARD] if named else by_file.scalar(scores) for _, scores in clips]
             weights = exponential_weights(rewards, options.temperature)
         else:
             weights = [
@@ -71,7 +98,8 @@ class FlowRwr(Method):
             ]
         rows = [replace(row, weight=row.weight * weight) for (row, _), weight in zip(clips, weights, strict=True)]
         real = f", {len(self.real_clips)} real ones" if self.real_clips else ""
-        return rows, f"{len(rows)} clips with weights {min(weights):.3g} to {max(weights):.3g}{real}"
+        without = f"; {left_out} without the marks that are asked for are left out" if left_out else ""
+        return rows, f"{len(rows)} clips with weights {min(weights):.3g} to {max(weights):.3g}{real}{without}"
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of each clip [B], and its measures."""
@@ -87,6 +115,42 @@ class FlowRwr(Method):
 def _error(network: Network, batch: NoisedClips) -> Tensor:
     velocity = network.velocity(batch.noisy("clip"), batch.sigma, batch.conditioning)
     return flow_error(velocity, batch.velocity("clip"), "mean")
+
+
+def rewarded_clips(
+    sources: Sequence[ResolvedPair], mark: str | None, weights: RewardWeights | None
+) -> tuple[list[tuple[FlowRow, dict[str, float]]], int]:
+    """Each clip of the pairs once with its reward under the name ``REWARD``, more always better; and how many lack a mark.
+
+    Args:
+        mark: the reward, in its unit.
+        weights: or those of marks whose z-scores among the clips of a prompt are added.
+
+    Raises:
+        VideoAlignError: no clip has a mark of that name, or none is left.
+    """
+    clips = marked_clips(sources)
+    names = [mark] if mark else [name for name, weight in (weights.values if weights else {}).items() if weight]
+    check_names(names, [clip.marks for clip in clips], "rwr.mark" if mark else "rwr.weight")
+    by_prompt: dict[str, list[MarkedClip]] = {}
+    for clip in clips:
+        by_prompt.setdefault(clip.row.prompt, []).append(clip)
+    rewarded: list[tuple[FlowRow, dict[str, float]]] = []
+    for group in by_prompt.values():
+        if mark:
+            signs = [-1 if mark in clip.lower_is_better else 1 for clip in group]
+            rewards = [
+                sign * clip.marks[mark] if mark in clip.marks else None for clip, sign in zip(group, signs, strict=True)
+            ]
+        else:
+            lower = frozenset(name for clip in group for name in clip.lower_is_better)
+            rewards = [row.total for row in standings([clip.marks for clip in group], weights, lower_is_better=lower)]
+        rewarded += [
+            (clip.row, {REWARD: reward}) for clip, reward in zip(group, rewards, strict=True) if reward is not None
+        ]
+    if not rewarded:
+        raise VideoAlignError(f"No clip has all of {', '.join(names)}; score the clips again, or ask for fewer marks.")
+    return rewarded, len(clips) - len(rewarded)
 
 
 def exponential_weights(rewards: Sequence[float], temperature: float) -> list[float]:
