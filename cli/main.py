@@ -31,6 +31,7 @@ COMMANDS = {
     "bench": ("evaluation.bench_command", "Measure how often a reward agrees with people's choices."),
     "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generation.generate_command", "Generate clips of a file of prompts from a video model."),
+    "filter": ("evaluation.filter_command", "Keep the better of scored clips, as trainers read them."),
     "pairs": ("preferences.pairs_command", "Make preference pairs of scored clips."),
     "choose": ("preferences.choose_command", "Choose between two clips of one prompt, on a local page."),
     "choose merge": ("preferences.choose_merge_command", "Put several people's choices together."),
