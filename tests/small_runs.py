@@ -76,6 +76,10 @@ RUNS = {
         f"generate prompts.txt --output {OUT}/clips --clips-per-prompt 2 --device cpu {_MODEL} {_SMALL}",
         ("clips/clips.jsonl", *(f"clips/videos/0000{prompt}_{seed}.mp4" for prompt in range(3) for seed in range(2))),
     ),
+    "filter": SmallRun(
+        f"filter scores.jsonl --output {OUT}/filtered --keep VQ>0",
+        ("filtered/clips.jsonl", "filtered/dropped.jsonl", "filtered/musubi-tuner.jsonl", "filtered/diffusion-pipe.toml", "filtered/index.html"),
+    ),
     "pairs": SmallRun(f"pairs scores.jsonl --output {OUT}/pairs.jsonl", ("pairs.jsonl",)),
     "choose merge": SmallRun(
         f"choose merge chosen/choices_Anna.jsonl chosen/choices_Ben.jsonl --output {OUT}/merged.jsonl", ("merged.jsonl",)
