@@ -78,7 +78,7 @@ RUNS = {
     ),
     "filter": SmallRun(
         f"filter scores.jsonl --output {OUT}/filtered --keep VQ>0",
-        ("filtered/clips.jsonl", "filtered/dropped.jsonl", "filtered/musubi-tuner.jsonl", "filtered/diffusion-pipe.toml", "filtered/index.html"),
+        ("filtered/clips.jsonl", "filtered/dropped.jsonl", "filtered/musubi-tuner.jsonl", "filtered/index.html"),
     ),
     "pairs": SmallRun(f"pairs scores.jsonl --output {OUT}/pairs.jsonl", ("pairs.jsonl",)),
     "choose merge": SmallRun(
