@@ -29,6 +29,7 @@ COMMANDS = {
     ),
     "convert": ("reward.convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("evaluation.bench_command", "Measure how often a reward agrees with people's choices."),
+    "bench vbench-total": ("evaluation.vbench_total_command", "VBench's total score from the results of its dimensions."),
     "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generation.generate_command", "Generate clips of a file of prompts from a video model."),
     "filter": ("evaluation.filter_command", "Keep the better of scored clips, as trainers read them."),

@@ -44,6 +44,7 @@ def test_every_run_that_fills_a_folder_is_tested_here():
         "score",
         "measure",
         "convert",
+        "bench vbench-total",
         "pairs",
         "choose merge",
         "choose export",
