@@ -9,7 +9,7 @@ from videoalign.preferences.preference_file import PreferencePair, ResolvedPair
 from videoalign.training.flow.config import DataConfig
 from videoalign.training.flow.methods.rwr import FlowRwr, RwrOptions, discrete_weight, exponential_weights
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions
-from videoalign.training.flow.rows import preference_rows, verdict
+from videoalign.training.flow.rows import clip_rows, preference_rows, verdict
 
 
 def config(**options):
@@ -113,3 +113,39 @@ def test_a_clip_without_a_score_is_refused_with_its_row():
 def test_weights_that_are_all_zero_are_refused():
     with pytest.raises(ValueError, match="all weights are 0"):
         config(prefer="weighted", weights={"VQ": 0, "MQ": 0, "TA": 0})
+
+
+def test_sft_trains_on_single_clips_beside_the_chosen_ones_and_instead(tmp_path):
+    (tmp_path / "clips").mkdir()
+    lines = [f'{{"path": "clips/{name}.mp4", "prompt": "p {name}", "VQ": 1.0}}' for name in "ab"]
+    for name in "ab":
+        (tmp_path / "clips" / f"{name}.mp4").touch()
+    table = tmp_path / "clips.jsonl"
+    table.write_text("\n".join(lines))
+    both, summary = FlowSft(SftOptions()).rows([source()], config(clips=[table]))
+    assert [row.clips for row in both] == [
+        {"chosen": Path("1a.mp4")}, {"chosen": tmp_path / "clips/a.mp4"}, {"chosen": tmp_path / "clips/b.mp4"},
+    ]  # fmt: skip
+    assert [row.prompt for row in both] == [
+        "p",
+        "p a",
+        "p b",
+    ] and "2 single clips, 1 chosen clips of 1 pairs" in summary
+    alone, summary = FlowSft(SftOptions()).rows([], DataConfig(clips=[table]))
+    assert len(alone) == 2 and summary == "2 single clips"
+
+
+def test_a_single_clip_that_is_missing_or_has_no_caption_is_named_by_its_line(tmp_path):
+    table = tmp_path / "clips.jsonl"
+    table.write_text('{"path": "gone.mp4", "prompt": "p"}')
+    with pytest.raises(VideoAlignError, match=r"row 1.*gone\.mp4 does not exist"):
+        clip_rows(table, "chosen")
+    (tmp_path / "gone.mp4").touch()
+    table.write_text('{"path": "gone.mp4", "prompt": null}')
+    with pytest.raises(VideoAlignError, match=r"row 1.*'prompt'"):
+        clip_rows(table, "chosen")
+
+
+def test_something_must_be_there_to_train_on():
+    with pytest.raises(ValueError, match="name at least one preference file"):
+        DataConfig()
