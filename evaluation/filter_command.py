@@ -115,7 +115,7 @@ def run(config: Config) -> int:
     names = clip_names(file.rows)
     with held(config.output, "filter"):
         folder = FilteredFolder(config.output, config.copy_clips)
-        folder.check_sources([choice.row for choice in choices if choice.kept])
+        folder.check_sources(file.rows)
         notes = _write(config, folder, choices, names, file.columns)
         shown = Shown(file.path.name, gates, ranking, config.examples, notes)
         page = write_filter_page(config.output / PAGE, choices, shown)
@@ -152,7 +152,7 @@ def _write(
 
     kept = [(choice.row, name) for choice, name in zip(choices, names, strict=True) if choice.kept]
     place = config.output.absolute() / CLIPS
-    captions = {f"{CLIPS}/{Path(name).stem}.txt": row.prompt + "\n" for row, name in kept if row.prompt}
+    captions = {_caption_file(name): row.prompt + "\n" for row, name in kept if row.prompt}
     sizes = clip_sizes([row.file for row, _ in kept], config.model_fps)
     texts = captions | {
         CLIP_LIST: clip_list([row for row, _ in kept], [name for _, name in kept], columns),
@@ -164,18 +164,19 @@ def _write(
     folder.begin([name for _, name in kept], texts, [PAGE])
     for row, name in tqdm(kept, unit="clip", disable=None):
         folder.add_clip(row.file, name)
+        caption = _caption_file(name)
+        if caption in captions:
+            folder.add_text(caption, captions[caption])
     for name, text in texts.items():
-        folder.add_text(name, text)
-    folder.end(
-        {
-            "scores": str(config.scores),
-            "keep": config.keep,
-            "best": config.best,
-            "within": config.within,
-            "by": config.by,
-        }
-    )
+        if name not in captions:
+            folder.add_text(name, text)
     return _notes(folder, kept)
+
+
+def _caption_file(clip: str) -> str:
+    from .filtering.folder import CLIPS
+
+    return f"{CLIPS}/{Path(clip).stem}.txt"
 
 
 def _dropped(choice: Choice, columns: Sequence[str]) -> str:

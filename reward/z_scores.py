@@ -8,13 +8,18 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 
+_EQUAL = 1e-12
+"""Of the values' size: a spread below it is rounding, and all are equal."""
+
 
 def z_scores(values: Sequence[float]) -> list[float]:
-    """Of each value, with the population's standard deviation; all 0 where the values are equal."""
-    if not values or max(values) == min(values):
-        return [0.0] * len(values)
+    """Of each value, with the population's standard deviation; all 0 where the values are equal, up to rounding."""
+    if not values:
+        return []
     mean = math.fsum(values) / len(values)
     deviation = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
+    if deviation <= _EQUAL * max(map(abs, values)):
+        return [0.0] * len(values)
     return [(value - mean) / deviation for value in values]
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ...measures.clip_measures import DIMENSIONS as MEASURES
 from ...reward.z_scores import best_share, weighted_z_within
 from .gates import Gate, parse_weight
 from .score_file import FilterError, ScoredRow, ScoreFile
@@ -16,7 +15,6 @@ from .score_file import FilterError, ScoredRow, ScoreFile
 Within = Literal["prompt", "all"]
 FAILED, MISSING, NOT_BEST = "no scores", "the file is missing", "not among the best"
 """Kinds of reasons; every other kind is a gate."""
-_LESS_IS_BETTER = {one.name for one in MEASURES if not one.higher_is_better}
 
 
 @dataclass(frozen=True)
@@ -53,27 +51,23 @@ class Ranking:
 
     Attributes:
         share: of the clips of a prompt, or of all, that pass the gates; above 0, up to 1.
-        weights: by column, in a sum of z-scores; that of a measure of which less is better counts against it.
+        weights: by column, in a sum of z-scores.
         within: the clips that are compared.
+        lower: columns of which less is better: their weights count against them.
     """
 
     share: float
     weights: Mapping[str, float]
     within: Within
+    lower: frozenset[str] = frozenset()
 
     def __str__(self) -> str:
         parts = [
-            f"{'' if weight == 1 else f'{weight:g} '}{name}{' (less is better)' if less_is_better(name) else ''}"
+            f"{'' if weight == 1 else f'{weight:g} '}{name}{' (less is better)' if name in self.lower else ''}"
             for name, weight in self.weights.items()
         ]
         where = "each prompt" if self.within == "prompt" else "all"
         return f"the best {100 * self.share:.3g} % of {where} by {' + '.join(parts)}"
-
-
-def less_is_better(column: str) -> bool:
-    """Whether it is a measure such as shake, also as measures.shake; of other columns more is better."""
-    judge, _, name = column.rpartition(".")
-    return name in _LESS_IS_BETTER and judge in ("", "measures")
 
 
 def ranking_of(file: ScoreFile, by: Sequence[str], share: float, within: Within) -> Ranking:
@@ -93,7 +87,7 @@ def ranking_of(file: ScoreFile, by: Sequence[str], share: float, within: Within)
         if column in weights:
             raise FilterError(f"--by names {column} twice.")
         weights[column] = weight
-    return Ranking(share, weights, within)
+    return Ranking(share, weights, within, frozenset(name for name in weights if file.less_is_better(name)))
 
 
 def choose(file: ScoreFile, gates: Sequence[Gate], ranking: Ranking | None) -> list[Choice]:
@@ -113,7 +107,7 @@ def choose(file: ScoreFile, gates: Sequence[Gate], ranking: Ranking | None) -> l
     indices = [index for index, choice in enumerate(choices) if choice.kept]
     rows = [choices[index].row for index in indices]
     values = [{name: row.value(name) or 0.0 for name in ranking.weights} for row in rows]
-    signed = {name: -weight if less_is_better(name) else weight for name, weight in ranking.weights.items()}
+    signed = {name: -weight if name in ranking.lower else weight for name, weight in ranking.weights.items()}
     groups = [row.prompt if ranking.within == "prompt" else None for row in rows]
     totals = weighted_z_within(values, signed, groups)
     best = best_share(totals, ranking.share, groups)
@@ -138,6 +132,9 @@ def _reasons(row: ScoredRow, gates: Sequence[Gate], ranking: Ranking | None) -> 
     if not reasons and ranking is not None:
         lacking = [name for name in ranking.weights if row.value(name) is None]
         reasons = [Reason(FAILED, f"it has no {name}") for name in lacking]
+    refused = row.refusals()
+    if refused and any("it has no" in reason.text for reason in reasons):
+        reasons.append(Reason(FAILED, refused))
     return tuple(reasons)
 
 

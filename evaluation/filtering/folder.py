@@ -142,7 +142,9 @@ class FilteredFolder:
             FileError: it cannot be written.
         """
         path = self.folder / name
-        if name in self._made and path.is_file() and not self._is_ours(name) and _content(path) != text.encode():
+        if path.is_file() and _content(path) == text.encode("utf-8", "backslashreplace"):
+            return  # of thousands of captions most stay
+        if name in self._made and path.is_file() and not self._is_ours(name):
             self.left_alone.append(name)
             return
         write_text(path, text)

@@ -13,10 +13,12 @@ from ...clips.find import caption_beside
 from ...errors import VideoAlignError
 from ...files.portable_paths import plain_path, table_path
 from ...files.tables import SUFFIXES, Row, read_table
+from ...measures.clip_measures import DIMENSIONS as MEASURES
 from ...reward.dimensions import DIMENSIONS, RATED
 
-TEXTS = ("id", "path", "prompt", "error", "judge", "notes")
+TEXTS = ("id", "path", "prompt", "error", "errors", "judge", "notes", "lower_is_better")
 """Columns that hold no measure."""
+_MEASURES_OF_WHICH_LESS_IS_BETTER = {one.name for one in MEASURES if not one.higher_is_better}
 
 
 class FilterError(VideoAlignError):
@@ -54,6 +56,13 @@ class ScoredRow:
         """
         return self.row.number_in(column) if column in self.row.cells else None
 
+    def refusals(self) -> str:
+        """Which of several judges could not judge it, and why; empty where none says so."""
+        cell = self.row.cells.get("errors")
+        if isinstance(cell, Mapping):
+            return "; ".join(f"{name}: {text}" for name, text in cell.items())
+        return cell if isinstance(cell, str) else ""
+
     def numbers(self, columns: Sequence[str]) -> dict[str, float]:
         """What it has in these columns; whole numbers that were written as such stay so."""
         found = {column: self.value(column) for column in columns}
@@ -70,12 +79,19 @@ class ScoreFile:
         rows: in its order, each clip and caption once.
         columns: those that hold numbers.
         judges: names in the column judge.
+        lower: columns of which the rows say that less is better, as those of several judges do.
     """
 
     path: Path
     rows: Sequence[ScoredRow]
     columns: Sequence[str]
     judges: frozenset[str]
+    lower: frozenset[str] = frozenset()
+
+    def less_is_better(self, column: str) -> bool:
+        """As the file says, or of a measure such as shake, also as measures.shake; of other columns more is better."""
+        judge, _, name = column.rpartition(".")
+        return column in self.lower or (judge in ("", "measures") and name in _MEASURES_OF_WHICH_LESS_IS_BETTER)
 
     def column(self, name: str) -> str:
         """The column that a user calls ``name``: as it stands, in another case, or without its judge (motion for measures.motion).
@@ -149,7 +165,8 @@ def read_score_file(path: Path, root: Path | None = None) -> ScoreFile:
     names = dict.fromkeys(name for one in rows.values() for name in one.row.cells if name not in TEXTS)
     columns = [name for name in names if any(_is_number(one.row.cells.get(name)) for one in rows.values())]
     judges = frozenset(str(one.row.cells["judge"]) for one in rows.values() if one.row.has("judge"))
-    return ScoreFile(path, list(rows.values()), columns, judges)
+    lower = frozenset(name for one in rows.values() for name in _names(one.row.cells.get("lower_is_better")))
+    return ScoreFile(path, list(rows.values()), columns, judges, lower)
 
 
 def _scored(row: Row, root: Path | None) -> ScoredRow:
@@ -174,15 +191,23 @@ def _scores(one: ScoredRow) -> dict[str, object]:
 
 def _flat(cells: Mapping[str, object]) -> dict[str, object]:
     """The cells as a CSV has them; with the sum of VQ, MQ and TA where there is no Overall, as in VideoReward."""
-    flat = dict(cells)
-    raw, size = flat.pop("raw", None), flat.pop("size", None)
-    if isinstance(raw, Mapping):
-        flat.update({f"{name}_raw": value for name, value in raw.items()})
-    if isinstance(size, list) and len(size) == 2:
-        flat["height"], flat["width"] = size
+    flat: dict[str, object] = {}
+    for key, value in cells.items():
+        judge, dot, name = key.rpartition(".")  # one of several has its own size and raw scores
+        if name == "raw" and isinstance(value, Mapping):
+            flat.update({f"{judge}{dot}{one}_raw": raw for one, raw in value.items()})
+        elif name == "size" and isinstance(value, list) and len(value) == 2:
+            flat[f"{judge}{dot}height"], flat[f"{judge}{dot}width"] = value
+        else:
+            flat[key] = value
     if "Overall" not in flat and all(_is_number(flat.get(name)) for name in DIMENSIONS):
-        flat["Overall"] = sum(float(flat[name]) for name in DIMENSIONS)  # type: ignore[arg-type]
+        flat["Overall"] = sum(float(str(flat[name])) for name in DIMENSIONS)
     return flat
+
+
+def _names(cell: object) -> list[str]:
+    """A list of names as JSON has it, or with spaces between them."""
+    return cell.split() if isinstance(cell, str) else [str(name) for name in cell] if isinstance(cell, list) else []
 
 
 def _is_number(cell: object) -> bool:

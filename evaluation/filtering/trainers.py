@@ -138,7 +138,11 @@ def _size(clip: Path) -> tuple[int, int, float, int] | None:
         with open_video(clip) as container:
             stream = container.streams.video[0]
             fps = float(stream.average_rate or 0)
-            seconds = float(stream.duration * stream.time_base) if stream.duration else (container.duration or 0) / 1e6
+            seconds = (
+                float(stream.duration * stream.time_base)
+                if stream.duration and stream.time_base
+                else (container.duration or 0) / 1e6
+            )
             frames = stream.frames or int(seconds * fps + 0.5)
             return (stream.width, stream.height, fps, frames) if fps > 0 and frames > 0 and stream.width else None
     except Exception:  # any damage of a clip: it is scored, so this is rare, and only a default is lost

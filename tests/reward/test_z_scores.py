@@ -11,6 +11,7 @@ def test_z_scores_are_numpys_and_equal_values_give_zeros():
     expected = (np.array(values) - np.mean(values)) / np.std(values)
     np.testing.assert_allclose(z_scores(values), expected, rtol=1e-14)  # four terms: a few units of roundoff
     assert z_scores([0.1] * 3) == [0.0] * 3  # whose mean in binary is not 0.1
+    assert z_scores([0.1 + 0.2, 0.3]) == [0.0] * 2  # which differ in the last bit
     assert z_scores([]) == []
 
 

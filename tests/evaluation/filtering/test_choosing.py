@@ -93,6 +93,20 @@ def test_columns_of_several_judges_are_found_by_whole_and_by_short_names(scores)
     assert single.column("measures.motion") == "motion"
 
 
+def test_a_panels_file_says_which_marks_are_the_better_the_lower_and_who_refused(scores, tmp_path):
+    row = {"judge": "videoreward+other", "lower_is_better": ["other.noise"]}
+    file = scores(
+        {"path": "a.mp4", "VQ": 1.0, "other.noise": 5.0, "other.size": [4, 6], **row}, {"path": "b.mp4", "VQ": 0.0, "other.noise": 1.0, **row},
+        {"path": "c.mp4", "VQ": 9.0, "other.noise": None, "errors": {"other": "too short"}, **row},
+    )  # fmt: skip
+    assert kept(file, best=0.5, by=["noise"]) == ["b.mp4"] and file.rows[0].value("other.width") == 6
+    refused = choose(file, [parse_gate("noise<9")], None)[2]
+    assert [reason.text for reason in refused.reasons] == ["it has no other.noise", "other: too short"]
+    table = "path,VQ,other.noise,error,errors,lower_is_better,judge\na.mp4,1,5,,,other.noise,x+y\nb.mp4,0,1,,,other.noise,x+y\n"
+    (tmp_path / "panel.csv").write_text(table)
+    assert kept(read_score_file(tmp_path / "panel.csv"), best=0.5, by=["other.noise"]) == ["b.mp4"]
+
+
 def test_a_missing_column_is_an_error_that_lists_what_there_is(scores):
     file = scores({"path": "a.mp4", "prompt": "p", "VQ": 1.0, "motion": 0.5, "judge": "x"})
     with pytest.raises(
