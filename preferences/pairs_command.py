@@ -13,7 +13,7 @@ from ..cli.options import CommandConfig, positional
 from ..errors import PreferenceFileError
 from ..files.portable_paths import table_path
 from ..reward.dimensions import DIMENSIONS, RATED
-from ..reward.ranking import Gate
+from ..reward.gates import Gate
 from ..reward.weight_options import WeightOptions, named_weights
 from .importers.scored_clips import ScoredClip, pair_clips, read_scored_clips
 from .preference_file import PreferencePair, Preferences, write_preferences

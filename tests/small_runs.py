@@ -72,9 +72,16 @@ RUNS = {
         f"bench data/pairs.jsonl --model reward.safetensors --dtype float32 --device cpu --resamples 5 --output {OUT}/bench",
         ("bench/out_single.csv", "bench/accuracy.json", "bench/agreement.json", "bench/scores.jsonl"),
     ),
+    "bench vbench-total": SmallRun(
+        f"bench vbench-total vbench.json --output {OUT}/vbench_total.json", ("vbench_total.json",)
+    ),
     "generate": SmallRun(
         f"generate prompts.txt --output {OUT}/clips --clips-per-prompt 2 --device cpu {_MODEL} {_SMALL}",
         ("clips/clips.jsonl", *(f"clips/videos/0000{prompt}_{seed}.mp4" for prompt in range(3) for seed in range(2))),
+    ),
+    "filter": SmallRun(
+        f"filter scores.jsonl --output {OUT}/filtered --keep VQ>0",
+        ("filtered/clips.jsonl", "filtered/dropped.jsonl", "filtered/musubi-tuner.jsonl", "filtered/index.html"),
     ),
     "pairs": SmallRun(f"pairs scores.jsonl --output {OUT}/pairs.jsonl", ("pairs.jsonl",)),
     "choose merge": SmallRun(
@@ -122,6 +129,7 @@ def make_world(folder: Path) -> Path:
     from tiny_backbones import original_state, tiny
     from tiny_vaes import tiny_wan21
 
+    from videoalign.evaluation.bench.vbench_total import QUALITY, SEMANTIC
     from videoalign.micro.video_reward.base_model import write_base_model
     from videoalign.micro_world import write_dataset
     from videoalign.preferences.choices.session import ChoiceSession
@@ -136,6 +144,8 @@ def make_world(folder: Path) -> Path:
     write_base_model(folder / "base_model", "micro", seed=0)
     write_dataset(folder / "data", 6, seed=5)
     (folder / "prompts.txt").write_text("\n".join(PROMPTS), encoding="utf-8")
+    dimensions = [*QUALITY, *SEMANTIC]
+    (folder / "vbench.json").write_text(json.dumps({name: [0.5, []] for name in dimensions}), encoding="utf-8")
     (folder / "dpo.toml").write_text(DPO, encoding="utf-8")
     pairs = [json.loads(line) for line in (folder / "data" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
     sides = ("chosen", "rejected")

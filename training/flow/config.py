@@ -18,6 +18,14 @@ from .presets import preset_values
 class DataConfig(EncodedData):
     """Preference pairs, the form in which clips are encoded, and how it is decided which clip is chosen."""
 
+    train: list[Path] = Field(
+        [],
+        description="Preference files in any format that is read, or scored clips of the same prompts; repeat for several.",
+    )
+    clips: list[Path] = Field(
+        [],
+        description="Tables of clips, with path (relative to the table) and prompt, each to be trained on: clips.jsonl of videoalign filter. Only for methods that need no other clip beside it (sft); with or without train.",
+    )
     prefer: Literal["file", "weighted", "VQ", "MQ", "TA", "Overall"] = Field(
         "file",
         description="Who is chosen: as the file says (Overall, or the majority of the dimensions), by the weighted sum of dimensions, or by one of them.",
@@ -30,6 +38,12 @@ class DataConfig(EncodedData):
     invalid: Literal["drop", "use"] = Field(
         "drop", description="Pairs without a valid label for what is asked; use: take the file's order of the clips."
     )
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> DataConfig:
+        if not self.train and not self.clips:
+            raise ValueError("train: name at least one preference file (or, for train sft, clips with data.clips)")
+        return self
 
 
 class ModelConfig(EncoderFiles):

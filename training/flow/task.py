@@ -10,6 +10,7 @@ from torch import nn
 from ...backbones.backbone import Backbone
 from ...errors import VideoAlignError
 from ...files.digests import json_digest
+from ...preferences.reading import read_pairs
 from ...preferences.splits import split_pairs
 from ..loop.processes import process_state
 from .config import FlowConfig
@@ -31,7 +32,10 @@ class FlowRows:
     """
 
     def __init__(self, config: FlowConfig, method: Method) -> None:
-        train, held_out = split_pairs(config.data, config.seed)
+        if config.data.train:
+            train, held_out = split_pairs(config.data, config.seed)
+        else:
+            train, held_out = [], read_pairs(config.data.eval, config.data.root)
         self.train, self.summary = method.rows(train, config.data)
         self.held_out, _ = preference_rows(held_out, config.data)
         self.held_out = [row for row in self.held_out if row.target == 1]

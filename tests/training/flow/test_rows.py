@@ -12,7 +12,7 @@ from videoalign.preferences.preference_file import PreferencePair, ResolvedPair
 from videoalign.training.flow.config import DataConfig
 from videoalign.training.flow.methods.rwr import FlowRwr, RwrOptions, discrete_weight, exponential_weights
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions
-from videoalign.training.flow.rows import preference_rows, verdict
+from videoalign.training.flow.rows import clip_rows, preference_rows, verdict
 
 
 def config(**options):
@@ -156,3 +156,39 @@ def test_a_mark_that_no_clip_has_is_refused_and_so_are_two_rewards():
         RwrOptions(mark="VQ", weight=["MQ=1"])
     with pytest.raises(ValueError, match="NAME=WEIGHT"):
         RwrOptions(weight=["MQ"])
+
+
+def test_sft_trains_on_single_clips_beside_the_chosen_ones_and_instead(tmp_path):
+    (tmp_path / "clips").mkdir()
+    lines = [f'{{"path": "clips/{name}.mp4", "prompt": "p {name}", "VQ": 1.0}}' for name in "ab"]
+    for name in "ab":
+        (tmp_path / "clips" / f"{name}.mp4").touch()
+    table = tmp_path / "clips.jsonl"
+    table.write_text("\n".join(lines))
+    both, summary = FlowSft(SftOptions()).rows([source()], config(clips=[table]))
+    assert [row.clips for row in both] == [
+        {"chosen": Path("1a.mp4")}, {"chosen": tmp_path / "clips/a.mp4"}, {"chosen": tmp_path / "clips/b.mp4"},
+    ]  # fmt: skip
+    assert [row.prompt for row in both] == [
+        "p",
+        "p a",
+        "p b",
+    ] and "2 single clips, 1 chosen clips of 1 pairs" in summary
+    alone, summary = FlowSft(SftOptions()).rows([], DataConfig(clips=[table]))
+    assert len(alone) == 2 and summary == "2 single clips"
+
+
+def test_a_single_clip_that_is_missing_or_has_no_caption_is_named_by_its_line(tmp_path):
+    table = tmp_path / "clips.jsonl"
+    table.write_text('{"path": "gone.mp4", "prompt": "p"}')
+    with pytest.raises(VideoAlignError, match=r"row 1.*gone\.mp4 does not exist"):
+        clip_rows(table, "chosen")
+    (tmp_path / "gone.mp4").touch()
+    table.write_text('{"path": "gone.mp4", "prompt": null}')
+    with pytest.raises(VideoAlignError, match=r"row 1.*'prompt'"):
+        clip_rows(table, "chosen")
+
+
+def test_something_must_be_there_to_train_on():
+    with pytest.raises(ValueError, match="name at least one preference file"):
+        DataConfig()

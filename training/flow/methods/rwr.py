@@ -18,14 +18,13 @@ from torch import Tensor
 
 from ....cli.options import CommandConfig
 from ....errors import VideoAlignError
-from ....files.tables import read_table
 from ....preferences.preference_file import ResolvedPair
 from ....reward.ranking import check_names, standings
 from ....reward.weight_options import named_weights
 from ....reward.weights import RewardWeights
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, MarkedClip, dimension_weights, marked_clips, scored_clips
+from ..rows import FlowRow, MarkedClip, clip_rows, dimension_weights, marked_clips, scored_clips
 
 REWARD = "reward"
 """What named marks come to."""
@@ -76,7 +75,7 @@ class FlowRwr(Method):
 
     def __init__(self, options: RwrOptions) -> None:
         super().__init__(options)
-        self.real_clips = [] if options.real_clips is None else read_real_clips(options.real_clips)
+        self.real_clips = [] if options.real_clips is None else clip_rows(options.real_clips, "clip")
         self.description["extra"] = {"weighting": options.weighting, "temperature": options.temperature}
 
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
@@ -164,21 +163,6 @@ def exponential_weights(rewards: Sequence[float], temperature: float) -> list[fl
 def discrete_weight(scores: Sequence[float], levels: Sequence[float], weights: Sequence[float]) -> float:
     """LiFT's weight of a clip: the mean over its dimensions of the weight of Bad, Normal or Good."""
     return sum(weights[sum(score >= level for level in levels)] for score in scores) / len(scores)
-
-
-def read_real_clips(path: Path) -> list[FlowRow]:
-    """The clips of a table with ``path`` (relative to the file) and ``prompt``, such as a JSONL file.
-
-    Raises:
-        VideoAlignError: it cannot be read, or a clip is missing; the message names the line.
-    """
-    rows = []
-    for row in read_table(path, ("path", "prompt")):
-        clip = path.parent / row.text("path")
-        if not clip.is_file():
-            raise row.error("path", f"{clip} does not exist. Paths are relative to the file.")
-        rows.append(FlowRow(row.text("prompt"), {"clip": clip}, row.where))
-    return rows
 
 
 METHOD = FlowRwr
