@@ -135,3 +135,29 @@ def test_one_of_two_experts_keeps_its_name_to_the_end(files, tmp_path):
     assert main(options) == 0
     assert (tmp_path / "aligned" / "lora_low_noise.safetensors").exists()
     assert not (tmp_path / "aligned" / "lora.safetensors").exists()
+
+
+@pytest.mark.long
+def test_a_panel_scores_the_clips_and_its_weighted_z_scores_make_the_pairs(files, finished, tmp_path):
+    pytest.importorskip("cv2", reason="the judge measures needs OpenCV: pip install '.[measure]'")
+    rule = ["--pairs.weight", "VQ=1", "--pairs.weight", "measures.sharpness=2", "--pairs.gate", "measures.black<=1"]
+    call = arguments(files, tmp_path / "aligned", "--panel", "measures", *rule)
+    assert main(call) == main(call) == 0  # and does nothing again
+    folder = tmp_path / "aligned" / "round_1"
+    scores = [json.loads(line) for line in (folder / "scores.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["judge"] for row in scores} == {"videoreward+measures"}
+    for line in (folder / "pairs.jsonl").read_text(encoding="utf-8").splitlines():
+        pair = json.loads(line)
+        best, worst = pair["scores_chosen"], pair["scores_rejected"]
+        # Of two clips the better one of a mark stands one standard deviation above the mean, the other one below.
+        lead = [2 * ((best[name] > worst[name]) - (best[name] < worst[name])) for name in ("VQ", "measures.sharpness")]
+        assert best["Overall"] - worst["Overall"] == pytest.approx((lead[0] + 2 * lead[1]) / 3, abs=1e-9)
+    report = json.loads((folder / "comparison" / "report.json").read_text(encoding="utf-8"))
+    assert list(report["judges"]) == ["the reward reward", "measurements"]
+    plain = json.loads((finished / "align.json").read_text(encoding="utf-8"))
+    assert "panel" not in plain and "weight" not in plain["pairs"]  # folders of 0.1.0 go on
+
+
+def test_a_rule_that_cannot_be_is_refused_before_anything_is_generated(files, tmp_path, capsys):
+    assert main(arguments(files, tmp_path / "aligned", "--pairs.gate", "measures.black")) == 2
+    assert "NAME<BOUND" in capsys.readouterr().err and not (tmp_path / "aligned").exists()
