@@ -23,7 +23,7 @@ RELEASED = {"fps": 2.0, "max_pixels": 448 * 448}
 def main() -> None:
     """Run it."""
     parser = benchmark_parser(__doc__, repeats=3)
-    parser.add_argument("--seconds", type=int, default=4, help="length of the clip (default: 4)")
+    parser.add_argument("--seconds", type=int, default=2, help="length of the clip (default: 2)")
     options = parser.parse_args()
     with Section(HEADING, options, libraries=("torch", "av", "opencv-python-headless")) as section:
         measure(section, options)

@@ -160,4 +160,4 @@ def test_a_panel_scores_the_clips_and_its_weighted_z_scores_make_the_pairs(files
 
 def test_a_rule_that_cannot_be_is_refused_before_anything_is_generated(files, tmp_path, capsys):
     assert main(arguments(files, tmp_path / "aligned", "--pairs.gate", "measures.black")) == 2
-    assert "NAME<BOUND" in capsys.readouterr().err and not (tmp_path / "aligned").exists()
+    assert "is no gate" in capsys.readouterr().err and not (tmp_path / "aligned").exists()
