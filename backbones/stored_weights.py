@@ -8,8 +8,8 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from ...backbones.devices import pinned
-from ...errors import VideoAlignError
+from ..errors import VideoAlignError
+from .devices import pinned
 
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = 448.0  # of float8_e4m3fn
