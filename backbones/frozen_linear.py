@@ -23,15 +23,16 @@ class FrozenLinear(nn.Linear):
     Args:
         form: plain: as it is; float8: 8 bits with a float32 scale per output row; nf4: 4 bits (``stored_weights``).
         offload: keep it in main memory (pinned where there is a GPU), wherever the network is moved.
+        counted: see ``StoredWeight``.
 
     Raises:
         VideoAlignError: nf4 without bitsandbytes.
     """
 
-    def __init__(self, layer: nn.Linear, form: Form, offload: bool) -> None:
+    def __init__(self, layer: nn.Linear, form: Form, offload: bool, counted: bool = False) -> None:
         nn.Module.__init__(self)
         self.in_features, self.out_features = layer.in_features, layer.out_features
-        self.stored = STORED[form](layer.weight, offload)
+        self.stored = STORED[form](layer.weight, offload, counted)
         self.bias = layer.bias
 
     def fetched(self, device: torch.device, dtype: torch.dtype) -> Tensor:
