@@ -1,5 +1,6 @@
 """Tiny vision-language and CLIP models with random weights, in the folders that users have, and a way to teach them an answer."""
 
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -76,8 +77,8 @@ def tokenizer():
     return AutoTokenizer.from_pretrained(BASE)
 
 
-def inputs_of(question):
-    """What transformers takes for one of our questions; positions are left for it to find."""
+def inputs_of(module, question):
+    """What this version of transformers takes for one of our questions; positions are left for it to find."""
     ids = torch.tensor([question.ids])
     kinds = (ids == IMAGE) * 1 + (ids == VIDEO) * 2
     grids = torch.tensor(question.grids)
@@ -86,7 +87,8 @@ def inputs_of(question):
         if question.as_clip
         else {"pixel_values": question.patches, "image_grid_thw": grids}
     )
-    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "mm_token_type_ids": kinds, **pictures}
+    known = {"mm_token_type_ids": kinds} if "mm_token_type_ids" in inspect.signature(module.forward).parameters else {}
+    return {"input_ids": ids, "attention_mask": torch.ones_like(ids), **known, **pictures}
 
 
 @torch.no_grad()
@@ -103,10 +105,11 @@ def teach(module, lessons):
     states, scores = [], []
     for question, steps in lessons:
         said = [next(iter(step)) for step in steps]
-        given = inputs_of(question)
+        given = inputs_of(module, question)
         more = torch.tensor([said])
         for name, filler in (("input_ids", more), ("attention_mask", more > -1), ("mm_token_type_ids", 0 * more)):
-            given[name] = torch.cat([given[name], filler.to(given[name].dtype)], 1)
+            if name in given:
+                given[name] = torch.cat([given[name], filler.to(given[name].dtype)], 1)
         hidden = module(**given, output_hidden_states=True).hidden_states[-1][0]
         states.append(hidden[len(question.ids) - 1 : -1])
         for step in steps:

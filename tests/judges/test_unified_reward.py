@@ -1,5 +1,7 @@
 """UnifiedReward-2.0: marks of one clip and comparisons of two are those of transformers, and neither order is trusted alone."""
 
+import importlib.util
+
 import pytest
 import torch
 from tiny_judges import END, PAD, inputs_of, qwen2_5_vl, qwen3_vl, save_model, steps_of, teach, tokenizer
@@ -12,7 +14,9 @@ from videoalign.judges.unified_reward import MARKS_PROMPT, axis_marks, open_comp
 from videoalign.reward.comparison import Preference
 from videoalign.reward.vision_language.questions import question
 
-pytest.importorskip("transformers.models.qwen3_vl", reason="Qwen3-VL needs transformers 4.57")
+pytestmark = pytest.mark.skipif(
+    importlib.util.find_spec("transformers.models.qwen3_vl") is None, reason="Qwen3-VL needs transformers 4.57"
+)
 
 CAPTION = "a red cat"
 MARKS = "Alignment Score (1-5): 2.4036\nPhysics Score (1-5): 3.0987\nStyle Score (1-5): 3.3889"
@@ -65,7 +69,7 @@ def judge(model):
 
 def generated(module, asked):
     said = module.generate(
-        **inputs_of(asked), do_sample=False, max_new_tokens=100, eos_token_id=[END, PAD], pad_token_id=PAD
+        **inputs_of(module, asked), do_sample=False, max_new_tokens=100, eos_token_id=[END, PAD], pad_token_id=PAD
     )
     return tokenizer().decode(said[0, len(asked.ids) : -1])
 

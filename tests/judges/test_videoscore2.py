@@ -69,7 +69,7 @@ def asked(judge, prepared, caption=CAPTION):
 def generated(module, asked):
     """What transformers' generate says, and the scores of the tokens 1 to 5 at each step."""
     out = module.generate(
-        **inputs_of(asked), do_sample=False, repetition_penalty=1.05, max_new_tokens=200, output_scores=True,
+        **inputs_of(module, asked), do_sample=False, repetition_penalty=1.05, max_new_tokens=200, output_scores=True,
         return_dict_in_generate=True, eos_token_id=[END, PAD], pad_token_id=PAD,
     )  # fmt: skip
     digits = [tokenizer().encode(digit)[0] for digit in "12345"]
@@ -195,7 +195,7 @@ def test_weights_in_fewer_bits_answer_on_a_cpu_as_the_rounded_network_does(model
     assert kept < (0.27 if weights == "8bit" else 0.17) * whole
     ours = asked(judge, judge.prepare(clip))
     [answer] = answers(judge.model, [ours], 8, range(5, 25))
-    said = rounded.generate(**inputs_of(ours), do_sample=False, repetition_penalty=1.05, max_new_tokens=8, pad_token_id=PAD,
+    said = rounded.generate(**inputs_of(rounded, ours), do_sample=False, repetition_penalty=1.05, max_new_tokens=8, pad_token_id=PAD,
         output_scores=True, return_dict_in_generate=True, eos_token_id=[END, PAD])  # fmt: skip
     assert answer.ids == said.sequences[0, len(ours.ids) :].tolist()
     assert torch.allclose(
