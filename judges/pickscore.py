@@ -113,7 +113,7 @@ class PickScore(Judge):
         Dimension("pick_best", "people's choice, mean of the best 30 % of the frames", _UNIT, needs_caption=True),
     )
     details = ("frames", "total_frames", "fps")
-    licence = "MIT by its repository (yuvalkirstain/PickScore); see the model card of yuvalkirstain/PickScore_v1"
+    licence = "MIT by its repository (yuvalkirstain/PickScore); no licence of the weights themselves was found"
 
     def __init__(self, network: nn.Module, tokenizer: Tokenizer, sampling: FrameSampling, fingerprint: dict) -> None:
         self.network, self.sampling, self.fingerprint = network, sampling, fingerprint
