@@ -30,7 +30,7 @@ from . import JudgeError, JudgeOptions
 SAMPLING = FrameSampling(fps=2.0, min_frames=4, max_frames=32, min_pixels=256 * 28 * 28, max_pixels=256 * 28 * 28)
 FRAMES_AT_ONCE = 8
 PROMPT_FILE = Path(hpsv3_network.__file__).parent / "vision_language" / "hpsv3_prompt.txt"
-_UNIT = "a point of preference; about 0 to 15, without bound"
+_UNIT = "a point of preference, without bound"
 
 
 def open_judge(source: str | None, options: JudgeOptions) -> Hpsv3:

@@ -33,7 +33,7 @@ BASE = "laion/CLIP-ViT-H-14-laion2B-s32B-b79K"
 SAMPLING = FrameSampling(fps=2.0, min_frames=4, max_frames=32)
 FRAMES_AT_ONCE = 16
 START, END = "<|startoftext|>", "<|endoftext|>"
-_UNIT = "100 times the cosine of frame and caption; about 15 to 30"
+_UNIT = "cosine of frame and caption times the logit scale (about 100)"
 
 
 def open_judge(source: str | None, options: JudgeOptions) -> PickScore:

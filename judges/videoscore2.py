@@ -97,7 +97,7 @@ class VideoScore2(WrittenJudge):
     @property
     def step(self) -> float:
         """See ``WrittenJudge``: seconds between pairs of frames, as the model is told, times its positions a second."""
-        vision = self.model.network.config.vision_config
+        vision = self.model.vision_config
         fps = SAMPLING.fps if self.sampling.num_frames is not None else self.sampling.fps
         return 2.0 / fps * getattr(vision, "tokens_per_second", 2)
 

@@ -64,6 +64,12 @@ class VisionLanguageModel:
         return frozenset(inspect.signature(type(self.network).forward).parameters)
 
     @property
+    def vision_config(self) -> Any:
+        """Configuration of the vision tower."""
+        config: Any = self.network.config
+        return config.vision_config
+
+    @property
     def text_config(self) -> Any:
         """Configuration of the language half."""
         config: Any = self.network.config

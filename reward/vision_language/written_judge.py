@@ -92,7 +92,7 @@ class Questioner:
 
     def working_memory(self, clip: Pictures) -> int:
         """See ``Judge``: keys and values of all layers, a block's widest activations, and what the vision tower holds."""
-        config, vision = self.model.text_config, self.model.network.config.vision_config
+        config, vision = self.model.text_config, self.model.vision_config
         tokens = self.batch_length(clip) + 1024 + self.limit
         width = config.hidden_size // config.num_attention_heads
         cached = 2 * config.num_hidden_layers * config.num_key_value_heads * width * tokens
