@@ -117,6 +117,8 @@ class PickScore(Judge):
 
     def __init__(self, network: nn.Module, tokenizer: Tokenizer, sampling: FrameSampling, fingerprint: dict) -> None:
         self.network, self.sampling, self.fingerprint = network, sampling, fingerprint
+        # A plain module around it: memory managers set attributes (device) that transformers' classes refuse.
+        self._held = nn.ModuleList([network])
         self._plain = without_control_tokens(tokenizer)
         self._ends = tokenizer.token_to_id(START), tokenizer.token_to_id(END)
         self._side = network.config.vision_config.image_size
@@ -208,7 +210,7 @@ class PickScore(Judge):
     @property
     def modules(self) -> tuple[nn.Module, ...]:
         """The network."""
-        return (self.network,)
+        return (self._held,)
 
 
 def _unit(output: object) -> torch.Tensor:

@@ -212,7 +212,10 @@ class Judge(Protocol):
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
-        """What has weights, for whoever moves them between devices; none for a measurement."""
+        """What has weights, for whoever moves them between devices; none for a measurement.
+
+        Plain modules: a manager may set attributes of its own on them, such as ``device``.
+        """
         return ()
 
 

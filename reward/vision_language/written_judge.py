@@ -6,7 +6,8 @@ import hashlib
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+
+from torch import nn
 
 from ...clips.frames import SampledFrames
 from ...errors import ClipError
@@ -16,9 +17,6 @@ from .answers import Answer, answers
 from .network import VisionLanguageModel
 from .pictures import Pictures
 from .questions import question
-
-if TYPE_CHECKING:
-    from torch import nn
 
 CAPTION_BATCH = 8
 """Questions that are answered at once where a call has more, as with many captions of one clip."""
@@ -45,6 +43,8 @@ class Questioner:
     def __init__(self, model: VisionLanguageModel, sampling: FrameSampling) -> None:
         self.model = model
         self.sampling = sampling
+        # A plain module around it: memory managers set attributes (device) that transformers' classes refuse.
+        self._held = nn.ModuleList([model.network])
 
     @property
     def step(self) -> float:
@@ -107,7 +107,7 @@ class Questioner:
     @property
     def modules(self) -> tuple[nn.Module, ...]:
         """The network."""
-        return (self.model.network,)
+        return (self._held,)
 
     def unreadable(self, answer: Answer, reason: str) -> ClipError:
         """The error of an answer without marks."""

@@ -181,7 +181,7 @@ def test_an_answer_that_cannot_be_read_is_the_error_of_its_clip_and_shows_the_an
 def test_weights_in_fewer_bits_answer_on_a_cpu_as_the_rounded_network_does(model, weights, clip):
     pytest.importorskip("bitsandbytes")
     judge = open_judge(f"videoscore2:{model[1]}", JudgeOptions(device="cpu", dtype="float32", weights=weights))
-    [module] = judge.modules
+    module = judge.model.network
     rounded, kept, whole = qwen2_5_vl(), 0, 0
     rounded.load_state_dict(model[0].state_dict())
     for name, layer in module.named_modules():
