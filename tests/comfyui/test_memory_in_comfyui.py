@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfy_server import REPOSITORY
+from tiny_judges import qwen2_5_vl, save_model
 
 pytestmark = pytest.mark.comfyui
 
@@ -51,11 +52,48 @@ print("as it should be")
 """
 
 
-def test_a_reward_model_is_loaded_whole_and_given_back_whole():
+JUDGE = """
+import torch
+from pack.clips.frames import Frames
+from pack.errors import ClipError
+from pack.judges import JudgeOptions, open_judge
+from pack.nodes.reward_handle import RewardHandle
+
+options = JudgeOptions(device="cpu", dtype="float32", weights="8bit", sampling={"num_frames": 2})
+judge = open_judge("videoscore2:FOLDER", options)
+judge.limit = 2
+[module] = judge.modules
+handle = RewardHandle("judge", judge, torch.device("cpu"))
+[patcher] = handle.patchers
+kept = [*module.parameters(), *(buffer for name, buffer in module.named_buffers() if "stored" in name)]
+assert any(weight.dtype == torch.float8_e4m3fn for weight in kept)
+assert patcher.model_size() == sum(weight.nbytes for weight in kept)
+with torch.inference_mode():
+    try:
+        handle.score(Frames(torch.zeros(4, 48, 64, 3), 8.0), "a cat")
+    except ClipError as error:  # the tiny network babbles; it was loaded, asked and read
+        assert "holds no marks" in str(error), error
+away = WholeModelPatcher(module, gpu, cpu)
+away.load(gpu)
+assert {weight.device.type for weight in [*module.parameters(), *module.buffers()]} == {"meta"}
+print("as it should be")
+"""
+
+
+def run(script):
     tree = Path(os.environ["COMFYUI_PATH"]).resolve()
-    script = SCRIPT.replace("sys.path[0]", repr(str(REPOSITORY)))
+    script = script.replace("sys.path[0]", repr(str(REPOSITORY)))
     python = os.environ.get("COMFYUI_PYTHON", sys.executable)
     done = subprocess.run(
         [python, "-c", script], cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, text=True
     )
-    assert done.stdout.strip().endswith("as it should be"), done.stderr[-2000:]
+    assert done.stdout.strip().endswith("as it should be"), done.stderr[-3000:]
+
+
+def test_a_reward_model_is_loaded_whole_and_given_back_whole():
+    run(SCRIPT)
+
+
+def test_a_judge_in_eight_bits_is_counted_by_what_it_holds_and_moves_whole(tmp_path):
+    folder = save_model(qwen2_5_vl(), tmp_path / "judge")
+    run(SCRIPT + JUDGE.replace("FOLDER", folder.as_posix()))

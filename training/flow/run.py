@@ -12,6 +12,7 @@ from ...backbones.backbone import Backbone
 from ...backbones.devices import check_dtype, chosen_device
 from ...backbones.experts import expert_of, noise_range
 from ...backbones.loading import describe_backbone, load_backbone
+from ...backbones.stored_weights import bitsandbytes_for
 from ...errors import VideoAlignError
 from ...lora.adapters import LoraWeights, adapter_weights
 from ...lora.comfyui_folder import check_loras_folder, copy_into_loras, expert_path
@@ -28,7 +29,6 @@ from .diagnostics import Diagnostics
 from .fsdp import check_fsdp
 from .method import Method
 from .previews import Previews
-from .stored_weights import bitsandbytes_for
 from .task import FlowRows, FlowTask
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -121,8 +121,8 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
 
 def load_base(config: FlowConfig) -> Backbone:
     """The frozen network as ``config.memory`` asks for it."""
+    from ...backbones.stored_weights import FLOAT8
     from .frozen_weights import store_frozen
-    from .stored_weights import FLOAT8
 
     memory = config.memory
     dtype = DTYPES["bfloat16" if memory.quantised else memory.base_dtype]
