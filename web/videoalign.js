@@ -3,9 +3,10 @@ import { app } from "../../scripts/app.js";
 import { attachChoices } from "./choose_node.js";
 import { attachComparison } from "./compare_node.js";
 import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
-import { nodeOutputsUpdated } from "./kept_results.js";
+import { nodeOutputsUpdated, showOutputs } from "./kept_results.js";
 import { addPanel } from "./panel.js";
 import { drawRanking, labelGates } from "./ranking_view.js";
+import { followRuns, showMissed } from "./runs.js";
 import { drawSaved, drawScores } from "./scores_view.js";
 import { colour, colourSockets } from "./socket_colours.js";
 import { attachWeights } from "./weights_view.js";
@@ -53,9 +54,13 @@ app.registerExtension({
   name: "videoalign.Pictures",
   setup() {
     colourSockets();
+    followRuns(showOutputs);
     return listenToTraces();
   },
-  afterConfigureGraph: colour,
+  afterConfigureGraph() {
+    colour();
+    showMissed();
+  },
   nodeCreated: attach,
   onNodeOutputsUpdated: nodeOutputsUpdated,
 });

@@ -4,8 +4,7 @@ import time
 
 import pytest
 from comfy_page import READY, ComfyPage
-from graphs import best_of, build
-from guidance_prompts import MODEL, REWARD, make_guidance_files
+from graphs import best_of, guided
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
 
@@ -14,38 +13,10 @@ STEPS = 6
 
 def guided_and_scored(page, steps: int = STEPS) -> dict:
     """A ranking beside a guided tiny Wan; ids of the nodes by name."""
-    make_guidance_files(page.server.base)
     page.page.evaluate(
         "window.app.graph.id = crypto.randomUUID()"
     )  # as every workflow has that was not emptied by a test
-    page.page.evaluate("window.app.refreshComboInNodes()")
-    ids = best_of(page, clips=2)
-    sampling = {
-        "seed": int(time.monotonic() * 1000) % 10**9,
-        "control_after_generate": "fixed",
-        "steps": steps,
-        "cfg": 1,
-    }
-    size = {"width": 64, "height": 64, "length": 9, "batch_size": 1}
-    nodes = {
-        "unet": {"type": "UNETLoader", "at": [20, 1060], "widgets": {"unet_name": MODEL}},
-        "reward": {"type": "VideoAlignLoadLatentReward", "at": [20, 1220], "widgets": {"model": REWARD}},
-        "text": {"type": "VideoAlignTestText", "at": [20, 1420], "widgets": {"control_after_generate": "fixed"}},
-        "latent": {"type": "EmptyHunyuanLatentVideo", "at": [20, 1540], "widgets": size},
-        "guide": {"type": "VideoAlignRewardGuidance", "at": [400, 1060], "widgets": {"strength": 1.0}},
-        "sampler": {
-            "type": "KSampler", "at": [900, 1060], "widgets": {**sampling, "sampler_name": "euler", "scheduler": "simple"},
-        },
-        "trace": {"type": "VideoAlignRewardTrace", "at": [1260, 1060]},
-    }  # fmt: skip
-    wires = [
-        ("unet", 0, "guide", "model"), ("reward", 0, "guide", "latent_reward"), ("guide", 0, "sampler", "model"),
-        ("text", 0, "sampler", "positive"), ("text", 0, "sampler", "negative"), ("latent", 0, "sampler", "latent_image"),
-        ("guide", 2, "trace", "trace"), ("sampler", 0, "trace", "samples"),
-    ]  # fmt: skip
-    ids |= build(page, nodes, wires)
-    page.fit()
-    return ids
+    return best_of(page, clips=2) | guided(page, steps, seed=int(time.monotonic() * 1000) % 10**9, top=1060)
 
 
 def shown(page) -> dict:
