@@ -4,6 +4,7 @@ import { attachChoices } from "./choose_node.js";
 import { attachComparison } from "./compare_node.js";
 import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
 import { nodeOutputsUpdated, showOutputs } from "./kept_results.js";
+import { foldLinkedTexts } from "./linked_texts.js";
 import { addPanel } from "./panel.js";
 import { drawRanking, labelGates } from "./ranking_view.js";
 import { followRuns, showMissed } from "./runs.js";
@@ -38,6 +39,7 @@ const ATTACHED = {
 };
 
 function attach(node) {
+  if (node.comfyClass?.startsWith("VideoAlign")) foldLinkedTexts(node);
   const attachTo = ATTACHED[node.comfyClass];
   if (attachTo) {
     attachTo(node, addPanel(node));

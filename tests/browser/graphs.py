@@ -21,14 +21,15 @@ BUILD = """async ({nodes, wires}) => {
         made[from].connect(output, made[to], place);
         await new Promise(done => setTimeout(done, 50));
     }
-    await new Promise(done => setTimeout(done, 500));
     return Object.fromEntries(Object.entries(made).map(([name, node]) => [name, node.id]));
 }"""
 
 
 def build(page, nodes: dict, wires: list) -> dict:
     """Add nodes and wires; returns node ids by name."""
-    return page.page.evaluate(BUILD, {"nodes": nodes, "wires": wires})
+    ids = page.page.evaluate(BUILD, {"nodes": nodes, "wires": wires})
+    page.settle()
+    return ids
 
 
 def best_of(

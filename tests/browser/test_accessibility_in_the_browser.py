@@ -39,4 +39,4 @@ def test_the_widgets_have_no_serious_finding(page, palette):
         assert not serious(page, ".videoalign-panel")
     finally:
         page.page.evaluate(PALETTE, "dark")
-        page.page.wait_for_timeout(300)
+        page.settle()

@@ -71,7 +71,7 @@ def near(page, node: int) -> None:
         }""",
         node,
     )
-    page.page.wait_for_timeout(800)
+    page.settle()
 
 
 def stopped(view, page) -> None:

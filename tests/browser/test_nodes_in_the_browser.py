@@ -144,6 +144,5 @@ def test_a_refused_input_is_shown_to_the_user(page):
     page.run()
     page.shoot("refused")
     page.page.get_by_text("View details").first.click()
-    page.page.wait_for_timeout(800)
+    page.page.get_by_text("The latent holds 2 samples, but there are 7 clips").first.wait_for()
     page.shoot("refused_details")
-    assert "The latent holds 2 samples, but there are 7 clips" in page.page.inner_text("body")
