@@ -162,9 +162,7 @@ class ComfyPage:
 
     def undo_steps(self) -> int:
         """How many steps can be undone."""
-        return self.page.evaluate(
-            "window.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length"
-        )
+        return self.page.evaluate("window.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length")
 
     def texts(self, selector: str) -> list[str]:
         """Text of all elements that match, in the page's order."""
