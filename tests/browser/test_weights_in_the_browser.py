@@ -128,7 +128,7 @@ def test_a_drag_a_key_and_a_click_are_one_step_each_to_undo(page, node):
     assert page.until(page.undo_steps, steps + 3) == steps + 3
     for before in reversed(seen):
         page.page.keyboard.press("Control+z")
-        assert page.until(lambda: sliders(page, node), before, seconds=20) == before  # noqa: B023
+        assert page.until(lambda: sliders(page, node), before, seconds=20) == before
 
 
 def test_a_saved_graph_keeps_the_weights_that_the_triangle_gave(page, node):
