@@ -2,6 +2,7 @@
 import { app } from "../../scripts/app.js";
 import { attachChoices } from "./choose_node.js";
 import { attachComparison } from "./compare_node.js";
+import { takeDroppedClip } from "./dropped_clip.js";
 import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
 import { nodeOutputsUpdated, showOutputs } from "./kept_results.js";
 import { foldLinkedTexts } from "./linked_texts.js";
@@ -23,7 +24,7 @@ const bestClips = ([ranking]) =>
 
 // Node id -> key of its output, what draws that output into the panel, and what of it is kept.
 const VIEWS = {
-  VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
+  VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores, shorten: firstClips, attach: takeDroppedClip },
   VideoAlignLoadScores: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
   VideoAlignPickBest: { key: "videoalign_ranking", draw: drawRanking, shorten: bestClips, attach: labelGates },
   VideoAlignSaveScores: { key: "videoalign_saved", draw: drawSaved },
