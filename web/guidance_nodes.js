@@ -83,7 +83,8 @@ function hear(node, view, messages) {
 }
 
 function catchUp(node, view) {
-  if (missed?.workflow && missed.workflow === rootGraph()?.id) missed.messages.filter((one) => isAbout(one, node)).forEach(view.add);
+  const late = missed?.workflow && missed.workflow === rootGraph()?.id ? missed.messages.filter((one) => isAbout(one, node)) : [];
+  if (late.length) hear(node, view, late);
   for (const run of heard.values()) {
     if (run.seen || !isOpen(run.workflow) || !isAbout(run.messages[0], node)) continue;
     hear(node, view, run.messages);

@@ -77,7 +77,8 @@ export function keepResult(node, key, entries) {
   node.properties ??= {};
   node.properties[PROPERTY] = { ...node.properties[PROPERTY], [key]: copy };
   // Also in the state that ComfyUI compares with and restores after a reload: a run is not a step to be undone.
-  const saved = savedNode(openState(), node);
+  const state = openState();
+  const saved = state?.id === rootGraph()?.id ? savedNode(state, node) : null; // while a workflow is opened the state is the last one's
   if (!saved) return;
   saved.properties = { ...saved.properties, [PROPERTY]: JSON.parse(JSON.stringify(node.properties[PROPERTY])) };
   tracker().updateModified?.();

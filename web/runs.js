@@ -35,8 +35,9 @@ export function followRuns(show) {
       else missed.set(prompt_id, null);
     });
   }
-  // The server says this to every page when a page connects, and when it has put a run into its history.
+  // The server says this to a page that connects, and to all when it has put a run into its history.
   api.addEventListener("status", ({ detail }) => detail && ask(detail.exec_info?.queue_remaining === 0));
+  ask(false); // the first of these was perhaps said before this script was there
 }
 
 /** Show what was missed of the workflow that is open, if anything was. */
