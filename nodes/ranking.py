@@ -225,12 +225,17 @@ def _why(row: RankedClip, order: Sequence[RankedClip]) -> str:
     best = row is order[0]
     other = order[1] if best else order[0]
     parts = {name: row.parts[name] - other.parts[name] for name in row.parts}
-    told = [f"{name} {part:+.2f}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
+    told = [f"{name} {_change(part)}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
     difference = row.total - other.total
     if abs(difference) < 0.005:
         return f"as good as #{2 if best else 1}: {', '.join(told)}"
     who = "#2" if best else "#1"
     return f"{abs(difference):.2f} {'above' if difference > 0 else 'below'} {who}: {', '.join(told)}"
+
+
+def _change(value: float) -> str:
+    """With its sign, unless two decimals show nothing."""
+    return f"{value:+.2f}" if round(value, 2) else "0.00"
 
 
 def _amount(score: float, clip: ScoredClip) -> str:

@@ -184,7 +184,7 @@ def test_the_reason_is_the_difference_by_dimension_and_adds_up():
     for row in ranking.order:
         assert sum(row.parts.values()) == pytest.approx(row.total)
     assert rank([A], RewardWeights()).order[0].why == "the only candidate"
-    assert rank([A, A], RewardWeights()).order[1].why.startswith("as good as #1")
+    assert rank([A, A], RewardWeights()).order[1].why == "as good as #1: VQ 0.00, MQ 0.00, TA 0.00"
 
 
 def test_candidates_are_called_by_their_place_from_1_and_by_their_name():
