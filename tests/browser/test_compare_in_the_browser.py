@@ -157,7 +157,9 @@ def test_clips_are_compared_in_the_node(page):
 def test_the_comparison_comes_back_after_a_reload(page):
     compared(page, clips=2)
     before = page.texts(f"{VIEW} .videoalign-delta, {VIEW} td")
-    page.page.wait_for_timeout(1500)  # the page keeps its draft a moment after a change
+    page.page.wait_for_function(  # the page keeps its draft a moment after a change
+        "Object.values(localStorage).some(one => one.includes('videoalign_comparison'))"
+    )
     page.set_setting("Comfy.VueNodes.Enabled", page.name == "nodes2")
     page.page.reload()
     page.page.wait_for_function(READY, timeout=300_000)

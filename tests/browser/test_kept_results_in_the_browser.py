@@ -125,11 +125,12 @@ def test_results_stay_after_an_undo(page, complete):
     page.shoot("results_after_an_undo")
 
 
-def wait_for_draft(page, seed: int) -> None:
-    """Until the page has kept this graph for after a reload, which it does some time after a change."""
+def wait_for_draft(page, *parts) -> None:
+    """Until the page has kept this graph for after a reload, with these texts in it; it does so some time after a change."""
     page.page.wait_for_function(
-        "seed => [localStorage, sessionStorage].some(kept => Object.values(kept).some(one => one.includes(seed)))",
-        arg=str(seed),
+        """parts => [localStorage, sessionStorage].some(kept =>
+            Object.values(kept).some(one => parts.every(part => one.includes(part))))""",
+        arg=[str(part) for part in parts],
         timeout=60_000,
     )
 
@@ -151,8 +152,7 @@ def reload(page) -> None:
 
 def test_results_come_back_after_a_reload(page, complete):
     ids, before = complete
-    page.page.wait_for_timeout(1500)  # the results are a change of the draft, too
-    wait_for_draft(page, page.widget(ids["sampler"], "seed"))
+    wait_for_draft(page, page.widget(ids["sampler"], "seed"), "videoalign_trace")  # the last result of a run
     reload(page)
     assert page.until(lambda: shown(page), before) == before
     page.shoot("results_after_a_reload")
