@@ -155,7 +155,7 @@ def rank(
         without = sum(any(clip.score(name) is None for name in missing) for clip in clips)
         who = "No clip has a caption" if without == len(clips) else f"{without} of {len(clips)} clips have no caption"
         notes.insert(0, f"{who}: ranked by {' and '.join(names)} alone.")
-    notes += [f"{clip.name}: {note}." for clip in clips for note in clip.notes]
+    notes += _notes_of(clips)
     shares = used.normalised(names)
     merit = {one.name: one.merit for one in dimensions}
     rows = []
@@ -169,6 +169,23 @@ def rank(
     order = [replace(row, why=_why(row, order)) for row in order]
     picked, complaint = _picked(order, use_this)
     return Ranking(tuple(order), shares, top_k, tuple([*complaint, *notes]), picked)
+
+
+def _notes_of(clips: Sequence[ScoredClip]) -> list[str]:
+    """What is special about single clips, each sentence once however many clips it is about."""
+    about: dict[str, list[str]] = {}
+    for clip in clips:
+        for note in clip.notes:
+            about.setdefault(note, []).append(clip.name)
+    return [f"{_named(names, len(clips))}: {note}." for note, names in about.items()]
+
+
+def _named(names: list[str], of: int) -> str:
+    if len(names) <= 2:
+        return " and ".join(names)
+    if len(names) == of:
+        return f"All {of} clips"
+    return f"{len(names)} of {of} clips ({', '.join(names[:2])}, \N{HORIZONTAL ELLIPSIS})"
 
 
 def choice_of(row: RankedClip) -> str:
@@ -208,12 +225,17 @@ def _why(row: RankedClip, order: Sequence[RankedClip]) -> str:
     best = row is order[0]
     other = order[1] if best else order[0]
     parts = {name: row.parts[name] - other.parts[name] for name in row.parts}
-    told = [f"{name} {part:+.2f}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
+    told = [f"{name} {_change(part)}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
     difference = row.total - other.total
     if abs(difference) < 0.005:
         return f"as good as #{2 if best else 1}: {', '.join(told)}"
     who = "#2" if best else "#1"
     return f"{abs(difference):.2f} {'above' if difference > 0 else 'below'} {who}: {', '.join(told)}"
+
+
+def _change(value: float) -> str:
+    """With its sign, unless two decimals show nothing."""
+    return f"{value:+.2f}" if round(value, 2) else "0.00"
 
 
 def _amount(score: float, clip: ScoredClip) -> str:
