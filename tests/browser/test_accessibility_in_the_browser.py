@@ -9,12 +9,6 @@ SERIOUS = {"serious", "critical"}
 PALETTE = "name => window.app.extensionManager.setting.set('Comfy.ColorPalette', name)"
 
 
-@pytest.fixture(params=["classic", pytest.param("nodes2", marks=pytest.mark.slow)])
-def frontend(request) -> str:
-    """Nodes 2.0 with --run-slow: it takes as long again."""
-    return request.param
-
-
 def serious(page, within: str) -> list[str]:
     """Serious findings of axe-core inside elements of a selector."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="needs axe-playwright-python").Axe()

@@ -6,12 +6,6 @@ from graphs import best_of, build
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
 
 
-@pytest.fixture(params=["classic", pytest.param("nodes2", marks=pytest.mark.slow)])
-def frontend(request) -> str:
-    """Nodes 2.0 with --run-slow: it takes as long again."""
-    return request.param
-
-
 def places(page) -> list[str]:
     return page.texts(".videoalign-rank, .videoalign-open b")
 
