@@ -134,13 +134,21 @@ def build_task(config: Config) -> LatentRewardTask:
 
 
 def accuracy_table(reward: LatentReward) -> str:
-    """Held-out accuracy by dimension and bin of sigma as text, for the end of a run."""
+    """Held-out accuracy by dimension and bin of sigma as text, for the end of a run; what nothing was measured of says so."""
     table = reward.calibration
+    measured = {name: table.overall_accuracy(name) for name in DIMENSIONS}
     head = f"{'sigma':6}" + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
     rows = [
         f"{name:6}"
-        + "".join(f"{share:7.1%}" for share in table.accuracy[name])
-        + f"{table.overall_accuracy(name):7.1%}"
-        for name in DIMENSIONS
+        + "".join("      -" if share is None else f"{share:7.1%}" for share in table.accuracy[name])
+        + f"{share:7.1%}"
+        for name, share in measured.items()
+        if share is not None
     ]
-    return "\n".join([head, *rows])
+    missing = [name for name, share in measured.items() if share is None]
+    if missing:
+        rows.append(
+            f"{', '.join(missing)}: held-out accuracy not measured, as no held-out pair says which clip is better. Reward guidance "
+            "cannot use them in its unit-free mode; give data.eval, or pairs of more prompts."
+        )
+    return "\n".join([head, *rows] if len(missing) < len(DIMENSIONS) else rows)

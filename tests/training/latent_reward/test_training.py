@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from videoalign.errors import GuidanceError
+from videoalign.guidance.flow_nrg import FlowNRG
+from videoalign.guidance.settings import GuidanceSettings
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.training.latent_reward.calibrating import HeldOut
 from videoalign.training.latent_reward.config import Config
@@ -130,6 +133,27 @@ def test_the_table_by_noise_level_is_that_of_an_independent_computation(options,
         assert table.accuracy["MQ"][place] == pytest.approx(right[1] / len(data))
         assert table.pairs["VQ"][place] == len(data) and table.pairs["TA"][place] == 0
         assert table.gradient_scale["MQ"][place] == pytest.approx(sum(norms) / len(norms), rel=1e-4)
+
+
+def test_with_nothing_held_out_no_accuracy_is_shown_or_written(options, start):
+    task, loop = start(options(max_steps=1), held_out=0)
+    assert loop.run() == {}
+    task.calibrate()
+    table = accuracy_table(task.reward)
+    assert "VQ, MQ, TA: held-out accuracy not measured" in table and "%" not in table
+    again = load_latent_reward(task.export(loop.step)).calibration
+    assert again.accuracy["VQ"] == (None, None) and again.std["VQ"] == 0
+    with pytest.raises(GuidanceError, match="not measured"):
+        FlowNRG(task.reward.rewards, GuidanceSettings(), again)
+
+
+def test_a_dimension_without_winners_is_shown_as_not_measured_beside_those_that_were(options, start):
+    task, _ = start(options())
+    task.calibrate()
+    rows = accuracy_table(task.reward).splitlines()
+    assert [row.split()[0] for row in rows[1:3]] == ["VQ", "MQ"] and rows[3].startswith(
+        "TA: held-out accuracy not measured"
+    )
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_batch(options, start):
