@@ -42,6 +42,7 @@ COMMANDS = {
         "Train a latent reward model, which guidance climbs.",
     ),
     **_method_commands(),
+    "lora export": ("training.lora_export_command", "Take the LoRA out of a checkpoint of a training."),
     "lora inspect": ("lora.lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "lora convert": ("lora.lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),
     "demo": ("evaluation.demo_command", "Score a few shipped clips offline, to see that everything works."),
