@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..training.flow.methods import method_summaries
-from .terminal import visible_output
+from .terminal import leave_out_needless_warnings, visible_output
 
 if TYPE_CHECKING:
     from ..training.train_flow_command import TrainFlowCommand
@@ -51,6 +51,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``videoalign COMMAND ...`` and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
+    leave_out_needless_warnings()
     with visible_output():
         return _run(list(sys.argv[1:] if arguments is None else arguments))
 

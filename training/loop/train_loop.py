@@ -13,10 +13,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from typing import Protocol
 
 import torch
-from torch import nn
 
 from ...backbones.devices import random_states, set_random_states
 from ...errors import TrainingStopped, VideoAlignError, afterwards
@@ -34,48 +32,10 @@ from .same_run import check_same_run
 from .schedule import rate_factor
 from .sharding import configure_fsdp
 from .state_files import newest_state, save_state
+from .task import Task
 from .trained_state import load_trained_state, trained_state
 
 PREFETCHED_STEPS = 2
-
-
-class Task(Protocol):
-    """What is trained, on what, and how it is judged."""
-
-    module: nn.Module
-    """Its ``forward`` takes a prepared micro batch and returns (loss, {name: number or (mean, weight)}), see ``averages``.
-
-    Names with a slash are details: logged, but not in the progress line. Trainable parameters are saved. An attribute
-    ``sharded_units`` makes it fit for FSDP, see ``sharding``."""
-
-    def parameter_groups(self) -> list[dict]:
-        """Groups for AdamW, each with its own ``lr`` and ``weight_decay``."""
-
-    def row_names(self, rows: Sequence[int]) -> str:
-        """How to call these rows in an error message."""
-
-    def prepare(self, rows: Sequence[int], first: int) -> object:
-        """Load a micro batch; runs in a background thread. Raises VideoAlignError naming the row.
-
-        Args:
-            first: samples that all processes have seen before these: the step times the batch size and the index in the
-                batch. What is drawn at random for a sample is keyed by it, and so the same for any number of processes.
-        """
-
-    def evaluate(self, module: nn.Module) -> Mapping[str, float]:
-        """Held-out metrics; the same on every process."""
-
-    def contents(self) -> dict:
-        """Entries of the fingerprint that are known by content: name -> digests. See ``same_run``."""
-
-    def notes(self) -> dict:
-        """What a checkpoint says of itself to those who take weights out of it; numbers, texts, lists and dictionaries."""
-
-    judged_by: str | None
-    """Which of them says how good the run is, more being better; None where nothing is held out."""
-
-    visible_move: float
-    """How far a trained weight has to move before its effect can be seen, see ``run_length``."""
 
 
 class TrainLoop:
@@ -141,6 +101,7 @@ class TrainLoop:
         self.step = 0
         self._stop = False
         self._pace: Pace | None = None
+        self._contents: dict = {}
 
     def run(self) -> Mapping[str, float]:
         """Train to the end (resuming where a checkpoint is) and return the last evaluation.
@@ -175,8 +136,8 @@ class TrainLoop:
         self._say_if_ended_early()
         return metrics or self._evaluate(None, log=not self._evaluation_is_logged())
 
-    def save(self) -> None:
-        """Write a checkpoint of the present step."""
+    def save(self, data_are_sound: bool = True) -> None:
+        """Write a checkpoint of the present step; one of unsound data does not insist on their content."""
         self.accelerator.wait_for_everyone()
         random = self.accelerator.gather(torch.get_rng_state()[None].to(self.accelerator.device)).cpu()
         main = self.accelerator.is_main_process
@@ -186,7 +147,7 @@ class TrainLoop:
         if main:
             state = {
                 "fingerprint": self.fingerprint,
-                "contents": self.task.contents(),
+                "contents": {key: one for key, one in self._contents.items() if data_are_sound or key != "data"},
                 "notes": self.task.notes(),
                 "evaluations": self.evaluations.stored,
                 **trained,
@@ -216,6 +177,8 @@ class TrainLoop:
             raise TrainingStopped(
                 f"{self.config.output} holds an earlier run. Resume it, --overwrite it, or choose another --output."
             )
+        if main or self._state is not None:
+            self._contents = self.task.contents()
         if self._state is not None:
             self._restore(self._state)
             self._state = None
@@ -225,7 +188,7 @@ class TrainLoop:
             forget_later_lines(self.log_file, self.step)
 
     def _restore(self, state: dict) -> None:
-        check_same_run(self.fingerprint, self.task.contents(), state, self.folder)
+        check_same_run(self.fingerprint, self._contents, state, self.folder)
         load_trained_state(self.task.module, self.optimizer.optimizer, state, self.sharded)
         rank = self.accelerator.process_index
         random_state = state["random"][min(rank, len(state["random"]) - 1)]
@@ -269,7 +232,8 @@ class TrainLoop:
         try:
             return future.result()
         except VideoAlignError as error:
-            with afterwards(self.save):  # the present state is sound; only the data is not
+            # The present state is sound; only the data are not, and may be mended: then they are known by their names.
+            with afterwards(partial(self.save, data_are_sound=False)):
                 raise error
 
     def _optimize(self, rows: list[int], micro_batches: list[tuple[list[int], object]]) -> Averages:
@@ -385,7 +349,7 @@ class TrainLoop:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Callbacks begin and end with the run, however it ends."""
+        """Callbacks begin and end with the run."""
         with ExitStack() as watching:
             for callback in self.callbacks if self.accelerator.is_main_process else ():
                 watching.enter_context(afterwards(partial(callback.ended, self, self._say)))

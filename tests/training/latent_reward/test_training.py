@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from videoalign.errors import GuidanceError
+from videoalign.errors import GuidanceError, TrainingStopped
 from videoalign.guidance.flow_nrg import FlowNRG
 from videoalign.guidance.settings import GuidanceSettings
 from videoalign.reward.latent.reward_file import load_latent_reward
@@ -182,3 +182,16 @@ def test_the_log_leaves_out_dimensions_without_a_winner(options, start):
     lines = [json.loads(line) for line in (config.output / "log.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["kind"] == "train"]
     assert {"loss", "acc_VQ", "acc_MQ", "grad_norm"} <= set(train[0]) and "acc_TA" not in train[0]
+
+
+def test_the_same_latents_under_other_names_are_the_same_data_and_others_under_the_same_names_are_not(
+    options, start, bright_pairs
+):
+    config = options(max_steps=2)
+    _, loop = start(config)
+    loop.run()
+    task, again = start(config)
+    for path in list(task.train.cache.clips)[:1]:
+        task.train.cache.clips[path] = task.train.cache.clips[path] + 1
+    with pytest.raises(TrainingStopped, match=r"another data \(there are other clips"):
+        again.run()
