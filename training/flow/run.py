@@ -74,6 +74,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
         export(task, file, loop.step, dict(metrics), scores, adapter)
         if diagnostics.last is not None:
             print(diagnostics.last.sentence, file=sys.stderr)
+        if loop.moves_nothing:
+            print(f"WARNING: {file} will hardly show: {loop.moves_nothing}", file=sys.stderr)
         best = loop.evaluations.best
         if best is not None and best[0] < loop.step:
             print(

@@ -84,24 +84,30 @@ def concerns(config: LoopConfig, length: RunLength, rows: int, rate: float, visi
     Args:
         rate: the highest learning rate of any part.
     """
-    said, steps, batch = [], length.steps, length.batch_size
+    said, batch = [], length.batch_size
     if batch > rows:
         said.append(
             f"A batch of {batch} is larger than the {rows} rows to train on: each step sees every row {batch / rows:.3g} times, at "
             f"other noise. --batch-size {min(LEAST_BATCH, rows)} makes {batch / min(LEAST_BATCH, rows):.3g} steps in the same time."
         )
+    short = too_short(config, length, rows, rate, visible)
+    return said if short is None else [*said, short]
+
+
+def too_short(config: LoopConfig, length: RunLength, rows: int, rate: float, visible: float = VISIBLE) -> str | None:
+    """Why a run moves its weights too little to be seen, and what to do; None where it does not."""
+    steps, batch = length.steps, length.batch_size
     reach = rate * rate_sum(config, steps)
     if reach >= visible:
-        return said
+        return None
     smaller = min(batch, LEAST_BATCH, rows)
     short = max(FEW_STEPS, steps, math.ceil(steps * min(batch, rows) / smaller))
-    said.append(
+    return (
         f"{steps} step{'s' if steps > 1 else ''} at a learning rate of {rate:g} move{'' if steps > 1 else 's'} a weight by at most "
         f"about {reach:.1g}: no visible effect, which begins at about {visible:.1g}. Use --batch-size {smaller} --max-steps {short} "
-        f"--optimizer.learning-rate {_rounded_up(rate * visible / (rate * rate_sum(config, short))):g}, or --max-steps "
+        f"--optimizer.learning-rate {_rounded_up(visible / rate_sum(config, short)):g}, or --max-steps "
         f"{math.ceil(steps * visible / reach)}."
     )
-    return said
 
 
 def _rounded_up(number: float) -> float:

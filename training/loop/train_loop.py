@@ -27,7 +27,7 @@ from .log_file import append_log, forget_later_lines, read_log
 from .order import BatchOrder
 from .processes import process_state
 from .progress import Pace, line, numbers_text
-from .run_length import concerns, run_length
+from .run_length import concerns, run_length, too_short
 from .same_run import check_same_run
 from .schedule import rate_factor
 from .sharding import configure_fsdp
@@ -332,6 +332,11 @@ class TrainLoop:
             )
         for concern in concerns(self.config, self.length, self.rows, self.rate, self.task.visible_move):
             self._say(f"WARNING: {concern}")
+
+    @property
+    def moves_nothing(self) -> str | None:
+        """What is wrong with a run whose weights moved too little to be seen, in a sentence; None where they moved."""
+        return too_short(self.config, self.length, self.rows, self.rate, self.task.visible_move)
 
     def _say_if_ended_early(self) -> None:
         if self.step < self.steps and self.evaluations.best is not None:
