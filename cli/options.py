@@ -322,6 +322,6 @@ def _required(path: tuple[str, ...], field: FieldInfo) -> str:
     name = ".".join(path)
     if (field.json_schema_extra or {}).get("positional"):
         return f"{name}: field required"
-    return (
-        f"{name}: field required; give --{name.replace('_', '-')}, or {name} in the file. {field.description}".rstrip()
+    return f"{name}: field required; give --{name.replace('_', '-')}, or {name} in the file. {field.description or ''}".rstrip(
+        " ."
     )

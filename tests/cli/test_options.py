@@ -209,6 +209,6 @@ def test_what_is_missing_is_named_as_an_option_with_what_it_is():
         out_file: Path = Field(description="Where to write.")
 
     message = refused(config=Outer)
-    assert "data.train: field required; give --data.train, or data.train in the file. Preference files." in message
+    assert "data.train: field required; give --data.train, or data.train in the file. Preference files; " in message
     assert "out_file: field required; give --out-file" in message and "width" not in message
     assert "data.train: field required" in refused("--data.width", "3", "--out-file", "x", config=Outer)
