@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..training.flow.methods import method_summaries
-from .terminal import visible_output
+from .terminal import leave_out_needless_warnings, visible_output
 
 if TYPE_CHECKING:
     from ..training.train_flow_command import TrainFlowCommand
@@ -44,6 +44,7 @@ COMMANDS = {
         "Train a latent reward model, which guidance climbs.",
     ),
     **_method_commands(),
+    "lora export": ("training.lora_export_command", "Take the LoRA out of a checkpoint of a training."),
     "lora inspect": ("lora.lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "lora convert": ("lora.lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),
     "demo": ("evaluation.demo_command", "Score a few shipped clips offline, to see that everything works."),
@@ -52,6 +53,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``videoalign COMMAND ...`` and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
+    leave_out_needless_warnings()
     with visible_output():
         return _run(list(sys.argv[1:] if arguments is None else arguments))
 

@@ -6,6 +6,7 @@ For tests of what happens to all of them alike: full disks, kills.
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 TESTS = Path(__file__).parent
+STARTED = TESTS / "data" / "version_0_1_0"
 CHECKPOINT = TESTS / "data" / "videoreward" / "checkpoints" / "ckpt_full"
 PROMPTS = [f"one {colour} circle moves left over a plain grey ground" for colour in ("red", "blue", "green")]
 DPO = """
@@ -98,6 +100,9 @@ RUNS = {
     "lora convert": SmallRun(
         f"lora convert lora.safetensors --model network.safetensors --output {OUT}/converted.safetensors",
         ("converted.safetensors",),
+    ),
+    "lora export": SmallRun(
+        f"lora export {STARTED}/dpo --model {STARTED}/network --output {OUT}/exported.safetensors", ("exported.safetensors",)
     ),
     "train dpo": SmallRun(f"train dpo {_FLOW}", ("run/lora.safetensors", "run/log.jsonl", "run/curves.html")),
     "train rwr": SmallRun(
@@ -205,7 +210,8 @@ def result_of(run: SmallRun, output: Path) -> dict[str, object]:
             if path.suffix in (".csv", ".jsonl") and run.words.startswith(("pairs", "choose")):  # relative paths
                 found[name] = len(path.read_text(encoding="utf-8").splitlines())
             elif isinstance(found[name], str):
-                found[name] = found[name].replace(str(output), OUT)
+                # Paths of clips are relative to the file, so that they depend on where the output lies.
+                found[name] = re.sub(r"(\.\./)+", "../", found[name].replace(str(output), OUT))
     return found
 
 

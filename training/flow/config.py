@@ -73,6 +73,10 @@ class LoraOptions(CommandConfig):
     start: Path | None = Field(
         None, description="LoRA to go on from, in any common key style; its modules keep their rank and alpha."
     )
+    reference: Literal["start", "base"] = Field(
+        "start",
+        description="With start: what the training is held to and judged against, the network with the LoRA that it goes on from, or the base model without it. The frozen copy takes as much memory as the adapter.",
+    )
     name: str = Field("lora", description="Name of the LoRA file in the output folder, without .safetensors.")
     dtype: Literal["bfloat16", "float16", "float32"] = Field("bfloat16", description="Type in which it is saved.")
     comfyui: Path | None = Field(None, description="Copy it into this ComfyUI (its folder, or its models/loras).")
@@ -173,9 +177,12 @@ class FlowConfig(LoopConfig):
     @model_validator(mode="before")
     @classmethod
     def _over_preset(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("preset"):
-            return _merged(preset_values(values["preset"]), values)
-        return values
+        return cls.in_effect(values) if isinstance(values, dict) else values
+
+    @classmethod
+    def in_effect(cls, values: dict) -> dict:
+        """With the preset's settings under those that are given."""
+        return _merged(preset_values(values["preset"]), values) if values.get("preset") else values
 
 
 def _merged(below: dict, above: dict) -> dict:

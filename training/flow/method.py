@@ -81,7 +81,7 @@ class Network(Protocol):
         """v_theta: with the adapter."""
 
     def reference(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
-        """v_ref: without the adapter and without a graph."""
+        """v_ref: as the network was before this training, without a graph."""
 
 
 class Method(ABC):

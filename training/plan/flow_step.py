@@ -130,7 +130,9 @@ def _batch(
     def group(sides: tuple[str, ...], real: NoisedClips | None) -> NoisedClips:
         conditioning = _conditioning(backbone, latents, text_tokens, samples)
         each = torch.empty(samples)
-        return NoisedClips({side: clips() for side in sides}, clips(), each, conditioning, each.clone(), each.clone(), real)
+        return NoisedClips(
+            {side: clips() for side in sides}, clips(), each, conditioning, each.clone(), each.clone(), real
+        )
 
     return group(method.sides, group(("clip",), None) if method.real_clips else None)
 

@@ -101,7 +101,9 @@ def smaller(step: StepCount, options: MemoryConfig, optimizer: OptimizerConfig) 
         with_it = options.model_copy(update=changed)
         if with_it == options and kept == optimizer:
             continue
-        words = [f"memory.{name} = {_toml(value)}" for name, value in changed.items() if getattr(options, name) != value]
+        words = [
+            f"memory.{name} = {_toml(value)}" for name, value in changed.items() if getattr(options, name) != value
+        ]
         words += [f"optimizer.kind = {kept.kind}"] if kept != optimizer else []
         if words:
             yield Change(", ".join(words), memory_of(_as_stored(step, with_it), with_it, kept))

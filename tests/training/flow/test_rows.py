@@ -10,7 +10,13 @@ import pytest
 from videoalign.errors import VideoAlignError
 from videoalign.preferences.preference_file import PreferencePair, ResolvedPair
 from videoalign.training.flow.config import DataConfig
-from videoalign.training.flow.methods.rwr import FlowRwr, RwrOptions, discrete_weight, exponential_weights
+from videoalign.training.flow.methods.rwr import (
+    FlowRwr,
+    RwrOptions,
+    discrete_weight,
+    effective_number,
+    exponential_weights,
+)
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions
 from videoalign.training.flow.rows import clip_rows, preference_rows, verdict
 
@@ -102,6 +108,25 @@ def test_rwr_takes_every_clip_once_and_scalarises_its_scores_by_the_weights():
     rows, _ = FlowRwr(RwrOptions(temperature=2.0)).rows(sources, data)
     assert [row.clips["clip"].name for row in rows] == ["1a.mp4", "1b.mp4"]
     assert rows[1].weight / rows[0].weight == pytest.approx(2.718281828 ** ((3 * 2 / 4) / 2), rel=1e-6)
+
+
+def test_the_effective_number_of_clips_is_between_one_and_all():
+    assert effective_number([2.0] * 7) == pytest.approx(7)
+    assert effective_number([5.0, 0.0, 0.0]) == 1
+    assert effective_number([3.0, 1.0]) == pytest.approx(16 / 10)
+
+
+def test_a_temperature_at_which_one_clip_has_all_the_weight_is_warned_of_and_a_usual_one_is_not():
+    sources = [
+        source(number, chosen={"Overall": number / 10}, rejected={"Overall": -number / 10}) for number in range(1, 21)
+    ]
+    _, cold = FlowRwr(RwrOptions(temperature=0.005)).rows(sources, config())
+    assert (
+        "count as much as 1 equal ones. WARNING: a few clips have nearly all the weight" in cold
+        and "rwr.temperature" in cold
+    )
+    _, usual = FlowRwr(RwrOptions(temperature=1.0)).rows(sources, config())
+    assert "equal ones" in usual and "WARNING" not in usual
 
 
 def test_lifts_discrete_weights_are_the_mean_over_the_dimensions():

@@ -29,6 +29,9 @@ from ..rows import FlowRow, MarkedClip, clip_rows, dimension_weights, marked_cli
 REWARD = "reward"
 """What named marks come to."""
 
+FEW = 3
+"""As much as so few equal clips, or a tenth of all, is too little to learn from."""
+
 
 class RwrOptions(CommandConfig):
     """How clips are weighted by their reward."""
@@ -98,7 +101,8 @@ class FlowRwr(Method):
         rows = [replace(row, weight=row.weight * weight) for (row, _), weight in zip(clips, weights, strict=True)]
         real = f", {len(self.real_clips)} real ones" if self.real_clips else ""
         without = f"; {left_out} without the marks that are asked for are left out" if left_out else ""
-        return rows, f"{len(rows)} clips with weights {min(weights):.3g} to {max(weights):.3g}{real}{without}"
+        summary = f"{len(rows)} clips with weights {min(weights):.3g} to {max(weights):.3g}{real}{without}"
+        return rows, summary + _told(effective_number([row.weight for row in rows]), len(rows))
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of each clip [B], and its measures."""
@@ -150,6 +154,22 @@ def rewarded_clips(
     if not rewarded:
         raise VideoAlignError(f"No clip has all of {', '.join(names)}; score the clips again, or ask for fewer marks.")
     return rewarded, len(clips) - len(rewarded)
+
+
+def effective_number(weights: Sequence[float]) -> float:
+    """How many clips of equal weight say as much: (sum w)^2 / sum w^2, between 1 and their number."""
+    squares = sum(weight * weight for weight in weights)
+    return sum(weights) ** 2 / squares if squares else 0.0
+
+
+def _told(effective: float, clips: int) -> str:
+    told = f", which count as much as {effective:.3g} equal ones"
+    if clips > FEW and effective < max(FEW, clips / 10):
+        told += (
+            ". WARNING: a few clips have nearly all the weight and will be learnt by heart: raise rwr.temperature (rewards that differ "
+            "by it differ e times in weight), or use rwr.weighting = discrete"
+        )
+    return told
 
 
 def exponential_weights(rewards: Sequence[float], temperature: float) -> list[float]:
