@@ -57,8 +57,11 @@ def load_backbone(
         return kind(module, config, sampling, total)
 
 
-def describe_backbone(path: Path | str) -> Backbone:
+def describe_backbone(path: Path | str, whole: bool = False) -> Backbone:
     """A backbone without weights, to ask what it needs before anything big is loaded: its first block on the meta device.
+
+    Args:
+        whole: all of its blocks.
 
     Raises:
         WeightsError: as ``load_backbone``; tensors are not read.
@@ -68,8 +71,8 @@ def describe_backbone(path: Path | str) -> Backbone:
         source = _open_folder(path) if path.is_dir() else _open_file(path)
         kind, total = source.kind, _block_count(source)
         with configured(source.files.name), torch.device("meta"):
-            first = kind.truncated(source.config, 1)
-            return kind(kind.build_module(first), first, total_blocks=total)
+            config = source.config if whole else kind.truncated(source.config, 1)
+            return kind(kind.build_module(config), config, total_blocks=total)
 
 
 def _block_count(source: _Source) -> int:

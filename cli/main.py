@@ -12,13 +12,16 @@ from ..training.flow.methods import method_summaries
 from .terminal import leave_out_needless_warnings, visible_output
 
 if TYPE_CHECKING:
+    from ..training.plan_command import PlanCommand
     from ..training.train_flow_command import TrainFlowCommand
 
 TRAIN_FLOW = "training.train_flow_command"
+PLAN = "training.plan_command"
 
 
 def _method_commands() -> dict[str, tuple[str, str]]:
-    return {f"train {name}": (TRAIN_FLOW, summary) for name, summary in method_summaries().items()}
+    train = {f"train {name}": (TRAIN_FLOW, summary) for name, summary in method_summaries().items()}
+    return train | {f"plan {name}": (PLAN, f"Tell what videoalign train {name} will take.") for name in method_summaries()}
 
 
 COMMANDS = {
@@ -104,11 +107,13 @@ def commands() -> dict[str, tuple[str, str]]:
     return {**COMMANDS, **_method_commands()}
 
 
-def load_command(name: str) -> ModuleType | TrainFlowCommand:
+def load_command(name: str) -> ModuleType | TrainFlowCommand | PlanCommand:
     """What runs a command: it has ``Config``, the options, and ``run``, which takes them and returns the exit status."""
     path = commands()[name][0]
     module = importlib.import_module(f"..{path}", __package__)
-    return module.train_command(name.removeprefix("train ")) if path == TRAIN_FLOW else module
+    if path == TRAIN_FLOW:
+        return module.train_command(name.removeprefix("train "))
+    return module.plan_command(name.removeprefix("plan ")) if path == PLAN else module
 
 
 def _failed(name: str, said: Exception, error: BaseException) -> int:

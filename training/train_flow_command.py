@@ -31,11 +31,21 @@ class TrainFlowCommand:
 
     def run(self, config: FlowConfig) -> int:
         """Train and export; returns the exit status (130 when interrupted, with the state saved)."""
+        if config.dry_run:
+            return self.tell(config)
         from .flow.run import run_method
         from .loop.processes import holding_output
 
         with holding_output(config.output, f"train {self.method.name}"):
             return run_method(config, self.method(getattr(config, self.method.name)))
+
+    def tell(self, config: FlowConfig) -> int:
+        """Print what the training will take; returns 0."""
+        from .plan.flow_plan import plan_flow
+        from .plan.report import plan_text
+
+        print(plan_text(plan_flow(config, self.method(getattr(config, self.method.name))), config))
+        return 0
 
 
 def train_command(name: str) -> TrainFlowCommand:

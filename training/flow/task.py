@@ -134,13 +134,8 @@ class FlowTask:
 
     @property
     def visible_move(self) -> float:
-        """How far B has to move for the layers' outputs to change by 1 %.
-
-        A starts uniform in +-1 / sqrt(inputs), so A x has elements of about 1 / sqrt(3) for x of unit size; B's elements, all moved
-        by m, give m sqrt(rank / 3), times alpha / rank.
-        """
-        lora = self.config.lora
-        return 0.01 * math.sqrt(3 * lora.rank) / lora.alpha
+        """See the function of this name."""
+        return visible_move(self.config)
 
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, model, the loss with all of its options, noise and rates."""
@@ -174,3 +169,12 @@ class FlowTask:
         """Held-out preferences; every process takes a share of the pairs."""
         state = process_state()
         return self.held_out.measure(module, state.process_index, state.num_processes)
+
+
+def visible_move(config: FlowConfig) -> float:
+    """How far B has to move for the layers' outputs to change by 1 %.
+
+    A starts uniform in +-1 / sqrt(inputs), so A x has elements of about 1 / sqrt(3) for x of unit size; B's elements, all moved
+    by m, give m sqrt(rank / 3), times alpha / rank.
+    """
+    return 0.01 * math.sqrt(3 * config.lora.rank) / config.lora.alpha

@@ -88,7 +88,7 @@ def count_step(
         without_content(backbone.module)
         module = FlowModule(backbone, method, config.evaluation.bins, config.data.fps)
         module.train()
-        batch = _batch(backbone, method, latents, text_tokens, samples)
+        batch = sample_batch(backbone, method, latents, text_tokens, samples)
         trained = [weight for weight in module.parameters() if weight.requires_grad]
         with Count([*module.parameters(), *module.buffers(), *_tensors(batch)]) as count:
             half = config.precision == "bfloat16"
@@ -121,9 +121,11 @@ def _matrices(backbone: Backbone) -> tuple[Matrix, ...]:
     return tuple(Matrix(*layer.weight.shape) for layer in layers)
 
 
-def _batch(
+def sample_batch(
     backbone: Backbone, method: Method, latents: tuple[int, int, int, int], text_tokens: int, samples: int
 ) -> NoisedClips:
+    """A micro batch of the right shapes, with nothing in it."""
+
     def clips() -> Tensor:
         return torch.empty(samples, *latents)
 

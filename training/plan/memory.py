@@ -91,6 +91,7 @@ class Change:
 
 def smaller(step: StepCount, options: MemoryConfig, optimizer: OptimizerConfig) -> Iterator[Change]:
     """Changes of how weights and states are kept, the cheapest first."""
+    now = memory_of(step, options, optimizer)
     eight = optimizer.model_copy(update={"kind": "adamw8bit"})
     ladder = [
         ({}, eight), ({"offload_blocks": True}, optimizer), ({"base_dtype": "float8"}, optimizer),
@@ -99,14 +100,13 @@ def smaller(step: StepCount, options: MemoryConfig, optimizer: OptimizerConfig) 
     ]  # fmt: skip
     for changed, kept in ladder:
         with_it = options.model_copy(update=changed)
-        if with_it == options and kept == optimizer:
-            continue
         words = [
             f"memory.{name} = {_toml(value)}" for name, value in changed.items() if getattr(options, name) != value
         ]
         words += [f"optimizer.kind = {kept.kind}"] if kept != optimizer else []
-        if words:
-            yield Change(", ".join(words), memory_of(_as_stored(step, with_it), with_it, kept))
+        memory = memory_of(_as_stored(step, with_it), with_it, kept)
+        if words and memory.needed < now.needed:
+            yield Change(", ".join(words), memory)
 
 
 def _as_stored(step: StepCount, options: MemoryConfig) -> StepCount:
