@@ -6,9 +6,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from tiny_training import tiny_loop, tiny_task
-from tiny_wan import SHAPE
+from tiny_wan import SHAPE, tiny_wan
 
-from videoalign.training.flow.config import FlowConfig
+from videoalign.lora.writing import save_lora
+from videoalign.training.flow.config import FlowConfig, LoraOptions
 from videoalign.training.train_flow_command import train_command
 
 
@@ -81,3 +82,14 @@ def train():
         return task
 
     return run
+
+
+@pytest.fixture
+def style(tmp_path):
+    """A LoRA that changes a good deal, of rank 2 and alpha 3, on the attention alone."""
+    backbone = tiny_wan(LoraOptions(rank=2, alpha=3), seed=5)
+    with torch.no_grad():
+        for name, parameter in backbone.module.named_parameters():
+            if "lora_B" in name:
+                parameter.normal_(0, 0.5)
+    return save_lora(tmp_path / "style.safetensors", tiny_wan(False), backbone.module, dtype=torch.float32)

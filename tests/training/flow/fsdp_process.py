@@ -14,6 +14,7 @@ from tiny_training import tiny_loop, tiny_task
 from torch.distributed.tensor import DTensor
 
 from videoalign.lora.adapters import adapter_weights
+from videoalign.training.flow.adapter import TRAINED
 from videoalign.training.flow.fsdp import check_fsdp
 from videoalign.training.flow.run import export, lora_file
 from videoalign.training.loop.processes import process_state
@@ -36,7 +37,7 @@ def main():
     assert loop.sharded
     assert all(isinstance(parameter, DTensor) for parameter in task.module.parameters())
     metrics = loop.run()
-    adapter = adapter_weights(task.backbone.module)
+    adapter = adapter_weights(task.backbone.module, TRAINED)
     if loop.accelerator.is_main_process:
         export(task, lora_file(config), loop.step, dict(metrics), adapter=adapter)
     loop.accelerator.wait_for_everyone()

@@ -1,5 +1,6 @@
 """FSDP on two processes of a CPU gives the LoRA of one process; what cannot work is refused before anything is read."""
 
+import math
 import os
 import subprocess
 import sys
@@ -50,8 +51,14 @@ def trained_by_one(config):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("precision", "tolerance"), [("float32", 1e-5), ("bfloat16", 5e-4)])
-def test_two_processes_with_fsdp_train_the_lora_of_one(precision, tolerance, options, new_accelerator_state):
+@pytest.mark.parametrize(
+    ("precision", "tolerance", "started"),
+    [("float32", 1e-5, False), ("float32", 1e-5, True), ("bfloat16", 5e-4, False)],
+    ids=["float32", "float32 from a LoRA, which is the reference", "bfloat16"],
+)
+def test_two_processes_with_fsdp_train_the_lora_of_one(
+    precision, tolerance, started, options, style, new_accelerator_state
+):
     """Stopped after three steps and resumed; with held-out pairs that two processes cannot share equally."""
     pytest.importorskip("torch.distributed.fsdp", reason="this torch has no FSDP")
     if not hasattr(torch.distributed.fsdp, "fully_shard"):
@@ -60,6 +67,8 @@ def test_two_processes_with_fsdp_train_the_lora_of_one(precision, tolerance, opt
         "precision": precision, "memory": {"base_dtype": precision, "gradient_checkpointing": True}, "micro_batch_size": 1,
         "data": {"eval_share": 0.25}, "evaluation": {"levels": 2, "pairs": 1}, "lora": {"dtype": "float32"},
     }  # fmt: skip
+    if started:
+        own["lora"]["start"] = str(style)
     one, two = options("one", **own), options("two", **own)
     expected, found = trained_by_one(one), trained_by_two(two)
     assert expected.keys() == found.keys()
@@ -70,6 +79,7 @@ def test_two_processes_with_fsdp_train_the_lora_of_one(precision, tolerance, opt
     for name, value in states[0]["weights"].items():
         assert (states[1]["weights"][name] - value).abs().max() < tolerance, name
     logs = [read_log(config.output / "log.jsonl") for config in (one, two)]
+    assert logs[1][0]["loss"] == pytest.approx(math.log(2), abs=1e-6)
     assert [line["step"] for line in logs[0]] == [line["step"] for line in logs[1]]
     for ours, theirs in zip(*logs, strict=True):
         assert theirs["loss"] == pytest.approx(ours["loss"], abs=100 * tolerance)

@@ -8,24 +8,12 @@ from safetensors.torch import load_file
 from tiny_training import tiny_loop, tiny_task
 from tiny_wan import noised, tiny_wan
 
-from videoalign.lora.writing import save_lora
 from videoalign.training.flow.adapter import as_reference
 from videoalign.training.flow.config import LoraOptions
 from videoalign.training.flow.lora_files import export, lora_file
 from videoalign.training.flow.run import with_begun_reference
 from videoalign.training.loop.log_file import read_log
 from videoalign.training.loop.state_files import newest_state
-
-
-@pytest.fixture
-def style(tmp_path):
-    """A LoRA that changes a good deal, of rank 2 and alpha 3, on the attention alone."""
-    backbone = tiny_wan(LoraOptions(rank=2, alpha=3), seed=5)
-    with torch.no_grad():
-        for name, parameter in backbone.module.named_parameters():
-            if "lora_B" in name:
-                parameter.normal_(0, 0.5)
-    return save_lora(tmp_path / "style.safetensors", tiny_wan(False), backbone.module, dtype=torch.float32)
 
 
 def first_line(config):
