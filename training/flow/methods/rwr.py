@@ -13,37 +13,24 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 from torch import Tensor
 
-from ....cli.options import CommandConfig
-from ....errors import VideoAlignError
 from ....preferences.preference_file import ResolvedPair
-from ....reward.ranking import check_names, standings
 from ....reward.weight_options import named_weights
 from ....reward.weights import RewardWeights
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, MarkedClip, clip_rows, dimension_weights, marked_clips, scored_clips
-
-REWARD = "reward"
-"""What named marks come to."""
+from ..rewards import REWARD, RewardOptions, rewards_of
+from ..rows import FlowRow, clip_rows, dimension_weights, marked_clips, scored_clips
 
 FEW = 3
 """As much as so few equal clips, or a tenth of all, is too little to learn from."""
 
 
-class RwrOptions(CommandConfig):
+class RwrOptions(RewardOptions):
     """How clips are weighted by their reward."""
 
-    mark: str | None = Field(
-        None,
-        description="The mark that is the reward, in the place of data.prefer: a column of the score file, such as measures.motion.",
-    )
-    weight: list[str] | None = Field(
-        None,
-        description="NAME=WEIGHT of each mark whose z-scores among a prompt's clips are added to the reward, in the place of data.prefer.",
-    )
     weighting: Literal["exponential", "discrete"] = Field(
         "exponential",
         description="exponential: exp(reward / temperature), mean 1 over the data; discrete: LiFT's, a weight for Bad, Normal and Good.",
@@ -60,13 +47,6 @@ class RwrOptions(CommandConfig):
         None, description="JSONL file of real clips, {path, prompt} a line, for LiFT's additional term."
     )
     real_weight: float = Field(1.0, ge=0, description="Factor of the flow loss on real clips.")
-
-    @model_validator(mode="after")
-    def _one_reward(self) -> RwrOptions:
-        if self.mark is not None and self.weight:
-            raise ValueError("mark and weight exclude each other; give one of them")
-        named_weights(self.weight or ())
-        return self
 
 
 class FlowRwr(Method):
@@ -85,7 +65,9 @@ class FlowRwr(Method):
         """Every clip of the pairs once, weighted by its reward."""
         options, left_out = self.options, 0
         if options.mark or options.weight:
-            clips, left_out = rewarded_clips(sources, options.mark, named_weights(options.weight or ()))
+            clips, left_out = rewards_of(
+                marked_clips(sources), options.mark, named_weights(options.weight or ()), self.name
+            )
         else:
             clips = scored_clips(sources, data)
         if options.weighting == "exponential":
@@ -118,42 +100,6 @@ class FlowRwr(Method):
 def _error(network: Network, batch: NoisedClips) -> Tensor:
     velocity = network.velocity(batch.noisy("clip"), batch.sigma, batch.conditioning)
     return flow_error(velocity, batch.velocity("clip"), "mean")
-
-
-def rewarded_clips(
-    sources: Sequence[ResolvedPair], mark: str | None, weights: RewardWeights | None
-) -> tuple[list[tuple[FlowRow, dict[str, float]]], int]:
-    """Each clip of the pairs once with its reward under the name ``REWARD``, more always better; and how many lack a mark.
-
-    Args:
-        mark: the reward, in its unit.
-        weights: or those of marks whose z-scores among the clips of a prompt are added.
-
-    Raises:
-        VideoAlignError: no clip has a mark of that name, or none is left.
-    """
-    clips = marked_clips(sources)
-    names = [mark] if mark else [name for name, weight in (weights.values if weights else {}).items() if weight]
-    check_names(names, [clip.marks for clip in clips], "rwr.mark" if mark else "rwr.weight")
-    by_prompt: dict[str, list[MarkedClip]] = {}
-    for clip in clips:
-        by_prompt.setdefault(clip.row.prompt, []).append(clip)
-    rewarded: list[tuple[FlowRow, dict[str, float]]] = []
-    for group in by_prompt.values():
-        if mark:
-            signs = [-1 if mark in clip.lower_is_better else 1 for clip in group]
-            rewards = [
-                sign * clip.marks[mark] if mark in clip.marks else None for clip, sign in zip(group, signs, strict=True)
-            ]
-        else:
-            lower = frozenset(name for clip in group for name in clip.lower_is_better)
-            rewards = [row.total for row in standings([clip.marks for clip in group], weights, lower_is_better=lower)]
-        rewarded += [
-            (clip.row, {REWARD: reward}) for clip, reward in zip(group, rewards, strict=True) if reward is not None
-        ]
-    if not rewarded:
-        raise VideoAlignError(f"No clip has all of {', '.join(names)}; score the clips again, or ask for fewer marks.")
-    return rewarded, len(clips) - len(rewarded)
 
 
 def effective_number(weights: Sequence[float]) -> float:
