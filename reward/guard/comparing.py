@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...reward.judge import Dimension
+from ..judge import Dimension
 from .marked import Marked, Row, marked_by, marked_by_measures
 from .verdict import Verdict, verdict
 
