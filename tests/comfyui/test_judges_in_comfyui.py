@@ -2,6 +2,7 @@
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,7 +90,7 @@ def test_a_panel_of_three_gives_the_marks_of_the_command_and_ranks_eight_candida
         "--prompt", CAPTION, "--device", "cpu", "--output", str(output),
     ])  # fmt: skip
     assert status == 0
-    expected = {row["id"]: row for row in map(json.loads, output.read_text().splitlines())}
+    expected = {Path(row["path"]).stem: row for row in map(json.loads, output.read_text().splitlines())}
     for clip in ranking["clips"]:
         row = expected[clip["name"]]
         names = [mark["name"] for mark in clip["marks"]]
