@@ -92,6 +92,8 @@ def rank(
         order, shares, said = places_by_z(clips, weights, gates, rules or RankingRules())
         order = [replace(row, rank=None if row.gate_failures else number) for number, row in enumerate(order, start=1)]
         return _ranking(order, shares, top_k, [*said, *notes, *_clip_notes(clips)], use_this, by_z=True)
+    if any(is_panel(clip.judge) for clip in clips):  # the other judges' marks are not asked
+        dimensions = tuple(one for one in dimensions if one.name in weights.values) or dimensions
     names = [one.name for one in dimensions if all(clip.score(one.name) is not None for clip in clips)]
     missing = [one.name for one in dimensions if one.name not in names]
     # A judge that knows none of the weighted dimensions is asked for all of its dimensions alike.

@@ -34,12 +34,13 @@ def places_by_z(
         raise VideoAlignError(
             f"least_better is {rules.least_better}, but only {len(used)} marks have a weight: {', '.join(used)}. Lower it, or weigh more."
         )
-    stands = standings(marks, RewardWeights(used), rules.gates, lower_is_better(dimensions.values()))
-    vetoes, said = _hacking(clips, rules)
+    hacking, said = _hacking(clips, rules)
     notes += said
+    vetoes = [(*gates.failed(clip), *reasons) for clip, reasons in zip(clips, hacking, strict=True)]
+    stands = _standings(clips, vetoes, RewardWeights(used), rules, lower_is_better(dimensions.values()))
     rows = []
     for index, (clip, stand) in enumerate(zip(clips, stands, strict=True)):
-        out = (*_explained(stand, clip, used), *gates.failed(clip), *vetoes[index])
+        out = (*_explained(stand, clip, used), *vetoes[index])
         shares = RewardWeights(used).normalised()
         parts = {name: share * stand.z[name] for name, share in shares.items()} if stand.z else {}
         rows.append(RankedClip(clip, index, stand.total, None, out, parts, z=stand.z))
@@ -58,6 +59,28 @@ def places_by_z(
             "that are better than it, the higher; equal ones by the weighted z-scores."
         )
     return [*inside, *outside], RewardWeights(used).normalised(), notes
+
+
+def _standings(
+    clips: Sequence[ScoredClip],
+    vetoes: Sequence[Sequence[str]],
+    weights: RewardWeights,
+    rules: RankingRules,
+    lower: Sequence[str],
+) -> list[Standing]:
+    """Those of the clips without a veto among each other; of the others only what else puts them out."""
+    sides = [
+        iter(
+            standings(
+                [clip.scores for clip, some in zip(clips, vetoes, strict=True) if bool(some) == out],
+                weights,
+                rules.gates,
+                lower,
+            )
+        )
+        for out in (False, True)
+    ]
+    return [Standing({}, None, next(sides[1]).out) if some else next(sides[0]) for some in vetoes]
 
 
 def _used(
@@ -123,6 +146,8 @@ def _hacking(clips: Sequence[ScoredClip], rules: RankingRules) -> tuple[list[tup
 def _net_dominance(stands: Sequence[Standing], names: Sequence[str], least: int) -> list[int]:
     """How many others each candidate dominates, less how many dominate it."""
     return [
-        sum(dominates(one, other, names, least) - dominates(other, one, names, least) for other in stands)
+        sum(dominates(one, other, names, least) - dominates(other, one, names, least) for other in stands if other.z)
+        if one.z
+        else 0
         for one in stands
     ]

@@ -7,7 +7,8 @@ const SIGMA = "σ";
 export function markText(mark, value) {
   if (value === null || value === undefined) return "–";
   if (mark?.unit === SIGMA) return inSigma(value);
-  return String(Number(value.toPrecision(3))).replace("-", "−");
+  const small = value && Math.abs(value) < 0.001;
+  return (small ? value.toExponential(1) : String(Number(value.toPrecision(3)))).replaceAll("-", "−");
 }
 
 /** What the marks of a clip are, by name; of VideoReward's own clips the three that everybody knows. */

@@ -107,7 +107,10 @@ def test_a_panel_of_three_gives_the_marks_of_the_command_and_ranks_eight_candida
     assert run.outputs["indices"]["shown"] == [inside[place] for place in np.argsort(-total, kind="stable")]
     totals = [clip["total"] for clip in ranking["clips"][:-1]]
     assert totals == pytest.approx(sorted(total, reverse=True), abs=1e-9)  # sums of three terms of size 1
-    assert ranking["clips"][-1]["rank"] is None and "the gate is measures.still<0.2" in ranking["clips"][-1]["gate_failures"][0]
+    assert (
+        ranking["clips"][-1]["rank"] is None
+        and "the gate is measures.still<0.2" in ranking["clips"][-1]["gate_failures"][0]
+    )
 
 
 def test_the_gate_against_hacking_puts_the_spoilt_clips_out_and_no_other(comfyui, eight):
@@ -139,7 +142,10 @@ def test_by_dominance_a_clip_that_is_better_in_each_mark_wins(comfyui, eight):
     def over(one, other):
         return all(a > b for a, b in zip(rows[one], rows[other], strict=True))
 
-    lead = [sum(over(one, other) - over(other, one) for other in rows) for one in (clip["index"] for clip in ranking["clips"])]
+    lead = [
+        sum(over(one, other) - over(other, one) for other in rows)
+        for one in (clip["index"] for clip in ranking["clips"])
+    ]
     assert lead == sorted(lead, reverse=True) and lead[0] > lead[-1]
 
 
@@ -183,7 +189,9 @@ def test_what_one_judge_refuses_is_said_and_the_others_marks_stand(critic):
     run = critic.run(prompt)
     ranking = ranking_of(run)
     [told], [refused] = (run.outputs[name]["videoalign_scores"] for name in ("score", "refused"))
-    assert told["reasons"] == {"test-critic.light": f"The mean level is {told['test-critic.light']:.3f} of white.\nIt was measured on 9 frames."}
+    assert told["reasons"] == {
+        "test-critic.light": f"The mean level is {told['test-critic.light']:.3f} of white.\nIt was measured on 9 frames."
+    }
     assert refused["errors"] == {"test-critic": "the critic wants nine frames"} and refused["test-critic.light"] is None
     assert refused["VQ"] is not None and refused["measures.motion"] is not None
     assert [clip["rank"] for clip in ranking["clips"]] == [1, None]
@@ -202,7 +210,9 @@ def test_a_panels_scores_are_saved_and_come_back_with_reasons_and_refusals(criti
     [shown] = run.outputs["score"]["videoalign_scores"]
     with (critic.base / "output" / "judges" / "panel.csv").open(newline="") as file:
         [row] = csv.DictReader(file)
-    assert float(row["measures.motion"]) == shown["measures.motion"] and row["judge"] == "videoreward+test-critic+measures"
+    assert (
+        float(row["measures.motion"]) == shown["measures.motion"] and row["judge"] == "videoreward+test-critic+measures"
+    )
     assert row["test-critic.light_reason"] == shown["reasons"]["test-critic.light"] and float(row["VQ_raw"])
     run = critic.run({"load": node("LoadScores", filename="judges/panel.csv"), "best": pick_best("load")})
     [back] = run.outputs["load"]["videoalign_scores"]
@@ -230,7 +240,14 @@ def test_compare_clips_says_in_words_that_a_reward_was_bought_with_motion(comfyu
     for side, wired in sides.items():
         prompt[side] = pick_best(*wired, top_k=6)
     prompt["compared"] = node(
-        "CompareClips", a=["a", 5], b=["b", 5], name_a="before", name_b="after", further_names="", fps=8.0, clips_in_batch=1
+        "CompareClips",
+        a=["a", 5],
+        b=["b", 5],
+        name_a="before",
+        name_b="after",
+        further_names="",
+        fps=8.0,
+        clips_in_batch=1,
     )
     run = comfyui.run(prompt | {"text": show("compared", 0)})
     assert not run.errors, run.error
