@@ -37,9 +37,10 @@ export const ownName = (name) => name.slice(name.lastIndexOf(".") + 1);
 
 /** What a mark is, in a sentence for its tooltip. */
 function explained(mark, value) {
-  const unit = mark.unit && mark.unit !== SIGMA ? ` (${mark.unit})` : "";
-  const range = mark.lowest !== null && mark.highest !== null ? `, ${mark.lowest} to ${mark.highest}` : "";
-  return `${mark.name}: ${mark.meaning} ${markText(mark, value)}${unit}${range}${mark.higher_is_better ? "" : "; less is better"}`;
+  const unit = mark.unit && mark.unit !== SIGMA ? [mark.unit] : [];
+  const range = mark.lowest !== null && mark.highest !== null ? [`${mark.lowest} to ${mark.highest}`] : [];
+  const about = [...unit, ...range, ...(mark.higher_is_better ? [] : ["less is better"])].join(", ");
+  return `${mark.name}: ${mark.meaning}: ${markText(mark, value)}${about ? ` (${about})` : ""}`;
 }
 
 /** All that a clip's judges say: for VideoReward alone its bars; else each judge's marks under its name, reasons and refusals. */
@@ -93,7 +94,7 @@ function opening(head, reason) {
 }
 
 /** Reasons for bars, each a line that opens; of all marks where none are named. */
-function reasons(clip, marks = [...marksOf(clip).values()]) {
+export function reasons(clip, marks = [...marksOf(clip).values()]) {
   return marks.filter((mark) => clip.reasons?.[mark.name]).map((mark) => opening([element("span", "videoalign-name", mark.name)], clip.reasons[mark.name]));
 }
 

@@ -1,7 +1,7 @@
 // The ranking: the best clips in full, the others as lines that open; any of them can be played, and chosen in the winner's place.
 import { DIMENSIONS, clipTitle, element, filmstrip, inSigma, scoreBar, scoreBars } from "./elements.js";
 import { chain } from "./kept_results.js";
-import { allMarks, markText, marksOf, ownName, refusals, withMarksEach } from "./marks.js";
+import { allMarks, markText, marksOf, ownName, reasons, refusals, withMarksEach } from "./marks.js";
 import { compareCandidates } from "./ranking_compare.js";
 
 const COMPARE_STYLE = new URL("./compare.css", import.meta.url).href;
@@ -155,7 +155,7 @@ function inFull(clip, use, against, ranking) {
   return [place, body];
 }
 
-/** What counts first: VideoReward's bars, or a bar of the z-score of each mark with weight; then, folded, all that the judges say. */
+/** What counts first: VideoReward's bars, or a bar of the z-score of each mark with weight; reasons; then, folded, all that the judges say. */
 function marksInFull(clip, ranking) {
   if (!clip.marks) return allMarks(clip);
   const known = marksOf(clip);
@@ -163,8 +163,7 @@ function marksInFull(clip, ranking) {
     ? Object.keys(ranking.weights).map((name) => zBar(known.get(name) ?? { name, meaning: name, unit: "" }, clip))
     : [scoreBars(clip)];
   const every = element("details", "videoalign-every", element("summary", "", "all marks"), ...allMarks({ ...clip, errors: {} }));
-  every.open = Object.keys(clip.reasons ?? {}).length > 0;
-  return [...refusals(clip), ...bars, every];
+  return [...refusals(clip), ...bars, ...reasons(clip), every];
 }
 
 function zBar(mark, clip) {
