@@ -114,6 +114,16 @@ with torch.inference_mode():
     row = said(panel)
     assert "does not fit into memory" in row["errors"]["videoreward"] and row["VQ"] is None
     assert row["videoreward-2.VQ"] == plenty["videoreward-2.VQ"] and row["measures.motion"] == plenty["measures.motion"]
+
+# Without OpenCV the node names what to install.
+from pack.nodes.load_judge_node import Measurements
+sys.modules["cv2"] = None
+try:
+    Measurements.execute()
+except VideoAlignError as error:
+    assert "pip install opencv-python-headless" in str(error) and "the extra [measure]" in " ".join(str(error).split()).replace("this pack's extra", "the extra"), error
+else:
+    raise AssertionError("opened without OpenCV")
 print("as it should be")
 """
 )
