@@ -44,8 +44,19 @@ class PairOptions(CommandConfig):
     pairing: Literal["best_worst", "margin", "dominance"] = Field("best_worst", description="Which clips make a pair.")
     margin: float = Field(0.0, ge=0, description="Least difference of the ranking scores, in standard deviations.")
     pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
+    weight: list[str] = Field(
+        [], description="NAME=WEIGHT of a mark, in z-scores, in the place of [weights]; repeatable."
+    )
+    gate: list[str] = Field([], description="NAME<BOUND or NAME>BOUND that a clip must keep to; repeatable.")
+    dominate: list[str] = Field([], description="A mark that counts for dominance; repeatable.")
+    least: int | None = Field(None, ge=1, description="Of these marks, in how many the chosen clip must be better.")
     weights: WeightOptions = WeightOptions()
     gaps: pairs_command.Gaps = pairs_command.Gaps()
+
+    @model_validator(mode="after")
+    def _a_rule(self) -> PairOptions:
+        pairs_command.check_rule(self)
+        return self
 
 
 class Config(CommandConfig):
@@ -68,6 +79,10 @@ class Config(CommandConfig):
         "micro",
         description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.",
     )
+    panel: list[str] = Field(
+        [],
+        description="A further judge that scores the clips in the same pass, as NAME or NAME:SOURCE; repeatable. --pairs.weight, gate and dominate name its marks.",
+    )
     rounds: int = Field(1, ge=1, description="How often to generate, score, pair and train.")
     clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
     held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
@@ -89,7 +104,7 @@ class Config(CommandConfig):
     sampling: generate_command.Sampling = generate_command.Sampling()
     pairs: PairOptions = PairOptions()
 
-    _judges = field_validator("judge", mode="before")(further_judges)
+    _judges = field_validator("judge", "panel", mode="before")(further_judges)
 
     @model_validator(mode="after")
     def _has_prompts(self) -> Config:
@@ -240,7 +255,10 @@ def _generate(config: Config, prompts: Path, folder: Path, lora: Path | None, co
 def _score(config: Config, clips: Path, scores: Path) -> int:
     return score_command.run(
         score_command.Config(
-            manifest=clips / CLIP_LIST, judge=judge_or_reward(config.reward), output=scores, device=config.device
+            manifest=clips / CLIP_LIST,
+            judge=[judge_or_reward(config.reward), *config.panel],
+            output=scores,
+            device=config.device,
         )
     )
 
@@ -327,16 +345,20 @@ def _comparison(config: Config, prompts: Path, lora: Path, number: int) -> int:
         )
         if not _is_done(status, clips / CLIP_LIST):
             return status
-    options = {"model": config.reward, "judge": config.judge, "device": config.device, "seed": config.seed}
+    judges = list(dict.fromkeys([*config.panel, *config.judge]))
+    options = {"model": config.reward, "judge": judges, "device": config.device, "seed": config.seed}
     compare = compare_command.Config(folders=list(both), output=folder, **options)
     return _stage("comparison", lambda: compare_command.run(compare))
 
 
 def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
-    settings = config.model_dump(
-        mode="json", exclude={"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking"}
-    )
+    left_out = {"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking"}
+    settings = config.model_dump(mode="json", exclude=left_out)
+    for section, added in ((settings, ("panel",)), (settings["pairs"], ("weight", "gate", "dominate", "least"))):
+        for name in added:
+            if not section[name]:  # folders of 0.1.0 do not say, and mean the same
+                del section[name]
     settings["prompts"] = read_prompts(config.prompts)
     settings["train"] = read_text(config.train) if config.train and config.train.exists() else str(config.train)
     file = config.output / "align.json"

@@ -101,6 +101,11 @@ def total_memory(device: torch.device) -> int | None:
     return None
 
 
+def peak_memory() -> int | None:
+    """Most bytes that this process has held of its accelerator; None without one."""
+    return _call("max_memory_allocated", None)
+
+
 def release_memory() -> None:
     """Give the accelerator's unused memory back to the system."""
     _call("empty_cache", None)

@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ..training.flow.methods import method_summaries
-from .terminal import visible_output
+from .terminal import leave_out_needless_warnings, visible_output
 
 if TYPE_CHECKING:
     from ..training.train_flow_command import TrainFlowCommand
@@ -29,8 +29,10 @@ COMMANDS = {
     ),
     "convert": ("reward.convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("evaluation.bench_command", "Measure how often a reward agrees with people's choices."),
+    "bench vbench-total": ("evaluation.vbench_total_command", "VBench's total score from the results of its dimensions."),
     "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generation.generate_command", "Generate clips of a file of prompts from a video model."),
+    "filter": ("evaluation.filter_command", "Keep the better of scored clips, as trainers read them."),
     "pairs": ("preferences.pairs_command", "Make preference pairs of scored clips."),
     "choose": ("preferences.choose_command", "Choose between two clips of one prompt, on a local page."),
     "choose merge": ("preferences.choose_merge_command", "Put several people's choices together."),
@@ -42,6 +44,7 @@ COMMANDS = {
         "Train a latent reward model, which guidance climbs.",
     ),
     **_method_commands(),
+    "lora export": ("training.lora_export_command", "Take the LoRA out of a checkpoint of a training."),
     "lora inspect": ("lora.lora_inspect_command", "Show what is in a LoRA, and which of its keys ComfyUI applies."),
     "lora convert": ("lora.lora_convert_command", "Rewrite a LoRA under the names that ComfyUI applies completely."),
     "demo": ("evaluation.demo_command", "Score a few shipped clips offline, to see that everything works."),
@@ -50,6 +53,7 @@ COMMANDS = {
 
 def main(arguments: list[str] | None = None) -> int:
     """Run ``videoalign COMMAND ...`` and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
+    leave_out_needless_warnings()
     with visible_output():
         return _run(list(sys.argv[1:] if arguments is None else arguments))
 

@@ -14,15 +14,26 @@ import types
 import typing
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+
+from .suggestions import closest_option
 
 
 class CommandConfig(BaseModel):
     """Base of all configurations: unknown keys are errors, values are checked."""
 
     model_config = ConfigDict(extra="forbid", validate_default=False)
+
+    @classmethod
+    def in_effect(cls, values: dict) -> dict:
+        """What ``values``, as a file spells them, ask for: with what a preset among them sets. Required ones may be missing.
+
+        Raises:
+            ValueError: there is no such preset.
+        """
+        return values
 
 
 def positional(**kwargs: typing.Any) -> typing.Any:
@@ -49,7 +60,9 @@ def parse_command(config_class: type[CommandConfig], command: str, arguments: li
     )
     parser.add_argument("--config", metavar="FILE.toml", help="Read options from a TOML file; options given here win.")
     parser.add_argument(
-        "--print-config", action="store_true", help="Print all options as a documented TOML file and exit."
+        "--print-config",
+        action="store_true",
+        help="Print all options as a documented TOML file, with the given ones and a preset's filled in, and exit.",
     )
     _add_options(parser, config_class, ())
     # What follows -- are arguments, whatever they begin with; argparse itself takes them for options in some versions.
@@ -61,9 +74,6 @@ def parse_command(config_class: type[CommandConfig], command: str, arguments: li
     file, print_config = given.pop("config"), given.pop("print_config")
     if unknown:
         raise ConfigError(f"videoalign {command}: " + _explain_argument(unknown[0], parser))
-    if print_config:
-        sys.stdout.write(documented_toml(config_class))
-        raise SystemExit(0)
     values = read_toml(Path(file)) if file else {}
     for path, value in given.items():
         if value in (None, []):  # a positional that is not on the command line may stand in the file
@@ -75,7 +85,11 @@ def parse_command(config_class: type[CommandConfig], command: str, arguments: li
             if not isinstance(target, dict):
                 raise ConfigError(f"{file}: '{section}' must be a section [{section}], got {target!r}")
         target[name] = value
-    return validate(config_class, values, file or f"videoalign {command}")
+    source = file or f"videoalign {command}"
+    if print_config:
+        sys.stdout.write(documented_toml(config_class, filled_in(config_class, values, source)))
+        raise SystemExit(0)
+    return validate(config_class, values, source)
 
 
 def _take_positionals(parser: argparse.ArgumentParser, given: dict, words: list[str]) -> list[str]:
@@ -102,25 +116,71 @@ def validate(config_class: type[CommandConfig], values: dict, source: str) -> Co
         raise ConfigError(f"{source}: " + "; ".join(lines)) from None
 
 
-def documented_toml(config_class: type[CommandConfig]) -> str:
-    """Every option with its description and default, as a TOML file that parses back to the defaults."""
+def filled_in(config_class: type[CommandConfig], values: dict, source: str) -> dict:
+    """``values`` as they are in effect, of the options' own types. What is required may still be missing.
+
+    Raises:
+        ConfigError: see the module's description.
+    """
+    try:
+        values = config_class.in_effect(values)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    try:
+        return _typed(config_class, values, config_class.model_validate(values))
+    except ValidationError as error:
+        # What is missing is for whoever fills in the printed file; only then can it be seen whether all goes together.
+        wrong = [one for one in error.errors() if one["type"] != "missing" and one["loc"]]
+        if wrong:
+            raise ConfigError(f"{source}: " + "; ".join(_explain(one, config_class) for one in wrong)) from None
+    return _typed(config_class, values, None)
+
+
+def _typed(config_class: type[BaseModel], values: dict, config: BaseModel | None) -> dict:
+    """The given values, taken from the configuration that they made or else converted one by one."""
+    typed = {}
+    for attribute, field in config_class.model_fields.items():
+        name = field.alias or attribute
+        if name not in values:
+            continue
+        value, inner = values[name], _model_of(field.annotation)
+        if inner is not None and isinstance(value, dict):
+            typed[name] = _typed(inner, value, None if config is None else getattr(config, attribute))
+        elif config is not None:
+            typed[name] = getattr(config, attribute)
+        else:
+            typed[name] = TypeAdapter(typing.Annotated[field.annotation, field]).validate_python(value)
+    return typed
+
+
+def documented_toml(config_class: type[CommandConfig], values: dict | None = None) -> str:
+    """Every option with its description, as a TOML file that parses back to ``values``.
+
+    Args:
+        values: what is given, as ``filled_in`` makes it; all other options are comments that tell the default.
+    """
     lines, sections = [f"# {line}".rstrip() for line in inspect.cleandoc(config_class.__doc__ or "").splitlines()], []
-    _document(config_class, (), lines, sections)
+    _document(config_class, (), lines, sections, values or {})
     return "\n".join([*lines, *sections]).rstrip() + "\n"
 
 
-def _document(config_class: type[BaseModel], path: tuple[str, ...], lines: list[str], sections: list[str]) -> None:
+def _document(
+    config_class: type[BaseModel], path: tuple[str, ...], lines: list[str], sections: list[str], values: dict
+) -> None:
     for name, field in _fields(config_class, command=not path):
         inner = _model_of(field.annotation)
         if inner is not None:
             section: list[str] = ["", f"[{'.'.join((*path, name))}]"]
-            _document(inner, (*path, name), section, sections)
+            _document(inner, (*path, name), section, sections, values.get(name) or {})
             sections.extend(section)
             continue
-        default = field.get_default(call_default_factory=True)
         lines += ["", f"# {field.description or ''}".rstrip()]
+        if values.get(name) is not None:
+            lines.append(f"{name} = {_toml_value(values[name])}")
+            continue
+        default = field.get_default(call_default_factory=True)
         unset = default is None or default is PydanticUndefined
-        lines.append(f"# {name} =" if unset else f"{name} = {_toml_value(default)}")
+        lines.append(f"# {name} =" + ("" if unset else f" {_toml_value(default)}"))
 
 
 def _toml_value(value: object) -> str:
@@ -214,8 +274,8 @@ def _explain_argument(argument: str, parser: argparse.ArgumentParser) -> str:
     if not argument.startswith("-"):
         return f"unexpected argument '{argument}'"
     name = argument.split("=")[0]
-    close = difflib.get_close_matches(name, parser._option_string_actions, n=1)
-    return f"unknown option '{name}'" + (f" (did you mean '{close[0]}'?)" if close else "")
+    close = closest_option(name, parser._option_string_actions)
+    return f"unknown option '{name}'" + (f" (did you mean '{close}'?)" if close else "")
 
 
 def _explain(problem: dict, config_class: type[CommandConfig]) -> str:
@@ -227,7 +287,41 @@ def _explain(problem: dict, config_class: type[CommandConfig]) -> str:
             holder = _model_of(holder.model_fields[part].annotation) if holder and part in holder.model_fields else None
         close = difflib.get_close_matches(location[-1], [name for name, _ in _fields(holder)] if holder else [], n=1)
         return f"unknown key '{key}'" + (f" (did you mean '{close[0]}'?)" if close else "")
+    if problem["type"] == "missing":
+        return "; ".join(_missing(config_class, location)) or f"{key}: field required"
     message = problem["msg"].removeprefix("Value error, ")
     message = message[0].lower() + message[1:]
-    given = "" if problem["type"] in ("missing", "value_error") else f", got {problem['input']!r}"
+    given = "" if problem["type"] == "value_error" else f", got {problem['input']!r}"
     return f"{key}: {message}{given}" if key else message
+
+
+def _missing(config_class: type[BaseModel], location: list[str]) -> list[str]:
+    """A sentence for each option that is required there, with its name on the command line and what it is."""
+    holder: type[BaseModel] = config_class
+    for index, part in enumerate(location):
+        field = dict(_fields(holder)).get(part)
+        if field is None:
+            return []
+        inner = _model_of(field.annotation)
+        if index + 1 == len(location):
+            if inner is None:
+                return [_required(tuple(location), field)]
+            return [
+                sentence
+                for name, one in inner.model_fields.items()
+                if one.is_required()
+                for sentence in _missing(config_class, [*location, one.alias or name])
+            ]
+        if inner is None:
+            return []
+        holder = inner
+    return []
+
+
+def _required(path: tuple[str, ...], field: FieldInfo) -> str:
+    name = ".".join(path)
+    if (field.json_schema_extra or {}).get("positional"):
+        return f"{name}: field required"
+    return f"{name}: field required; give --{name.replace('_', '-')}, or {name} in the file. {field.description or ''}".rstrip(
+        " ."
+    )

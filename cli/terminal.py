@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import sys
 from collections.abc import Iterator
 from typing import Any, TextIO
@@ -36,6 +37,17 @@ class VisibleText:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+NEEDLESS = ("bitsandbytes.backends.cpu.ops",)
+"""Loggers that warn, as soon as their library is imported, of what no command uses: a CPU kernel for 4-bit inference."""
+
+
+def leave_out_needless_warnings() -> None:
+    """Keep `NEEDLESS` loggers to errors, where nobody has chosen another level."""
+    for name in NEEDLESS:
+        if logging.getLogger(name).level == logging.NOTSET:
+            logging.getLogger(name).setLevel(logging.ERROR)
 
 
 @contextlib.contextmanager

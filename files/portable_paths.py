@@ -36,6 +36,28 @@ def table_path(folder: Path | str, text: str) -> Path:
     return path
 
 
+def relative_text(path: Path | str, folder: Path | str) -> str:
+    """A file's path as a table in ``folder`` keeps it: relative to that folder, with forward slashes.
+
+    Absolute paths of what lies outside of it and those from the home folder (``~``) stay as they are, and so does what lies on another
+    drive, made absolute. A folder that is moved with all that its tables name goes on.
+
+    Args:
+        path: absolute, or relative to the current folder.
+    """
+    text = path_text(path)
+    if os.path.isabs(text):
+        start = Path(folder).resolve()
+        inside = Path(os.path.normpath(text))
+        return path_text(inside.relative_to(start)) if inside.is_relative_to(start) else text
+    if PureWindowsPath(text).is_absolute() or text.startswith("~"):
+        return text
+    try:
+        return path_text(os.path.relpath(os.path.abspath(text), Path(folder).resolve()))
+    except ValueError:  # another drive
+        return path_text(os.path.abspath(text))
+
+
 def path_text(path: Path | str) -> str:
     """A path as a table keeps it: with forward slashes, also where Windows wrote it."""
     return Path(path).as_posix()

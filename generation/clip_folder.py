@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,19 +25,35 @@ SETTINGS = "generate.json"
 
 @dataclass(frozen=True)
 class Wanted:
-    """A clip to make."""
+    """A clip to make.
+
+    Attributes:
+        id: its name in the list.
+        prompt, seed: what it is made from.
+        image: what it begins with, if so.
+        path: in the folder; ``videos/ID.mp4`` where it is empty.
+        short: what a benchmark calls its prompt, where that is another text.
+    """
 
     id: str
     prompt: str
     seed: int
     image: Path | None = None
+    path: str = ""
+    short: str | None = None
+
+    @property
+    def file(self) -> str:
+        """Its path in the folder."""
+        return self.path or f"videos/{self.id}.mp4"
 
 
 def wanted_clips(prompts: list[PromptRow], per_prompt: int, seed: int) -> list[Wanted]:
     """The clips of all prompts: seeds ``seed`` and following for each prompt, so that two runs share them."""
+    each_once = dict.fromkeys((row.prompt, row.image) for row in prompts)  # whatever else a list says of them
     return [
-        Wanted(f"{number:05d}_{seed + index}", row.prompt, seed + index, row.image)
-        for number, row in enumerate(prompts)
+        Wanted(f"{number:05d}_{seed + index}", prompt, seed + index, image)
+        for number, (prompt, image) in enumerate(each_once)
         for index in range(per_prompt)
     ]
 
@@ -91,8 +108,8 @@ class ClipFolder:
         """
         for clip in wanted:
             row = self._rows.get(clip.id)
-            if row is not None and row.get("seed") != clip.seed:
-                del self._rows[clip.id]  # no line of ours: the id says the seed
+            if row is not None and (row.get("seed") != clip.seed or row["path"] != clip.file):
+                del self._rows[clip.id]  # no line of ours: the id says the seed, and the layout the path
             elif row is not None and row["prompt"] != clip.prompt:
                 raise VideoAlignError(
                     f"{self.folder} holds a clip {clip.id} of the prompt {row['prompt']!r}, which is now {clip.prompt!r}: the file "
@@ -109,7 +126,7 @@ class ClipFolder:
         """Write a clip (uint8 [T, H, W, 3]), then list it: a listed clip is a whole one."""
         from ..clips.video_file import write_video
 
-        relative = _clip_path(wanted.id)
+        relative = wanted.file
         write_video(self.folder / relative, frames, fps)
         size = {"frames": frames.shape[0], "height": frames.shape[1], "width": frames.shape[2], "fps": fps}
         row = {
@@ -118,6 +135,7 @@ class ClipFolder:
             "prompt": wanted.prompt,
             "seed": wanted.seed,
             **({} if wanted.image is None else {"image": path_text(wanted.image.absolute())}),
+            **({} if wanted.short is None else {"prompt_shorter": wanted.short}),
             **size,
             "model": model,
         }
@@ -125,19 +143,28 @@ class ClipFolder:
         self._rows[wanted.id] = row
         return self.folder / relative
 
-    def close(self, wanted: list[Wanted]) -> None:
-        """Put the list of those that are there into the order of the wanted clips; without checksums."""
-        rewrite_records(self.manifest, [self._rows[clip.id] for clip in wanted if clip.id in self._rows])
+    def close(self, wanted: list[Wanted], others: bool = False) -> None:
+        """Put the list of those that are there into the order of the wanted clips; without checksums.
+
+        Args:
+            others: keep clips in the list that are not wanted now, behind the others.
+        """
+        ids = [clip.id for clip in wanted if clip.id in self._rows]
+        if others:
+            ids += sorted(self._rows.keys() - set(ids))
+        rewrite_records(self.manifest, [self._rows[name] for name in ids])
 
     def _finished(self) -> Iterator[dict]:
         """Listed clips whose files are there."""
         content = read_journal(self.manifest)
         content.report(self.manifest)
         for row in content.records:
-            whole = isinstance(row.get("id"), str) and isinstance(row.get("prompt"), str)
-            if whole and row.get("path") == _clip_path(row["id"]) and (self.folder / row["path"]).is_file():
+            whole = all(isinstance(row.get(name), str) for name in ("id", "prompt", "path"))
+            if whole and _is_inside(row["path"]) and os.path.isfile(self.folder / row["path"]):
                 yield row
 
 
-def _clip_path(name: str) -> str:
-    return f"videos/{name}.mp4"
+def _is_inside(path: str) -> bool:
+    """Whether a listed path is one of this folder's: two names and no way out."""
+    folder, _, name = path.partition("/")
+    return bool(folder and name) and "/" not in name and folder not in (".", "..") and name.endswith(".mp4")

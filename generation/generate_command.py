@@ -15,7 +15,8 @@ from ..errors import ClipError, VideoAlignError, listed
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
 from .making import made_or_failed, unreadable_images
-from .prompts import read_prompt_rows
+from .prompt_sets import read_prompt_set
+from .vbench_layout import check_case, how_to_evaluate, prompt_files, vbench_clips
 
 if TYPE_CHECKING:
     from ..backbones.sampling import Fault, GeneratedClip
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 FIRST_FAILURES = 3
 """So many clips that fail before one was made end the run."""
 MOST_TOLD = 10
+CLIPS_PER_PROMPT = 4
 
 
 class Sampling(CommandConfig):
@@ -58,13 +60,14 @@ class Config(CommandConfig):
     was stopped goes on where it was. The output folder holds videos/, clips.jsonl (the list, with prompt and seed of
     each clip; videoalign score and videoalign compare read it) and generate.json (the settings). An image-to-video model
     (Wan) needs an image for each prompt: a column "image" with the path of a picture, relative to the file of prompts.
+    For VBench: videoalign generate vbench --layout vbench --output clips.
     A clip that fails is told, the others are made, and the exit status is 1.
     """
 
     prompts: Path | None = positional(
         default=None,
         description="Text file with one prompt a line (a line that begins with # is a remark; \\# is a prompt with #), or CSV, TSV, JSON or JSONL with "
-        "a prompt column and, for image-to-video, an image column.",
+        "a prompt column and, for image-to-video, an image column; or a public set: ta-hard, videogen-eval, vbench, vbench-long.",
     )
     output: Path = Field(description="Folder for the clips.")
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
@@ -74,13 +77,27 @@ class Config(CommandConfig):
         None, description="CLIP vision file or folder of a Wan 2.1 image-to-video model; likewise."
     )
     lora: list[str] = Field([], description="LoRA to merge, file.safetensors or file.safetensors:strength; repeatable.")
-    clips_per_prompt: int = Field(4, ge=1, description="Clips of each prompt, with seeds --seed and following.")
+    clips_per_prompt: int | None = Field(
+        None,
+        ge=1,
+        description="Clips of each prompt, with seeds --seed and following; 4 by default, for VBench 5, and 25 of prompts of temporal flickering.",
+    )
     seed: int = Field(0, ge=0, description="First seed of each prompt.")
     negative_prompt: str = Field("", description="What to steer away from.")
     batch_size: int = Field(1, ge=1, description="Clips sampled together; clips do not depend on it, up to rounding.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the network.")
     device: str | None = Field(
         None, description="Such as cuda:1, xpu, mps or cpu; the accelerator by default where there is one."
+    )
+    layout: Literal["plain", "vbench"] = Field(
+        "plain",
+        description="vbench: FOLDER/SHORT PROMPT-INDEX.mp4 in the place of videos/, as VBench looks for them, a folder for each of its lists of prompts.",
+    )
+    dimension: list[str] = Field(
+        [], description="With the layout vbench: only prompts for this dimension of VBench, such as color; repeatable."
+    )
+    download: bool = Field(
+        False, description="Permit fetching a public set of prompts, which is then checked by its digest."
     )
     sampling: Sampling = Sampling()
     guidance: Guidance = Guidance()
@@ -89,6 +106,8 @@ class Config(CommandConfig):
     def _has_prompts(self) -> Config:
         if self.prompts is None:
             raise ValueError("name the file of prompts")
+        if self.dimension and self.layout != "vbench":
+            raise ValueError("--dimension is VBench's; give --layout vbench too")
         return self
 
 
@@ -98,12 +117,16 @@ def run(config: Config) -> int:
     Raises:
         VideoAlignError: prompts, model or output cannot be used.
     """
+    from ..files.atomic_file import write_json
     from ..files.output_folder import held
     from .pipeline import model_files
 
-    rows = read_prompt_rows(config.prompts)
+    rows = read_prompt_set(config.prompts, config.download)
     check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
-    wanted = wanted_clips(rows, config.clips_per_prompt, config.seed)
+    if config.layout == "vbench":
+        wanted, left_out = vbench_clips(rows, config.seed, config.clips_per_prompt, config.dimension)
+    else:
+        wanted = wanted_clips(rows, config.clips_per_prompt or CLIPS_PER_PROMPT, config.seed)
     unreadable = unreadable_images(wanted)
     failed = {clip.id: unreadable[clip.image] for clip in wanted if clip.image in unreadable}
     if len(failed) == len(wanted):
@@ -111,6 +134,8 @@ def run(config: Config) -> int:
     rows = [row for row in rows if row.image not in unreadable]
     settings = settings_of(config) | image_settings(config.model, config.image_encoder, rows)
     with held(config.output, "generate"):
+        if config.layout == "vbench":
+            check_case(wanted, config.output)
         folder = ClipFolder(config.output, settings)
         missing = [clip for clip in folder.missing(wanted) if clip.id not in failed]
         if missing:
@@ -120,8 +145,12 @@ def run(config: Config) -> int:
                 print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
                 return 130
         made = [clip for clip in wanted if clip.id not in failed]
-        folder.close(made)
+        folder.close(made, others=config.layout == "vbench")  # a run a dimension is usual there
+        for name, prompts in prompt_files(made).items() if config.layout == "vbench" else ():
+            write_json(config.output / name, prompts)
     print(f"{len(made)} clips of {len({clip.prompt for clip in made})} prompts in {config.output}.")
+    if config.layout == "vbench":
+        print(how_to_evaluate(config.output, made, left_out))
     if failed:
         print(f"videoalign generate: {len(failed)} of {len(wanted)} clips could not be made:", file=sys.stderr)
         for name, why in list(failed.items())[:MOST_TOLD]:
@@ -148,6 +177,7 @@ def settings_of(config: Config) -> dict:
         "negative_prompt": config.negative_prompt,
         "sampling": config.sampling.model_dump(exclude_none=True),
         "guidance": guidance,
+        **({} if config.layout == "plain" else {"layout": config.layout}),
     }
 
 

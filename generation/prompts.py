@@ -28,15 +28,25 @@ _OTHERS = (
     ".gz",
     ".zip",
 )
+_COLUMNS = ("prompt", "image", "prompt_shorter", "prompt_en", "dimension")
 _LINE_END = re.compile(r"\r\n|\n|\r")  # not str.splitlines: U+2028 and others may stand in a prompt
 
 
 @dataclass(frozen=True)
 class PromptRow:
-    """A prompt, and the picture (or clip) that its clips begin with, if there is one."""
+    """A prompt.
+
+    Attributes:
+        prompt: what the model is told.
+        image: the picture (or clip) that its clips begin with, if there is one.
+        short: what VBench calls it, where that is another text.
+        dimensions: of VBench, for which it is there.
+    """
 
     prompt: str
     image: Path | None = None
+    short: str | None = None
+    dimensions: tuple[str, ...] = ()
 
 
 def read_prompts(path: Path) -> list[str]:
@@ -48,8 +58,8 @@ def read_prompt_rows(path: Path) -> list[PromptRow]:
     """The prompts of a file with their images, in order, each once.
 
     Args:
-        path: a table (see ``files.tables``) with a key or column "prompt" and perhaps "image" (a path relative to the file);
-            any other name: text with one prompt a line, where empty lines and lines that begin with # are left out; a prompt
+        path: a table (see ``files.tables``) with a key or column "prompt" (or VBench's "prompt_en") and perhaps "image" (a path
+            relative to the file), "prompt_shorter" and "dimension" (one, or a list); any other name: text with one prompt a line, where empty lines and lines that begin with # are left out; a prompt
             that begins with # is written ``\\#``.
 
     Raises:
@@ -57,7 +67,7 @@ def read_prompt_rows(path: Path) -> list[PromptRow]:
     """
     suffix = path.suffix.lower()
     if suffix in SUFFIXES:
-        table = read_table(path, ("prompt", "image"), text_column="prompt")
+        table = read_table(path, _COLUMNS, text_column="prompt")
         prompts = [_filled(row) for row in table]
     elif suffix in _OTHERS:
         raise TableError(
@@ -88,10 +98,14 @@ def _is_object(line: str) -> bool:
 
 
 def _filled(row: Row) -> PromptRow:
-    prompt, image = row.text("prompt").strip(), row.text_or_none("image")
-    if image is None:
-        return PromptRow(prompt)
-    file = table_path(row.path.parent, image)
-    if not os.path.isfile(file):
-        raise row.error("image", f"the image {file} does not exist. Paths are relative to the file.")
-    return PromptRow(prompt, file)
+    column = "prompt_en" if "prompt" not in row.cells and "prompt_en" in row.cells else "prompt"
+    prompt, image, short = row.text(column).strip(), row.text_or_none("image"), row.text_or_none("prompt_shorter")
+    file = None
+    if image is not None:
+        file = table_path(row.path.parent, image)
+        if not os.path.isfile(file):
+            raise row.error("image", f"the image {file} does not exist. Paths are relative to the file.")
+    given = row.cells.get("dimension") or ()
+    dimensions = [given] if isinstance(given, str) else given
+    named = isinstance(dimensions, list) and all(isinstance(name, str) for name in dimensions)
+    return PromptRow(prompt, file, short.strip() if short else None, tuple(dimensions) if named else ())

@@ -58,7 +58,7 @@ def coefficients(
         elements: numbers in one latent [C, T, H, W].
 
     Raises:
-        GuidanceError: unit-free strength, and the latent reward was not measured.
+        GuidanceError: unit-free strength, and the latent reward was not measured in any dimension that has a weight.
     """
     row = settings.weight_row()
     if settings.mode == RAW:
@@ -68,9 +68,28 @@ def coefficients(
             "The latent reward model stores no gradient sizes, which unit-free strength divides by. Choose raw strength, or "
             "train it with calibration (videoalign train latent-reward)."
         )
+    check_measured(settings, calibration)
     levels = sigma.tolist()
     table = {level: _unit_free_row(level, elements, row, calibration) for level in set(levels)}
     return settings.strength * sigma.new_tensor([table[level] for level in levels], dtype=torch.float32)
+
+
+def check_measured(settings: GuidanceSettings, calibration: Calibration) -> None:
+    """Refuse unit-free strength where it would do nothing, as nothing is known of the dimensions that have a weight.
+
+    Raises:
+        GuidanceError: the message says what to do instead.
+    """
+    wanted = [name for name, weight in zip(DIMENSIONS, settings.weight_row(), strict=True) if weight]
+    if any(calibration.is_measured(name) for name in wanted):
+        return
+    measured = [name for name in DIMENSIONS if calibration.is_measured(name)]
+    instead = f"give a weight to {' or '.join(measured)}, which were measured; " if measured else ""
+    raise GuidanceError(
+        f"{' and '.join(wanted)} of this latent reward model: not measured, as its training had no held-out pairs with a winner. "
+        f"Unit-free strength cannot be used: {instead}choose raw strength, or train it again with pairs of at least two prompts "
+        "(data.eval_share above 0) or with data.eval."
+    )
 
 
 def _unit_free_row(sigma: float, elements: int, weights, calibration: Calibration) -> list[float]:
@@ -78,5 +97,5 @@ def _unit_free_row(sigma: float, elements: int, weights, calibration: Calibratio
     for name, weight in zip(DIMENSIONS, weights, strict=True):
         size = calibration.gradient_rms(name, sigma, elements)
         trust = min(calibration.confidence(name, sigma) / FULL_CONFIDENCE, 1.0)
-        made.append(weight * trust / size if size > 0 else 0.0)
+        made.append(weight * trust / size if size > 0 and calibration.is_measured(name) else 0.0)
     return made

@@ -33,6 +33,7 @@ class JudgeOptions:
     Attributes:
         device: such as cuda:1, xpu, mps or cpu; the accelerator where there is one when None.
         dtype: arithmetic: auto (as the weights are), float32, bfloat16, float16.
+        weights: how weights are kept: auto (in the type of the arithmetic), 8bit, 4bit.
         download: permit the hub.
         base, step: of an official VideoReward checkpoint.
         sampling: departures from the judge's own rule: ``fps`` (sampled frames per second of clip) or ``num_frames``, and
@@ -42,6 +43,7 @@ class JudgeOptions:
 
     device: str | None = None
     dtype: str = "auto"
+    weights: str = "auto"
     download: bool = False
     base: Path | None = None
     step: int | None = None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 from ..clips.frames import SampledFrames, View, every_frame
 from ..measures.clip_measures import DETAILS, DIMENSIONS, clip_details, clip_marks
 from ..measures.opencv import OpenCVMissing, opencv
 from ..measures.trace import ClipTrace, ClipWatcher
-from ..reward.judge import ClipMarks, Judge
+from ..reward.judge import DetailedMarks, Judge
 from . import JudgeError, JudgeOptions
 
 
@@ -30,17 +29,6 @@ def open_judge(source: str | None, options: JudgeOptions) -> Measures:
     except OpenCVMissing as error:
         raise JudgeError(f"The judge measures cannot be opened. {error}") from error
     return Measures()
-
-
-@dataclass(frozen=True)
-class MeasuredMarks(ClipMarks):
-    """``Marks`` with what describes the clip beside them: ``details`` by the names of ``clip_measures.DETAILS``."""
-
-    details: dict[str, float] = field(default_factory=dict)
-
-    def to_dict(self) -> dict:
-        """See ``Marks``."""
-        return {**self.marks, **self.details, "total_frames": self.total_frames, "fps": self.fps}
 
 
 class Measures(Judge):
@@ -67,10 +55,10 @@ class Measures(Judge):
 
     def score_prepared(
         self, clips: Sequence[ClipTrace], captions: Sequence[Sequence[str | None]]
-    ) -> list[list[MeasuredMarks]]:
+    ) -> list[list[DetailedMarks]]:
         """See ``Judge``."""
         return [[_marks(clip, text) for text in texts] for clip, texts in zip(clips, captions, strict=True)]
 
 
-def _marks(trace: ClipTrace, caption: str | None) -> MeasuredMarks:
-    return MeasuredMarks(clip_marks(trace), caption, trace.total, trace.fps, details=clip_details(trace))
+def _marks(trace: ClipTrace, caption: str | None) -> DetailedMarks:
+    return DetailedMarks(clip_marks(trace), caption, trace.total, trace.fps, details=clip_details(trace))

@@ -17,6 +17,8 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
         raise JudgeError(
             "The judge videoreward needs its weights: videoreward:FILE.safetensors, or videoreward:micro for the embedded one."
         )
+    if options.weights != "auto":
+        raise JudgeError(f"The judge videoreward cannot keep its weights in {options.weights}; leave --weights out.")
     reward = load_video_reward(
         source,
         base=options.base,

@@ -77,6 +77,15 @@ def adapter_weights(module: nn.Module, adapter: str | None = None) -> dict[str, 
     return weights
 
 
+def adapter_alphas(module: nn.Module, adapter: str = "default") -> dict[str, float]:
+    """alpha of an adapter's layers by module name; no weights are fetched."""
+    return {
+        name: float(layer.scaling[adapter] * layer.lora_A[adapter].weight.shape[0])
+        for name, layer in _lora_layers(module).items()
+        if adapter in layer.lora_A
+    }
+
+
 def lora_config(
     weights: Mapping[str, LoraWeights],
     targets: list[str] | None = None,

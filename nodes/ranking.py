@@ -91,7 +91,7 @@ def rank(
     if rules is not None or _needs_z(clips, weights, dimensions):
         order, shares, said = places_by_z(clips, weights, gates, rules or RankingRules())
         order = [replace(row, rank=None if row.gate_failures else number) for number, row in enumerate(order, start=1)]
-        return _ranking(order, shares, top_k, [*said, *notes, *_clip_notes(clips)], use_this, by_z=True)
+        return _ranking(order, shares, top_k, [*said, *notes, *_notes_of(clips)], use_this, by_z=True)
     if any(is_panel(clip.judge) for clip in clips):  # the other judges' marks are not asked
         dimensions = tuple(one for one in dimensions if one.name in weights.values) or dimensions
     names = [one.name for one in dimensions if all(clip.score(one.name) is not None for clip in clips)]
@@ -110,7 +110,7 @@ def rank(
         without = sum(any(clip.score(name) is None for name in missing) for clip in clips)
         who = "No clip has a caption" if without == len(clips) else f"{without} of {len(clips)} clips have no caption"
         notes.insert(0, f"{who}: ranked by {' and '.join(names)} alone.")
-    notes += _clip_notes(clips)
+    notes += _notes_of(clips)
     shares = used.normalised(names)
     merit = {one.name: one.merit for one in dimensions}
     rows = []
@@ -137,10 +137,6 @@ def _ranking(
     return Ranking(tuple(order), shares, top_k, tuple([*complaint, *notes]), picked, by_z)
 
 
-def _clip_notes(clips: Sequence[ScoredClip]) -> list[str]:
-    return [f"{clip.name}: {note}." for clip in clips for note in clip.notes]
-
-
 def _needs_z(clips: Sequence[ScoredClip], weights: RewardWeights, dimensions: Sequence[Dimension]) -> bool:
     """Whether the marks that count are of several units, or a judge has refused a clip some of them."""
     counted = [one for one in dimensions if weights.values.get(one.name)] or list(dimensions)
@@ -148,6 +144,23 @@ def _needs_z(clips: Sequence[ScoredClip], weights: RewardWeights, dimensions: Se
         return True
     panel = any(is_panel(clip.judge) for clip in clips)
     return len({(one.unit, one.name.rpartition(".")[0] if panel else "") for one in counted}) > 1
+
+
+def _notes_of(clips: Sequence[ScoredClip]) -> list[str]:
+    """What is special about single clips, each sentence once however many clips it is about."""
+    about: dict[str, list[str]] = {}
+    for clip in clips:
+        for note in clip.notes:
+            about.setdefault(note, []).append(clip.name)
+    return [f"{_named(names, len(clips))}: {note}." for note, names in about.items()]
+
+
+def _named(names: list[str], of: int) -> str:
+    if len(names) <= 2:
+        return " and ".join(names)
+    if len(names) == of:
+        return f"All {of} clips"
+    return f"{len(names)} of {of} clips ({', '.join(names[:2])}, \N{HORIZONTAL ELLIPSIS})"
 
 
 def choice_of(row: RankedClip) -> str:
@@ -189,12 +202,17 @@ def _why(row: RankedClip, order: Sequence[RankedClip]) -> str:
     if row.total is None or other.total is None:  # one is out of the comparison
         return "" if row.gate_failures else "the only candidate that is not out"
     parts = {name: row.parts[name] - other.parts[name] for name in row.parts}
-    told = [f"{name} {part:+.2f}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
+    told = [f"{name} {_change(part)}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
     difference = row.total - other.total
     if abs(difference) < 0.005:
         return f"as good as #{2 if best else 1}: {', '.join(told)}"
     who = "#2" if best else "#1"
     return f"{abs(difference):.2f} {'above' if difference > 0 else 'below'} {who}: {', '.join(told)}"
+
+
+def _change(value: float) -> str:
+    """With its sign, unless two decimals show nothing."""
+    return f"{value:+.2f}" if round(value, 2) else "0.00"
 
 
 def _dimensions_of_all(clips: Sequence[ScoredClip]) -> tuple[Dimension, ...]:

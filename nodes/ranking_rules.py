@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import VideoAlignError
-from ..reward.ranking import Gate
+from ..reward.gates import Gate
 from ..reward.weights import parse_weight
 
 BY_Z, BY_DOMINANCE = "weighted z-scores", "dominance"

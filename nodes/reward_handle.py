@@ -110,11 +110,17 @@ class RewardHandle:
         """
         from ..clips.clip_fault import reading
         from ..clips.frames import read_for_several
+        from ..reward.panel import seats_of
 
         self.judge.check_caption(caption)
+        others = [also] if also else []
         with reading(source if isinstance(source, (str, Path)) else getattr(source, "name", "The clip")):
-            frames, *seen = read_for_several(source, [self.judge.view, *([also] if also else [])])
-            prepared = self.judge.prepare_frames(frames)
+            if seats_of(self.judge)[0].reads_views:
+                frames, *seen = read_for_several(source, [self.judge.view, *others])
+                prepared = self.judge.prepare_frames(frames)
+            else:  # it knows clips by their files, say
+                prepared = self.judge.prepare(source)
+                seen = read_for_several(source, others) if others else []
         try:
             self.make_room([prepared])
             return self.judge.score_prepared([prepared], [(caption,)])[0][0], seen[0] if seen else None

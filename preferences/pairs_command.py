@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Literal
@@ -11,11 +10,10 @@ from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
 from ..errors import PreferenceFileError
-from ..files.portable_paths import table_path
 from ..reward.dimensions import DIMENSIONS, RATED
-from ..reward.ranking import Gate
+from ..reward.gates import Gate
 from ..reward.weight_options import WeightOptions, named_weights
-from .importers.scored_clips import ScoredClip, pair_clips, read_scored_clips
+from .importers.scored_clips import ScoredClip, clips_folder, pair_clips, read_scored_clips
 from .preference_file import PreferencePair, Preferences, write_preferences
 from .ranked_pairs import Rule, pairs_by_rule, passing
 
@@ -99,7 +97,7 @@ def run(config: Config) -> int:
             f"{config.scores}: {len(clips)} clips of {prompts} prompts give no pair ({config.pairing}, margin "
             f"{config.margin:g}). Generate more clips of each prompt, lower --margin, or ease --gaps.{hint}"
         )
-    root = config.root or _root(config.scores, [pair.chosen for pair in pairs])
+    root = config.root or clips_folder(config.scores, [clip.path for clip in clips])
     preferences = Preferences(pairs, root, config.scores)
     preferences.check_clips()
     config.output.parent.mkdir(parents=True, exist_ok=True)
@@ -184,9 +182,3 @@ def mean_leads(pairs: list[PreferencePair], names: Iterable[str] = DIMENSIONS) -
         if all(name in pair.scores_chosen and name in pair.scores_rejected for pair in pairs):
             leads[name] = sum(pair.scores_chosen[name] - pair.scores_rejected[name] for pair in pairs) / len(pairs)
     return leads
-
-
-def _root(scores: Path, paths: list[str]) -> Path:
-    """videoalign score writes the paths as they were given to it: from the current folder, or from the file's."""
-    beside = scores.parent
-    return beside if all(os.path.isfile(table_path(beside, path)) for path in paths) else Path()

@@ -9,7 +9,8 @@ from itertools import combinations
 
 from ..errors import PreferenceFileError
 from ..reward.dimensions import DIMENSIONS, OVERALL, RATED
-from ..reward.ranking import Gate, Standing, check_names, dominates, standings
+from ..reward.gates import Gate
+from ..reward.ranking import Standing, check_names, dominates, standings
 from ..reward.weights import RewardWeights
 from .importers.scored_clips import ScoredClip, source_columns
 from .preference_file import PreferencePair, Source, pair_of_sides

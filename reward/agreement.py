@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike
 
 from .bootstrap import Interval, bootstrap_mean
 from .official_agreement import official_accuracy_with_ties, official_accuracy_without_ties
+from .student_interval import never_without_width
 from .tie_calibration import INVALID, HeldOutTies, TieCalibration, calibrate_ties, held_out_ties, valid_pairs
 
 LABEL_VALUES = {"A": 1.0, "B": -1.0, "same": 0.0, "invalid": float("nan")}
@@ -121,12 +122,14 @@ def measure_agreement(
     script_decided = bool((script_labels != 0).any())
 
     groups = len(h) if valid_names is None else len(set(valid_names))
-    interval = bootstrap_mean(
-        _ranked_right(h[decided], d[decided], 0.5),
-        None if valid_names is None else [name for name, use in zip(valid_names, decided, strict=True) if use],
-        confidence=confidence,
-        resamples=resamples,
-        seed=seed,
+    decided_names = (
+        None if valid_names is None else [name for name, use in zip(valid_names, decided, strict=True) if use]
+    )
+    right = _ranked_right(h[decided], d[decided], 0.5)
+    interval = never_without_width(
+        bootstrap_mean(right, decided_names, confidence=confidence, resamples=resamples, seed=seed),
+        float(right.mean()) if len(right) else float("nan"),
+        len(right) if decided_names is None else len(set(decided_names)),
     )
     held_out = None
     if groups >= 2:  # with one prompt there is no other half to fit on

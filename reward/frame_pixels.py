@@ -33,32 +33,35 @@ def resize_frames(frames: torch.Tensor, size: tuple[int, int]) -> torch.Tensor:
     return round_straight_through(resized, resized.detach().clamp(0, 255).round())
 
 
-def normalise(frames: torch.Tensor) -> torch.Tensor:
-    """Grey levels 0..255 [T, 3, H, W] -> CLIP-normalised float32 of the same shape."""
-    mean = torch.tensor(CLIP_MEAN, dtype=torch.float32, device=frames.device)[:, None, None]
-    std = torch.tensor(CLIP_STD, dtype=torch.float32, device=frames.device)[:, None, None]
+def normalise(
+    frames: torch.Tensor, mean: tuple[float, ...] = CLIP_MEAN, std: tuple[float, ...] = CLIP_STD
+) -> torch.Tensor:
+    """Grey levels 0..255 [T, 3, H, W] -> normalised float32 of the same shape, by the mean and deviation of each colour."""
+    middle = torch.tensor(mean, dtype=torch.float32, device=frames.device)[:, None, None]
+    spread = torch.tensor(std, dtype=torch.float32, device=frames.device)[:, None, None]
     # Correctly rounded division: equals the official float64 product with 1/255 for all 256 grey levels, where a
     # float32 product would be off in the last bit for a third of them.
-    return (frames / 255 - mean) / std
+    return (frames / 255 - middle) / spread
 
 
-def patchify(frames: torch.Tensor) -> tuple[torch.Tensor, tuple[int, int, int]]:
-    """Cut normalised frames into flattened 2 x 14 x 14 patches, the four patches of a merged token side by side.
+def patchify(frames: torch.Tensor, size: int = PATCH_SIZE) -> tuple[torch.Tensor, tuple[int, int, int]]:
+    """Cut normalised frames into flattened 2 x size x size patches, the four patches of a merged token side by side.
 
     Args:
-        frames: float [T, 3, H, W]; T even, H and W multiples of 28.
+        frames: float [T, 3, H, W]; T even, H and W multiples of two patches.
+        size: side of a patch in pixels: 14, or 16 for Qwen3-VL.
 
     Returns:
-        patches [t * h * w, 3 * 2 * 14 * 14] (channel-major inside a patch) and the grid (t, h, w) in patches.
+        patches [t * h * w, 3 * 2 * size * size] (channel-major inside a patch) and the grid (t, h, w) in patches.
     """
     patches = rearrange(
         frames,
         "(t pt) c (h mh ph) (w mw pw) -> (t h w mh mw) (c pt ph pw)",
         pt=TEMPORAL_PATCH_SIZE,
-        ph=PATCH_SIZE,
-        pw=PATCH_SIZE,
+        ph=size,
+        pw=size,
         mh=MERGE_SIZE,
         mw=MERGE_SIZE,
     )
     count, _, height, width = frames.shape
-    return patches, (count // TEMPORAL_PATCH_SIZE, height // PATCH_SIZE, width // PATCH_SIZE)
+    return patches, (count // TEMPORAL_PATCH_SIZE, height // size, width // size)

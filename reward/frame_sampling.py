@@ -49,28 +49,31 @@ def frame_indices(total_frames: int, count: int) -> list[int]:
     return torch.linspace(0, total_frames - 1, count, dtype=torch.float32, device="cpu").round().long().tolist()
 
 
-def resized_size(height: int, width: int, sampling: FrameSampling) -> tuple[int, int]:
-    """Height and width of a resized frame: multiples of 28, aspect kept, pixel count within the bounds.
+def resized_size(height: int, width: int, sampling: FrameSampling, factor: int = SIZE_FACTOR) -> tuple[int, int]:
+    """Height and width of a resized frame: multiples of ``factor``, aspect kept, pixel count within the bounds.
+
+    Args:
+        factor: pixels of a merged token's side: 28 for Qwen2-VL and Qwen2.5-VL, 32 for Qwen3-VL.
 
     Raises:
-        ClipError: the aspect ratio is extreme, or the bounds leave no room for a single 28-pixel row or column.
+        ClipError: the aspect ratio is extreme, or the bounds leave no room for a single row or column of tokens.
     """
     if max(height, width) / min(height, width) > MAX_ASPECT_RATIO:
         raise ClipError(f"The clip is {width}x{height}; aspect ratios above {MAX_ASPECT_RATIO} are not supported.")
-    rows = max(SIZE_FACTOR, round(height / SIZE_FACTOR) * SIZE_FACTOR)
-    columns = max(SIZE_FACTOR, round(width / SIZE_FACTOR) * SIZE_FACTOR)
+    rows = max(factor, round(height / factor) * factor)
+    columns = max(factor, round(width / factor) * factor)
     if rows * columns > sampling.max_pixels:
         scale = math.sqrt(height * width / sampling.max_pixels)
-        rows = math.floor(height / scale / SIZE_FACTOR) * SIZE_FACTOR
-        columns = math.floor(width / scale / SIZE_FACTOR) * SIZE_FACTOR
+        rows = math.floor(height / scale / factor) * factor
+        columns = math.floor(width / scale / factor) * factor
     elif rows * columns < sampling.min_pixels:
         scale = math.sqrt(sampling.min_pixels / (height * width))
-        rows = math.ceil(height * scale / SIZE_FACTOR) * SIZE_FACTOR
-        columns = math.ceil(width * scale / SIZE_FACTOR) * SIZE_FACTOR
+        rows = math.ceil(height * scale / factor) * factor
+        columns = math.ceil(width * scale / factor) * factor
     if rows == 0 or columns == 0:
         raise ClipError(
             f"A {width}x{height} clip does not fit into max_pixels = {sampling.max_pixels:g}: one side would shrink below "
-            f"{SIZE_FACTOR} pixels. Raise max_pixels."
+            f"{factor} pixels. Raise max_pixels."
         )
     return rows, columns
 

@@ -103,6 +103,19 @@ class ClipMarks:
         return {**self.marks, **reasons, "total_frames": self.total_frames, "fps": self.fps, **notes}
 
 
+@dataclass(frozen=True)
+class DetailedMarks(ClipMarks):
+    """``ClipMarks`` with what else a row of the score file has: ``details``, by the judge's names for them."""
+
+    details: Mapping[str, float | None] = field(default_factory=dict)
+
+    def to_dict(self) -> dict:
+        """See ``Marks``."""
+        rest = super().to_dict()
+        marks = {name: rest.pop(name) for name in self.marks}
+        return {**marks, **self.details, **rest}
+
+
 class Judge(Protocol):
     """A judge of clips. A class may inherit this one, and has its defaults then.
 
@@ -199,7 +212,10 @@ class Judge(Protocol):
 
     @property
     def modules(self) -> tuple[nn.Module, ...]:
-        """What has weights, for whoever moves them between devices; none for a measurement."""
+        """What has weights, for whoever moves them between devices; none for a measurement.
+
+        Plain modules: a manager may set attributes of its own on them, such as ``device``.
+        """
         return ()
 
 

@@ -22,6 +22,11 @@ def config_from_weights(weights: dict[str, torch.Tensor]) -> dict:
     Raises:
         CheckpointError: the shapes are not those of a released Qwen2-VL, whose head sizes are fixed.
     """
+    return config_from_shapes({name: tuple(tensor.shape) for name, tensor in weights.items()})
+
+
+def config_from_shapes(weights: dict[str, tuple[int, ...]]) -> dict:
+    """As ``config_from_weights``, from the shapes alone: no weight needs to be read."""
     layers = 1 + max(
         (int(m[1]) for m in (re.match(r"language_model\.layers\.(\d+)\.", name) for name in weights) if m), default=-1
     )
@@ -29,11 +34,11 @@ def config_from_weights(weights: dict[str, torch.Tensor]) -> dict:
         (int(m[1]) for m in (re.match(r"visual\.blocks\.(\d+)\.", name) for name in weights) if m), default=-1
     )
     try:
-        hidden = weights["language_model.norm.weight"].shape[0]
-        keys = weights["language_model.layers.0.self_attn.k_proj.weight"].shape[0]
-        intermediate = weights["language_model.layers.0.mlp.up_proj.weight"].shape[0]
-        embed = weights["visual.patch_embed.proj.weight"].shape[0]
-        mlp = weights["visual.blocks.0.mlp.fc1.weight"].shape[0]
+        hidden = weights["language_model.norm.weight"][0]
+        keys = weights["language_model.layers.0.self_attn.k_proj.weight"][0]
+        intermediate = weights["language_model.layers.0.mlp.up_proj.weight"][0]
+        embed = weights["visual.patch_embed.proj.weight"][0]
+        mlp = weights["visual.blocks.0.mlp.fc1.weight"][0]
     except KeyError as error:
         raise CheckpointError(f"The checkpoint has no {error}; it is not a Qwen2-VL reward model.") from None
     if hidden % _TEXT_HEAD_DIM or keys % _TEXT_HEAD_DIM or embed % _VISION_HEAD_DIM:

@@ -78,7 +78,7 @@ class Qwen2VLRewardNetwork(nn.Module):
         by_size: dict[tuple[int, int], list[int]] = {}
         for index, (_, h, w) in enumerate(grids):
             by_size.setdefault((h, w), []).append(index)
-        weight = self.rm_head.weight
+        weight = self.language_model.embed_tokens.weight  # a head may be of another type
         for (h, w), members in by_size.items():
             together = torch.cat([patches[index].to(device=weight.device, dtype=weight.dtype) for index in members])
             lengths = [grids[index][0] * h * w // 4 for index in members]

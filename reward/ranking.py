@@ -9,63 +9,16 @@ anything is compared.
 from __future__ import annotations
 
 import math
-import operator
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import VideoAlignError
+from .gates import Gate
 from .weights import RewardWeights
+from .z_scores import z_scores
 
 Candidate = Mapping[str, float | None]
 """Marks of one clip by name, each in its unit; None or no entry where there is none."""
-
-_KEPT_BY = {"<=": operator.le, ">=": operator.ge, "<": operator.lt, ">": operator.gt}
-_GATE = re.compile(r"\s*(.+?)\s*(<=|>=|<|>)\s*(\S+)\s*")
-_EQUAL = 1e-12
-"""Of the marks' size: a spread below it is rounding, and all are equal."""
-
-
-@dataclass(frozen=True)
-class Gate:
-    """What a candidate must keep to, such as ``measures.still<0.2``.
-
-    Attributes:
-        name: of the mark.
-        sign: one of <, <=, >, >=.
-        bound: in the mark's unit.
-    """
-
-    name: str
-    sign: str
-    bound: float
-
-    @classmethod
-    def parse(cls, text: str) -> Gate:
-        """From an option's text.
-
-        Raises:
-            VideoAlignError: it is none.
-        """
-        found = _GATE.fullmatch(text)
-        try:
-            bound = float(found[3]) if found else math.nan
-        except ValueError:
-            bound = math.nan
-        if not found or not math.isfinite(bound):
-            raise VideoAlignError(f"The gate {text!r} is none; write NAME<BOUND or NAME>BOUND, as measures.still<0.2.")
-        return cls(found[1], found[2], bound)
-
-    def failure(self, marks: Candidate) -> str | None:
-        """Why a candidate does not pass; None where it does."""
-        mark = marks.get(self.name)
-        if mark is None:
-            return f"it has no {self.name}, which the gate {self} asks for"
-        return None if _KEPT_BY[self.sign](mark, self.bound) else f"{self.name} is {mark:.4g}, the gate is {self}"
-
-    def __str__(self) -> str:
-        """As it is written."""
-        return f"{self.name}{self.sign}{self.bound:g}"
 
 
 @dataclass(frozen=True)
@@ -81,17 +34,6 @@ class Standing:
     z: Mapping[str, float]
     total: float | None
     out: tuple[str, ...] = ()
-
-
-def z_scores(values: Sequence[float]) -> list[float]:
-    """(value - mean) / standard deviation (of the population); all 0 where all are equal, up to rounding."""
-    if not values:
-        return []
-    mean = math.fsum(values) / len(values)
-    spread = math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
-    if spread <= _EQUAL * max(map(abs, values)):
-        return [0.0] * len(values)
-    return [(value - mean) / spread for value in values]
 
 
 def standings(

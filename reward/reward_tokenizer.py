@@ -38,7 +38,7 @@ class RewardTokenizer:
             raise CheckpointError(f"The tokenizer does not know {', '.join(unknown)}; it is not a Qwen2-VL tokenizer.")
         self.tokenizer = tokenizer
         self.template = template
-        self._plain = _without_control_tokens(tokenizer)
+        self._plain = without_control_tokens(tokenizer)
         # What is the same for every caption is encoded once; it is most of the text.
         self._constant = {piece: self._plain_ids(piece) for piece in template.pieces[::2] if CAPTION_FIELD not in piece}
         self.video_token_id = self._id_of(VIDEO_TOKEN)
@@ -104,7 +104,8 @@ def read_tokenizer(folder: Path) -> Tokenizer | None:
     return None
 
 
-def _without_control_tokens(tokenizer: Tokenizer) -> Tokenizer:
+def without_control_tokens(tokenizer: Tokenizer) -> Tokenizer:
+    """A twin that reads ``<|im_end|>`` as ten characters: for captions, which can then never act as control tokens."""
     description = json.loads(tokenizer.to_str())
     description["added_tokens"] = []
     # A tokenizer.json also stores how it was last used in training; a caption must be neither cut nor filled up.

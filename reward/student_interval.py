@@ -54,6 +54,21 @@ def share_interval(shares: ArrayLike, confidence: float = 0.95) -> Interval:
     return Interval(max(0.0, min(mean - half, seen)), min(1.0, max(mean + half, seen)), confidence)
 
 
+def never_without_width(interval: Interval, share: float, groups: int) -> Interval:
+    """A bootstrap's interval of a share, or, where all groups that it drew from are alike, `share_interval` of that many.
+
+    Of groups that are all right a bootstrap draws groups that are all right, however few they are: it knows nothing of errors
+    that the sample does not hold.
+
+    Args:
+        share: what the interval is of, 0 to 1; lies inside.
+        groups: that were drawn, such as prompts.
+    """
+    if groups < 1 or not math.isfinite(share) or interval.high > interval.low:
+        return interval
+    return share_interval(np.full(groups, share), interval.confidence)
+
+
 def prompt_means(values: ArrayLike, prompts: Sequence[Hashable]) -> np.ndarray:
     """The mean of the values [n] of each prompt, in the order in which prompts appear: each counts once, whatever its seeds.
 

@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .bootstrap import Interval, cluster_index, percentile_interval, resampled_weights
+from .student_interval import never_without_width
 
 INVALID = 22
 
@@ -175,4 +176,5 @@ def held_out_ties(
         for drawn in resampled_weights(cluster, resamples, rng)
     ]
     accuracy, threshold = (float(np.mean(column)) for column in zip(*runs, strict=True))
-    return HeldOutTies(accuracy, percentile_interval(replicates, confidence), threshold, len(h), folds, repeats)
+    interval = never_without_width(percentile_interval(replicates, confidence), accuracy, groups)
+    return HeldOutTies(accuracy, interval, threshold, len(h), folds, repeats)

@@ -27,7 +27,7 @@ OLDEST = (
     "backbones/test_image_encoder", "backbones/test_text", "clips/test_video_decoding", "reward/test_caption",
     "reward/test_checkpoint_", "reward/test_conver", "reward/test_damaged_clips", "reward/test_frame_", "reward/test_given_frames",
     "reward/test_gradients", "reward/test_loading", "reward/test_official_", "reward/test_qwen2vl_network",
-    "reward/test_scoring_stream",
+    "reward/test_scoring_stream", "reward/vision_language/",
 )  # fmt: skip
 # Tests of numbers that another order of summation changes, by the start of their names: marked ``numeric``.
 NUMERIC = (

@@ -6,6 +6,7 @@ For tests of what happens to all of them alike: full disks, kills.
 import hashlib
 import json
 import os
+import re
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 TESTS = Path(__file__).parent
+STARTED = TESTS / "data" / "version_0_1_0"
 CHECKPOINT = TESTS / "data" / "videoreward" / "checkpoints" / "ckpt_full"
 PROMPTS = [f"one {colour} circle moves left over a plain grey ground" for colour in ("red", "blue", "green")]
 DPO = """
@@ -72,9 +74,16 @@ RUNS = {
         f"bench data/pairs.jsonl --model reward.safetensors --dtype float32 --device cpu --resamples 5 --output {OUT}/bench",
         ("bench/out_single.csv", "bench/accuracy.json", "bench/agreement.json", "bench/scores.jsonl"),
     ),
+    "bench vbench-total": SmallRun(
+        f"bench vbench-total vbench.json --output {OUT}/vbench_total.json", ("vbench_total.json",)
+    ),
     "generate": SmallRun(
         f"generate prompts.txt --output {OUT}/clips --clips-per-prompt 2 --device cpu {_MODEL} {_SMALL}",
         ("clips/clips.jsonl", *(f"clips/videos/0000{prompt}_{seed}.mp4" for prompt in range(3) for seed in range(2))),
+    ),
+    "filter": SmallRun(
+        f"filter scores.jsonl --output {OUT}/filtered --keep VQ>0",
+        ("filtered/clips.jsonl", "filtered/dropped.jsonl", "filtered/musubi-tuner.jsonl", "filtered/index.html"),
     ),
     "pairs": SmallRun(f"pairs scores.jsonl --output {OUT}/pairs.jsonl", ("pairs.jsonl",)),
     "choose merge": SmallRun(
@@ -91,6 +100,9 @@ RUNS = {
     "lora convert": SmallRun(
         f"lora convert lora.safetensors --model network.safetensors --output {OUT}/converted.safetensors",
         ("converted.safetensors",),
+    ),
+    "lora export": SmallRun(
+        f"lora export {STARTED}/dpo --model {STARTED}/network --output {OUT}/exported.safetensors", ("exported.safetensors",)
     ),
     "train dpo": SmallRun(f"train dpo {_FLOW}", ("run/lora.safetensors", "run/log.jsonl", "run/curves.html")),
     "train rwr": SmallRun(
@@ -122,6 +134,7 @@ def make_world(folder: Path) -> Path:
     from tiny_backbones import original_state, tiny
     from tiny_vaes import tiny_wan21
 
+    from videoalign.evaluation.bench.vbench_total import QUALITY, SEMANTIC
     from videoalign.micro.video_reward.base_model import write_base_model
     from videoalign.micro_world import write_dataset
     from videoalign.preferences.choices.session import ChoiceSession
@@ -136,6 +149,8 @@ def make_world(folder: Path) -> Path:
     write_base_model(folder / "base_model", "micro", seed=0)
     write_dataset(folder / "data", 6, seed=5)
     (folder / "prompts.txt").write_text("\n".join(PROMPTS), encoding="utf-8")
+    dimensions = [*QUALITY, *SEMANTIC]
+    (folder / "vbench.json").write_text(json.dumps({name: [0.5, []] for name in dimensions}), encoding="utf-8")
     (folder / "dpo.toml").write_text(DPO, encoding="utf-8")
     pairs = [json.loads(line) for line in (folder / "data" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
     sides = ("chosen", "rejected")
@@ -195,7 +210,8 @@ def result_of(run: SmallRun, output: Path) -> dict[str, object]:
             if path.suffix in (".csv", ".jsonl") and run.words.startswith(("pairs", "choose")):  # relative paths
                 found[name] = len(path.read_text(encoding="utf-8").splitlines())
             elif isinstance(found[name], str):
-                found[name] = found[name].replace(str(output), OUT)
+                # Paths of clips are relative to the file, so that they depend on where the output lies.
+                found[name] = re.sub(r"(\.\./)+", "../", found[name].replace(str(output), OUT))
     return found
 
 

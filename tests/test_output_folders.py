@@ -8,7 +8,7 @@ from small_runs import RUNS
 
 FOLDERS = {
     "train dpo": "run", "train rwr": "run", "train sft": "run", "train latent-reward": "run", "train video-reward": "run",
-    "generate": "clips", "align": "aligned", "bench": "bench", "compare": "comparison",
+    "generate": "clips", "align": "aligned", "bench": "bench", "compare": "comparison", "filter": "filtered",
 }  # fmt: skip
 HOLDING = (
     "import contextlib, sys, time; from videoalign.files.output_folder import held\n"
@@ -44,6 +44,7 @@ def test_every_run_that_fills_a_folder_is_tested_here():
         "score",
         "measure",
         "convert",
+        "bench vbench-total",
         "pairs",
         "choose merge",
         "choose export",

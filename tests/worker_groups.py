@@ -12,6 +12,8 @@ import pytest
 LONGEST_FIRST = ("comfyui", "browser", "training", "micro", "reward", "backbones")
 # These score the same clips with the same checkpoints; one worker makes them once (the fixture `official`).
 SHARE_CHECKPOINTS = ("test_official_", "test_caption_independence")
+# Pages in a browser without a ComfyUI behind them.
+PAGES = ("test_choose_page_", "test_filter_page_")
 
 
 def path_of(nodeid: str) -> PurePosixPath:
@@ -22,6 +24,8 @@ def path_of(nodeid: str) -> PurePosixPath:
 def group_of(nodeid: str) -> str:
     """Tests of a group run in one process: those of a file, and those that share a ComfyUI or loaded checkpoints."""
     path = path_of(nodeid)
+    if path.parts[0] == "browser" and path.name.startswith(PAGES):
+        return "pages"
     if path.parts[0] in ("comfyui", "browser"):
         return path.parts[0]
     if path.parent.name == "reward" and path.name.startswith(SHARE_CHECKPOINTS):

@@ -59,6 +59,8 @@ def method_config(method: type[Method]) -> type[FlowConfig]:
     needed = any(field.is_required() for field in options.model_fields.values())
 
     def checked(config: FlowConfig) -> FlowConfig:
+        if config.data.clips and not method.takes_clips:
+            raise ValueError(f"data.clips: train {method.name} needs pairs of clips; give data.train instead")
         method.check(getattr(config, method.name), config)
         return config
 

@@ -33,12 +33,19 @@ def _run(config: Config) -> int:
     if main:
         print(f"{len(task.train)} training pairs, {len(task.held_out)} held out, {loop.steps} steps.", file=sys.stderr)
     try:
-        loop.run()
+        metrics = loop.run()
     except KeyboardInterrupt:
         print("videoalign train: interrupted; run the same command again to go on.", file=sys.stderr)
         return 130
     if main:
         file = task.export(loop.step, task.normalisation())
+        measured = ", ".join(
+            f"{name.removeprefix('acc_')} {share:.1%}" for name, share in metrics.items() if name != "acc"
+        )
+        print(
+            f"Held-out accuracy: {measured or 'not measured, as no held-out pair says which clip is better'}.",
+            file=sys.stderr,
+        )
         print(f"{file} is ready: videoalign score CLIPS --prompt TEXT --model {file}", file=sys.stderr)
     loop.accelerator.wait_for_everyone()
     return 0

@@ -1,7 +1,8 @@
 // Reward Guidance and Reward Trace: the triangle, and the curve that grows while the sampler works.
-import { app } from "../../scripts/app.js";
 import { api } from "../../scripts/api.js";
+import { nodeOf, rootGraph } from "./graph_nodes.js";
 import { chain, followOutput, keepResult } from "./kept_results.js";
+import { isOpen, workflowOf } from "./runs.js";
 import { traceView } from "./trace_view.js";
 import { followWeights } from "./weights_view.js";
 
@@ -9,7 +10,7 @@ const EVENT = "videoalign.reward_trace";
 const LIVE = "videoalign_live"; // a curve that was heard to its end
 const TOLD = "/videoalign/reward_traces";
 const views = new Map(); // node -> its curve
-const heard = new Map(); // id of a guidance node -> the messages of its last run
+const heard = new Map(); // id of a guidance node -> {workflow, messages, seen: shown to its end} of its last run
 let missed = null; // {workflow, messages} of a run that ended before this page could hear it
 
 /** Hear what guided samplers do, from the first moment on; and ask what they have done before the page was loaded. */
@@ -20,7 +21,7 @@ export async function listenToTraces() {
     const [queue, told] = await Promise.all(["/queue", TOLD].map(ask));
     if (!told.messages.length) return;
     if (queue.queue_running.some((job) => job[1] === told.prompt)) {
-      told.messages.forEach(spread);
+      told.messages.forEach((message) => spread(message, workflowOf(told.prompt)));
       return;
     }
     // The run has ended while the page was loaded: its curve belongs to the workflow that was run, and to no other.
@@ -65,42 +66,34 @@ function keepCurve(node) {
   return view;
 }
 
-function spread(message) {
-  const messages = heard.get(message.node) ?? [];
+function spread(message, workflow = workflowOf()) {
+  const messages = heard.get(message.node)?.messages ?? [];
   const last = messages.at(-1);
   if (last && last.run === message.run && message.index !== null && message.index <= last.index) return; // told twice
   missed = null;
-  heard.set(message.node, message.index === -1 ? [message] : [...messages, message]);
-  for (const [node, view] of views) {
-    if (!isAbout(message, node)) continue;
-    view.add(message);
-    if (message.index === null) keepResult(node, LIVE, [view.kept()]);
-  }
+  const open = isOpen(workflow);
+  heard.set(message.node, { workflow, messages: message.index === -1 ? [message] : [...messages, message], seen: open && message.index === null });
+  if (!open) return;
+  for (const [node, view] of views) if (isAbout(message, node)) hear(node, view, [message]);
+}
+
+function hear(node, view, messages) {
+  messages.forEach(view.add);
+  if (messages.at(-1).index === null) keepResult(node, LIVE, [view.kept()]);
 }
 
 function catchUp(node, view) {
-  const graph = app.rootGraph ?? app.graph;
-  if (missed?.workflow && missed.workflow === graph?.id) missed.messages.filter((one) => isAbout(one, node)).forEach(view.add);
-  for (const messages of heard.values()) {
-    const running = messages.length && messages.at(-1).index !== null;
-    if (running && isAbout(messages[0], node)) messages.forEach(view.add);
+  const late = missed?.workflow && missed.workflow === rootGraph()?.id ? missed.messages.filter((one) => isAbout(one, node)) : [];
+  if (late.length) hear(node, view, late);
+  for (const run of heard.values()) {
+    if (run.seen || !isOpen(run.workflow) || !isAbout(run.messages[0], node)) continue;
+    hear(node, view, run.messages);
   }
 }
 
 function isAbout(message, node) {
   const source = nodeOf(String(message.node));
   return Boolean(source) && (node === source || comesFrom(node, source));
-}
-
-/** The node that runs under this id; "3:7" is node 7 of the subgraph that node 3 stands for. */
-function nodeOf(id) {
-  let graph = app.rootGraph ?? app.graph?.rootGraph ?? app.graph;
-  let node = null;
-  for (const part of id.split(":")) {
-    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part));
-    graph = node?.subgraph;
-  }
-  return node ?? null;
 }
 
 function comesFrom(node, source) {

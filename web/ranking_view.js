@@ -107,7 +107,7 @@ function placeOf(clip, open, choose, compare, ranking) {
     event.stopPropagation();
     choose(clip);
   };
-  const against = element("button", "videoalign-use", "compare");
+  const against = element("button", "videoalign-use videoalign-against", "compare");
   against.type = "button";
   against.title = "play this clip beside another candidate, in step";
   against.onclick = (event) => {

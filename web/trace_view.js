@@ -17,6 +17,7 @@ export function traceView() {
   const root = element("div", "videoalign-trace");
   let now = { run: null, points: [] };
   let before = null; // the run before this one
+  let asked = null; // the frame that draws what has changed
 
   function begin(next) {
     if (rated(now.points).length > 1 && now.ended !== "failed") before = { points: now.points, name: nameOf(now, "the run before") };
@@ -41,9 +42,17 @@ export function traceView() {
   }
 
   function draw() {
-    const points = now.points.filter(Boolean);
-    root.dataset.points = String(points.length);
+    root.dataset.points = String(now.points.filter(Boolean).length);
     root.dataset.ended = now.ended ?? "";
+    // Points come faster than a page draws; a long run's picture is made once a frame, and not at all where nobody sees it.
+    asked ??= requestAnimationFrame(() => {
+      asked = null;
+      drawNow();
+    });
+  }
+
+  function drawNow() {
+    const points = now.points.filter(Boolean);
     const note = now.note ? [element("div", "videoalign-warning", now.note)] : [];
     if (!points.length) {
       root.replaceChildren(...(note.length ? note : [element("div", "videoalign-note", nothingYet())]));
@@ -77,6 +86,7 @@ export function traceView() {
   }
 
   draw();
+  drawNow();
   /** The curve so far, for `replace`. */
   const kept = () => ({ ...now, points: now.points.filter(Boolean), about: undefined });
 

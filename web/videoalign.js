@@ -2,11 +2,14 @@
 import { app } from "../../scripts/app.js";
 import { attachChoices } from "./choose_node.js";
 import { attachComparison } from "./compare_node.js";
+import { takeDroppedClip } from "./dropped_clip.js";
 import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
-import { nodeOutputsUpdated } from "./kept_results.js";
+import { nodeOutputsUpdated, showOutputs } from "./kept_results.js";
+import { foldLinkedTexts } from "./linked_texts.js";
 import { withMarksOnce } from "./marks.js";
 import { addPanel } from "./panel.js";
 import { drawRanking, labelGates } from "./ranking_view.js";
+import { followRuns, showMissed } from "./runs.js";
 import { drawSaved, drawScores } from "./scores_view.js";
 import { colour, colourSockets } from "./socket_colours.js";
 import { attachWeights } from "./weights_view.js";
@@ -22,7 +25,7 @@ const bestClips = ([ranking]) =>
 
 // Node id -> key of its output, what draws that output into the panel, and what of it is kept.
 const VIEWS = {
-  VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
+  VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores, shorten: firstClips, attach: takeDroppedClip },
   VideoAlignLoadScores: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
   VideoAlignPickBest: { key: "videoalign_ranking", draw: drawRanking, shorten: bestClips, attach: labelGates },
   VideoAlignSaveScores: { key: "videoalign_saved", draw: drawSaved },
@@ -38,6 +41,7 @@ const ATTACHED = {
 };
 
 function attach(node) {
+  if (node.comfyClass?.startsWith("VideoAlign")) foldLinkedTexts(node);
   const attachTo = ATTACHED[node.comfyClass];
   if (attachTo) {
     attachTo(node, addPanel(node));
@@ -54,9 +58,13 @@ app.registerExtension({
   name: "videoalign.Pictures",
   setup() {
     colourSockets();
+    followRuns(showOutputs);
     return listenToTraces();
   },
-  afterConfigureGraph: colour,
+  afterConfigureGraph() {
+    colour();
+    showMissed();
+  },
   nodeCreated: attach,
   onNodeOutputsUpdated: nodeOutputsUpdated,
 });

@@ -10,14 +10,19 @@ const STEP = 0.05; // of the sum, for a key; with Shift 0.01
 
 /**
  * The picker.
- * @param {{move: function(number[]): void, set: function(number[]): void}} act
- *   move: the person wants these shares, whatever the sum; set: these very weights.
+ * @param {{move: function(number[]): void, set: function(number[]): void, begin: function(): void, end: function(): void}} act
+ *   move: the person wants these shares, whatever the sum; set: these very weights. A drag, a key or a click lies between begin and end.
  * @returns {{element: HTMLElement, update: function(number[], boolean): void}}
  *   update: show these weights; the second argument tells that they come by wire and cannot be moved here.
  */
-export function weightTriangle({ move, set }) {
+export function weightTriangle({ move, set, begin, end }) {
   let shares = [1 / 3, 1 / 3, 1 / 3];
   let fixed = false;
+  const inOne = (act) => {
+    begin();
+    act();
+    end();
+  };
   const picture = draw("svg", { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, width: WIDTH, height: HEIGHT, class: "videoalign-triangle" });
   picture.append(draw("polygon", { points: CORNERS.map((corner) => corner.join()).join(" "), class: "area" }));
   for (const share of [0.25, 0.5, 0.75]) {
@@ -56,7 +61,7 @@ export function weightTriangle({ move, set }) {
     const wins = DIMENSIONS.map(([name], which) => element("span", `videoalign-win ${name}${point.wins[which] < 50 ? " loss" : ""}`, point.wins[which].toFixed(1)));
     const row = element("button", "videoalign-point", element("b", "", String(place + 1)), element("span", "", point.weights.join(" : ")), ...wins);
     Object.assign(row, { type: "button", title: described(point) });
-    row.addEventListener("click", () => fixed || set(point.weights));
+    row.addEventListener("click", () => fixed || inOne(() => set(point.weights)));
     return row;
   });
   const head = element("div", "videoalign-point head", element("b", ""), element("span", "", "VQ : MQ : TA"), ...DIMENSIONS.map(([name]) => element("span", `videoalign-win ${name}`, name)));
@@ -71,6 +76,11 @@ export function weightTriangle({ move, set }) {
     event.stopPropagation(); // do not move the node
     if (fixed || event.button) return;
     picture.setPointerCapture(event.pointerId);
+    begin();
+    const over = new AbortController(); // wherever the button is let go, even when the node is gone by then
+    for (const last of ["pointerup", "pointercancel"]) {
+      window.addEventListener(last, () => (over.abort(), end()), { capture: true, signal: over.signal });
+    }
     handle.focus({ preventScroll: true });
     const at = position(event);
     const near = PAPER_POINTS.map((point) => ({ point, far: Math.hypot(...pointOf(sharesOf(point.weights), CORNERS).map((one, axis) => one - at[axis])) }));
@@ -99,8 +109,7 @@ export function weightTriangle({ move, set }) {
     event.preventDefault();
     event.stopPropagation(); // ComfyUI moves the selected node by arrow keys
     if (fixed) return;
-    if (point) set(point.weights);
-    else key();
+    inOne(point ? () => set(point.weights) : key);
   });
 
   function update(weights, byWire) {

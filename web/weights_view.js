@@ -1,5 +1,6 @@
 // The three weights as a point of a triangle and as shares of a bar. The sliders are the truth: the triangle moves them
-// and follows them; a preset moves them, and moving one leaves the preset.
+// and follows them; a preset moves them, and where they come to stand on a preset's values its name is shown.
+import { app } from "../../scripts/app.js";
 import { DIMENSIONS, element } from "./element.js";
 import { chain } from "./kept_results.js";
 import { weightsOf } from "./weight_shares.js";
@@ -34,9 +35,17 @@ export function followWeights(node, panel) {
   const triangle = weightTriangle({
     move: (shares) => moveSliders(weightsOf(shares, held || 1, step, most), held || 1),
     set: (weights) => moveSliders(weights),
+    begin: () => app.canvas?.emitBeforeChange?.(), // ComfyUI's undo takes what lies between as one step
+    end: () => app.canvas?.emitAfterChange?.(),
   });
   const shares = element("div", "");
   const view = element("div", "", triangle.element, shares);
+
+  /** The preset with these very values, or that there is none. */
+  function presetOf(values) {
+    const names = [preset.value, ...(preset.options?.values ?? [])]; // of two with the same values the one that is chosen
+    return names.find((name) => presetValues(name)?.every((one, place) => Math.abs(one - values[place]) < 1e-6)) ?? CUSTOM;
+  }
 
   function draw(values = presetValues(preset?.value) ?? onSliders()) {
     triangle.update(values, byWire());
@@ -56,11 +65,13 @@ export function followWeights(node, panel) {
 
   function moveSliders(values, keep = sum(values)) {
     settling = true;
-    if (preset) {
-      preset.value = CUSTOM;
-      preset.callback?.(CUSTOM);
-    }
     moveTo(values);
+    settling = true;
+    if (preset) {
+      preset.value = presetOf(values);
+      preset.callback?.(preset.value);
+    }
+    settling = false;
     held = keep;
     draw();
     node.setDirtyCanvas?.(true, true);
@@ -80,8 +91,7 @@ export function followWeights(node, panel) {
   for (const slider of sliders) {
     chain(slider, "callback", () => {
       if (settling) return;
-      const values = presetValues(preset?.value);
-      if (values && sliders.some((one, place) => Number(one.value) !== values[place])) preset.value = CUSTOM;
+      if (preset) preset.value = presetOf(onSliders());
       held = sum(onSliders());
       draw();
     });
@@ -94,6 +104,7 @@ export function followWeights(node, panel) {
   chain(node, "onConnectionsChange", () => setTimeout(anew)); // after the wire is there, or gone
   // Weights that arrive by wire are known after a run.
   panel.onOutput("videoalign_weights", ([weights]) => draw(Object.values(weights.as_given)));
+  if (preset) preset.value = presetOf(onSliders()); // of a new node; one from a file has its own put over it
   anew();
   return view;
 }

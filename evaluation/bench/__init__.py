@@ -6,4 +6,5 @@ known_scores.py    scores from a file instead of from a model
 measure.py         accuracies by dimension and by group of pairs
 output_files.py    the official script's files and agreement.json
 report.py          the table for people
+vbench_total.py    VBench's scores from its dimensions
 """

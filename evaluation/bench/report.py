@@ -71,8 +71,8 @@ def failure_lines(measurement: Measurement, shown: int = 10) -> list[str]:
 def _head(confidence: float, width: int = 12) -> list[str]:
     interval = f"({100 * confidence:g} % interval)"
     return [
-        f"{'':<{width + 14}}{'without ties':^22}{'with ties, held out':^22}{'best':>7}{'official script':>19}",
-        f"{'':<{width}}{'pairs':>7}{'ties':>7}{interval:^22}{interval:^22}{'':>7}{'without':>11}{'with':>8}",
+        f"{'':<{width + 14}}{'without ties':^24}{'with ties, held out':^24}{'best':>7}{'official script':>19}",
+        f"{'':<{width}}{'pairs':>7}{'ties':>7}{interval:^24}{interval:^24}{'':>7}{'without':>11}{'with':>8}",
     ]
 
 
@@ -81,7 +81,7 @@ def _row(name: str, agreement: Agreement, width: int = 12) -> str:
     with_ties = "-" if held_out is None else _estimate(held_out.accuracy, held_out.interval)
     return (
         f"{name:<{width}}{agreement.pairs:>7}{agreement.ties:>7}"
-        f"{_estimate(agreement.without_ties, agreement.without_ties_interval):^22}{with_ties:^22}"
+        f"{_estimate(agreement.without_ties, agreement.without_ties_interval):^24}{with_ties:^24}"
         f"{_percent(agreement.with_ties.accuracy):>7}"
         f"{_percent(agreement.official_without_ties):>11}{_percent(agreement.official_with_ties):>8}"
     )
@@ -106,14 +106,14 @@ def _groups(measurement: Measurement, protocol: Protocol) -> list[str]:
     lines = [
         f"By {measurement.grouped_by}: accuracy without ties (interval); a pair with two values counts for both.",
         "",
-        f"{measurement.grouped_by:<{width}}{'pairs':>7}" + "".join(f"{name:^22}" for name in names),
+        f"{measurement.grouped_by:<{width}}{'pairs':>7}" + "".join(f"{name:^24}" for name in names),
     ]
     lines.append("-" * len(lines[-1]))
     for value, accuracies in measurement.groups.items():
         line = f"{value[:width]:<{width}}{max((agreement.pairs for agreement in accuracies.values()), default=0):>7}"
         for label in measurement.accuracies:
             agreement = accuracies.get(label)
-            line += f"{'-' if agreement is None else _estimate(agreement.without_ties, agreement.without_ties_interval):^22}"
+            line += f"{'-' if agreement is None else _estimate(agreement.without_ties, agreement.without_ties_interval):^24}"
         lines.append(line)
     return lines
 

@@ -22,6 +22,7 @@ from ...files.atomic_file import write_json, write_text
 from ...files.csv_text import csv_text
 from ...files.journal import append_records, read_journal
 from ...files.json_text import read_json
+from ...files.portable_paths import relative_text
 from ...reward.dimensions import RATED, VIDEO_REWARD_DETAILS
 from ...reward.judge import FIRST_JUDGE, Judge
 from ...reward.panel import Panel, Seat, seats_of
@@ -131,6 +132,8 @@ class ScoreJournal:
     def write_output(self, rows: list[ScoreRow]) -> list[dict] | None:
         """Write the output in the order of ``rows`` if all of them are done (or failed); returns the results, else None.
 
+        Relative paths of clips start at the output's folder there, so that it can be read from anywhere.
+
         Raises:
             VideoAlignError: it cannot be written.
         """
@@ -139,10 +142,11 @@ class ScoreJournal:
             return None
         results = [settled[row.id] for row in rows]
         with self._writing():
+            written = [{**result, "path": relative_text(result["path"], self.output.parent)} for result in results]
             if self.output.suffix.lower() == ".csv":
-                write_csv(self.output, results, self.columns)
+                write_csv(self.output, written, self.columns)
             else:
-                write_jsonl(self.output, results)
+                write_jsonl(self.output, written)
         return results
 
     def _settled(self, rows: list[ScoreRow]) -> dict[str, dict]:

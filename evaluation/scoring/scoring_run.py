@@ -54,6 +54,7 @@ class ScoringOptions(CommandConfig):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         "auto", description="Arithmetic; auto: the checkpoint's own."
     )
+    weights: Literal["auto", "8bit", "4bit"] = Field("auto", description="Keep a large judge's weights in fewer bits.")
     device: str | None = Field(
         None, description="Such as cuda:1, xpu, mps or cpu; the process's own accelerator by default."
     )
@@ -125,6 +126,7 @@ def judge_options(options: ScoringOptions, max_pixels: int | None = None) -> Jud
     return JudgeOptions(
         device=str(chosen_device(options.device)),
         dtype=options.dtype,
+        weights=options.weights,
         download=options.download,
         base=options.base,
         step=options.step,

@@ -23,13 +23,19 @@ from ..preference_file import Preferences
 from .scored_clips import ScoredClip, pair_clips
 
 QUESTIONS = {"semantic consistency": "TA", "fidelity issues": "VQ", "motion issues": "MQ"}
+COLUMNS = ("video", "caption", "conversations", *QUESTIONS)
 RATINGS = {"Bad": 0.0, "Normal": 1.0, "Good": 2.0}
 
 QUESTION = re.compile(r"Please identify the (semantic consistency|fidelity|motion)(?: issues)?\b")
 TOPICS = {"semantic consistency": "TA", "fidelity": "VQ", "motion": "MQ"}
 
 
-def _rating(row: Row, column: str, answer: object, ratings: Mapping[str, float]) -> float:
+def rating_of(row: Row, column: str, answer: object, ratings: Mapping[str, float] = RATINGS) -> float:
+    """The number of an answer's first word.
+
+    Raises:
+        TableError: the answer begins with none of ``ratings``.
+    """
     word = re.match(r"\s*(\w+)", answer) if isinstance(answer, str) else None
     if word is None or word[1] not in ratings:
         raise row.error(
@@ -39,8 +45,14 @@ def _rating(row: Row, column: str, answer: object, ratings: Mapping[str, float])
     return ratings[word[1]]
 
 
-def _conversation(row: Row, ratings: Mapping[str, float]) -> tuple[str, dict[str, float]]:
-    """Caption and rating of one question and its answer."""
+def answers_of(row: Row) -> tuple[str, dict[str, tuple[str, object]]]:
+    """The caption of a row of either layout and, by dimension, the column and the answer to each of its questions.
+
+    Raises:
+        TableError: a column is missing, or the conversation is another one.
+    """
+    if "conversations" not in row.cells:
+        return row.text("caption"), {dimension: (name, row.value(name)) for name, dimension in QUESTIONS.items()}
     turns = row.value("conversations")
     roles = (
         [turn.get("from") if isinstance(turn, dict) else None for turn in turns] if isinstance(turns, list) else None
@@ -56,7 +68,7 @@ def _conversation(row: Row, ratings: Mapping[str, float]) -> tuple[str, dict[str
             f"no known question in {shown(text)}; expected 'Please identify the ... issues' of {', '.join(TOPICS)}.",
         )
     caption = text[: questions[-1].start()].replace("<video>", "", 1).strip()
-    return caption, {TOPICS[questions[-1][1]]: _rating(row, "conversations", turns[1].get("value"), ratings)}
+    return caption, {TOPICS[questions[-1][1]]: ("conversations", turns[1].get("value"))}
 
 
 def read_lift_ratings(path: Path, *, ratings: Mapping[str, float] = RATINGS) -> list[ScoredClip]:
@@ -66,15 +78,11 @@ def read_lift_ratings(path: Path, *, ratings: Mapping[str, float] = RATINGS) -> 
     """
     path = Path(path)
     given: dict[tuple[str, str], dict[str, list[float]]] = {}
-    for row in read_table(path, ("video", "caption", "conversations", *QUESTIONS)):
-        if "conversations" in row.cells:
-            caption, scores = _conversation(row, ratings)
-        else:
-            caption = row.text("caption")
-            scores = {d: _rating(row, name, row.value(name), ratings) for name, d in QUESTIONS.items()}
+    for row in read_table(path, COLUMNS):
+        caption, answers = answers_of(row)
         clip = given.setdefault((row.text("video"), caption), {})
-        for dimension, score in scores.items():
-            clip.setdefault(dimension, []).append(score)
+        for dimension, (column, answer) in answers.items():
+            clip.setdefault(dimension, []).append(rating_of(row, column, answer, ratings))
     return [
         ScoredClip(video, caption, {name: sum(values) / len(values) for name, values in scores.items()})
         for (video, caption), scores in given.items()

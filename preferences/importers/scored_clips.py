@@ -18,6 +18,7 @@ permits so much of a loss). In each pair a dimension's label is "same" where the
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import PreferenceFileError
-from ...files.portable_paths import plain_path
+from ...files.portable_paths import plain_path, table_path
 from ...files.tables import Row, read_table
 from ...reward.dimensions import DIMENSIONS, RATED
 from ...reward.score_columns import LOWER, is_panel, lower_is_better, mark_names
@@ -108,6 +109,16 @@ def lower_marks(row: Row) -> frozenset[str]:
     from ...measures.clip_measures import DIMENSIONS as MEASURED
 
     return frozenset(one.name for one in MEASURED if not one.higher_is_better)
+
+
+def clips_folder(scores: Path, paths: Iterable[str]) -> Path:
+    """The folder that relative paths of a score file start from: its own, or the current one, from which 0.1.0 wrote them.
+
+    The current one is taken where more of the clips are found from there.
+    """
+    beside, here, texts = scores.parent, Path(), list(paths)
+    found = {folder: sum(os.path.isfile(table_path(folder, text)) for text in texts) for folder in (beside, here)}
+    return here if found[here] > found[beside] else beside
 
 
 def _label(a: float, b: float, margin: float) -> str:
@@ -216,4 +227,5 @@ def read_scored_pairs(path: Path, root: Path | None = None, **pairing) -> Prefer
             f"{path}: {len(clips)} clips of {prompts} prompts give no pair. A pair needs two clips of the same prompt "
             "whose scores differ by more than the margin: score several clips per prompt, or lower the margin."
         )
-    return Preferences(pairs, Path(root or path.parent), path, "scored_clips")
+    folder = clips_folder(path, [clip.path for clip in clips]) if root is None or Path(root) == path.parent else root
+    return Preferences(pairs, Path(folder), path, "scored_clips")

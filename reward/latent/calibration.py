@@ -22,17 +22,18 @@ class Calibration:
     Attributes:
         edges: bounds of the bins in sigma, ascending, first 0, last 1; bin i is [edges[i], edges[i + 1]].
         accuracy: accuracy[dimension][bin], share of held-out pairs with a winner that are ranked right, 0 to 1; both
-            clips of a pair at the same sigma and noise. 0.5 where ``pairs`` is 0.
+            clips of a pair at the same sigma and noise. None where ``pairs`` is 0: nothing was measured.
         pairs: pairs[dimension][bin], number of held-out pairs with a winner that were counted.
         gradient_scale: gradient_scale[dimension][bin], mean over held-out noisy latents x_t of
             ||grad_x r||_2 * sqrt(n), n = number of elements of one latent [C, T, H, W], r in raw reward units. A reward
             that averages over the latent has gradient elements that shrink as 1/n, so this does not depend on the
             clip's size; ``gradient_rms`` gives what to divide a gradient by. 0 where nothing was measured.
-        mean, std: by dimension, of the raw rewards of held-out latents over all sigma; r -> (r - mean) / std.
+        mean, std: by dimension, of the raw rewards of held-out latents over all sigma; r -> (r - mean) / std. Both 0 where
+            nothing was measured.
     """
 
     edges: tuple[float, ...]
-    accuracy: Mapping[str, tuple[float, ...]]
+    accuracy: Mapping[str, tuple[float | None, ...]]
     pairs: Mapping[str, tuple[int, ...]]
     gradient_scale: Mapping[str, tuple[float, ...]]
     mean: Mapping[str, float]
@@ -48,7 +49,8 @@ class Calibration:
                 raise CheckpointError(
                     f"{name} must have {bins} numbers (one a bin) for each of {', '.join(DIMENSIONS)}."
                 )
-            if not all(math.isfinite(value) and value >= 0 for row in table.values() for value in row):
+            numbers = [value for row in table.values() for value in row if value is not None or name != "accuracy"]
+            if not all(math.isfinite(value) and value >= 0 for value in numbers):
                 raise CheckpointError(f"{name} holds a number that is negative or not finite.")
         for name in ("mean", "std"):
             if set(getattr(self, name)) != set(DIMENSIONS):
@@ -69,14 +71,23 @@ class Calibration:
 
     def confidence(self, dimension: str, sigma: float) -> float:
         """2 * accuracy - 1, at least 0: 1 never wrong, 0 chance. 1 where nothing was measured. Interpolated."""
-        rows = zip(self.accuracy[dimension], self.pairs[dimension], strict=True)
-        return self._interpolated([max(0.0, 2 * share - 1) if count else 1.0 for share, count in rows], sigma)
+        return self._interpolated(
+            [1.0 if share is None else max(0.0, 2 * share - 1) for share in self._shares(dimension)], sigma
+        )
 
-    def overall_accuracy(self, dimension: str) -> float:
-        """Accuracy over all bins that were measured, each bin counting the same; 0.5 without any."""
+    def overall_accuracy(self, dimension: str) -> float | None:
+        """Accuracy over all bins that were measured, each bin counting the same; None without any."""
+        shares = [share for share in self._shares(dimension) if share is not None]
+        return sum(shares) / len(shares) if shares else None
+
+    def is_measured(self, dimension: str) -> bool:
+        """Whether anything is known of a dimension: how right it is and how steep, at one noise level at least."""
+        return self.overall_accuracy(dimension) is not None and any(self.gradient_scale[dimension])
+
+    def _shares(self, dimension: str) -> list[float | None]:
+        """Accuracy by bin; version 0.1.0 wrote 0.5 where no pair was counted, which is no measurement."""
         rows = zip(self.accuracy[dimension], self.pairs[dimension], strict=True)
-        shares = [share for share, count in rows if count]
-        return sum(shares) / len(shares) if shares else 0.5
+        return [share if count else None for share, count in rows]
 
     def to_dict(self) -> dict:
         """A JSON-ready dictionary that ``from_dict`` reads."""
@@ -84,6 +95,7 @@ class Calibration:
             name: {dimension: list(getattr(self, name)[dimension]) for dimension in DIMENSIONS}
             for name in ("accuracy", "pairs", "gradient_scale")
         }
+        tables["accuracy"] = {dimension: self._shares(dimension) for dimension in DIMENSIONS}
         return {"edges": list(self.edges), **tables, "mean": dict(self.mean), "std": dict(self.std)}
 
     @classmethod
@@ -96,7 +108,10 @@ class Calibration:
         try:
             return cls(
                 edges=tuple(map(float, values["edges"])),
-                accuracy={dimension: tuple(map(float, row)) for dimension, row in values["accuracy"].items()},
+                accuracy={
+                    dimension: tuple(None if share is None else float(share) for share in row)
+                    for dimension, row in values["accuracy"].items()
+                },
                 pairs={dimension: tuple(map(int, row)) for dimension, row in values["pairs"].items()},
                 gradient_scale={
                     dimension: tuple(map(float, row)) for dimension, row in values["gradient_scale"].items()

@@ -1,6 +1,8 @@
 """``videoalign align`` on a tiny random Wan: all stages in one command, and the same LoRA however often it was killed."""
 
 import json
+import math
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,7 +13,13 @@ import torch
 from safetensors.torch import load_file
 from small_alignment import PROMPTS, TRAIN, arguments, files
 
+from videoalign.alignment import align_command
 from videoalign.cli.main import main
+from videoalign.cli.options import parse_command
+from videoalign.preferences.reading import read_pairs
+from videoalign.training.flow.methods import load_method
+from videoalign.training.flow.run import run_method
+from videoalign.training.loop.log_file import read_log
 
 __all__ = ["files"]
 
@@ -39,6 +47,33 @@ def test_prompts_become_a_lora_and_a_comparison_on_prompts_that_were_held_out(fi
         json.loads(line)["prompt"] for line in (comparison / "aligned" / "clips.jsonl").read_text().splitlines()
     ]
     assert set(compared) == held_out
+
+
+def test_what_a_run_wrote_is_read_by_the_next_command_wherever_the_folder_is_moved_to(finished, tmp_path, monkeypatch):
+    moved = tmp_path / "moved"
+    shutil.copytree(finished, moved)
+    monkeypatch.chdir(tmp_path)
+    read = read_pairs([moved / "round_1" / "scores.jsonl"])
+    assert read and all(clip.is_relative_to(moved) for pair in read for clip in pair.clips.values())
+    assert all(
+        clip.is_relative_to(moved)
+        for pair in read_pairs([moved / "round_1" / "pairs.jsonl"])
+        for clip in pair.clips.values()
+    )
+
+
+def test_a_further_round_goes_on_from_the_lora_so_far_and_is_held_to_it(files, finished, tmp_path):
+    words = arguments(files, finished)[1:]
+    config = parse_command(align_command.Config, "align", words)
+    folder, lora = finished / "round_1", finished / "lora.safetensors"
+    training = align_command.training_config(
+        config, folder / "clips", folder / "pairs.jsonl", tmp_path / "training", lora
+    )
+    assert training.lora.start == lora and training.lora.reference == "start"
+    training, method = training.model_copy(update={"log_every": 1}), load_method("dpo")
+    assert run_method(training, method(training.dpo)) == 0
+    first = read_log(tmp_path / "training" / "log.jsonl")[0]
+    assert first["step"] == 1 and first["loss"] == pytest.approx(math.log(2), abs=1e-6) and first["drift"] == 0
 
 
 def test_another_run_in_the_same_folder_is_refused(files, finished, capsys):
@@ -135,3 +170,29 @@ def test_one_of_two_experts_keeps_its_name_to_the_end(files, tmp_path):
     assert main(options) == 0
     assert (tmp_path / "aligned" / "lora_low_noise.safetensors").exists()
     assert not (tmp_path / "aligned" / "lora.safetensors").exists()
+
+
+@pytest.mark.long
+def test_a_panel_scores_the_clips_and_its_weighted_z_scores_make_the_pairs(files, finished, tmp_path):
+    pytest.importorskip("cv2", reason="the judge measures needs OpenCV: pip install '.[measure]'")
+    rule = ["--pairs.weight", "VQ=1", "--pairs.weight", "measures.sharpness=2", "--pairs.gate", "measures.black<=1"]
+    call = arguments(files, tmp_path / "aligned", "--panel", "measures", *rule)
+    assert main(call) == main(call) == 0  # and does nothing again
+    folder = tmp_path / "aligned" / "round_1"
+    scores = [json.loads(line) for line in (folder / "scores.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {row["judge"] for row in scores} == {"videoreward+measures"}
+    for line in (folder / "pairs.jsonl").read_text(encoding="utf-8").splitlines():
+        pair = json.loads(line)
+        best, worst = pair["scores_chosen"], pair["scores_rejected"]
+        # Of two clips the better one of a mark stands one standard deviation above the mean, the other one below.
+        lead = [2 * ((best[name] > worst[name]) - (best[name] < worst[name])) for name in ("VQ", "measures.sharpness")]
+        assert best["Overall"] - worst["Overall"] == pytest.approx((lead[0] + 2 * lead[1]) / 3, abs=1e-9)
+    report = json.loads((folder / "comparison" / "report.json").read_text(encoding="utf-8"))
+    assert list(report["judges"]) == ["the reward reward", "measurements"]
+    plain = json.loads((finished / "align.json").read_text(encoding="utf-8"))
+    assert "panel" not in plain and "weight" not in plain["pairs"]  # folders of 0.1.0 go on
+
+
+def test_a_rule_that_cannot_be_is_refused_before_anything_is_generated(files, tmp_path, capsys):
+    assert main(arguments(files, tmp_path / "aligned", "--pairs.gate", "measures.black")) == 2
+    assert "is no gate" in capsys.readouterr().err and not (tmp_path / "aligned").exists()

@@ -8,6 +8,27 @@ import urllib.request
 from pathlib import Path
 
 READY = "window.app?.extensionManager && window.app.graph && window.app.canvas"
+# Which prompts the page has heard the end of: what nodes show of a run is there by then.
+HEAR = """() => {
+    if (window.heardRuns) return;
+    window.heardRuns = new Set();
+    for (const end of ["execution_success", "execution_error", "execution_interrupted"])
+        window.app.api.addEventListener(end, ({detail}) => window.heardRuns.add(detail.prompt_id));
+}"""
+# Until the view and the nodes have stood still for some frames, however long a frame takes here.
+SETTLED = """async () => {
+    const look = () => {
+        const {scale, offset} = window.app.canvas.ds;
+        return JSON.stringify([scale, [...offset], window.app.graph.nodes.map(node => [...node.pos, ...node.size])]);
+    };
+    let last = look();
+    for (let same = 0, frames = 0; same < 10 && frames < 600; frames += 1) {
+        await new Promise(requestAnimationFrame);
+        const now = look();
+        same = now === last ? same + 1 : 0;
+        last = now;
+    }
+}"""
 
 
 class ComfyPage:
@@ -55,8 +76,19 @@ class ComfyPage:
         """Load the page and wait for an empty graph."""
         self.page.goto(self.server.url)
         self.page.wait_for_function(READY, timeout=300_000)
-        self.page.wait_for_timeout(500)
+        self.settle()
         self.clear()
+
+    def settle(self) -> None:
+        """Wait until nothing in the graph moves."""
+        self.page.evaluate(SETTLED)
+
+    def until(self, look, wanted, seconds: float = 60):
+        """What ``look()`` gives, as soon as it is ``wanted``; after so long whatever it gives then."""
+        deadline = time.monotonic() + seconds
+        while (seen := look()) != wanted and time.monotonic() < deadline:
+            self.page.wait_for_timeout(50)
+        return seen
 
     def clear(self) -> None:
         """Close what lies over the graph, and empty it; new nodes get new ids, as the frontend remembers the old ones' values."""
@@ -68,31 +100,35 @@ class ComfyPage:
                 graph.state.lastNodeId = last;
             }"""
         )
-        self.page.wait_for_timeout(200)
+        self.page.wait_for_function("!document.querySelector('.videoalign-panel')")
 
     def load(self, workflow: dict) -> None:
         """Load a workflow file's content and bring all of it into view."""
         self.page.evaluate("workflow => window.app.loadGraphData(workflow)", workflow)
-        self.page.wait_for_timeout(800)
+        self.settle()
         self.fit()
 
     def fit(self) -> None:
         """Zoom to the whole graph."""
         self.page.evaluate("window.app.extensionManager.command.execute('Comfy.Canvas.FitView')")
-        self.page.wait_for_timeout(600)
+        self.settle()
 
     def run(self, seconds: float = 120) -> None:
-        """Queue the graph and wait, at most so long, until the server has nothing left to do."""
-        before = len(self.server.get("/history"))
+        """Queue the graph and wait, at most so long, until the page has heard the end and has drawn what came of it."""
+        self.page.evaluate(HEAR)
+        before = set(self.server.get("/history"))
         self.page.evaluate("window.app.queuePrompt(0, 1)")
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             queue = self.server.get("/queue")
-            idle = not queue["queue_running"] and not queue["queue_pending"]
-            if idle and len(self.server.get("/history")) > before:
-                self.page.wait_for_timeout(1200)
+            ended = [prompt for prompt in self.server.get("/history") if prompt not in before]
+            if ended and not queue["queue_running"] and not queue["queue_pending"]:
+                self.page.wait_for_function(
+                    "prompts => prompts.every(prompt => window.heardRuns.has(prompt))", arg=ended, timeout=60_000
+                )
+                self.settle()
                 return
-            time.sleep(0.2)
+            time.sleep(0.1)
         raise AssertionError("the prompt did not end")
 
     def widget(self, node: int, name: str):
@@ -113,7 +149,20 @@ class ComfyPage:
             }""",
             [node, name, value],
         )
-        self.page.wait_for_timeout(300)
+        self.settle()
+
+    def capture(self) -> None:
+        """Let the page note the graph as it is, for its undo, as it does after a click."""
+        self.page.evaluate(
+            """() => {
+                const tracker = window.app.extensionManager.workflow.activeWorkflow.changeTracker;
+                (tracker.captureCanvasState ?? tracker.checkState).call(tracker);
+            }"""
+        )
+
+    def undo_steps(self) -> int:
+        """How many steps can be undone."""
+        return self.page.evaluate("window.app.extensionManager.workflow.activeWorkflow.changeTracker.undoQueue.length")
 
     def texts(self, selector: str) -> list[str]:
         """Text of all elements that match, in the page's order."""

@@ -60,9 +60,12 @@ def shoot(screenshots):
     return lambda page, name: page.screenshot(path=str(screenshots / f"{name}.png"))
 
 
-@pytest.fixture(params=["classic", "nodes2"])
+@pytest.fixture(params=["classic", pytest.param("nodes2", marks=pytest.mark.slow)])
 def frontend(request) -> str:
-    """Which of the two frontends."""
+    """Which of the two frontends: Nodes 2.0 with --run-slow, for it takes as long again.
+
+    test_nodes_in_the_browser.py, which has all nodes, runs in both.
+    """
     return request.param
 
 

@@ -21,14 +21,15 @@ BUILD = """async ({nodes, wires}) => {
         made[from].connect(output, made[to], place);
         await new Promise(done => setTimeout(done, 50));
     }
-    await new Promise(done => setTimeout(done, 500));
     return Object.fromEntries(Object.entries(made).map(([name, node]) => [name, node.id]));
 }"""
 
 
 def build(page, nodes: dict, wires: list) -> dict:
     """Add nodes and wires; returns node ids by name."""
-    return page.page.evaluate(BUILD, {"nodes": nodes, "wires": wires})
+    ids = page.page.evaluate(BUILD, {"nodes": nodes, "wires": wires})
+    page.settle()
+    return ids
 
 
 def best_of(
@@ -53,6 +54,39 @@ def best_of(
         ("score", 0, "best", "candidates.candidate0"),
         ("weights", 0, "best", "weights"),
     ]
+    ids = build(page, nodes, wires)
+    page.fit()
+    return ids
+
+
+def guided(page, steps: int, seed: int = 1, top: int = 60) -> dict:
+    """A guided tiny Wan with its trace, its upper edge at ``top``; its files are made where they are missing."""
+    from guidance_prompts import (
+        MODEL,
+        REWARD,
+        make_guidance_files,
+    )  # brings torch, which who builds other graphs needs not
+
+    make_guidance_files(page.server.base)
+    page.page.evaluate("window.app.refreshComboInNodes()")  # the page had listed the models before
+    sampling = {"seed": seed, "control_after_generate": "fixed", "steps": steps, "cfg": 1}
+    size = {"width": 64, "height": 64, "length": 9, "batch_size": 1}
+    nodes = {
+        "unet": {"type": "UNETLoader", "at": [20, top], "widgets": {"unet_name": MODEL}},
+        "reward": {"type": "VideoAlignLoadLatentReward", "at": [20, top + 160], "widgets": {"model": REWARD, "dtype": "float32"}},
+        "text": {"type": "VideoAlignTestText", "at": [20, top + 360], "widgets": {"control_after_generate": "fixed"}},
+        "latent": {"type": "EmptyHunyuanLatentVideo", "at": [20, top + 480], "widgets": size},
+        "guide": {"type": "VideoAlignRewardGuidance", "at": [400, top], "widgets": {"strength": 1.0}},
+        "sampler": {
+            "type": "KSampler", "at": [900, top], "widgets": {**sampling, "sampler_name": "euler", "scheduler": "simple"},
+        },
+        "trace": {"type": "VideoAlignRewardTrace", "at": [1260, top]},
+    }  # fmt: skip
+    wires = [
+        ("unet", 0, "guide", "model"), ("reward", 0, "guide", "latent_reward"), ("guide", 0, "sampler", "model"),
+        ("text", 0, "sampler", "positive"), ("text", 0, "sampler", "negative"), ("latent", 0, "sampler", "latent_image"),
+        ("guide", 2, "trace", "trace"), ("sampler", 0, "trace", "samples"),
+    ]  # fmt: skip
     ids = build(page, nodes, wires)
     page.fit()
     return ids

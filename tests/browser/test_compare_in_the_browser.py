@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from comfy_page import READY
 from comfy_server import REPOSITORY
+from contrast import hard_to_read
 from graphs import build
 from written_clips import write_clips
 
@@ -19,6 +20,7 @@ from videoalign.pages.scripts import inline_script, inline_style
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
 VIEW = ".videoalign-compare"
+PALETTE = "name => window.app.extensionManager.setting.set('Comfy.ColorPalette', name)"
 READY_PLAYER = f"document.querySelector('{VIEW} .videoalign-player')?.dataset.ready === '1'"
 TIMES = f"[...document.querySelectorAll('{VIEW} video')].map(one => one.currentTime)"
 # Of each text of the view, its contrast with the page's card; texts on a ground of their own left out.
@@ -71,7 +73,7 @@ def near(page, node: int) -> None:
         }""",
         node,
     )
-    page.page.wait_for_timeout(800)
+    page.settle()
 
 
 def stopped(view, page) -> None:
@@ -142,12 +144,22 @@ def test_clips_are_compared_in_the_node(page):
     assert view.locator(".videoalign-count").inner_text() == (f"pair 1 of {lost}" if lost else "no pair")
     position = page.page.evaluate("id => window.app.graph.getNodeById(id).pos.slice()", ids["compare"])
     assert [round(one) for one in position] == [880, 60]  # dragging the wipe did not drag the node
+    view.press("x")
+    for palette in ("light", "dark"):
+        page.page.evaluate(PALETTE, palette)
+        page.settle()
+        page.shoot(f"compare_node_{palette}")
+        faint = hard_to_read(page.page, VIEW)
+        # WCAG asks 4.5 of a text, and 3 of what outlines a control.
+        assert not [one for one in faint if not one[0].startswith("border") or one[1] < 3], palette
 
 
 def test_the_comparison_comes_back_after_a_reload(page):
     compared(page, clips=2)
     before = page.texts(f"{VIEW} .videoalign-delta, {VIEW} td")
-    page.page.wait_for_timeout(1500)  # the page keeps its draft a moment after a change
+    page.page.wait_for_function(  # the page keeps its draft a moment after a change
+        "Object.values(localStorage).some(one => one.includes('videoalign_comparison'))"
+    )
     page.set_setting("Comfy.VueNodes.Enabled", page.name == "nodes2")
     page.page.reload()
     page.page.wait_for_function(READY, timeout=300_000)

@@ -1,9 +1,20 @@
+import base64
+
+import numpy as np
 import pytest
 from graphs import best_of, build
+
+from videoalign.clips.video_file import write_video
 
 MINUS, DASH, SIGMA = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{GREEK SMALL LETTER SIGMA}"
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
+
+
+@pytest.fixture(params=["classic", "nodes2"])
+def frontend(request) -> str:
+    """Both, always."""
+    return request.param
 
 
 def history(page) -> dict:
@@ -144,6 +155,55 @@ def test_a_refused_input_is_shown_to_the_user(page):
     page.run()
     page.shoot("refused")
     page.page.get_by_text("View details").first.click()
-    page.page.wait_for_timeout(800)
+    page.page.get_by_text("The latent holds 2 samples, but there are 7 clips").first.wait_for()
     page.shoot("refused_details")
-    assert "The latent holds 2 samples, but there are 7 clips" in page.page.inner_text("body")
+
+
+DROP = """([id, data]) => {
+    const node = window.app.graph.getNodeById(id), {scale, offset} = window.app.canvas.ds;
+    const box = window.app.canvas.canvas.getBoundingClientRect();
+    const x = box.left + (node.pos[0] + 60 + offset[0]) * scale, y = box.top + (node.pos[1] + 20 + offset[1]) * scale;
+    const bytes = Uint8Array.from(atob(data), one => one.charCodeAt(0)), dataTransfer = new DataTransfer();
+    dataTransfer.items.add(new File([bytes], 'dropped.mp4', {type: 'video/mp4'}));
+    for (const kind of ['dragenter', 'dragover', 'drop'])
+        document.elementFromPoint(x, y).dispatchEvent(
+            new DragEvent(kind, {clientX: x, clientY: y, dataTransfer, bubbles: true, cancelable: true})
+        );
+}"""
+LOADERS = "window.app.graph.nodes.filter(one => one.type === 'LoadVideo').map(one => one.widgets[0].value)"
+
+
+def test_a_video_that_is_dropped_on_score_video_becomes_its_clip(page, tmp_path):
+    write_video(tmp_path / "clip.mp4", np.zeros((9, 64, 64, 3), np.uint8), 8)
+    dropped = base64.b64encode((tmp_path / "clip.mp4").read_bytes()).decode()
+    ids = build(page, {"score": {"type": "VideoAlignScoreVideo", "at": [700, 60]}}, [])
+    page.fit()
+    for _ in range(2):  # the second drop is of the same file into the same node
+        page.page.evaluate(DROP, [ids["score"], dropped])
+        assert page.until(lambda: page.page.evaluate(LOADERS), ["dropped.mp4"]) == ["dropped.mp4"]
+    wired = page.prompt()[str(ids["score"])]["inputs"]["clip"]
+    assert page.prompt()[wired[0]]["inputs"]["file"] == "dropped.mp4"
+    assert (page.server.base / "input" / "dropped.mp4").is_file()
+
+
+def test_a_linked_caption_is_a_line_and_a_box_again_without_its_wire(page):
+    nodes = {
+        "text": {"type": "PrimitiveStringMultiline", "at": [20, 60]},
+        "score": {"type": "VideoAlignScoreVideo", "at": [500, 60]},
+    }
+    ids = build(page, nodes, [])
+    height = "id => window.app.graph.getNodeById(id).widgets.find(one => one.name === 'caption').computeLayoutSize(window.app.graph.getNodeById(id)).minHeight"
+    open_box = page.page.evaluate(height, ids["score"])
+    page.page.evaluate(
+        """([from, to]) => {
+            const graph = window.app.graph, node = graph.getNodeById(to);
+            graph.getNodeById(from).connect(0, node, node.inputs.findIndex(one => one.name === 'caption'));
+        }""",
+        [ids["text"], ids["score"]],
+    )
+    assert page.until(lambda: page.page.evaluate(height, ids["score"]) < min(open_box, 30), True)
+    page.page.evaluate(
+        "id => { const node = window.app.graph.getNodeById(id); node.disconnectInput(node.inputs.findIndex(one => one.name === 'caption')); }",
+        ids["score"],
+    )
+    assert page.until(lambda: page.page.evaluate(height, ids["score"]), open_box) == open_box

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from graphs import build
-from guidance_prompts import MODEL, REWARD, make_guidance_files
+from graphs import guided as guided_graph
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
 
@@ -22,39 +22,7 @@ GUIDED = STEPS - 1  # the first step is pure noise
 @pytest.fixture
 def guided(page) -> dict:
     """A guided tiny Wan with its trace; ids of the nodes by name."""
-    make_guidance_files(page.server.base)
-    page.page.evaluate("window.app.refreshComboInNodes()")  # the page had listed the models before
-    sampling = {"seed": 1, "control_after_generate": "fixed", "steps": STEPS, "cfg": 1, "sampler_name": "euler"}
-    nodes = {
-        "unet": {"type": "UNETLoader", "at": [20, 60], "widgets": {"unet_name": MODEL}},
-        "reward": {
-            "type": "VideoAlignLoadLatentReward",
-            "at": [20, 220],
-            "widgets": {"model": REWARD, "dtype": "float32"},
-        },
-        "text": {"type": "VideoAlignTestText", "at": [20, 420], "widgets": {"control_after_generate": "fixed"}},
-        "latent": {
-            "type": "EmptyHunyuanLatentVideo",
-            "at": [20, 540],
-            "widgets": {"width": 64, "height": 64, "length": 9, "batch_size": 1},
-        },
-        "guide": {"type": "VideoAlignRewardGuidance", "at": [400, 60], "widgets": {"strength": 1.0}},
-        "sampler": {"type": "KSampler", "at": [900, 60], "widgets": {**sampling, "scheduler": "simple"}},
-        "trace": {"type": "VideoAlignRewardTrace", "at": [1260, 60]},
-    }
-    wires = [
-        ("unet", 0, "guide", "model"),
-        ("reward", 0, "guide", "latent_reward"),
-        ("guide", 0, "sampler", "model"),
-        ("text", 0, "sampler", "positive"),
-        ("text", 0, "sampler", "negative"),
-        ("latent", 0, "sampler", "latent_image"),
-        ("guide", 2, "trace", "trace"),
-        ("sampler", 0, "trace", "samples"),
-    ]
-    ids = build(page, nodes, wires)
-    page.fit()
-    return ids
+    return guided_graph(page, STEPS)
 
 
 def lengths(page) -> list[int]:

@@ -107,7 +107,28 @@ def test_a_preset_and_the_triangle_agree(page):
     assert shown_shares(page) == [33, 33, 33]
     page.page.mouse.click(*at(page, 110, 18))
     assert sliders(page, node) == [0, 0, 1]
+    assert page.widget(node, "preset") == "text alignment only 0 : 0 : 1"
+    page.page.mouse.click(*at(page, 90, 120))
     assert page.widget(node, "preset") == CUSTOM
+    page.page.locator(".videoalign-point:not(.head)").nth(1).click()
+    assert page.widget(node, "preset") == "balanced, text first 0.1 : 0.1 : 0.8"
+
+
+def test_a_drag_a_key_and_a_click_are_one_step_each_to_undo(page, node):
+    page.capture()
+    steps, seen = page.undo_steps(), [sliders(page, node)]
+    page.page.mouse.move(*at(page, 110, 60))
+    page.page.mouse.down()
+    page.page.mouse.move(*at(page, 80, 140), steps=4)
+    page.page.mouse.up()
+    seen.append(sliders(page, node))
+    page.page.keyboard.press("ArrowRight")
+    seen.append(sliders(page, node))
+    page.page.locator(".videoalign-point:not(.head)").nth(3).click()
+    assert page.until(page.undo_steps, steps + 3) == steps + 3
+    for before in reversed(seen):
+        page.page.keyboard.press("Control+z")
+        assert page.until(lambda: sliders(page, node), before, seconds=20) == before
 
 
 def test_a_saved_graph_keeps_the_weights_that_the_triangle_gave(page, node):

@@ -195,3 +195,20 @@ def test_score_refuses_options_that_contradict_each_other(arguments, named):
 def test_a_configuration_cannot_be_made_with_an_unknown_key_in_code_either():
     with pytest.raises(ValidationError):
         Sample(stepz=3)
+
+
+def test_what_is_missing_is_named_as_an_option_with_what_it_is():
+    class Inner(CommandConfig):
+        train: list[Path] = Field(description="Preference files.")
+        width: int = Field(5, description="Width.")
+
+    class Outer(CommandConfig):
+        """A command that needs a section."""
+
+        data: Inner
+        out_file: Path = Field(description="Where to write.")
+
+    message = refused(config=Outer)
+    assert "data.train: field required; give --data.train, or data.train in the file. Preference files; " in message
+    assert "out_file: field required; give --out-file" in message and "width" not in message
+    assert "data.train: field required" in refused("--data.width", "3", "--out-file", "x", config=Outer)

@@ -112,3 +112,10 @@ def test_a_windows_console_prints_scores_of_captions_that_it_has_no_letters_for(
         assert first["prompt"] == "猫 🎈" and "犬.mp4" in second["error"]
     else:
         assert "\\u732b" in text and "\\u72ac" in text
+
+
+def test_what_a_library_warns_of_when_it_is_imported_and_no_command_uses_is_not_shown():
+    pytest.importorskip("bitsandbytes", reason="the warning is of bitsandbytes, which is not installed")
+    code = "from videoalign.cli.main import main; main(['--version']); import bitsandbytes"
+    outcome = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "gemm_4bit_forward" not in outcome.stderr

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from comfy_server import REPOSITORY
+from tiny_judges import qwen2_5_vl, save_model
 
 pytestmark = pytest.mark.comfyui
 
@@ -142,5 +143,38 @@ def test_a_panels_judges_take_turns_in_memory_and_say_what_they_say_with_plenty_
     run(PANEL)
 
 
+JUDGE = """
+import torch
+from pack.clips.frames import Frames
+from pack.errors import ClipError
+from pack.judges import JudgeOptions, open_judge
+from pack.nodes.reward_handle import RewardHandle
+
+options = JudgeOptions(device="cpu", dtype="float32", weights="8bit", sampling={"num_frames": 2})
+judge = open_judge("videoscore2:FOLDER", options)
+judge.limit = 2
+[module] = judge.modules
+handle = RewardHandle("judge", judge, torch.device("cpu"))
+[patcher] = handle.patchers
+kept = [*module.parameters(), *(buffer for name, buffer in module.named_buffers() if "stored" in name)]
+assert any(weight.dtype == torch.float8_e4m3fn for weight in kept)
+assert patcher.model_size() == sum(weight.nbytes for weight in kept)
+with torch.inference_mode():
+    try:
+        handle.score(Frames(torch.zeros(4, 48, 64, 3), 8.0), "a cat")
+    except ClipError as error:  # the tiny network babbles; it was loaded, asked and read
+        assert "holds no marks" in str(error), error
+away = WholeModelPatcher(module, gpu, cpu)
+away.load(gpu)
+assert {weight.device.type for weight in [*module.parameters(), *module.buffers()]} == {"meta"}
+print("as it should be")
+"""
+
+
 def test_a_reward_model_is_loaded_whole_and_given_back_whole():
     run(SCRIPT)
+
+
+def test_a_judge_in_eight_bits_is_counted_by_what_it_holds_and_moves_whole(tmp_path):
+    folder = save_model(qwen2_5_vl(), tmp_path / "judge")
+    run(SCRIPT + JUDGE.replace("FOLDER", folder.as_posix()))

@@ -7,7 +7,14 @@ import pytest
 from pyfakefs.fake_filesystem import OSType
 from pyfakefs.fake_filesystem_unittest import Patcher
 
-from videoalign.files.portable_paths import file_name, path_text, refused_by_windows, same_path, table_path
+from videoalign.files.portable_paths import (
+    file_name,
+    path_text,
+    refused_by_windows,
+    relative_text,
+    same_path,
+    table_path,
+)
 from videoalign.preferences.preference_file import PreferencePair, Preferences
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -141,3 +148,18 @@ def test_nothing_is_called_that_windows_does_not_have_and_no_process_is_forked()
             ):
                 wrong.append(f"{file.relative_to(ROOT)}:{node.lineno} {names or used or literal}")
     assert not wrong
+
+
+def test_a_path_in_a_table_starts_at_its_folder_unless_it_is_absolute_and_lies_outside(tmp_path, monkeypatch):
+    work, out = tmp_path / "work", tmp_path / "work" / "out"
+    out.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    assert relative_text(Path("clips/a.mp4"), Path("out")) == "../clips/a.mp4"
+    assert relative_text("out/clips/a.mp4", out) == "clips/a.mp4"
+    assert relative_text(out / "clips" / "a.mp4", out) == "clips/a.mp4"
+    outside = (tmp_path / "elsewhere" / "a.mp4").as_posix()
+    assert relative_text(outside, out) == outside
+    assert relative_text("~/a.mp4", out) == "~/a.mp4" and relative_text("C:/a.mp4", out) == "C:/a.mp4"
+    link = tmp_path / "link"
+    link.symlink_to(out)
+    assert (link / relative_text("clips/a.mp4", link)).resolve() == work / "clips" / "a.mp4"

@@ -296,3 +296,59 @@ def test_a_run_with_line_separators_in_a_prompt_that_people_see_as_spaces_goes_o
     assert main([str(word) for word in words]) == 0
     assert (folder / "videos" / "00000_0.mp4").stat().st_mtime_ns == before
     assert [row["prompt"] for row in rows(folder)] == texts
+
+
+def test_vbenchs_layout_is_a_folder_a_suite_with_nothing_but_clips_and_a_second_dimension_joins_the_first(
+    models, tmp_path, capsys
+):
+    prompts = tmp_path / "info.json"
+    rows_ = [
+        {"prompt_en": PROMPTS[0], "dimension": ["color"]},
+        {"prompt_en": PROMPTS[1], "dimension": ["scene", "background_consistency"]},
+    ]
+    prompts.write_text(json.dumps(rows_))
+    own = ["--model", models / "network.safetensors", "--vae", models / "vae.safetensors", "--text-encoder", "micro"]
+    small = [
+        "--sampling.frames",
+        5,
+        "--sampling.width",
+        32,
+        "--sampling.height",
+        32,
+        "--sampling.steps",
+        1,
+        "--device",
+        "cpu",
+    ]
+    fixed = [
+        "generate",
+        prompts,
+        "--output",
+        tmp_path / "clips",
+        "--layout",
+        "vbench",
+        "--clips-per-prompt",
+        2,
+        *own,
+        *small,
+    ]
+    assert main([*map(str, fixed), "--dimension", "color"]) == 0
+    assert f"--videos_path {tmp_path / 'clips' / 'color'} --dimension color" in capsys.readouterr().out
+    first = contents(tmp_path / "clips")
+    assert main([*map(str, fixed), "--dimension", "background_consistency"]) == 0
+    folder = tmp_path / "clips"
+    assert sorted(path.relative_to(folder).as_posix() for path in folder.glob("*/*")) == sorted(
+        f"{suite}/{prompt}-{index}.mp4"
+        for suite, prompt in zip(("color", "scene"), PROMPTS, strict=True)
+        for index in (0, 1)
+    )
+    made = contents(folder)
+    assert {row["path"].partition("/")[0] for row in rows(folder)} == {"color", "scene"} and len(made) == 4
+    assert first.items() <= made.items()
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*/*")}
+    assert main([*map(str, fixed)]) == 0  # both: nothing is made again
+    assert {path: path.stat().st_mtime_ns for path in folder.glob("*/*")} == before
+    assert [row["path"].partition("/")[0] for row in rows(folder)] == ["color", "color", "scene", "scene"]
+    capsys.readouterr()
+    assert main([*map(str, fixed), "--layout", "plain"]) == 1
+    assert "layout was 'vbench', is None" in capsys.readouterr().err

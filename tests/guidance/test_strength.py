@@ -1,3 +1,5 @@
+import dataclasses
+
 import pytest
 import torch
 
@@ -84,6 +86,22 @@ def test_a_dimension_near_chance_counts_less(calibration, accuracy, share):
 def test_a_dimension_that_was_not_measured_does_not_count(calibration):
     row = coefficients(torch.tensor([0.5]), 100, GuidanceSettings(), calibration(scale=(0.0, 1.0, 1.0)))[0]
     assert row[0] == 0 and row[1] > 0
+
+
+def test_a_reward_that_nothing_was_measured_of_refuses_unit_free_strength_and_says_what_to_do(reward, calibration):
+    nothing = dataclasses.replace(calibration(), pairs=dict.fromkeys(("VQ", "MQ", "TA"), (0, 0)))
+    with pytest.raises(GuidanceError, match=r"VQ and MQ and TA .*not measured.*raw strength.*data\.eval"):
+        FlowNRG(reward, GuidanceSettings(), nothing)
+    FlowNRG(reward, GuidanceSettings(strength=0.0), nothing)  # which only records
+    FlowNRG(reward, GuidanceSettings(mode=RAW), nothing)
+
+
+def test_a_weight_on_nothing_but_what_was_not_measured_is_refused_and_named(reward, calibration):
+    partly = dataclasses.replace(calibration(), pairs={"VQ": (9, 9), "MQ": (9, 9), "TA": (0, 0)})
+    with pytest.raises(GuidanceError, match=r"^TA of this.*give a weight to VQ or MQ, which were measured"):
+        FlowNRG(reward, GuidanceSettings({"TA": 1.0}), partly)
+    row = coefficients(torch.tensor([0.5]), 100, GuidanceSettings(), partly)[0]
+    assert row[2] == 0 and row[0] > 0
 
 
 def test_unit_free_strength_without_measurements_is_refused_before_sampling(reward):

@@ -18,7 +18,11 @@ def brightness():
 
 
 def test_every_file_of_the_room_is_a_judge_that_says_who_it_is():
-    assert {"videoreward", "micro-world"} <= set(judge_names())
+    public = {"videoscore2", "unified-reward", "hpsv3", "pickscore", "marks-file"}
+    assert {"videoreward", "micro-world"} | public <= set(judge_names())
+    for name in public:
+        with pytest.raises(JudgeError, match=rf"The judge {name} needs"):
+            open_judge(name)
     for text in ("videoreward:micro", "micro-world"):
         judge = open_judge(text, JudgeOptions(device="cpu"))
         assert judge.name == text.partition(":")[0]

@@ -81,6 +81,17 @@ def test_no_note_about_captions_when_text_alignment_has_no_weight():
     assert rank([clip("d", 0.0, 0.5)], RewardWeights.of(1, 1, 0)).notes == ()
 
 
+def test_what_is_special_about_many_clips_is_said_once():
+    def said(*noted):
+        clips = [clip(name, 0.0, 0.0, 0.0, notes=("drawn",) if name in noted else ()) for name in "abcd"]
+        return rank(clips, RewardWeights()).notes
+
+    assert said("b") == ("b: drawn.",)
+    assert said("b", "d") == ("b and d: drawn.",)
+    assert said("a", "b", "d") == ("3 of 4 clips (a, b, \N{HORIZONTAL ELLIPSIS}): drawn.",)
+    assert said("a", "b", "c", "d") == ("All 4 clips: drawn.",)
+
+
 def test_all_the_weight_on_a_missing_score_is_refused():
     with pytest.raises(VideoAlignError, match="TA needs a caption"):
         rank([clip("d", 0.0, 0.5)], RewardWeights.of(0, 0, 1))
@@ -174,7 +185,7 @@ def test_the_reason_is_the_difference_by_dimension_and_adds_up():
     for row in ranking.order:
         assert sum(row.parts.values()) == pytest.approx(row.total)
     assert rank([A], RewardWeights()).order[0].why == "the only candidate"
-    assert rank([A, A], RewardWeights()).order[1].why.startswith("as good as #1")
+    assert rank([A, A], RewardWeights()).order[1].why == "as good as #1: VQ 0.00, MQ 0.00, TA 0.00"
 
 
 def test_candidates_are_called_by_their_place_from_1_and_by_their_name():

@@ -163,7 +163,7 @@ def test_rules_that_cannot_be_are_refused_before_anything_is_read(scores, capsys
     output = ["--output", str(scores.parent / "x.jsonl")]
     for options, told in (
         (["--weight", "VQ"], "NAME=WEIGHT"),
-        (["--gate", "VQ"], "NAME<BOUND"),
+        (["--gate", "VQ"], "is no gate"),
         (["--dominate", "VQ"], "--pairing dominance"),
         (["--pairing", "dominance", "--dominate", "VQ", "--least", "2"], "least is 2"),
     ):

@@ -223,6 +223,21 @@ def test_a_report_holds_all_measures_and_ignores_invalid_rows_where_it_should():
     assert json.loads(json.dumps(found.as_dict()))["with_ties_held_out"]["folds"] == 2
 
 
+def test_pairs_that_are_all_right_have_an_interval_that_depends_on_how_many_prompts_they_are():
+    widths = []
+    for prompts in (2, 8, 200):
+        labels, names = [1, -1] * prompts, [number for number in range(prompts) for _ in range(2)]
+        found = measure_agreement(labels, [1.0, -1.0] * prompts, names, resamples=20)
+        assert found.without_ties == 1 and found.without_ties_interval.high == 1
+        # Agresti and Coull: (prompts + 2) of (prompts + 4) are right
+        share = (prompts + 2) / (prompts + 4)
+        low = share - 1.959964 * (share * (1 - share) / (prompts + 4)) ** 0.5
+        assert found.without_ties_interval.low == pytest.approx(low, abs=1e-6)
+        assert found.with_ties_held_out.interval.low == pytest.approx(low, abs=1e-6)
+        widths.append(1 - low)
+    assert widths[0] > 0.5 > widths[1] > 0.2 > 0.03 > widths[2]
+
+
 def test_a_report_of_ties_alone_says_that_there_is_no_ties_excluded_accuracy():
     found = measure_agreement([0, 0, 0], [0.1, -0.4, 0.2], resamples=20)
     assert found.official_without_ties is None and np.isnan(found.without_ties)

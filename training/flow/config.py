@@ -18,6 +18,14 @@ from .presets import preset_values
 class DataConfig(EncodedData):
     """Preference pairs, the form in which clips are encoded, and how it is decided which clip is chosen."""
 
+    train: list[Path] = Field(
+        [],
+        description="Preference files in any format that is read, or scored clips of the same prompts; repeat for several.",
+    )
+    clips: list[Path] = Field(
+        [],
+        description="Tables of clips, with path (relative to the table) and prompt, each to be trained on: clips.jsonl of videoalign filter. Only for methods that need no other clip beside it (sft); with or without train.",
+    )
     prefer: Literal["file", "weighted", "VQ", "MQ", "TA", "Overall"] = Field(
         "file",
         description="Who is chosen: as the file says (Overall, or the majority of the dimensions), by the weighted sum of dimensions, or by one of them.",
@@ -30,6 +38,12 @@ class DataConfig(EncodedData):
     invalid: Literal["drop", "use"] = Field(
         "drop", description="Pairs without a valid label for what is asked; use: take the file's order of the clips."
     )
+
+    @model_validator(mode="after")
+    def _something_to_train_on(self) -> DataConfig:
+        if not self.train and not self.clips:
+            raise ValueError("train: name at least one preference file (or, for train sft, clips with data.clips)")
+        return self
 
 
 class ModelConfig(EncoderFiles):
@@ -58,6 +72,10 @@ class LoraOptions(CommandConfig):
     )
     start: Path | None = Field(
         None, description="LoRA to go on from, in any common key style; its modules keep their rank and alpha."
+    )
+    reference: Literal["start", "base"] = Field(
+        "start",
+        description="With start: what the training is held to and judged against, the network with the LoRA that it goes on from, or the base model without it. The frozen copy takes as much memory as the adapter.",
     )
     name: str = Field("lora", description="Name of the LoRA file in the output folder, without .safetensors.")
     dtype: Literal["bfloat16", "float16", "float32"] = Field("bfloat16", description="Type in which it is saved.")
@@ -159,9 +177,12 @@ class FlowConfig(LoopConfig):
     @model_validator(mode="before")
     @classmethod
     def _over_preset(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("preset"):
-            return _merged(preset_values(values["preset"]), values)
-        return values
+        return cls.in_effect(values) if isinstance(values, dict) else values
+
+    @classmethod
+    def in_effect(cls, values: dict) -> dict:
+        """With the preset's settings under those that are given."""
+        return _merged(preset_values(values["preset"]), values) if values.get("preset") else values
 
 
 def _merged(below: dict, above: dict) -> dict:

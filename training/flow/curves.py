@@ -13,13 +13,13 @@ from ..loop.log_file import read_log
 
 MEANINGS = {
     "loss": "what is minimised; Flow-DPO starts at ln 2 = 0.693",
-    "accuracy": "share of pairs that are ranked right against the base model; 0.5 is chance",
+    "accuracy": "share of pairs that are ranked right against the reference (the base model, or the LoRA that the run began from); 0.5 is chance",
     "margin": "the logit: how far chosen and rejected have come apart",
     "push": "sigmoid(-logit): how strongly pairs still pull; 0.5 at the start, 0 when won",
-    "winner_error": "flow error of the chosen clips minus the base model's; should not rise",
-    "loser_error": "flow error of the rejected clips minus the base model's",
-    "reference_error": "flow error of the chosen clips under the base model",
-    "drift": "squared distance of the velocities from the base model's",
+    "winner_error": "flow error of the chosen clips minus the reference's; should not rise",
+    "loser_error": "flow error of the rejected clips minus the reference's",
+    "reference_error": "flow error of the chosen clips under the reference",
+    "drift": "squared distance of the velocities from the reference's",
     "loser_scale": "the safeguard's factor of the rejected clip's gradient",
     "error": "flow error of the clips",
     "grad_norm": "norm of the gradient before it is cut",

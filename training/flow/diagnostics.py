@@ -13,7 +13,7 @@ State = Literal["learning", "not learning", "winner error rising", "diverged", "
 
 RISING = 0.01  # of the reference's error, from which on a rise of the winner's error is worth a word
 DIVERGED = 0.25
-FAR = 0.1  # of the reference's error: squared distance of the velocities from the base model's
+FAR = 0.1  # of the reference's error: squared distance of the velocities from the reference's
 ENOUGH_EVALUATIONS = 3
 WON = 0.02
 
@@ -41,7 +41,7 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
     if not math.isfinite(rise) or rise > DIVERGED:
         return Diagnosis(
             "diverged",
-            f"diverged: the winner's error is {100 * rise:.0f} % above the base model's, so the clips are being destroyed. Stop, "
+            f"diverged: the winner's error is {100 * rise:.0f} % above the reference's, so the clips are being destroyed. Stop, "
             "and start again with a learning rate at least 10 times lower.",
         )
     best = max(entry["accuracy"] for entry in history)
@@ -50,10 +50,10 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
     ):
         return Diagnosis(
             "winner error rising",
-            f"winner error is rising ({100 * rise:+.1f} % against the base model; {said}): lower the learning rate or switch on the safeguard.",
+            f"winner error is rising ({100 * rise:+.1f} % against the reference; {said}): lower the learning rate or switch on the safeguard.",
         )
     if now.get("drift", 0.0) > FAR * now["reference_error"]:
-        far = f"the network is far from the base model (its velocities differ by {100 * now['drift'] / now['reference_error']:.0f} % of the error; {said})"
+        far = f"the network is far from its reference (its velocities differ by {100 * now['drift'] / now['reference_error']:.0f} % of the error; {said})"
         return Diagnosis(
             "far", f"{far}: the learning rate is too high, or the run too long. Lower it, and start again."
         )
@@ -65,16 +65,16 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
     if best - accuracy > chance and len(history) >= ENOUGH_EVALUATIONS:
         return Diagnosis(
             "overfitting",
-            f"{said} has fallen from {best:.2f}: it learns the training pairs by heart. Stop earlier, or give more pairs.",
+            f"{said} has fallen from {best:.2f}: it learns the training pairs by heart. Take the LoRA of the best evaluation (its name ends in _best), end earlier (patience), or give more pairs.",
         )
     if now.get("push", 0.5) < WON and accuracy > 0.5 + chance:
-        return Diagnosis("won", f"{said}: the pairs are won already; more steps only move away from the base model.")
+        return Diagnosis("won", f"{said}: the pairs are won already; more steps only move away from the reference.")
     if accuracy > 0.5 + chance:
         return Diagnosis("learning", f"learning: {said}, winner error {100 * rise:+.2f} %{_where(now)}.")
     if len(history) >= ENOUGH_EVALUATIONS:
         return Diagnosis(
             "not learning",
-            f"not learning yet: {said}. Train longer, raise the learning rate, or give clearer pairs (data.margin).",
+            f"not learning yet: {said}. Train longer (a larger max_steps goes on from here), raise the learning rate, or give clearer pairs (data.margin).",
         )
     return None
 

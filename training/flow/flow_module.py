@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
-from .adapter import disabled_adapter
+from .adapter import as_reference
 from .method import Method, NoisedClips
 
 
@@ -54,8 +54,8 @@ class FlowModule(nn.Module):
 
     @torch.no_grad()
     def reference(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
-        """v_ref: the same network without the adapter, without a graph."""
-        with disabled_adapter(self.network):
+        """v_ref: the same network as it was before this training (see ``as_reference``), without a graph."""
+        with as_reference(self.network):
             return self.velocity(x_t, sigma, conditioning)
 
     def _complete(self, conditioning: Conditioning, size: int) -> Conditioning:

@@ -81,7 +81,7 @@ class Network(Protocol):
         """v_theta: with the adapter."""
 
     def reference(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
-        """v_ref: without the adapter and without a graph."""
+        """v_ref: as the network was before this training, without a graph."""
 
 
 class Method(ABC):
@@ -96,6 +96,7 @@ class Method(ABC):
     Attributes:
         options_class: model of its options, all with defaults or the section must be given.
         sides: names of the clips of a sample.
+        takes_clips: whether it can train on single clips (``data.clips``) too.
         real_clips: rows of real clips, one of which goes with each sample; empty for most methods.
         description: what a LoRA file says about it: field of ``LoraMetadata`` -> value.
         held_out_beta: beta of the logit of held-out pairs (mean over latent elements); accuracy does not depend on it.
@@ -104,6 +105,7 @@ class Method(ABC):
     name: ClassVar[str]
     options_class: ClassVar[type[CommandConfig]]
     sides: ClassVar[tuple[str, ...]]
+    takes_clips: ClassVar[bool] = False
     real_clips: Sequence[FlowRow] = ()
     held_out_beta: float = 500.0
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Literal
 
 from ...errors import VideoAlignError
+from ...files.portable_paths import table_path
+from ...files.tables import read_table
 from ...preferences.preference_file import PreferencePair, ResolvedPair
 from ...reward.score_columns import lower_is_better
 from ...reward.weights import RewardWeights
@@ -107,6 +110,24 @@ def marked_clips(sources: Sequence[ResolvedPair]) -> list[MarkedClip]:
             row = FlowRow(source.prompt, {"clip": path}, source.name, pair.weight, fps=source.fps)
             clips.setdefault((path, source.prompt), MarkedClip(row, scores, lower))
     return list(clips.values())
+
+
+def clip_rows(path: Path, side: str) -> list[FlowRow]:
+    """The clips of a table with ``path`` (relative to the file) and ``prompt``, such as a JSONL file.
+
+    Args:
+        side: what each row calls its clip.
+
+    Raises:
+        VideoAlignError: it cannot be read, or a clip or its caption is missing; the message names the line.
+    """
+    rows = []
+    for row in read_table(path, ("path", "prompt")):
+        clip = table_path(path.parent, row.text("path"))
+        if not os.path.isfile(clip):
+            raise row.error("path", f"{clip} does not exist. Paths are relative to the file.")
+        rows.append(FlowRow(row.text("prompt"), {side: clip}, row.where))
+    return rows
 
 
 def dimension_weights(config: DataConfig) -> dict[str, float]:

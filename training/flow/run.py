@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Callable
 
 import torch
 
@@ -12,26 +11,24 @@ from ...backbones.backbone import Backbone
 from ...backbones.devices import check_dtype, chosen_device
 from ...backbones.experts import expert_of, noise_range
 from ...backbones.loading import describe_backbone, load_backbone
+from ...backbones.stored_weights import bitsandbytes_for
 from ...errors import VideoAlignError
-from ...lora.adapters import LoraWeights, adapter_weights
-from ...lora.comfyui_folder import check_loras_folder, copy_into_loras, expert_path
-from ...lora.metadata import LoraMetadata
-from ...lora.writing import save_lora
+from ...lora.adapters import adapter_weights
+from ...lora.comfyui_folder import check_loras_folder
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from ..loop.processes import process_state
+from ..loop.state_files import newest_state
 from ..loop.trackers import trackers
 from ..loop.train_loop import TrainLoop
-from .adapter import add_adapter
+from .adapter import TRAINED, add_adapter
 from .config import FlowConfig, OptimizerConfig
 from .curves import CurvesPage
 from .diagnostics import Diagnostics
 from .fsdp import check_fsdp
+from .lora_files import DTYPES, LoraFiles, export, lora_file
 from .method import Method
 from .previews import Previews
-from .stored_weights import bitsandbytes_for
 from .task import FlowRows, FlowTask
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def run_method(config: FlowConfig, method: Method) -> int:
@@ -48,28 +45,43 @@ def run_method(config: FlowConfig, method: Method) -> int:
     if config.memory.base_dtype == "nf4":
         bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
     tracked = trackers(config, ["tensorboard"] if config.tensorboard else [])  # so is a tracker that is missing
-    task = build_task(config, method)
+    task = build_task(with_begun_reference(config), method)
     diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
-    callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else []), *tracked]
+    callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else []), *tracked, LoraFiles(task)]
     loop = TrainLoop(task, task.config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer)
     main = loop.accelerator.is_main_process
     file = lora_file(task.config)
     if main:
         if config.overwrite:
-            file.unlink(missing_ok=True)
+            for name in ("", "newest", "best"):
+                lora_file(task.config, name).unlink(missing_ok=True)
         held_out = f"{len(task.held_out.rows)} pairs held out"
         print(f"{task.rows.summary}; {held_out}; {loop.steps} steps.", file=sys.stderr)
     try:
         metrics = loop.run()
     except KeyboardInterrupt:
-        print("videoalign train: interrupted; run the same command again to go on.", file=sys.stderr)
+        if main:
+            newest = lora_file(task.config, "newest")
+            so_far = f" {newest} is the LoRA so far." if newest.is_file() else ""
+            print(
+                f"videoalign train: interrupted after step {loop.step}; run the same command again to go on.{so_far}",
+                file=sys.stderr,
+            )
         return 130
-    adapter = adapter_weights(task.backbone.module)
+    adapter = adapter_weights(task.backbone.module, TRAINED)
     if main:
         scores = previews.before_and_after() if previews else None
         export(task, file, loop.step, dict(metrics), scores, adapter)
         if diagnostics.last is not None:
             print(diagnostics.last.sentence, file=sys.stderr)
+        if loop.moves_nothing:
+            print(f"WARNING: {file} will hardly show: {loop.moves_nothing}", file=sys.stderr)
+        best = loop.evaluations.best
+        if best is not None and best[0] < loop.step:
+            print(
+                f"Held-out accuracy was best after step {best[0]} ({best[1]:.2f}): {lora_file(task.config, 'best')} is that LoRA.",
+                file=sys.stderr,
+            )
     loop.accelerator.wait_for_everyone()
     return 0
 
@@ -98,6 +110,19 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     return FlowTask(config, method, rows, backbone, cache)
 
 
+def with_begun_reference(config: FlowConfig) -> FlowConfig:
+    """A run that 0.1.0 began from a LoRA goes on as it began, held to the base model, unless the options say otherwise."""
+    resumed = config.resume and not config.overwrite and config.lora.start is not None
+    if not resumed or "reference" in config.lora.model_fields_set:
+        return config
+    state = newest_state(config.output / "checkpoints")
+    if state is None or "reference" in state["fingerprint"].get("lora", {}):
+        return config
+    if process_state().is_main_process:
+        print("The run began with the base model as its reference, and goes on so (lora.reference).", file=sys.stderr)
+    return config.model_copy(update={"lora": config.lora.model_copy(update={"reference": "base"})})
+
+
 def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
     """What the network needs of an image; nothing for a text-to-video network. No weights are read.
 
@@ -121,8 +146,8 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
 
 def load_base(config: FlowConfig) -> Backbone:
     """The frozen network as ``config.memory`` asks for it."""
+    from ...backbones.stored_weights import FLOAT8
     from .frozen_weights import store_frozen
-    from .stored_weights import FLOAT8
 
     memory = config.memory
     dtype = DTYPES["bfloat16" if memory.quantised else memory.base_dtype]
@@ -187,52 +212,3 @@ def optimizer_of(config: OptimizerConfig) -> Callable[[list[dict]], torch.optim.
         return lambda groups: torch.optim.AdamW(groups, betas=betas)
     bitsandbytes = bitsandbytes_for("optimizer.kind = adamw8bit", instead="adamw")
     return lambda groups: bitsandbytes.optim.AdamW8bit(groups, betas=betas)
-
-
-def lora_file(config: FlowConfig) -> Path:
-    """Where the LoRA is written."""
-    return expert_path(config.output / f"{config.lora.name}.safetensors", config.model.expert)
-
-
-def export(
-    task: FlowTask, file: Path, step: int, metrics: dict[str, float],
-    scores: tuple[dict[str, float], dict[str, float]] | None = None, adapter: Mapping[str, LoraWeights] | None = None,
-) -> Path:  # fmt: skip
-    """Write the LoRA with what is known about the run, and copy it into ComfyUI where that is asked for.
-
-    Args:
-        metrics: the last evaluation's.
-        scores: of the previews before and after.
-        adapter: what is written; the network's by default.
-
-    Raises:
-        VideoAlignError: it cannot be written, or not be copied; the message says where it is then.
-    """
-    config = task.config
-    plain = {name: round(value, 6) for name, value in metrics.items() if "/" not in name}
-    described = {key: value for key, value in task.method.description.items() if key != "extra"}
-    metadata = LoraMetadata(
-        base_model=config.model.name,
-        data_hash=task.data_hash(),
-        sigma_range=(config.noise.sigma_min, config.noise.sigma_max),
-        expert=config.model.expert,
-        resolution=f"{config.data.width}x{config.data.height}",
-        steps=step,
-        learning_rate=config.optimizer.learning_rate,
-        seed=config.seed,
-        scores_before=scores[0] if scores else None,
-        scores_after=scores[1] if scores else None,
-        extra={"held_out": plain, **task.method.description.get("extra", {})},
-        **described,
-    )
-    save_lora(file, task.backbone, adapter, metadata=metadata, dtype=DTYPES[config.lora.dtype], overwrite=True)
-    path = file
-    if config.lora.comfyui is not None:
-        try:
-            path = copy_into_loras(file, config.lora.comfyui)
-        except VideoAlignError as error:
-            raise VideoAlignError(
-                f"The LoRA is finished and lies in {file}, but could not be copied into ComfyUI's folder: {error}"
-            ) from None
-    print(f"{path} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
-    return file

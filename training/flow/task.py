@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,12 @@ from torch import nn
 from ...backbones.backbone import Backbone
 from ...errors import VideoAlignError
 from ...files.digests import json_digest
+from ...lora.adapters import adapter_alphas
+from ...preferences.reading import read_pairs
 from ...preferences.splits import split_pairs
 from ..loop.processes import process_state
+from ..loop.same_run import by_content
+from .adapter import TRAINED
 from .config import FlowConfig
 from .data import FlowData
 from .flow_module import FlowModule
@@ -31,7 +36,10 @@ class FlowRows:
     """
 
     def __init__(self, config: FlowConfig, method: Method) -> None:
-        train, held_out = split_pairs(config.data, config.seed)
+        if config.data.train:
+            train, held_out = split_pairs(config.data, config.seed)
+        else:
+            train, held_out = [], read_pairs(config.data.eval, config.data.root)
         self.train, self.summary = method.rows(train, config.data)
         self.held_out, _ = preference_rows(held_out, config.data)
         self.held_out = [row for row in self.held_out if row.target == 1]
@@ -94,11 +102,53 @@ class FlowTask:
         ]
         return json_digest(rows)
 
+    def content_hash(self) -> str:
+        """Names the rows that are trained on by the content of their clips, wherever these lie."""
+        cache = self.train.cache
+        rows = [
+            [row.prompt, {side: cache.digest(clip) for side, clip in row.clips.items()}, row.weight, row.target]
+            for row in [*self.rows.train, *self.rows.real]
+        ]
+        return json_digest(rows)
+
+    def contents(self) -> dict:
+        """Data, model and the LoRA to go on from, by content."""
+        sections = self.fingerprint()
+        return {
+            "data": self.content_hash(),
+            "model": by_content(sections["model"], ("transformer", "vae", "text_encoder", "image_encoder")),
+            "lora": by_content(sections["lora"], ("start",)),
+        }
+
+    def notes(self) -> dict:
+        """What a LoRA file has to know besides the weights."""
+        return {
+            "method": self.method.name,
+            "family": self.backbone.family.name,
+            "alphas": adapter_alphas(self.backbone.module, TRAINED),
+        }
+
+    @property
+    def judged_by(self) -> str | None:
+        return "accuracy" if self.held_out.rows else None
+
+    @property
+    def visible_move(self) -> float:
+        """How far B has to move for the layers' outputs to change by 1 %.
+
+        A starts uniform in +-1 / sqrt(inputs), so A x has elements of about 1 / sqrt(3) for x of unit size; B's elements, all moved
+        by m, give m sqrt(rank / 3), times alpha / rank.
+        """
+        lora = self.config.lora
+        return 0.01 * math.sqrt(3 * lora.rank) / lora.alpha
+
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, model, the loss with all of its options, noise and rates."""
         sections = self.config.model_dump(mode="json", exclude_none=True)
         kept = ("model", "noise", "optimizer", "precision", "schedule", "warmup", "max_grad_norm")
         adapter = {key: sections["lora"].get(key) for key in ("rank", "alpha", "dropout", "targets", "start")}
+        if adapter["start"] is not None and self.config.lora.reference == "start":
+            adapter["reference"] = "start"  # 0.1.0 had the base model alone
         size = {key: sections["data"][key] for key in ("width", "height", "frames", "fps", "buckets")}
         return {
             "data": self.data_hash(),

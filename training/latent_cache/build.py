@@ -122,7 +122,8 @@ def build_cache(
     latent_format = read_entry(latents_file(folder, whole[0].key))[1]["latent_format"] if whole else ""
     told = {one.clip.absolute(): keys[images[one.group]] for one in whole if image_entries}
     told |= {path: keys[image] for path, image in other.items()}
-    return LatentCache(folder, clips, captions, latent_format, told, left_out.causes)
+    digests = {one.clip.absolute(): one.digest for one in whole}
+    return LatentCache(folder, clips, captions, latent_format, told, left_out.causes, digests)
 
 
 def _entries(

@@ -77,10 +77,11 @@ class LatentCache:
         latent_format: str,
         images: Mapping[Path, Mapping[str, str]] | None = None,
         left_out: Mapping[Clips, str] | None = None,
+        digests: Mapping[Path, str] | None = None,
     ) -> None:
         self.folder, self.latent_format, self.left_out = folder, latent_format, dict(left_out or {})
         self._images = {path: dict(keys) for path, keys in (images or {}).items()}
-        self._clips, self._captions = dict(clips), dict(captions)
+        self._clips, self._captions, self._digests = dict(clips), dict(captions), dict(digests or {})
 
     def latents(self, clip: Path | str) -> Tensor:
         """[C, T, H, W] float32 normalised latents of a clip, by its path.
@@ -92,6 +93,17 @@ class LatentCache:
         if key is None:
             raise VideoAlignError(f"{clip} is not in the latent cache {self.folder}; build the cache with it.")
         return read_entry(latents_file(self.folder, key))[0]["latents"].float()
+
+    def digest(self, clip: Path | str) -> str:
+        """SHA-256 of a clip's file, as it was when the cache was built.
+
+        Raises:
+            VideoAlignError: the cache was not built for this clip.
+        """
+        digest = self._digests.get(Path(clip).absolute())
+        if digest is None:
+            raise VideoAlignError(f"{clip} is not in the latent cache {self.folder}; build the cache with it.")
+        return digest
 
     def conditioning(self, prompt: str) -> dict[str, Tensor]:
         """The unbatched conditioning of a prompt, as its text encoder gave it.

@@ -67,15 +67,18 @@ class HeldOut:
         """All that is written into the file (see ``Calibration``)."""
         judged = self.rewards(step)
         shares, counts = self._table(judged)
-        rewards = torch.cat([side for _, a, b, _ in judged for side in (a, b)]) if judged else torch.zeros(2, 3)
+        rewards = torch.cat([side for _, a, b, _ in judged for side in (a, b)]) if judged else None
+        mean, std = (torch.zeros(len(DIMENSIONS)),) * 2  # of nothing
+        if rewards is not None:
+            mean, std = rewards.mean(0), rewards.std(0).clamp(min=LEAST_STD)
         scales = self._gradient_scales(step.reward, gradient_pairs)
         return Calibration(
             self.edges,
-            {name: tuple(0.5 if share is None else share for share in shares[name]) for name in DIMENSIONS},
+            {name: tuple(shares[name]) for name in DIMENSIONS},
             {name: tuple(counts[name]) for name in DIMENSIONS},
             {name: tuple(scales[:, column].tolist()) for column, name in enumerate(DIMENSIONS)},
-            dict(zip(DIMENSIONS, rewards.mean(0).tolist(), strict=True)),
-            dict(zip(DIMENSIONS, rewards.std(0).clamp(min=LEAST_STD).tolist(), strict=True)),
+            dict(zip(DIMENSIONS, mean.tolist(), strict=True)),
+            dict(zip(DIMENSIONS, std.tolist(), strict=True)),
         )
 
     def _table(self, judged) -> tuple[dict[str, list[float | None]], dict[str, list[int]]]:

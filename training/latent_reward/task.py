@@ -14,6 +14,8 @@ from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
+from ..loop.run_length import VISIBLE
+from ..loop.same_run import by_content
 from ..pair_targets import require_winners
 from .calibrating import HeldOut
 from .config import Config
@@ -36,6 +38,8 @@ class LatentRewardTask:
         encoders: identities of what encoded clips (``vae``), captions (``text_encoder``) and images (``image_encoder``,
             where the trunk needs it).
     """
+
+    visible_move = VISIBLE
 
     def __init__(
         self,
@@ -69,6 +73,31 @@ class LatentRewardTask:
             for pair in (resolved.pair for resolved in self.train.pairs)
         ]
         return json_digest(rows)
+
+    def content_hash(self) -> str:
+        """Names the training pairs by the content of their clips, wherever these lie."""
+        digest = self.train.cache.digest
+        rows = [
+            [digest(one.chosen), digest(one.rejected), one.prompt, one.pair.label_codes(DIMENSIONS), one.pair.weight]
+            for one in self.train.pairs
+        ]
+        return json_digest(rows)
+
+    def contents(self) -> dict:
+        """Data and model by content."""
+        model = self.config.model.model_dump(mode="json")
+        return {
+            "data": self.content_hash(),
+            "model": by_content(model, ("trunk", "vae", "text_encoder", "image_encoder")),
+        }
+
+    def notes(self) -> dict:
+        """Nothing: a latent reward is written when it is finished and measured."""
+        return {}
+
+    @property
+    def judged_by(self) -> str | None:
+        return "acc" if len(self.held_out) else None
 
     def parameter_groups(self) -> list[dict]:
         return parameter_groups(self.reward, self.config.optimizer)
@@ -134,13 +163,21 @@ def build_task(config: Config) -> LatentRewardTask:
 
 
 def accuracy_table(reward: LatentReward) -> str:
-    """Held-out accuracy by dimension and bin of sigma as text, for the end of a run."""
+    """Held-out accuracy by dimension and bin of sigma as text, for the end of a run; what nothing was measured of says so."""
     table = reward.calibration
+    measured = {name: table.overall_accuracy(name) for name in DIMENSIONS}
     head = f"{'sigma':6}" + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
     rows = [
         f"{name:6}"
-        + "".join(f"{share:7.1%}" for share in table.accuracy[name])
-        + f"{table.overall_accuracy(name):7.1%}"
-        for name in DIMENSIONS
+        + "".join("      -" if share is None else f"{share:7.1%}" for share in table.accuracy[name])
+        + f"{share:7.1%}"
+        for name, share in measured.items()
+        if share is not None
     ]
-    return "\n".join([head, *rows])
+    missing = [name for name, share in measured.items() if share is None]
+    if missing:
+        rows.append(
+            f"{', '.join(missing)}: held-out accuracy not measured, as no held-out pair says which clip is better. Reward guidance "
+            "cannot use them in its unit-free mode; give data.eval, or pairs of more prompts."
+        )
+    return "\n".join([head, *rows] if len(missing) < len(DIMENSIONS) else rows)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from accelerate import Accelerator
 
+    from .evaluations import Evaluations
+
 Say = Callable[[str], None]
 """Writes a line into the log without disturbing the progress line."""
 
@@ -21,16 +23,18 @@ class Run(Protocol):
         steps: of the whole run.
         log_file: the log so far, see ``log_file``.
         accelerator: of the process.
+        evaluations: of the held-out data so far.
     """
 
     step: int
     steps: int
     log_file: Path
     accelerator: Accelerator
+    evaluations: Evaluations
 
 
 class Callback:
-    """Every method does nothing; override what is wanted. Only ``stepped`` runs on every process."""
+    """Every method does nothing; override what is wanted. ``evaluated``, ``stepped`` and ``saved`` run on every process."""
 
     def began(self, run: Run, say: Say) -> None:
         """Training starts or goes on at ``run.step``; earlier lines are in ``run.log_file``."""
@@ -38,8 +42,14 @@ class Callback:
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
         """A line of kind ``train`` or ``eval`` was written."""
 
+    def evaluated(self, run: Run, numbers: Mapping[str, float], say: Say) -> None:
+        """The held-out data were judged after ``run.step``, and ``run.evaluations`` knows it."""
+
     def stepped(self, run: Run, say: Say) -> None:
         """``run.step`` optimizer steps are done."""
+
+    def saved(self, run: Run, say: Say) -> None:
+        """A checkpoint of ``run.step`` was written."""
 
     def ended(self, run: Run, say: Say) -> None:
         """The run stops: finished, interrupted or failed."""

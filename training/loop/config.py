@@ -16,8 +16,14 @@ class LoopConfig(CommandConfig):
     output: Path = Field(Path("output"), description="Folder for checkpoints, logs and the result.")
     resume: bool = Field(True, description="Go on from the newest checkpoint in the output folder, if there is one.")
     overwrite: bool = Field(False, description="Delete what an earlier run left in the output folder.")
-    epochs: float = Field(1.0, gt=0, description="Passes over the data; ignored when max_steps is given.")
-    max_steps: int | None = Field(None, ge=1, description="Optimizer steps.")
+    epochs: float = Field(
+        1.0,
+        gt=0,
+        description="Passes over the data; ignored when max_steps is given. Without epochs, max_steps and batch_size few data get smaller batches and more passes.",
+    )
+    max_steps: int | None = Field(
+        None, ge=1, description="Optimizer steps. A run that was stopped or has finished goes on to a larger number."
+    )
     batch_size: int = Field(32, ge=1, description="Rows in an optimizer step, over all processes.")
     micro_batch_size: int = Field(1, ge=1, description="Rows that a process holds in memory at once.")
     seed: int = Field(42, ge=0, description="Seed of the data order, of initial weights and of dropout.")
@@ -31,6 +37,11 @@ class LoopConfig(CommandConfig):
     )
     log_every: int = Field(10, ge=1, description="Steps between lines in the log.")
     eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; a tenth of the run by default.")
+    patience: int | None = Field(
+        None,
+        ge=1,
+        description="End after so many evaluations without a better held-out accuracy; never by default.",
+    )
     save_every: int | None = Field(
         None, ge=1, description="Steps between checkpoints; a quarter of the run by default."
     )

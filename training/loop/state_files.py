@@ -71,6 +71,28 @@ def newest_state(folder: Path, say: Callable[[str], None] = lambda _text: None) 
     return None
 
 
+def read_state(path: Path) -> dict:
+    """A checkpoint by its file, by its folder, or the newest one by the run's output folder or its folder of checkpoints.
+
+    Raises:
+        CheckpointError: there is none, or it is damaged.
+    """
+    for folder in (path / "checkpoints", path):
+        if _states(folder):
+            state = newest_state(folder)
+            break
+    else:
+        file = path / STATE if path.is_dir() else path
+        if not file.is_file():
+            raise CheckpointError(
+                f"{path} is no checkpoint. Name a training_state.pt, its folder, or the output folder of a training."
+            )
+        state = _read(file.parent) if file.name == STATE else None
+    if state is None:
+        raise CheckpointError(f"{path} is damaged, or no checkpoint of videoalign train. Choose another one.")
+    return state
+
+
 def _read(path: Path) -> dict | None:
     try:
         if (path / DIGEST).exists() and (path / DIGEST).read_text().strip() != file_digest(path / STATE):

@@ -7,58 +7,35 @@ from __future__ import annotations
 
 import math
 import shutil
-import signal
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, nullcontext
 from functools import partial
-from typing import Protocol
 
 import torch
-from torch import nn
 
 from ...backbones.devices import random_states, set_random_states
 from ...errors import TrainingStopped, VideoAlignError, afterwards
 from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig
+from .evaluations import Evaluations
+from .interrupts import interruptible
 from .log_file import append_log, forget_later_lines, read_log
 from .order import BatchOrder
 from .processes import process_state
+from .progress import Pace, line, numbers_text
+from .run_length import concerns, run_length, too_short
+from .same_run import check_same_run
+from .schedule import rate_factor
 from .sharding import configure_fsdp
 from .state_files import newest_state, save_state
+from .task import Task
 from .trained_state import load_trained_state, trained_state
 
 PREFETCHED_STEPS = 2
-
-
-class Task(Protocol):
-    """What is trained, on what, and how it is judged."""
-
-    module: nn.Module
-    """Its ``forward`` takes a prepared micro batch and returns (loss, {name: number or (mean, weight)}), see ``averages``.
-
-    Names with a slash are details: logged, but not in the progress line. Trainable parameters are saved. An attribute
-    ``sharded_units`` makes it fit for FSDP, see ``sharding``."""
-
-    def parameter_groups(self) -> list[dict]:
-        """Groups for AdamW, each with its own ``lr`` and ``weight_decay``."""
-
-    def row_names(self, rows: Sequence[int]) -> str:
-        """How to call these rows in an error message."""
-
-    def prepare(self, rows: Sequence[int], first: int) -> object:
-        """Load a micro batch; runs in a background thread. Raises VideoAlignError naming the row.
-
-        Args:
-            first: samples that all processes have seen before these: the step times the batch size and the index in the
-                batch. What is drawn at random for a sample is keyed by it, and so the same for any number of processes.
-        """
-
-    def evaluate(self, module: nn.Module) -> Mapping[str, float]:
-        """Held-out metrics; the same on every process."""
 
 
 class TrainLoop:
@@ -95,24 +72,36 @@ class TrainLoop:
             AcceleratorState._reset_state()
         self.accelerator = Accelerator(mixed_precision=bf16, kwargs_handlers=handlers)
         world = self.accelerator.num_processes
-        if config.batch_size % world:
+        groups_of_parameters = task.parameter_groups()
+        self.rate = max(group["lr"] for group in groups_of_parameters)
+        self.folder = config.output / "checkpoints"
+        self._state = None if config.overwrite or not config.resume else newest_state(self.folder, self._say)
+        earlier = self._state and self._state["fingerprint"]
+        self.length = run_length(config, rows, self.rate, task.visible_move, world, earlier)
+        self.rows, self.steps, self.batch_size = rows, self.length.steps, self.length.batch_size
+        if self.batch_size % world:
             raise TrainingStopped(
-                f"batch_size {config.batch_size} cannot be shared by {world} processes; choose a multiple."
+                f"batch_size {self.batch_size} cannot be shared by {world} processes; choose a multiple."
             )
-        self.order = BatchOrder(rows, config.batch_size, config.seed, groups)
-        self.steps = config.max_steps or max(1, math.ceil(config.epochs * rows / config.batch_size))
+        if config.patience is not None and task.judged_by is None:
+            raise TrainingStopped(
+                "patience needs held-out pairs to measure on. Give data.eval or a data.eval_share above 0, or leave it out."
+            )
+        self.evaluations = Evaluations(task.judged_by, config.patience)
+        self.order = BatchOrder(rows, self.batch_size, config.seed, groups)
         self.eval_every = config.eval_every or max(1, self.steps // 10)
         self.save_every = config.save_every or max(1, self.steps // 4)
-        self.fingerprint = {**fingerprint, "seed": config.seed, "batch_size": config.batch_size, "steps": self.steps}
-        self.folder = config.output / "checkpoints"
+        self.fingerprint = {**fingerprint, "seed": config.seed, "batch_size": self.batch_size, "steps": self.steps}
         self.log_file = config.output / "log.jsonl"
         # weight_decay and learning rates are set by the groups; betas and eps are AdamW's, as in the official trainer
-        built = optimizer(task.parameter_groups())
+        built = optimizer(groups_of_parameters)
         self.base_rates = [group["lr"] for group in built.param_groups]
         self.sharded = configure_fsdp(self.accelerator, task.module)
         self.module, self.optimizer = self.accelerator.prepare(task.module, built)
         self.step = 0
         self._stop = False
+        self._pace: Pace | None = None
+        self._contents: dict = {}
 
     def run(self) -> Mapping[str, float]:
         """Train to the end (resuming where a checkpoint is) and return the last evaluation.
@@ -123,9 +112,10 @@ class TrainLoop:
         """
         self._begin()
         metrics: Mapping[str, float] = {}
-        with _interruptible(self), self._progress() as bar, self._watched():
+        self._pace = Pace(self.step)
+        with interruptible(self), self._progress() as bar, self._watched():
             recent = Averages()
-            for rows, micro_batches in self._batches():
+            for rows, micro_batches in () if self.evaluations.exhausted else self._batches():
                 recent.merge(self._optimize(rows, micro_batches))
                 self.step += 1
                 bar.update()
@@ -136,15 +126,18 @@ class TrainLoop:
                     metrics = self._evaluate(bar)
                 for callback in self.callbacks:
                     callback.stepped(self, self._say)
-                stop = self._asked_to_stop()
-                if self.step % self.save_every == 0 or self.step == self.steps or stop:
+                stop, enough = self._asked_to_stop(), self.evaluations.exhausted
+                if self.step % self.save_every == 0 or self.step == self.steps or stop or enough:
                     self.save()
                 if stop:
                     raise KeyboardInterrupt
+                if enough:
+                    break
+        self._say_if_ended_early()
         return metrics or self._evaluate(None, log=not self._evaluation_is_logged())
 
-    def save(self) -> None:
-        """Write a checkpoint of the present step."""
+    def save(self, data_are_sound: bool = True) -> None:
+        """Write a checkpoint of the present step; one of unsound data does not insist on their content."""
         self.accelerator.wait_for_everyone()
         random = self.accelerator.gather(torch.get_rng_state()[None].to(self.accelerator.device)).cpu()
         main = self.accelerator.is_main_process
@@ -154,12 +147,17 @@ class TrainLoop:
         if main:
             state = {
                 "fingerprint": self.fingerprint,
+                "contents": {key: one for key, one in self._contents.items() if data_are_sound or key != "data"},
+                "notes": self.task.notes(),
+                "evaluations": self.evaluations.stored,
                 **trained,
                 "random": random,
                 "random_cuda": random_states(),
             }
             save_state(self.folder, self.step, state, self.config.keep_checkpoints)
         self.accelerator.wait_for_everyone()
+        for callback in self.callbacks:
+            callback.saved(self, self._say)
 
     def _asked_to_stop(self) -> bool:
         """Whether any process was: they must all save the same step."""
@@ -175,36 +173,43 @@ class TrainLoop:
             self.log_file.unlink(missing_ok=True)
         self.accelerator.wait_for_everyone()
         torch.manual_seed(self.config.seed)
-        state = newest_state(self.folder, self._say)
-        if state is not None and not self.config.resume:
+        if not self.config.resume and newest_state(self.folder) is not None:
             raise TrainingStopped(
                 f"{self.config.output} holds an earlier run. Resume it, --overwrite it, or choose another --output."
             )
-        if state is not None:
-            self._restore(state)
+        if main or self._state is not None:
+            self._contents = self.task.contents()
+        if self._state is not None:
+            self._restore(self._state)
+            self._state = None
+        self._say_what_to_expect()
         if main:
             self.config.output.mkdir(parents=True, exist_ok=True)
             forget_later_lines(self.log_file, self.step)
 
     def _restore(self, state: dict) -> None:
-        changed = [key for key, value in self.fingerprint.items() if state["fingerprint"].get(key) != value]
-        if changed:
-            raise TrainingStopped(
-                f"{self.folder} belongs to a run with another {', '.join(changed)}. Use that again, --overwrite it, or choose another --output."
-            )
+        check_same_run(self.fingerprint, self._contents, state, self.folder)
         load_trained_state(self.task.module, self.optimizer.optimizer, state, self.sharded)
         rank = self.accelerator.process_index
         random_state = state["random"][min(rank, len(state["random"]) - 1)]
         torch.set_rng_state(random_state.clone())  # torch 2.13 crashes on a row of a larger tensor
         set_random_states(state["random_cuda"])
         self.step = state["step"]
+        self.evaluations.restore(state.get("evaluations", ()), self.step)
         if self.accelerator.is_main_process:
             print(f"Going on from step {self.step} of {self.steps}.", file=sys.stderr)
+            if (before := state["fingerprint"]["steps"]) < self.steps:
+                now, last = (self.rate * rate_factor(self.config, self.step, steps) for steps in (self.steps, before))
+                print(
+                    f"The run is made longer, from {before} steps. The learning rate goes on as the schedule of {self.steps} steps "
+                    f"has it: {now:.3g} at the next step, where that of {before} steps had {last:.3g}.",
+                    file=sys.stderr,
+                )
 
     def _batches(self) -> Iterator[tuple[list[int], list[tuple[list[int], object]]]]:
         """This process's rows of each step, prepared a few steps ahead in a background thread."""
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        share = self.config.batch_size // world
+        share = self.batch_size // world
         with ThreadPoolExecutor(1, thread_name_prefix="videoalign-data") as pool:
             waiting: deque = deque()
             ahead = self.step
@@ -213,7 +218,7 @@ class TrainLoop:
                     while ahead < self.steps and len(waiting) <= PREFETCHED_STEPS:
                         rows = self.order.batch(ahead)[rank * share : (rank + 1) * share]
                         size = self.config.micro_batch_size
-                        first = ahead * self.config.batch_size + rank * share
+                        first = ahead * self.batch_size + rank * share
                         parts = [(rows[start : start + size], first + start) for start in range(0, share, size)]
                         jobs = [(part, pool.submit(self.task.prepare, part, number)) for part, number in parts]
                         waiting.append((rows, jobs))
@@ -227,7 +232,8 @@ class TrainLoop:
         try:
             return future.result()
         except VideoAlignError as error:
-            with afterwards(self.save):  # the present state is sound; only the data is not
+            # The present state is sound; only the data are not, and may be mended: then they are known by their names.
+            with afterwards(partial(self.save, data_are_sound=False)):
                 raise error
 
     def _optimize(self, rows: list[int], micro_batches: list[tuple[list[int], object]]) -> Averages:
@@ -268,18 +274,20 @@ class TrainLoop:
 
     def _not_finite(self, what: str, rows: Sequence[int]) -> None:
         raise TrainingStopped(
-            f"{what} of step {self.step} is not finite (rows: {self.task.row_names(rows)}). The last checkpoint in {self.folder} is kept; "
-            "look at these rows, lower the learning rate, or train in float32."
+            f"{what} of step {self.step} is not finite (rows: {self.task.row_names(rows)}). {self._kept()} "
+            "Look at these rows, lower the learning rate, or train in float32."
+        )
+
+    def _kept(self) -> str:
+        state = newest_state(self.folder)
+        return (
+            "There is no checkpoint yet."
+            if state is None
+            else f"The checkpoint of step {state['step']} in {self.folder} is kept."
         )
 
     def _set_learning_rate(self) -> None:
-        warmup = self.config.warmup * self.steps
-        factor = 1.0
-        if self.step < warmup:
-            factor = (self.step + 1) / (warmup + 1)
-        elif self.config.schedule != "constant":
-            done = (self.step - warmup) / max(self.steps - warmup, 1)
-            factor = 1 - done if self.config.schedule == "linear" else 0.5 * (1 + math.cos(math.pi * done))
+        factor = rate_factor(self.config, self.step, self.steps)
         for group, rate in zip(self.optimizer.param_groups, self.base_rates, strict=True):
             group["lr"] = rate * factor
 
@@ -294,20 +302,49 @@ class TrainLoop:
             metrics = self.task.evaluate(self.task.module)
         torch.set_rng_state(random)  # evaluating more often must not change the training
         if metrics and log:
+            self.evaluations.add(self.step, metrics)
             self._log("eval", metrics, bar)
+            for callback in self.callbacks:
+                callback.evaluated(self, metrics, self._say)
         return metrics
 
     def _log(self, kind: str, numbers: Mapping[str, float], bar) -> None:
         if not self.accelerator.is_main_process:
             return
         append_log(self.log_file, {"step": self.step, "kind": kind, **numbers})
-        text = ", ".join(f"{name} {value:.4g}" for name, value in numbers.items() if "/" not in name)
         if kind == "train" and bar is not None and not bar.disable:
-            bar.set_postfix_str(text)  # a terminal gets one living line, a log file gets lines
+            # a terminal gets one living line, a log file gets lines
+            bar.set_postfix_str(numbers_text(numbers))
         else:
-            self._say(f"step {self.step}: {text}")
+            pace = self._pace.told(self.step, self.steps) if kind == "train" and self._pace else ""
+            self._say(line(kind, self.step, self.steps, numbers, pace))
         for callback in self.callbacks:
             callback.logged(self.step, kind, numbers, self._say)
+
+    def _say_what_to_expect(self) -> None:
+        """Before the first step: what was chosen, and what will not be seen."""
+        if self.step >= self.steps:
+            return
+        if self.length.chosen:
+            self._say(
+                f"batch_size {self.batch_size} and {self.steps} steps, chosen for {self.rows} rows to train on; give batch_size, epochs or "
+                "max_steps to choose yourself."
+            )
+        for concern in concerns(self.config, self.length, self.rows, self.rate, self.task.visible_move):
+            self._say(f"WARNING: {concern}")
+
+    @property
+    def moves_nothing(self) -> str | None:
+        """What is wrong with a run whose weights moved too little to be seen, in a sentence; None where they moved."""
+        return too_short(self.config, self.length, self.rows, self.rate, self.task.visible_move)
+
+    def _say_if_ended_early(self) -> None:
+        if self.step < self.steps and self.evaluations.best is not None:
+            step, value = self.evaluations.best
+            self._say(
+                f"Ended at step {self.step} of {self.steps}: no better held-out {self.evaluations.name} than {value:.4g}, of step {step}, in "
+                f"{self.config.patience} evaluations (patience)."
+            )
 
     def _say(self, text: str) -> None:
         if self.accelerator.is_main_process:
@@ -317,7 +354,7 @@ class TrainLoop:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Callbacks begin and end with the run, however it ends."""
+        """Callbacks begin and end with the run."""
         with ExitStack() as watching:
             for callback in self.callbacks if self.accelerator.is_main_process else ():
                 watching.enter_context(afterwards(partial(callback.ended, self, self._say)))
@@ -329,24 +366,3 @@ class TrainLoop:
 
         hidden = None if self.accelerator.is_main_process else True
         return tqdm(total=self.steps, initial=self.step, unit="step", file=sys.stderr, disable=hidden)
-
-
-@contextmanager
-def _interruptible(loop: TrainLoop) -> Iterator[None]:
-    """Ctrl-C and SIGTERM let the present step finish and save; a second Ctrl-C stops at once."""
-
-    def stop(number: int, _frame: object) -> None:
-        if loop._stop and number == signal.SIGINT:
-            raise KeyboardInterrupt
-        loop._stop = True
-
-    try:
-        before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    except ValueError:  # not in the main thread: whoever runs us handles signals
-        yield
-        return
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

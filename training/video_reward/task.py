@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...errors import ClipError
 from ...files.digests import json_digest
+from ...files.known_digests import KnownDigests
 from ...preferences.preference_file import ResolvedPair
 from ...preferences.splits import split_pairs
 from ...reward.agreement import ties_excluded_accuracy
@@ -16,6 +18,9 @@ from ...reward.converted_file import ConvertedReward, save_converted
 from ...reward.dimensions import DIMENSIONS
 from ...reward.loading import DTYPES
 from ...reward.settings import Normalisation
+from ..loop.processes import process_state
+from ..loop.run_length import VISIBLE
+from ..loop.same_run import by_content
 from ..pair_targets import require_winners
 from .config import Config
 from .pair_batches import PairBatch, PairData
@@ -23,6 +28,8 @@ from .pair_reward import PairReward
 from .trainable import build_trainable, parameter_groups, reward_settings
 
 STATISTICS_PAIRS = 512
+DIGESTS = "digests.json"
+"""In the output folder: what was read of clips that have not changed since."""
 
 
 class VideoRewardTask:
@@ -31,6 +38,8 @@ class VideoRewardTask:
     Raises:
         VideoAlignError: the data or the base model cannot be used; the message names the row or the file.
     """
+
+    visible_move = VISIBLE
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -60,6 +69,33 @@ class VideoRewardTask:
             mode="json", include={"fps", "min_frames", "min_frame_pixels", "max_frame_pixels", "template"}
         )
         return {"data": data, **options, "sampling": sampling}
+
+    def contents(self) -> dict:
+        """Data and model by content."""
+        known = KnownDigests(self.config.output / DIGESTS)
+        try:
+            rows = [
+                [
+                    known.digest(p.chosen),
+                    known.digest(p.rejected),
+                    p.pair.model_dump(mode="json", exclude={"source", "chosen", "rejected"}),
+                ]
+                for p in self.train.pairs
+            ]
+        except OSError as error:
+            raise ClipError(f"{error.filename} cannot be read ({error.strerror}). Check the path.") from None
+        if process_state().is_main_process:
+            known.save()
+        model = self.config.model.model_dump(mode="json")
+        return {"data": json_digest(rows), "model": by_content(model, ("base", "checkpoint"))}
+
+    def notes(self) -> dict:
+        """Nothing: a VideoReward is written when it is finished."""
+        return {}
+
+    @property
+    def judged_by(self) -> str | None:
+        return "acc" if len(self.held_out) else None
 
     def parameter_groups(self) -> list[dict]:
         return parameter_groups(self.reward.network, self.config.optimizer)

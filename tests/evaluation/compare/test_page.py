@@ -60,7 +60,7 @@ def shown_in(page: str) -> dict:
 def test_the_verdict_stands_first_with_what_fell(written):
     assert '<section class="guard worse">' in written and '<b class="said">Hacked</b>' in written
     assert "The reward won 100 %, but motion fell by 50 %." in written
-    assert "1 marks, 1 clearly worse" in written and re.search(r">0\.800<.*>-0\.400<.*>-0\.410 to -0\.390<", written)
+    assert "1 mark, 1 clearly worse" in written and re.search(r">0\.800<.*>-0\.400<.*>-0\.410 to -0\.390<", written)
 
 
 def test_figures_of_both_sides_are_on_the_page(written):

@@ -11,6 +11,9 @@ import pytest
 from videoalign.errors import VideoAlignError
 from videoalign.evaluation.scoring.score_journal import ScoreJournal
 from videoalign.evaluation.scoring.score_rows import ScoreRow
+from videoalign.files.tables import read_table
+from videoalign.preferences import pairs_command
+from videoalign.preferences.reading import read_pairs
 
 SETTINGS = {"model": "abc", "sampling": {"fps": 2.0}, "mean": (1.0, 2.0)}
 SCORES = {"VQ": 0.1, "MQ": -0.2, "TA": 0.30000000000000004, "Overall": 0.2}
@@ -286,3 +289,31 @@ def test_a_journal_of_version_0_1_0_goes_on(journal, rows, tmp_path):
     assert set(later.finished(rows)) == {"a", "b"}
     later.add(rows[2], result(rows[2]))
     assert later.write_output(rows) == [result(row) for row in rows]
+
+
+@pytest.mark.parametrize("name", ["scores.jsonl", "scores.csv"])
+def test_paths_in_the_output_start_at_its_folder_so_that_every_command_reads_it_from_anywhere(name, tmp_path, monkeypatch):
+    work, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
+    for folder in (work / "clips", work / "out", elsewhere):
+        folder.mkdir(parents=True)
+    monkeypatch.chdir(work)
+    rows = [ScoreRow(clip, Path("clips") / f"{clip}.mp4", "a cat") for clip in ("a", "b")]
+    rows.append(ScoreRow("c", work / "clips" / "c.mp4", "a cat"))
+    output, scores = Path("out") / name, {"a": 1.0, "b": 0.0, "c": -1.0}
+    for row in rows:
+        row.path.write_bytes(b"clip")
+    journal = ScoreJournal(output, {}, 0, 1, False)
+    for row in rows:
+        journal.add(row, result(row, **dict.fromkeys(("VQ", "MQ", "TA", "Overall"), scores[row.id])))
+    assert [Path(one["path"]) for one in journal.write_output(rows)] == [row.path for row in rows]  # as they were given
+    monkeypatch.chdir(elsewhere)
+    file = work / output
+    written = [row.text("path") for row in read_table(file, ("path",))]
+    assert written == ["../clips/a.mp4", "../clips/b.mp4", (work / "clips" / "c.mp4").as_posix()]
+    pairs = read_pairs([file])  # what the trainers read
+    assert {clip.resolve() for pair in pairs for clip in pair.clips.values()} == {
+        work / "clips" / f"{clip}.mp4" for clip in "abc"
+    }
+    assert pairs_command.run(pairs_command.Config(scores=file, output=elsewhere / "pairs.jsonl")) == 0
+    [best_and_worst] = read_pairs([elsewhere / "pairs.jsonl"])
+    assert (best_and_worst.chosen.name, best_and_worst.rejected.name) == ("a.mp4", "c.mp4")

@@ -86,3 +86,15 @@ def test_a_single_judge_writes_the_file_that_model_writes(videoalign, rows, tmp_
 def test_judges_that_do_not_exist_are_refused_at_once(videoalign, small_clips):
     outcome = videoalign("score", small_clips, "--judge", "measures", "--judge", "nobody")
     assert outcome.status == 2 and "no judge 'nobody'" in outcome.err
+
+
+def test_processes_share_the_rows_of_a_panel_as_they_do_of_one_judge(videoalign, rows, tmp_path, monkeypatch):
+    whole, shared = tmp_path / "whole.csv", tmp_path / "shared.csv"
+    call = ("score", "--manifest", rows, *PANEL, "--batch-size", "1")
+    assert videoalign(*call, "--output", whole).status == 0
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    for rank in ("1", "0"):  # one after the other: the last one writes
+        monkeypatch.setenv("RANK", rank)
+        assert not shared.exists()
+        assert videoalign(*call, "--output", shared).status == 0
+    assert shared.read_bytes() == whole.read_bytes()

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from videoalign.errors import PreferenceFileError
-from videoalign.preferences.importers.scored_clips import ScoredClip, pair_clips
+from videoalign.preferences.importers.scored_clips import ScoredClip, pair_clips, read_scored_pairs
 from videoalign.preferences.reading import read_preferences
 
 
@@ -114,3 +114,22 @@ def test_scores_that_give_no_pair_say_why(tmp_path):
     ):
         with pytest.raises(ValueError, match=told):
             read_preferences(path, **options)
+
+
+def test_a_file_of_0_1_0_whose_paths_start_at_the_folder_that_it_was_written_from_is_read_there(tmp_path, monkeypatch):
+    work = tmp_path / "work"
+    for folder in (work / "clips", work / "out"):
+        folder.mkdir(parents=True)
+    for name in "ab":
+        (work / "clips" / f"{name}.mp4").write_bytes(b"clip")
+    rows = [{"path": f"clips/{name}.mp4", "prompt": "x", "VQ": score} for name, score in (("a", 1.0), ("b", 0.0))]
+    file = work / "out" / "scores.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    monkeypatch.chdir(work)
+    read = read_scored_pairs(file, dimension="VQ")
+    read.check_clips()
+    (work / "out" / "clips").mkdir()
+    for name in "ab":  # beside the file, too: then these are meant
+        (work / "out" / "clips" / f"{name}.mp4").write_bytes(b"clip")
+    assert read_scored_pairs(file, dimension="VQ").clip(0, "chosen").resolve() == work / "out" / "clips" / "a.mp4"
+    assert read_scored_pairs(file, tmp_path, dimension="VQ").root == tmp_path  # a root that is given counts

@@ -43,7 +43,18 @@ def test_confidence_is_never_negative_and_full_where_nothing_was_measured():
 def test_overall_accuracy_leaves_out_bins_without_pairs():
     assert make().overall_accuracy("VQ") == pytest.approx(0.8)
     assert make(pairs={name: (100, 0) for name in ROWS}).overall_accuracy("VQ") == 0.9
-    assert make(pairs={name: (0, 0) for name in ROWS}).overall_accuracy("VQ") == 0.5
+
+
+def test_what_was_not_measured_is_said_to_be_so_in_memory_and_in_the_file():
+    nothing = make(
+        pairs={**{name: (100, 0) for name in ROWS}, "TA": (0, 0)}
+    )  # as 0.1.0 wrote it: with shares all the same
+    assert nothing.overall_accuracy("TA") is None and not nothing.is_measured("TA")
+    assert nothing.is_measured("VQ") and not make(gradient_scale={name: (0.0, 0.0) for name in ROWS}).is_measured("VQ")
+    written = json.loads(json.dumps(nothing.to_dict()))
+    assert written["accuracy"]["TA"] == [None, None] and written["accuracy"]["VQ"] == [0.9, None]
+    again = Calibration.from_dict(written)
+    assert again.overall_accuracy("TA") is None and again.overall_accuracy("VQ") == 0.9
 
 
 def test_an_inner_edge_belongs_to_the_bin_above_and_both_ends_to_their_own():

@@ -87,6 +87,31 @@ def test_the_other_methods_do_too(method, more, arguments, tmp_path, capsys):
         assert opened.metadata()["videoalign.method"] == method
 
 
+def test_sft_trains_on_what_filter_keeps_and_other_methods_say_that_they_cannot(arguments, world, tmp_path, capsys):
+    pairs = [json.loads(line) for line in (world / "data" / "pairs.jsonl").read_text(encoding="utf-8").splitlines()]
+    scores = [
+        {"path": pair[side], "prompt": pair["prompt"], "VQ": float(side == "chosen")}
+        for pair in pairs
+        for side in ("chosen", "rejected")
+    ]
+    (world / "data" / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in scores), encoding="utf-8")
+    kept = tmp_path / "kept"
+    assert (
+        call(
+            ["filter", str(world / "data" / "scores.jsonl"), "--output", str(kept), "--keep", "VQ>0", "--examples", "0"]
+        )
+        == 0
+    )
+    single = arguments("--data.clips", str(kept / "clips.jsonl"), method="sft")
+    place = single.index("--data.train")
+    del single[place : place + 2]
+    assert call(single) == 0, capsys.readouterr().err
+    assert "6 single clips; 0 pairs held out" in capsys.readouterr().err
+    assert (tmp_path / "run" / "lora.safetensors").is_file()
+    assert call(arguments("--data.clips", str(kept / "clips.jsonl"), output="dpo")) == 2
+    assert "train dpo needs pairs of clips" in capsys.readouterr().err
+
+
 def test_on_a_network_in_4_bits_too_and_the_lora_loads(arguments, world, tmp_path, capsys):
     pytest.importorskip("bitsandbytes", reason="4-bit weights need bitsandbytes, which is not installed")
     from videoalign.backbones.loading import load_backbone

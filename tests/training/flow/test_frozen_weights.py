@@ -7,13 +7,14 @@ import torch
 from tiny_wan import noised, tiny_wan
 from torch import nn
 
+from videoalign.backbones.frozen_linear import FrozenLinear
+from videoalign.backbones.stored_weights import bitsandbytes_for, quantised
 from videoalign.errors import VideoAlignError
 from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.config import LoraOptions
 from videoalign.training.flow.flow_module import FlowModule
-from videoalign.training.flow.frozen_weights import FrozenLinear, store_frozen
+from videoalign.training.flow.frozen_weights import store_frozen
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions
-from videoalign.training.flow.stored_weights import bitsandbytes_for, quantised
 
 TABLE = torch.tensor(
     [

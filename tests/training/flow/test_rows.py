@@ -10,9 +10,15 @@ import pytest
 from videoalign.errors import VideoAlignError
 from videoalign.preferences.preference_file import PreferencePair, ResolvedPair
 from videoalign.training.flow.config import DataConfig
-from videoalign.training.flow.methods.rwr import FlowRwr, RwrOptions, discrete_weight, exponential_weights
+from videoalign.training.flow.methods.rwr import (
+    FlowRwr,
+    RwrOptions,
+    discrete_weight,
+    effective_number,
+    exponential_weights,
+)
 from videoalign.training.flow.methods.sft import FlowSft, SftOptions
-from videoalign.training.flow.rows import preference_rows, verdict
+from videoalign.training.flow.rows import clip_rows, preference_rows, verdict
 
 
 def config(**options):
@@ -104,6 +110,25 @@ def test_rwr_takes_every_clip_once_and_scalarises_its_scores_by_the_weights():
     assert rows[1].weight / rows[0].weight == pytest.approx(2.718281828 ** ((3 * 2 / 4) / 2), rel=1e-6)
 
 
+def test_the_effective_number_of_clips_is_between_one_and_all():
+    assert effective_number([2.0] * 7) == pytest.approx(7)
+    assert effective_number([5.0, 0.0, 0.0]) == 1
+    assert effective_number([3.0, 1.0]) == pytest.approx(16 / 10)
+
+
+def test_a_temperature_at_which_one_clip_has_all_the_weight_is_warned_of_and_a_usual_one_is_not():
+    sources = [
+        source(number, chosen={"Overall": number / 10}, rejected={"Overall": -number / 10}) for number in range(1, 21)
+    ]
+    _, cold = FlowRwr(RwrOptions(temperature=0.005)).rows(sources, config())
+    assert (
+        "count as much as 1 equal ones. WARNING: a few clips have nearly all the weight" in cold
+        and "rwr.temperature" in cold
+    )
+    _, usual = FlowRwr(RwrOptions(temperature=1.0)).rows(sources, config())
+    assert "equal ones" in usual and "WARNING" not in usual
+
+
 def test_lifts_discrete_weights_are_the_mean_over_the_dimensions():
     assert discrete_weight([0.0, 1.0, 2.0], (0.5, 1.5), (0.05, 0.2, 0.9)) == pytest.approx((0.05 + 0.2 + 0.9) / 3)
 
@@ -156,3 +181,39 @@ def test_a_mark_that_no_clip_has_is_refused_and_so_are_two_rewards():
         RwrOptions(mark="VQ", weight=["MQ=1"])
     with pytest.raises(ValueError, match="NAME=WEIGHT"):
         RwrOptions(weight=["MQ"])
+
+
+def test_sft_trains_on_single_clips_beside_the_chosen_ones_and_instead(tmp_path):
+    (tmp_path / "clips").mkdir()
+    lines = [f'{{"path": "clips/{name}.mp4", "prompt": "p {name}", "VQ": 1.0}}' for name in "ab"]
+    for name in "ab":
+        (tmp_path / "clips" / f"{name}.mp4").touch()
+    table = tmp_path / "clips.jsonl"
+    table.write_text("\n".join(lines))
+    both, summary = FlowSft(SftOptions()).rows([source()], config(clips=[table]))
+    assert [row.clips for row in both] == [
+        {"chosen": Path("1a.mp4")}, {"chosen": tmp_path / "clips/a.mp4"}, {"chosen": tmp_path / "clips/b.mp4"},
+    ]  # fmt: skip
+    assert [row.prompt for row in both] == [
+        "p",
+        "p a",
+        "p b",
+    ] and "2 single clips, 1 chosen clips of 1 pairs" in summary
+    alone, summary = FlowSft(SftOptions()).rows([], DataConfig(clips=[table]))
+    assert len(alone) == 2 and summary == "2 single clips"
+
+
+def test_a_single_clip_that_is_missing_or_has_no_caption_is_named_by_its_line(tmp_path):
+    table = tmp_path / "clips.jsonl"
+    table.write_text('{"path": "gone.mp4", "prompt": "p"}')
+    with pytest.raises(VideoAlignError, match=r"row 1.*gone\.mp4 does not exist"):
+        clip_rows(table, "chosen")
+    (tmp_path / "gone.mp4").touch()
+    table.write_text('{"path": "gone.mp4", "prompt": null}')
+    with pytest.raises(VideoAlignError, match=r"row 1.*'prompt'"):
+        clip_rows(table, "chosen")
+
+
+def test_something_must_be_there_to_train_on():
+    with pytest.raises(ValueError, match="name at least one preference file"):
+        DataConfig()

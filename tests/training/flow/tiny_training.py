@@ -7,6 +7,7 @@ from tiny_wan import CONFIG, tiny_wan
 
 from videoalign.backbones.wan_family import WAN21
 from videoalign.errors import ClipError
+from videoalign.files.digests import file_digest
 from videoalign.training.flow.adapter import add_adapter
 from videoalign.training.flow.frozen_weights import store_frozen
 from videoalign.training.flow.methods.dpo import FlowDpo
@@ -32,6 +33,9 @@ class LatentFiles:
 
     def image(self, path):
         return {}
+
+    def digest(self, path):
+        return file_digest(path)
 
 
 def tiny_task(config, method=None):

@@ -1,5 +1,6 @@
 """Pairs of random latents in which brightness decides, and a tiny Wan to learn it with."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,9 @@ class LatentsInMemory:
 
     def image(self, path):
         return {}
+
+    def digest(self, path):
+        return hashlib.sha256(self.clips[path].numpy().tobytes()).hexdigest()
 
 
 @pytest.fixture

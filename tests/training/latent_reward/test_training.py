@@ -3,6 +3,9 @@
 import pytest
 import torch
 
+from videoalign.errors import GuidanceError, TrainingStopped
+from videoalign.guidance.flow_nrg import FlowNRG
+from videoalign.guidance.settings import GuidanceSettings
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.training.latent_reward.calibrating import HeldOut
 from videoalign.training.latent_reward.config import Config
@@ -132,6 +135,27 @@ def test_the_table_by_noise_level_is_that_of_an_independent_computation(options,
         assert table.gradient_scale["MQ"][place] == pytest.approx(sum(norms) / len(norms), rel=1e-4)
 
 
+def test_with_nothing_held_out_no_accuracy_is_shown_or_written(options, start):
+    task, loop = start(options(max_steps=1), held_out=0)
+    assert loop.run() == {}
+    task.calibrate()
+    table = accuracy_table(task.reward)
+    assert "VQ, MQ, TA: held-out accuracy not measured" in table and "%" not in table
+    again = load_latent_reward(task.export(loop.step)).calibration
+    assert again.accuracy["VQ"] == (None, None) and again.std["VQ"] == 0
+    with pytest.raises(GuidanceError, match="not measured"):
+        FlowNRG(task.reward.rewards, GuidanceSettings(), again)
+
+
+def test_a_dimension_without_winners_is_shown_as_not_measured_beside_those_that_were(options, start):
+    task, _ = start(options())
+    task.calibrate()
+    rows = accuracy_table(task.reward).splitlines()
+    assert [row.split()[0] for row in rows[1:3]] == ["VQ", "MQ"] and rows[3].startswith(
+        "TA: held-out accuracy not measured"
+    )
+
+
 def test_micro_batches_give_the_gradient_of_the_whole_batch(options, start):
     task, _ = start(options(loss={"type": "btt", "reduction": "mean"}))
     gradients = []
@@ -158,3 +182,16 @@ def test_the_log_leaves_out_dimensions_without_a_winner(options, start):
     lines = [json.loads(line) for line in (config.output / "log.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["kind"] == "train"]
     assert {"loss", "acc_VQ", "acc_MQ", "grad_norm"} <= set(train[0]) and "acc_TA" not in train[0]
+
+
+def test_the_same_latents_under_other_names_are_the_same_data_and_others_under_the_same_names_are_not(
+    options, start, bright_pairs
+):
+    config = options(max_steps=2)
+    _, loop = start(config)
+    loop.run()
+    task, again = start(config)
+    for path in list(task.train.cache.clips)[:1]:
+        task.train.cache.clips[path] = task.train.cache.clips[path] + 1
+    with pytest.raises(TrainingStopped, match=r"another data \(there are other clips"):
+        again.run()

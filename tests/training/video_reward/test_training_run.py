@@ -207,3 +207,19 @@ def test_two_processes_train_what_one_does_with_the_same_global_batch(options, t
     for name, value in expected.items():
         assert torch.allclose(ours[name], value, atol=1e-4), name
     assert (two.output / "videoreward.safetensors").exists()
+
+
+def test_a_run_knows_its_clips_and_its_base_model_by_content(options):
+    config = options()
+    task = VideoRewardTask(config)
+    before, fingerprint = task.contents(), task.fingerprint()
+    clip = task.train.pairs[0].chosen
+    whole = clip.read_bytes()
+    try:
+        clip.write_bytes(whole + b"\0")
+        assert task.contents()["data"] != before["data"] and task.fingerprint() == fingerprint
+    finally:
+        clip.write_bytes(whole)
+    assert task.contents() == before
+    assert before["model"]["base"] != str(config.model.base)  # a digest
+    assert (config.output / "digests.json").is_file()

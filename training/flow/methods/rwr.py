@@ -18,17 +18,19 @@ from torch import Tensor
 
 from ....cli.options import CommandConfig
 from ....errors import VideoAlignError
-from ....files.tables import read_table
 from ....preferences.preference_file import ResolvedPair
 from ....reward.ranking import check_names, standings
 from ....reward.weight_options import named_weights
 from ....reward.weights import RewardWeights
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, MarkedClip, dimension_weights, marked_clips, scored_clips
+from ..rows import FlowRow, MarkedClip, clip_rows, dimension_weights, marked_clips, scored_clips
 
 REWARD = "reward"
 """What named marks come to."""
+
+FEW = 3
+"""As much as so few equal clips, or a tenth of all, is too little to learn from."""
 
 
 class RwrOptions(CommandConfig):
@@ -76,7 +78,7 @@ class FlowRwr(Method):
 
     def __init__(self, options: RwrOptions) -> None:
         super().__init__(options)
-        self.real_clips = [] if options.real_clips is None else read_real_clips(options.real_clips)
+        self.real_clips = [] if options.real_clips is None else clip_rows(options.real_clips, "clip")
         self.description["extra"] = {"weighting": options.weighting, "temperature": options.temperature}
 
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
@@ -99,7 +101,8 @@ class FlowRwr(Method):
         rows = [replace(row, weight=row.weight * weight) for (row, _), weight in zip(clips, weights, strict=True)]
         real = f", {len(self.real_clips)} real ones" if self.real_clips else ""
         without = f"; {left_out} without the marks that are asked for are left out" if left_out else ""
-        return rows, f"{len(rows)} clips with weights {min(weights):.3g} to {max(weights):.3g}{real}{without}"
+        summary = f"{len(rows)} clips with weights {min(weights):.3g} to {max(weights):.3g}{real}{without}"
+        return rows, summary + _told(effective_number([row.weight for row in rows]), len(rows))
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of each clip [B], and its measures."""
@@ -153,6 +156,22 @@ def rewarded_clips(
     return rewarded, len(clips) - len(rewarded)
 
 
+def effective_number(weights: Sequence[float]) -> float:
+    """How many clips of equal weight say as much: (sum w)^2 / sum w^2, between 1 and their number."""
+    squares = sum(weight * weight for weight in weights)
+    return sum(weights) ** 2 / squares if squares else 0.0
+
+
+def _told(effective: float, clips: int) -> str:
+    told = f", which count as much as {effective:.3g} equal ones"
+    if clips > FEW and effective < max(FEW, clips / 10):
+        told += (
+            ". WARNING: a few clips have nearly all the weight and will be learnt by heart: raise rwr.temperature (rewards that differ "
+            "by it differ e times in weight), or use rwr.weighting = discrete"
+        )
+    return told
+
+
 def exponential_weights(rewards: Sequence[float], temperature: float) -> list[float]:
     """exp(r / tau) normalised to a mean of 1 over the data set, without overflow."""
     highest = max(rewards)
@@ -164,21 +183,6 @@ def exponential_weights(rewards: Sequence[float], temperature: float) -> list[fl
 def discrete_weight(scores: Sequence[float], levels: Sequence[float], weights: Sequence[float]) -> float:
     """LiFT's weight of a clip: the mean over its dimensions of the weight of Bad, Normal or Good."""
     return sum(weights[sum(score >= level for level in levels)] for score in scores) / len(scores)
-
-
-def read_real_clips(path: Path) -> list[FlowRow]:
-    """The clips of a table with ``path`` (relative to the file) and ``prompt``, such as a JSONL file.
-
-    Raises:
-        VideoAlignError: it cannot be read, or a clip is missing; the message names the line.
-    """
-    rows = []
-    for row in read_table(path, ("path", "prompt")):
-        clip = path.parent / row.text("path")
-        if not clip.is_file():
-            raise row.error("path", f"{clip} does not exist. Paths are relative to the file.")
-        rows.append(FlowRow(row.text("prompt"), {"clip": clip}, row.where))
-    return rows
 
 
 METHOD = FlowRwr

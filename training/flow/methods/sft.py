@@ -1,6 +1,7 @@
 """Train a LoRA on the chosen clips alone.
 
-Supervised fine-tuning: the plain flow loss.
+Supervised fine-tuning: the plain flow loss, on the chosen clips of pairs (data.train) or on a list of good clips (data.clips,
+as videoalign filter writes it).
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from ....cli.options import CommandConfig
 from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
-from ..rows import FlowRow, preference_rows
+from ..rows import FlowRow, clip_rows, preference_rows
 
 
 class SftOptions(CommandConfig):
@@ -27,15 +28,17 @@ class FlowSft(Method):
     name = "sft"
     options_class = SftOptions
     sides = ("chosen",)
+    takes_clips = True
 
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
-        """The chosen clip of every pair."""
+        """The chosen clip of every pair, and every single clip."""
         rows, counts = preference_rows(sources, data)
         chosen = [replace(row, clips={"chosen": row.clips["chosen"]}, target=1.0) for row in rows]
-        return (
-            chosen,
-            f"{len(rows)} chosen clips of {len(sources)} pairs ({counts['tie']} ties, {counts['invalid']} invalid)",
-        )
+        single = [row for path in data.clips for row in clip_rows(path, "chosen")]
+        told = f"{len(rows)} chosen clips of {len(sources)} pairs ({counts['tie']} ties, {counts['invalid']} invalid)"
+        if data.clips:
+            told = f"{len(single)} single clips" + (f", {told}" if data.train else "")
+        return chosen + single, told
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of each clip [B], and its measures."""

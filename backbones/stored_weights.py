@@ -8,8 +8,8 @@ from types import ModuleType
 import torch
 from torch import Tensor, nn
 
-from ...backbones.devices import pinned
-from ...errors import VideoAlignError
+from ..errors import VideoAlignError
+from .devices import pinned
 
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = 448.0  # of float8_e4m3fn
@@ -21,11 +21,12 @@ class StoredWeight(nn.Module):
 
     Args:
         offload: keep it in main memory (pinned where there is a GPU), wherever the network is moved.
+        counted: it stands in the network's state dict, by whose size memory managers go; not where a trainer saves that.
     """
 
-    def __init__(self, weight: Tensor, offload: bool) -> None:
+    def __init__(self, weight: Tensor, offload: bool, counted: bool = False) -> None:
         super().__init__()
-        self.dtype, self.shape, self.offload = weight.dtype, weight.shape, offload
+        self.dtype, self.shape, self.offload, self.counted = weight.dtype, weight.shape, offload, counted
         self._keep(weight.detach())
 
     def full(self, device: torch.device) -> Tensor:
@@ -49,7 +50,7 @@ class StoredWeight(nn.Module):
 
     def _store(self, name: str, value: Tensor) -> None:
         if not self.offload:
-            self.register_buffer(name, value, persistent=False)
+            self.register_buffer(name, value, persistent=self.counted)
             return
         value = value.cpu()  # no buffer: it does not move
         setattr(self, name, pinned(value))
@@ -62,6 +63,7 @@ class Float8Weight(StoredWeight):
     """As float8_e4m3fn with a float32 scale per output row."""
 
     def full(self, device: torch.device) -> Tensor:
+        """See ``StoredWeight``."""
         return super().full(device) * self._fetched("scale", device).to(self.dtype)
 
     def _keep(self, weight: Tensor) -> None:
@@ -82,7 +84,8 @@ class Nf4Weight(StoredWeight):
     """
 
     def full(self, device: torch.device) -> Tensor:
-        functional = bitsandbytes_for("memory.base_dtype = nf4").functional
+        """See ``StoredWeight``."""
+        functional = bitsandbytes_for("A matrix in 4 bits (nf4)").functional
         of_scales = functional.QuantState(
             absmax=self._fetched("scale_of_scales", device),
             code=self._fetched("code_of_scales", device),
@@ -101,7 +104,7 @@ class Nf4Weight(StoredWeight):
         return functional.dequantize_4bit(self._fetched("values", device), state).view(self.shape)
 
     def _keep(self, weight: Tensor) -> None:
-        functional = bitsandbytes_for("memory.base_dtype = nf4").functional
+        functional = bitsandbytes_for("A matrix in 4 bits (nf4)").functional
         values, state = functional.quantize_4bit(
             weight.contiguous(), blocksize=NF4_BLOCK, compress_statistics=True, quant_type="nf4"
         )

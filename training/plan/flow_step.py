@@ -1,0 +1,163 @@
+"""One step of flow training, counted: the real loss on the real network, forward and backward, with tensors without content."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from ...backbones.backbone import Backbone, Conditioning
+from ..flow.adapter import add_adapter
+from ..flow.config import FlowConfig
+from ..flow.flow_module import FlowModule
+from ..flow.method import Method, NoisedClips
+from .counting import Count, without_content
+
+DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """A frozen matrix of a block, which can be kept in fewer bits or in main memory.
+
+    Attributes:
+        rows, columns: its shape.
+    """
+
+    rows: int
+    columns: int
+
+    @property
+    def count(self) -> int:
+        """Weights."""
+        return self.rows * self.columns
+
+
+@dataclass(frozen=True)
+class StepCount:
+    """What a training holds and what a step makes.
+
+    Attributes:
+        matrices: the linear layers' weights of all blocks.
+        matrix_bytes: of one of their weights.
+        others: bytes of all other frozen weights.
+        trained: trained parameters, in float32.
+        activations: most bytes that a forward and backward pass of a micro batch keeps alive, gradients of the trained
+            parameters left out.
+        operations: of a micro batch's forward and backward passes.
+        tokens: that the network sees of one clip.
+        samples: in the micro batch.
+    """
+
+    matrices: tuple[Matrix, ...]
+    matrix_bytes: int
+    others: int
+    trained: int
+    activations: int
+    operations: int
+    tokens: int
+    samples: int
+
+
+def count_step(
+    backbone: Backbone, config: FlowConfig, method: Method, latents: tuple[int, int, int, int], text_tokens: int,
+    samples: int | None = None,
+) -> StepCount:  # fmt: skip
+    """Count a step of a training.
+
+    Args:
+        backbone: the whole network, on the meta device; it is changed and of no use afterwards.
+        latents: [C, T, H, W] of a clip.
+        text_tokens: of a caption.
+        samples: in a micro batch; the options' by default.
+    """
+    from torch._subclasses.fake_tensor import FakeTensorMode
+
+    samples = samples or config.micro_batch_size
+    base = DTYPES["bfloat16" if config.memory.quantised else config.memory.base_dtype]
+    _cast(backbone, base)
+    if config.memory.gradient_checkpointing:
+        backbone.module.enable_gradient_checkpointing()
+    matrices = _matrices(backbone)
+    frozen = sum(weight.nbytes for weight in backbone.module.parameters())
+    options = config.lora.model_copy(update={"start": None})
+    with torch.device("meta"):
+        add_adapter(backbone, options, config.seed)
+    with FakeTensorMode(allow_non_fake_inputs=True):
+        without_content(backbone.module)
+        module = FlowModule(backbone, method, config.evaluation.bins, config.data.fps)
+        module.train()
+        batch = _batch(backbone, method, latents, text_tokens, samples)
+        trained = [weight for weight in module.parameters() if weight.requires_grad]
+        with Count([*module.parameters(), *module.buffers(), *_tensors(batch)]) as count:
+            half = config.precision == "bfloat16"
+            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+                loss, _ = method(module, batch)
+            loss.mean().backward()
+        # The gradients live on to the optimizer; they are told beside the activations, which are gone by then.
+        gradients = sum(weight.nbytes for weight in trained)
+    return StepCount(
+        matrices,
+        base.itemsize,
+        frozen - sum(one.count for one in matrices) * base.itemsize,
+        sum(weight.numel() for weight in trained),
+        max(count.peak - gradients, 0),
+        count.operations,
+        _tokens(backbone, latents),
+        samples,
+    )
+
+
+def _cast(backbone: Backbone, dtype: torch.dtype) -> None:
+    """As ``load_backbone`` stores them: what diffusers keeps in float32 stays so."""
+    kept = set(getattr(backbone.module, "_keep_in_fp32_modules", None) or ())
+    for name, weight in backbone.module.named_parameters():
+        weight.data = weight.data.to(torch.float32 if kept.intersection(name.split(".")) else dtype)
+
+
+def _matrices(backbone: Backbone) -> tuple[Matrix, ...]:
+    layers = [part for block in backbone.blocks for part in block.modules() if isinstance(part, torch.nn.Linear)]
+    return tuple(Matrix(*layer.weight.shape) for layer in layers)
+
+
+def _batch(
+    backbone: Backbone, method: Method, latents: tuple[int, int, int, int], text_tokens: int, samples: int
+) -> NoisedClips:
+    def clips() -> Tensor:
+        return torch.empty(samples, *latents)
+
+    def group(sides: tuple[str, ...], real: NoisedClips | None) -> NoisedClips:
+        conditioning = _conditioning(backbone, latents, text_tokens, samples)
+        each = torch.empty(samples)
+        return NoisedClips(
+            {side: clips() for side in sides}, clips(), each, conditioning, each.clone(), each.clone(), real
+        )
+
+    return group(method.sides, group(("clip",), None) if method.real_clips else None)
+
+
+def _conditioning(
+    backbone: Backbone, latents: tuple[int, int, int, int], text_tokens: int, samples: int
+) -> Conditioning:
+    config, needs = backbone.config, backbone.needs
+    entries = {"text": torch.empty(samples, text_tokens, backbone.text_width)}
+    if "image_latents" in needs:
+        extra = config["in_channels"] - backbone.latent_format.channels
+        entries["image_latents"] = torch.empty(samples, extra, *latents[1:])
+    if "image_embeds" in needs:
+        entries["image_embeds"] = torch.empty(samples, config.get("pos_embed_seq_len") or 257, config["image_dim"])
+    if "pooled" in needs:
+        entries["pooled"] = torch.empty(samples, config["pooled_projection_dim"])
+    return entries
+
+
+def _tensors(batch: NoisedClips) -> list[Tensor]:
+    own = [*batch.clips.values(), batch.noise, batch.sigma, *batch.conditioning.values(), batch.weight, batch.target]
+    return own + (_tensors(batch.real) if batch.real else [])
+
+
+def _tokens(backbone: Backbone, latents: tuple[int, int, int, int]) -> int:
+    patch = backbone.config.get("patch_size") or 1
+    across = patch if isinstance(patch, (list, tuple)) else (backbone.config.get("patch_size_t") or 1, patch, patch)
+    return int(torch.tensor([-(-size // step) for size, step in zip(latents[1:], across, strict=True)]).prod())
