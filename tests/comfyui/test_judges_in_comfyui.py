@@ -219,6 +219,31 @@ def test_a_panels_scores_are_saved_and_come_back_with_reasons_and_refusals(criti
     assert back["reasons"] == shown["reasons"] and ranking_of(run)["clips"][0]["rank"] == 1
 
 
+def test_marks_that_others_gave_come_from_a_file_alone_and_in_a_panel(comfyui, eight):
+    """It knows clips by their files: the node gives it the file, not the frames."""
+    row = {"path": str(eight[0]), "fidelity": 1.5, "fidelity_reason": "the circles look real"}
+    (comfyui.base / "models" / "reward_models" / "critics.jsonl").write_text(json.dumps(row) + "\n")
+    prompt = {
+        "marks": load_judge("marks-file", "critics.jsonl"), "measures": node("Measurements"), "panel": panel("measures", "marks"),
+        "video": load_video(eight[0].name), "alone": score_video("video", reward="marks"), "score": score_video("video", reward="panel"),
+    }  # fmt: skip
+    run = comfyui.run(prompt)
+    assert not run.errors, run.error
+    [alone], [together] = (run.outputs[name]["videoalign_scores"] for name in ("alone", "score"))
+    assert alone["fidelity"] == together["marks-file.fidelity"] == 1.5 and not together.get("errors")
+    assert together["reasons"] == {"marks-file.fidelity": "the circles look real"}
+
+
+def test_a_judge_without_what_it_needs_says_where_to_put_it(comfyui, eight):
+    prompt = {
+        "judge": load_judge("marks-file"),
+        "video": load_video(eight[0].name),
+        "score": score_video("video", reward="judge"),
+    }
+    error = comfyui.run(prompt).error
+    assert "needs a file" in error and "chosen as 'model'" in error and "reward_models" in error
+
+
 def test_compare_clips_says_in_words_that_a_reward_was_bought_with_motion(comfyui):
     """Six prompts: the second set has no noise, which the reward pays for, and stands still for a while."""
     names = [f"six_{place}" for place in range(6)]
