@@ -17,7 +17,6 @@ from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
 from ..evaluation.compare.report import outcome_of
-from ..evaluation.guard.verdict import Outcome
 from ..evaluation.scoring.scoring_run import further_judges
 from ..files.atomic_file import replacing, write_json, write_text
 from ..files.journal import read_journal
@@ -30,6 +29,7 @@ from ..generation.prompts import read_prompt_rows, read_prompts
 from ..judges import judge_or_reward
 from ..lora.comfyui_folder import expert_path
 from ..preferences import pairs_command
+from ..reward.guard.verdict import Outcome
 from ..reward.weight_options import WeightOptions
 from ..training.flow.config import FlowConfig
 from ..training.loop.trackers import check_trackers

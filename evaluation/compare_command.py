@@ -14,14 +14,14 @@ from ..errors import VideoAlignError
 from ..files.output_folder import held
 from ..judges import judge_or_reward
 from ..measures.opencv import OpenCVMissing, opencv
+from ..reward.guard.comparing import verdict_of
+from ..reward.guard.verdict import Verdict
 from ..reward.win_rates import WinRate, win_rates
 from .compare.judges import Judged
 from .compare.judging import MEASURES, judge_both
 from .compare.matching import MadeClip, match, read_manifest
 from .compare.page import Example, write_comparison
 from .compare.report import REPORT, Comparison, report_text, write_report
-from .guard.comparing import verdict_of
-from .guard.verdict import Verdict
 from .scoring.scoring_run import ScoringOptions, further_judges
 
 MOST_TOLD = 10

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..clips.frames import SampledFrames, View, read_frames
+from ..clips.frames import View, read_frames
 from ..errors import CaptionError, ClipError, TableError
 from ..files.digests import content_fingerprint
 from ..files.portable_paths import table_path
@@ -124,14 +124,6 @@ class MarksFile(Judge):
     def view(self) -> View:
         """One frame: the clip must be one, but nobody looks at it."""
         return View(lambda total, fps: [0])
-
-    def prepare_frames(self, frames: SampledFrames) -> RatedClip:
-        """A clip without its file is unknown.
-
-        Raises:
-            ClipError: always.
-        """
-        raise ClipError("The judge marks-file knows clips by their files; these are frames without one.")
 
     def prepare(self, source: object, fps: float | None = None) -> RatedClip:
         """See ``Judge``.

@@ -10,7 +10,9 @@ from ..errors import VideoAlignError
 from ..reward.differences import differences, rate_row, verdict_line
 from ..reward.dimensions import MEANING, OVERALL, VIDEO_REWARD_OVERALL
 from ..reward.judge import Dimension
+from ..reward.score_columns import is_panel
 from ..reward.win_rates import win_rates
+from .clip_verdict import verdict_on
 from .scored_clip import ScoredClip, comparability_notes
 
 Group = tuple[ScoredClip | None, ...]
@@ -90,14 +92,25 @@ def compared(sets: Sequence[ClipSet]) -> tuple[dict, list[Group]]:
     for left, right in chosen:
         both = [(group[left], group[right]) for group in groups]
         for place, (base, candidate) in enumerate(both):
-            cells[place][f"{left} {right}"] = differences(dimensions, *_marks(base, candidate))
+            cells[place][f"{left} {right}"] = [
+                {**one, "name": one["name"].rpartition(".")[2]}
+                for one in differences(dimensions, *_marks(base, candidate))
+            ]
         comparisons.append(_over_all(sets, left, right, dimensions, both))
         notes += [note for note in _notes(both, sets[left].name, sets[right].name) if note not in notes]
     pairs = [
         {**_about(group), "clips": [clip and _shown(clip) for clip in group], "cells": cell}
         for group, cell in zip(groups, cells, strict=True)
     ]
-    measures = [{"name": one.name, "meaning": f"{one.meaning}, in {one.unit}", "judge": ""} for one in dimensions]
+    marked = next((clip for one in sets for clip in one.clips if clip.scores), None)
+    measures = [
+        {
+            "name": one.name.rpartition(".")[2],
+            "meaning": _meaning(one),
+            "judge": _seat(marked, one.name) if marked else "",
+        }
+        for one in dimensions
+    ]
     names = [one.name for one in sets]
     return {"names": names, "measures": measures, "comparisons": comparisons, "pairs": pairs, "notes": notes}, groups
 
@@ -107,6 +120,12 @@ def summary(shown: dict) -> str:
     lines = []
     for one in shown["comparisons"]:
         lines.append(one["verdict"])
+        if guard := one.get("guard"):
+            lines.append(
+                f"  {guard['outcome'].capitalize()}: {guard['sentence']}"
+                if guard["outcome"]
+                else f"  {guard['sentence']}"
+            )
         for row in one["rows"]:
             interval = f" [{row['interval']}]" if row["interval"] else ""
             lines.append(f"  {row['name']}: mean {row['mean']}{interval}, won {row['won']}, {row['verdict']}")
@@ -122,7 +141,10 @@ def _over_all(
     rates = win_rates(
         dimensions, [one for one, _ in marks], [one for _, one in marks], [_prompt(*one) for one in there]
     )
-    verdict = verdict_line(names, dimensions, rates)
+    first = _seat(there[0][0], "") if there else ""  # of a panel's judges the first decides
+    verdict = verdict_line(
+        names, [one for one in dimensions if not first or _seat(there[0][0], one.name) == first], rates
+    )
     if not verdict:
         scored = any(clip.scores for pair in there for clip in pair)
         verdict = "" if not there else (
@@ -130,7 +152,9 @@ def _over_all(
             else "Without scores: connect SCORES of Score Video to see what they differ by."
         )  # fmt: skip
     rows = [rate_row(one, rates[one.name]) for one in dimensions if one.name in rates]
-    return {"left": left, "right": right, "verdict": verdict, "rows": rows}
+    guard = verdict_on([pair for pair in there if all(clip.scores for clip in pair)], names)
+    shown = {"left": left, "right": right, "verdict": verdict, "rows": rows}
+    return shown if guard is None else {**shown, "guard": guard}
 
 
 def _marks(base: ScoredClip | None, candidate: ScoredClip | None) -> tuple[dict, dict]:
@@ -160,21 +184,39 @@ def _notes(both: Sequence[Group], left: str, right: str) -> Iterator[str]:
 
 
 def _dimensions(clips: Sequence[ScoredClip]) -> list[Dimension]:
-    """All that some clip has a mark for, an overall one last."""
+    """All that some clip has a mark for, an overall one last; of a panel's judges one after another, each with its overall one last."""
     found: dict[str, Dimension] = {}
     last: dict[str, Dimension] = {}
+    seats: dict[str, int] = {}
     for clip in clips:
         named = {one.name: one for one in clip.dimensions}
         for name, mark in clip.scores.items():
+            seats.setdefault(_seat(clip, name), len(seats))
             if mark is None:
                 continue
             if name in named:
                 found.setdefault(name, named[name])
+            elif clip.overall is not None and name == clip.overall.name:
+                last.setdefault(name, clip.overall)
             elif name == OVERALL and clip.unit == VIDEO_REWARD_OVERALL.unit:
                 last.setdefault(name, VIDEO_REWARD_OVERALL)
             else:
                 last.setdefault(name, Dimension(name, MEANING.get(name, name), clip.dimensions[0].unit))
-    return [*found.values(), *(one for name, one in last.items() if name not in found)]
+    every = [*found.values(), *(one for name, one in last.items() if name not in found)]
+    if not any(is_panel(clip.judge) for clip in clips):
+        return every
+    return sorted(every, key=lambda one: seats[one.name.rpartition(".")[0] or _seat(clips[0], one.name)])
+
+
+def _seat(clip: ScoredClip, name: str) -> str:
+    """Which judge of a panel a mark is of; "" where there is one judge."""
+    return (name.rpartition(".")[0] or clip.judge.partition("+")[0]) if is_panel(clip.judge) else ""
+
+
+def _meaning(dimension: Dimension) -> str:
+    """What a mark is, its unit, and which way is better where that is not up."""
+    unit = f", in {dimension.unit}" if dimension.unit else ""
+    return f"{dimension.meaning}{unit}{'' if dimension.higher_is_better else '; less is better'}"
 
 
 def _about(group: Group) -> dict:

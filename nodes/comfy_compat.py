@@ -28,6 +28,7 @@ __all__ = [
     "ModelPatcher",
     "ProgressBar",
     "RewardSocket",
+    "RulesSocket",
     "ScoresSocket",
     "TraceSocket",
     "WeightsSocket",
@@ -53,6 +54,7 @@ LatentRewardSocket = io.Custom("VIDEOALIGN_LATENT_REWARD")
 TraceSocket = io.Custom("VIDEOALIGN_TRACE")
 ScoresSocket = io.Custom("VIDEOALIGN_SCORES")
 WeightsSocket = io.Custom("VIDEOALIGN_WEIGHTS")
+RulesSocket = io.Custom("VIDEOALIGN_RULES")
 
 # ComfyUI versions without growing inputs get this many sockets.
 _FIXED_SOCKETS = 8

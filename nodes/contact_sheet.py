@@ -49,8 +49,9 @@ def contact_sheet(ranking: Ranking) -> np.ndarray:
     for index, (row, strip) in enumerate(zip(shown, strips, strict=True)):
         _row(sheet, draw, row, strip, header + index * (_ROW + 8), ranking)
     if more:
-        lowest = min(row.total for row in ranking.order)
-        sentence = f"and {more} more, down to {_amount(lowest, ranking.order[-1].clip.unit)}"
+        lowest = min((row.total for row in ranking.order if row.total is not None), default=0.0)
+        unit = "z" if ranking.by_z else ranking.order[-1].clip.unit
+        sentence = f"and {more} more, down to {_amount(lowest, unit)}"
         draw.text((_MARGIN, height - _MORE), sentence, fill=_DIM, font=_font(16))
     return np.asarray(sheet)
 
@@ -83,7 +84,9 @@ def _header(draw: ImageDraw.ImageDraw, ranking: Ranking, width: int) -> None:
     draw.text((_MARGIN, 12), f"Ranked by  {shares}", fill=_TEXT, font=_font(18))
     known = all(row.clip.unit for row in ranking.order)
     what = (
-        "Scores in sd, standard deviations of the reward's training set: 0 is average."
+        "z-scores: standard deviations above the mean of these candidates, more is better."
+        if ranking.by_z
+        else "Scores in sd, standard deviations of the reward's training set: 0 is average."
         if known
         else "Marks of a judge."
     )
@@ -111,7 +114,8 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, ranking: Ranking) -> Non
     colour = _GOLD if winner else _TEXT if chosen else _DIM
     label = f"#{row.rank}" if row.rank is not None else "out"
     draw.text((_MARGIN + 6, top + 44), label, fill=colour, font=_font(34))
-    draw.text((_MARGIN + 6, top + 86), _amount(row.total, row.clip.unit), fill=colour, font=_font(16))
+    total = "" if row.total is None else _amount(row.total, "z" if ranking.by_z else row.clip.unit)
+    draw.text((_MARGIN + 6, top + 86), total, fill=colour, font=_font(16))
     if winner:
         draw.text((_MARGIN + 6, top + 24), "YOURS" if row is ranking.picked else "BEST", fill=_GOLD, font=_font(14))
     left = _MARGIN + _RANK_WIDTH
@@ -122,20 +126,25 @@ def _row(sheet, draw, row: RankedClip, strip, top: int, ranking: Ranking) -> Non
     if strip is not None:
         sheet.paste(strip.crop((0, 0, min(strip.width, room), strip.height)), (left, top + 34))
     draw.text((left, top + 38 + _FRAME_HEIGHT), _shortened(draw, row.why, room, 12), fill=_DIM, font=_font(12))
-    for index, one in enumerate(row.clip.dimensions[:3]):  # what a row has room for
-        _bar(draw, one.name, row.clip.score(one.name), row.clip.unit, (bars, top + 40 + 30 * index))
+    if ranking.by_z:
+        most = sorted(ranking.weights, key=lambda name: -ranking.weights[name])[:3]
+        for index, name in enumerate(most):
+            _bar(draw, name.rpartition(".")[2], row.z.get(name), "z", (bars, top + 40 + 30 * index), label=92)
+    else:
+        for index, one in enumerate(row.clip.dimensions[:3]):  # what a row has room for
+            _bar(draw, one.name, row.clip.score(one.name), row.clip.unit, (bars, top + 40 + 30 * index))
     if row.gate_failures:
         reason = _shortened(draw, "; ".join(row.gate_failures).replace(SIGMA, "sd"), _BAR_WIDTH - 8, 13)
         draw.text((bars, top + _ROW - 46), reason, fill=_RED, font=_font(13))
 
 
-def _bar(draw, name: str, score: float | None, unit: str, corner: tuple[int, int]) -> None:
+def _bar(draw, name: str, score: float | None, unit: str, corner: tuple[int, int], label: int = 34) -> None:
     x, y = corner
-    draw.text((x, y), name, fill=_DIM, font=_font(14))
+    draw.text((x, y), _shortened(draw, name, label - 4, 14), fill=_DIM, font=_font(14))
     if score is None:
-        draw.text((x + 34, y), "no caption", fill=_DIM, font=_font(14))
+        draw.text((x + label, y), "out" if unit == "z" else "no caption", fill=_DIM, font=_font(14))
         return
-    left, right = x + 34, x + _BAR_WIDTH - 72
+    left, right = x + label, x + _BAR_WIDTH - 72
     middle = (left + right) / 2
     draw.rounded_rectangle((left, y + 3, right, y + 15), 3, fill=_TRACK)
     reach = max(-1.0, min(1.0, score / BAR_RANGE)) * (right - left) / 2

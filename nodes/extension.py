@@ -8,11 +8,14 @@ from .clip_routes import register_clip_routes
 from .comfy_compat import ComfyExtension, register_model_folder
 from .compare_clips_node import CompareClips
 from .latent_reward_models import FOLDER as LATENT_FOLDER
+from .load_judge_node import LoadJudge, Measurements
 from .load_latent_reward_node import LoadLatentReward
 from .load_video_reward_node import LoadVideoReward
 from .micro_caption_node import MicroCaptionEncode, register_micro_model
 from .micro_clip_node import MicroClip
+from .panel_node import PanelNode
 from .pick_best_node import PickBest
+from .ranking_rules_node import RankingRulesNode
 from .reward_guidance_node import RewardGuidance
 from .reward_models import FOLDER
 from .reward_trace_node import RewardTraceNode
@@ -38,8 +41,12 @@ class VideoAlignExtension(ComfyExtension):
         """All nodes, in the order of a first graph."""
         return [
             LoadVideoReward,
+            LoadJudge,
+            Measurements,
+            PanelNode,
             ScoreVideo,
             RewardWeightsNode,
+            RankingRulesNode,
             PickBest,
             CompareClips,
             SaveScores,

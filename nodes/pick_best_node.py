@@ -7,6 +7,7 @@ from ..reward.weights import RewardWeights
 from .comfy_compat import (
     CATEGORY,
     ExecutionBlocker,
+    RulesSocket,
     ScoresSocket,
     WeightsSocket,
     growing_input,
@@ -16,7 +17,8 @@ from .comfy_compat import (
 )
 from .contact_sheet import contact_sheet
 from .node_pictures import shown_clip
-from .ranking import GATE_OFF, Gates, RankedClip, Ranking, choice_of, rank
+from .ranked_clip import GATE_OFF, Gates, RankedClip
+from .ranking import Ranking, choice_of, rank
 
 _WITH_ALL_PICTURES = 24  # candidates; of the others one picture is shown
 
@@ -45,7 +47,7 @@ class PickBest(io.ComfyNode):
             category=CATEGORY,
             description=(
                 "Ranks clips by the weighted mean of their scores and hands on the best, or the one that you choose yourself. Clips without a caption have no TA: then all "
-                "are ranked by VQ and MQ, and the node says so."
+                "are ranked by VQ and MQ, and the node says so. Marks of several judges are ranked by z-scores among the candidates, as Ranking Rules says."
             ),
             inputs=[
                 *growing_input(
@@ -73,6 +75,11 @@ class PickBest(io.ComfyNode):
                         "Your own choice in place of the winner: the button 'use this one' below writes it here, or type a candidate's "
                         "number. Empty: the best clip. A clip that is not there any more is not used, and that is said."
                     ),
+                ),
+                RulesSocket.Input(
+                    "rules",
+                    optional=True,
+                    tooltip="From Ranking Rules: weights and gates for the marks of any judges, and the gate against hacking.",
                 ),
             ],
             outputs=[
@@ -116,13 +123,19 @@ class PickBest(io.ComfyNode):
         min_MQ=(GATE_OFF,),  # noqa: N803
         min_TA=(GATE_OFF,),  # noqa: N803
         use_this=("",),
+        rules=None,
         **inputs,
     ):
         """Rank all candidates of all inputs."""
         clips = [clip for wire in grown_values("candidates", inputs) for scores in wire for clip in scores]
         chosen_weights = weights[0] if weights and weights[0] is not None else RewardWeights()
         ranking = rank(
-            clips, chosen_weights, Gates({"VQ": min_VQ[0], "MQ": min_MQ[0], "TA": min_TA[0]}), top_k[0], use_this[0]
+            clips,
+            chosen_weights,
+            Gates({"VQ": min_VQ[0], "MQ": min_MQ[0], "TA": min_TA[0]}),
+            top_k[0],
+            use_this[0],
+            rules[0] if rules else None,
         )
         return io.NodeOutput(*_outputs(ranking), ui={"videoalign_ranking": [_shown(ranking)]})
 
@@ -172,6 +185,7 @@ def _shown(ranking: Ranking) -> dict:
             "index": row.index,
             "title": row.title(len(ranking.order)),
             "total": row.total,
+            **({"z": dict(row.z)} if ranking.by_z else {}),
             "why": row.why,
             "use_this": choice_of(row),
             "chosen": row.index in chosen,
@@ -181,4 +195,5 @@ def _shown(ranking: Ranking) -> dict:
         for place, row in enumerate(ranking.order)
     ]
     notes = list(ranking.notes) if ranking.chosen else [ranking.why_none(), *ranking.notes]
-    return {"clips": rows, "count": len(rows), "weights": ranking.weights, "top_k": ranking.top_k, "notes": notes}
+    shown = {"clips": rows, "count": len(rows), "weights": ranking.weights, "top_k": ranking.top_k, "notes": notes}
+    return {**shown, "by_z": True} if ranking.by_z else shown

@@ -3,77 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from ..errors import VideoAlignError
 from ..reward.judge import Dimension
+from ..reward.score_columns import is_panel
 from ..reward.weights import RewardWeights
+from .ranked_clip import Gates, RankedClip
+from .ranking_rules import RankingRules
 from .scored_clip import ScoredClip, comparability_notes
-
-# A gate at this value (in sigma) or below lets everything pass.
-GATE_OFF = -10.0
-
-
-@dataclass(frozen=True)
-class Gates:
-    """Lowest score that a clip must reach in some dimensions, in their units; ``GATE_OFF`` asks for nothing."""
-
-    lowest: Mapping[str, float] = field(default_factory=dict)
-
-    def failed(self, clip: ScoredClip) -> tuple[str, ...]:
-        """A reason for each gate that the clip does not pass.
-
-        Raises:
-            VideoAlignError: a gate asks for a score that the clip does not have.
-        """
-        reasons = []
-        for name, lowest in self.lowest.items():
-            score = clip.score(name)
-            if lowest <= GATE_OFF:
-                continue
-            if score is None and name not in clip.scores:
-                raise VideoAlignError(
-                    f"The gate min_{name} is {lowest:+.2f}, but {clip.name} was judged by {clip.judge}, which gives no {name}. Set "
-                    f"min_{name} to {GATE_OFF:g} (off)."
-                )
-            if score is None:
-                raise VideoAlignError(
-                    f"The gate min_{name} is {_amount(lowest, clip)}, but {clip.name} was scored without a caption and has no {name}. Give "
-                    f"Score Video a caption, or set min_{name} to {GATE_OFF:g} (off)."
-                )
-            if score < lowest:
-                reasons.append(f"{name} {_amount(score, clip)} is below {_amount(lowest, clip)}")
-        return tuple(reasons)
-
-
-@dataclass(frozen=True)
-class RankedClip:
-    """A clip's rank among the candidates.
-
-    Attributes:
-        clip: it.
-        index: its position among the candidates, 0-based.
-        total: the weighted mean of its scores, in their unit; more is better.
-        rank: 1 for the winner; None when a gate rejected it.
-        gate_failures: why it was rejected, a reason for each gate.
-        parts: what each dimension adds to the total.
-        why: what puts it where it is, against the winner, or the winner against the next.
-    """
-
-    clip: ScoredClip
-    index: int
-    total: float
-    rank: int | None
-    gate_failures: tuple[str, ...]
-    parts: Mapping[str, float] = field(default_factory=dict)
-    why: str = ""
-
-    def title(self, candidates: int) -> str:
-        """How people call it: its place, its name where that says more, and its seed."""
-        name = "" if re.fullmatch(r"clip( \d+ of \d+)?", self.clip.name) else f": {self.clip.name}"
-        seed = "" if self.clip.seed is None else f", seed {self.clip.seed}"
-        return f"candidate {self.index + 1} of {candidates}{name}{seed}"
+from .z_ranking import places_by_z
 
 
 @dataclass(frozen=True)
@@ -84,6 +24,7 @@ class Ranking:
         order: the candidates.
         weights: the weights that were used, by dimension; they add up to 1.
         top_k: how many of the best are chosen.
+        by_z: whether the totals are of z-scores among the candidates.
         notes: sentences that a user should read before believing the ranking.
         picked: the clip that a person has chosen in place of the winner, if any.
     """
@@ -93,6 +34,7 @@ class Ranking:
     top_k: int
     notes: tuple[str, ...]
     picked: RankedClip | None = None
+    by_z: bool = False
 
     @property
     def chosen(self) -> tuple[RankedClip, ...]:
@@ -117,9 +59,16 @@ class Ranking:
 
 
 def rank(
-    clips: Sequence[ScoredClip], weights: RewardWeights, gates: Gates | None = None, top_k: int = 1, use_this: str = ""
+    clips: Sequence[ScoredClip],
+    weights: RewardWeights,
+    gates: Gates | None = None,
+    top_k: int = 1,
+    use_this: str = "",
+    rules: RankingRules | None = None,
 ) -> Ranking:
     """Rank clips by the weighted mean of their normalised scores; equal ones keep their order.
+
+    With ``rules``, and where the weighted marks have not all one unit, z-scores among the candidates take the scores' place.
 
     Where a clip lacks a mark (TA without a caption), all are ranked by the other dimensions, whose weights are divided by
     the sum of these, and a note says so. A judge of which no dimension has a weight is asked for all of them alike.
@@ -139,6 +88,12 @@ def rank(
     gates = gates or Gates()
     notes = comparability_notes(list(clips))
     dimensions = _dimensions_of_all(clips)
+    if rules is not None or _needs_z(clips, weights, dimensions):
+        order, shares, said = places_by_z(clips, weights, gates, rules or RankingRules())
+        order = [replace(row, rank=None if row.gate_failures else number) for number, row in enumerate(order, start=1)]
+        return _ranking(order, shares, top_k, [*said, *notes, *_notes_of(clips)], use_this, by_z=True)
+    if any(is_panel(clip.judge) for clip in clips):  # the other judges' marks are not asked
+        dimensions = tuple(one for one in dimensions if one.name in weights.values) or dimensions
     names = [one.name for one in dimensions if all(clip.score(one.name) is not None for clip in clips)]
     missing = [one.name for one in dimensions if one.name not in names]
     # A judge that knows none of the weighted dimensions is asked for all of its dimensions alike.
@@ -166,9 +121,29 @@ def rank(
     order = []
     for number, (rejected, negative, _, row) in enumerate(sorted(rows, key=lambda row: row[:3]), start=1):
         order.append(replace(row, total=-negative, rank=None if rejected else number))
+    return _ranking(order, shares, top_k, notes, use_this)
+
+
+def _ranking(
+    order: Sequence[RankedClip],
+    shares: dict[str, float],
+    top_k: int,
+    notes: Sequence[str],
+    use_this: str,
+    by_z: bool = False,
+) -> Ranking:
     order = [replace(row, why=_why(row, order)) for row in order]
     picked, complaint = _picked(order, use_this)
-    return Ranking(tuple(order), shares, top_k, tuple([*complaint, *notes]), picked)
+    return Ranking(tuple(order), shares, top_k, tuple([*complaint, *notes]), picked, by_z)
+
+
+def _needs_z(clips: Sequence[ScoredClip], weights: RewardWeights, dimensions: Sequence[Dimension]) -> bool:
+    """Whether the marks that count are of several units, or a judge has refused a clip some of them."""
+    counted = [one for one in dimensions if weights.values.get(one.name)] or list(dimensions)
+    if any(clip.score(one.name) is None and clip.refusal(one.name) for clip in clips for one in counted):
+        return True
+    panel = any(is_panel(clip.judge) for clip in clips)
+    return len({(one.unit, one.name.rpartition(".")[0] if panel else "") for one in counted}) > 1
 
 
 def _notes_of(clips: Sequence[ScoredClip]) -> list[str]:
@@ -224,6 +199,8 @@ def _why(row: RankedClip, order: Sequence[RankedClip]) -> str:
         return "the only candidate"
     best = row is order[0]
     other = order[1] if best else order[0]
+    if row.total is None or other.total is None:  # one is out of the comparison
+        return "" if row.gate_failures else "the only candidate that is not out"
     parts = {name: row.parts[name] - other.parts[name] for name in row.parts}
     told = [f"{name} {_change(part)}" for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))]
     difference = row.total - other.total
@@ -236,10 +213,6 @@ def _why(row: RankedClip, order: Sequence[RankedClip]) -> str:
 def _change(value: float) -> str:
     """With its sign, unless two decimals show nothing."""
     return f"{value:+.2f}" if round(value, 2) else "0.00"
-
-
-def _amount(score: float, clip: ScoredClip) -> str:
-    return f"{score:+.2f} {clip.unit}".rstrip()
 
 
 def _dimensions_of_all(clips: Sequence[ScoredClip]) -> tuple[Dimension, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     import torch
 
     from ..clips.frames import SampledFrames, View
+    from ..judges import JudgeOptions
 
 
 class RewardHandle:
@@ -53,12 +55,42 @@ class RewardHandle:
         from ..judges.videoreward import told_its_domain
         from ..reward.loading import load_video_reward
 
-        cpu = torch.device("cpu")
-        load_device = cpu if on_cpu else model_management.get_torch_device()
-        offload_device = cpu if on_cpu else model_management.unet_offload_device()
+        load_device, offload_device = _devices(on_cpu)
         with torch.inference_mode(False):
             reward = load_video_reward(path, dtype=dtype, device=offload_device)
         return cls(name, told_its_domain(reward, path), load_device)
+
+    @classmethod
+    def open(cls, judge: str, source: Path | None, options: JudgeOptions, on_cpu: bool) -> RewardHandle:
+        """Open any judge; its weights, if it has some, go to the GPU when they are first used.
+
+        Args:
+            judge: its name.
+            source: file or folder of what it needs.
+            options: how; the device is set here.
+            on_cpu: never use the GPU.
+
+        Raises:
+            JudgeError: it cannot be opened like this.
+            CheckpointError: its weights cannot be used.
+        """
+        from dataclasses import replace
+
+        import torch
+
+        from ..judges import open_judge
+
+        load_device, offload_device = _devices(on_cpu)
+        text = judge if source is None else f"{judge}:{source}"
+        with torch.inference_mode(False):
+            opened = open_judge(text, replace(options, device=str(offload_device)))
+        return cls(opened.title if source is None else f"{opened.title} ({source.name})", opened, load_device)
+
+    def make_room(self, clips: Sequence[Prepared]) -> None:
+        """Have its weights where it scores, and memory for the largest of these clips beside them."""
+        if self.patchers:
+            memory = max(self.judge.working_memory(clip) for clip in clips)
+            model_management.load_models_gpu(self.patchers, memory_required=memory, force_full_load=True)
 
     def score(
         self, source: object, caption: str | None, also: View | None = None
@@ -78,13 +110,20 @@ class RewardHandle:
         """
         from ..clips.clip_fault import reading
         from ..clips.frames import read_for_several
+        from ..reward.panel import seats_of
 
         self.judge.check_caption(caption)
+        others = [also] if also else []
         with reading(source if isinstance(source, (str, Path)) else getattr(source, "name", "The clip")):
-            frames, *seen = read_for_several(source, [self.judge.view, *([also] if also else [])])
-            prepared = self.judge.prepare_frames(frames)
+            if seats_of(self.judge)[0].reads_views:
+                frames, *seen = read_for_several(source, [self.judge.view, *others])
+                prepared = self.judge.prepare_frames(frames)
+            else:  # it knows clips by their files, say
+                prepared = self.judge.prepare(source)
+                seen = read_for_several(source, others) if others else []
         try:
-            return self._marks(prepared, caption), seen[0] if seen else None
+            self.make_room([prepared])
+            return self.judge.score_prepared([prepared], [(caption,)])[0][0], seen[0] if seen else None
         except Exception as error:
             import torch
 
@@ -93,8 +132,11 @@ class RewardHandle:
             # Of this kind whatever the device called it, so that ComfyUI unloads all models after it.
             raise torch.OutOfMemoryError(f"{self.judge.described(prepared)}: {error}") from error
 
-    def _marks(self, prepared: Prepared, caption: str | None) -> Marks:
-        if self.patchers:
-            memory = self.judge.working_memory(prepared)
-            model_management.load_models_gpu(self.patchers, memory_required=memory, force_full_load=True)
-        return self.judge.score_prepared([prepared], [(caption,)])[0][0]
+
+def _devices(on_cpu: bool) -> tuple[torch.device, torch.device]:
+    """Where a judge scores, and where its weights wait."""
+    import torch
+
+    if on_cpu:
+        return torch.device("cpu"), torch.device("cpu")
+    return model_management.get_torch_device(), model_management.unet_offload_device()

@@ -31,9 +31,26 @@ def reward_model_path(name: str, folders: Sequence[str | Path]) -> Path:
     return path_in(folders, name, "reward model")
 
 
-def names_in(folders: Sequence[str | Path]) -> list[str]:
-    """What lies in ``folders``: safetensors files and official folders, as paths relative to them, '/' between."""
-    return sorted({name for folder in folders for name in _names(Path(folder))}, key=str.lower)
+JUDGE_FILES = (".safetensors", ".csv", ".json", ".jsonl")
+"""Endings of the files that some judge is opened with: weights, or marks that others gave."""
+_OF_FOLDERS = ("model_config.json", "config.json")
+
+
+def judge_source_names(folders: Sequence[str | Path]) -> list[str]:
+    """What a judge may be opened with in ``folders``: files of ``JUDGE_FILES``, and folders of models in the layout of the hub."""
+    return names_in(folders, JUDGE_FILES, _OF_FOLDERS)
+
+
+def names_in(
+    folders: Sequence[str | Path], endings: Sequence[str] = (".safetensors",), signs: Sequence[str] = _OF_FOLDERS[:1]
+) -> list[str]:
+    """What lies in ``folders``, as paths relative to them, '/' between.
+
+    Args:
+        endings: of the files that are listed, in lower case.
+        signs: a folder that has one of these files is listed itself; by default those of VideoReward's official layout.
+    """
+    return sorted({name for folder in folders for name in _names(Path(folder), endings, signs)}, key=str.lower)
 
 
 def path_in(folders: Sequence[str | Path], name: str, what: str) -> Path:
@@ -53,7 +70,9 @@ def path_in(folders: Sequence[str | Path], name: str, what: str) -> Path:
     )
 
 
-def _names(folder: Path, prefix: str = "", above: frozenset[Path] = frozenset()) -> list[str]:
+def _names(
+    folder: Path, endings: Sequence[str], signs: Sequence[str], prefix: str = "", above: frozenset[Path] = frozenset()
+) -> list[str]:
     """At any depth, as ComfyUI lists models; a link that leads back up is not followed."""
     names = []
     try:
@@ -65,10 +84,10 @@ def _names(folder: Path, prefix: str = "", above: frozenset[Path] = frozenset())
         if entry.name.startswith("."):
             continue
         if entry.is_file():
-            if entry.suffix.lower() == ".safetensors":
+            if entry.suffix.lower() in endings:
                 names.append(prefix + entry.name)
-        elif (entry / "model_config.json").is_file():
+        elif any((entry / sign).is_file() for sign in signs):
             names.append(prefix + entry.name)
         elif entry.is_dir() and entry.resolve() not in above | {here}:
-            names += _names(entry, f"{prefix}{entry.name}/", above | {here})
+            names += _names(entry, endings, signs, f"{prefix}{entry.name}/", above | {here})
     return names

@@ -6,6 +6,7 @@ The columns are those of ``videoalign score`` as far as both have them, so that 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -16,12 +17,14 @@ from ..files.file_lock import locked
 from ..files.journal import append_text
 from ..files.portable_paths import path_text, refused_by_windows
 from ..files.tables import Row, read_table, read_text
-from ..reward.dimensions import DIMENSIONS, MEANING, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
+from ..reward.dimensions import DIMENSIONS, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
 from ..reward.judge import FIRST_JUDGE, Dimension
-from ..reward.score_columns import ABOUT, lower_is_better, mark_names
+from ..reward.panel import lower_is_better as lower_names
+from ..reward.score_columns import ABOUT, LOWER, is_panel, lower_is_better, mark_names
+from .known_marks import detail_names, meaning_of
 from .scored_clip import ScoredClip
 
-_KNOWN = (*sorted(ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons")
+_KNOWN = (*sorted(ABOUT), *RATED, *(f"{name}_raw" for name in DIMENSIONS), "raw", "reasons", "errors", LOWER)
 ENDINGS = (".csv", ".jsonl")
 
 
@@ -54,14 +57,25 @@ def score_row(clip: ScoredClip, when: str) -> dict:
         "seed": clip.seed,
         "model": clip.model,
         **clip.scores,
-        **({f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS} if clip.judge == FIRST_JUDGE else {}),
+        **({f"{name}_raw": clip.raw.get(name) for name in DIMENSIONS} if clip.judge == FIRST_JUDGE or clip.raw else {}),
         **{f"{name}_reason": text for name, text in clip.reasons.items()},
+        **clip.details,
         "total_frames": clip.total_frames,
         "fps": clip.fps,
         "path": None if clip.path is None else path_text(clip.path),
+        **_of_other_judges(clip),
         "judge": clip.judge,
         "notes": "; ".join(clip.notes) or None,
     }
+
+
+def _of_other_judges(clip: ScoredClip) -> dict:
+    """Who refused the clip, of a panel; and of which marks less is better: whoever reads the row knows no judge."""
+    if clip.judge == FIRST_JUDGE:
+        return {}
+    refused = "; ".join(f"{name}: {text}" for name, text in clip.errors.items()) or None
+    lower = " ".join(lower_names(clip.all_dimensions)) or None
+    return {**({"errors": refused} if is_panel(clip.judge) else {}), LOWER: lower}
 
 
 def append_scores(path: Path, clips: Sequence[ScoredClip]) -> int:
@@ -99,7 +113,14 @@ def read_scores(path: Path) -> tuple[ScoredClip, ...]:
     table = read_table(path, _KNOWN, growing=True)
     if not table.columns and path.stat().st_size:
         raise VideoAlignError(f"{path} cannot be read as a score file: it holds no whole row.")
-    return tuple(_clip(row) for row in table if not _failed(row))
+    rows = [row for row in table if not _failed(row)]
+    every: dict[
+        str, dict[str, None]
+    ] = {}  # judge -> the marks that some clip has: a clip that a judge refused has cells without
+    for row in rows:
+        judge = row.text_or_none("judge") or FIRST_JUDGE
+        every.setdefault(judge, {}).update(dict.fromkeys(mark_names(row.cells, judge)))
+    return tuple(_clip(row, list(every[row.text_or_none("judge") or FIRST_JUDGE])) for row in rows)
 
 
 def _failed(row: Row) -> bool:
@@ -122,7 +143,7 @@ def _header_for(path: Path, columns: Sequence[str], dispensable: set[str]) -> li
     return header
 
 
-def _clip(row: Row) -> ScoredClip:
+def _clip(row: Row, marks: list[str]) -> ScoredClip:
     raw = row.cells.get("raw")
     if not isinstance(raw, dict):
         names = [name for name in DIMENSIONS if row.has(f"{name}_raw")]
@@ -131,6 +152,10 @@ def _clip(row: Row) -> ScoredClip:
         raise row.error("raw", "expected a number for each dimension.")
     judge = row.text_or_none("judge") or FIRST_JUDGE
     names = list(RATED) if judge == FIRST_JUDGE else mark_names(row.cells, judge)
+    if is_panel(judge) and names:
+        names = marks
+    details = detail_names(judge, names)
+    names = [name for name in names if name not in details]
     scores = {name: row.number_in(name) if row.has(name) else None for name in names}
     if judge == FIRST_JUDGE and (scores["VQ"] is None or scores["MQ"] is None):
         raise VideoAlignError(f"{row.where} has no VQ and MQ. Is it a score file?")
@@ -140,7 +165,12 @@ def _clip(row: Row) -> ScoredClip:
         scores,
         judge=judge,
         dimensions=_dimensions(judge, names, lower_is_better(row.cells)),
+        overall=next(iter(meaning_of(judge, [OVERALL], ())), None) if OVERALL in names else None,
         reasons=_reasons_of(row),
+        details={
+            name: value for name in details if (value := row.number_in(name) if row.has(name) else None) is not None
+        },
+        errors=_errors_of(row, judge),
         name=row.text_or_none("id") or f"row {row.number}",
         prompt=row.text_or_none("prompt"),
         model=row.text_or_none("model"),
@@ -161,6 +191,18 @@ def _reasons_of(row: Row) -> dict[str, str]:
     return {name.removesuffix("_reason"): str(row.cells[name]) for name in names}
 
 
+def _errors_of(row: Row, judge: str) -> dict[str, str]:
+    """Why judges of a panel gave no marks, as Save Scores and ``videoalign score`` write it: an object, or text in one cell."""
+    errors = row.cells.get("errors")
+    if isinstance(errors, dict):
+        return {str(name): str(text) for name, text in errors.items()}
+    if not is_panel(judge) or not row.has("errors"):
+        return {}
+    seats = "|".join(map(re.escape, judge.split("+")))
+    parts = re.split(rf"(?:^|; )({seats}): ", str(errors))
+    return dict(zip(parts[1::2], parts[2::2], strict=True))
+
+
 def _notes_of(row: Row) -> tuple[str, ...]:
     notes = row.cells.get("notes")
     if isinstance(notes, list):
@@ -169,11 +211,7 @@ def _notes_of(row: Row) -> tuple[str, ...]:
 
 
 def _dimensions(judge: str, names: Sequence[str], lower: Collection[str]) -> tuple[Dimension, ...]:
-    """What a file tells of a judge's dimensions: their names, and of a panel's which are the better the lower. VideoReward's are known."""
+    """What a file tells of a judge's dimensions, and what is known of its judge."""
     if judge == FIRST_JUDGE:
         return VIDEO_REWARD_DIMENSIONS
-    return tuple(
-        Dimension(name, MEANING.get(name, name), "", higher_is_better=name not in lower)
-        for name in names
-        if name != OVERALL
-    )
+    return meaning_of(judge, [name for name in names if name != OVERALL], lower)

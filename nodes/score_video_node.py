@@ -41,10 +41,14 @@ class ScoreVideo(io.ComfyNode):
             description=(
                 "Scores a clip: visual quality (VQ), motion quality (MQ) and, against a caption, text alignment (TA), "
                 f"in {SIGMA}: standard "
-                "deviations of the reward's training set, 0 is average. Compare clips of one prompt, length and frame rate."
+                "deviations of the reward's training set, 0 is average. Another judge, or a Panel of several, gives its own marks, and reasons where it "
+                "has some. Compare clips of one prompt, length and frame rate."
             ),
             inputs=[
-                RewardSocket.Input("reward", tooltip="From Load Video Reward Model."),
+                RewardSocket.Input(
+                    "reward",
+                    tooltip="From Load Video Reward Model, Load Judge or Measurements, or several of them as a Panel.",
+                ),
                 io.MultiType.Input(
                     "clip",
                     [io.Video, io.Image],
@@ -129,6 +133,9 @@ def _column(name: str, scored: list[ScoredClip]) -> list | ExecutionBlocker:
     marks = [row.score(name) for row in scored]
     if None not in marks:
         return marks
+    for row in scored:
+        if cause := row.refusal(name):
+            return ExecutionBlocker(f"{row.name} has no {name}: {cause}")
     if all(name in row.scores for row in scored):
         there = [one.name for one in scored[0].dimensions if scored[0].score(one.name) is not None]
         return ExecutionBlocker(
@@ -148,7 +155,7 @@ def _score(reward: RewardHandle, one: InputClip, caption: str | None, seed: int 
         raise ClipError(f"{one.name}: {error}") from error
     except torch.OutOfMemoryError as error:
         raise torch.OutOfMemoryError(
-            f"Score Video ran out of memory on {one.name}. Choose device cpu in Load Video Reward Model, or score a shorter clip. "
+            f"Score Video ran out of memory on {one.name}. Choose device cpu where the judge is loaded, or score a shorter clip. "
             f"({error})"
         ) from error
     return ScoredClip.of(

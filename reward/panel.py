@@ -217,27 +217,41 @@ class Panel(Judge):
         Where that one pass fails (a judge cannot choose from such a clip, all views together do not fit into memory), each
         judge reads the clip by itself, and fails or does not, as it would alone.
         """
+        return self.prepare_beside(source, (), fps)[0]
+
+    def prepare_beside(
+        self, source: object, others: Sequence[View], fps: float | None = None
+    ) -> tuple[PanelClip, list[SampledFrames]]:
+        """``prepare``, and what ``others`` want to see of the clip, from the same pass where there is one."""
         from ..clips.frames import read_for_several
 
         name = str(source) if isinstance(source, (str, Path)) else getattr(source, "name", None) or "The clip"
         start = source.tell() if hasattr(source, "read") and hasattr(source, "tell") else None
+        views = [*self.views, *others]
         seen: list[SampledFrames] | None = None
         try:
-            seen = read_for_several(source, self.views, fps) if self.views else []
+            seen = read_for_several(source, views, fps) if views else []
         except Exception as error:
             if isinstance(error, FileError) or is_of_the_machine(error):
                 with reading(name):
                     raise
         frames = iter(seen or ())
 
+        def again() -> object:
+            if start is not None:
+                source.seek(start)  # type: ignore[attr-defined]
+            return source
+
         def of(seat: Seat) -> Prepared:
             if seat.reads_views and seen is not None:
                 return seat.judge.prepare_frames(next(frames))
-            if start is not None:
-                source.seek(start)  # type: ignore[attr-defined]
-            return seat.judge.prepare(source, fps)
+            return seat.judge.prepare(again(), fps)
 
-        return self._clip(of, name)
+        clip = self._clip(of, name)
+        if seen is not None:
+            return clip, list(frames)
+        with reading(name):
+            return clip, read_for_several(again(), others, fps) if others else []
 
     def prepare_views(self, frames: Sequence[SampledFrames], name: str = "The clip") -> PanelClip:
         """Make ready what was read for ``views``, in their order, for whoever reads for others besides the panel.
@@ -262,13 +276,19 @@ class Panel(Judge):
                 (Request(clip.name, tuple(texts)), clip.prepared[index])
                 for clip, texts in zip(clips, captions, strict=True)
             ]
-            for rows, answers in zip(said, _asked(seat.judge, window), strict=True):
+            for rows, answers in zip(said, self.answers(seat, window), strict=True):
                 for row, answer in zip(rows, answers, strict=True):
                     row[seat.name] = answer
         return [
             [self._marks(row, caption) for row, caption in zip(rows, texts, strict=True)]
             for rows, texts in zip(said, captions, strict=True)
         ]
+
+    def answers(
+        self, seat: Seat, window: list[tuple[Request, Prepared | VideoAlignError]]
+    ) -> list[Sequence[Marks | VideoAlignError]]:
+        """One judge's answer to each caption of each clip: for whoever must make room for it first."""
+        return _asked(seat.judge, window)
 
     def batch_length(self, clip: PanelClip) -> int:
         """Clips of any length share a window: each judge groups them by its own measure."""

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig
 from ..errors import VideoAlignError
-from .weights import RewardWeights
+from .weights import RewardWeights, parse_weight
 
 
 class WeightOptions(CommandConfig):
@@ -37,12 +37,8 @@ def named_weights(texts: Sequence[str]) -> RewardWeights | None:
     """
     values: dict[str, float] = {}
     for text in texts:
-        name, equals, value = text.rpartition("=")
-        try:
-            weight = float(value)
-        except ValueError:
-            equals = ""
-        if not equals or not name.strip() or name.strip() in values:
-            raise VideoAlignError(f"The weight {text!r} is none, or a second one; write NAME=WEIGHT, each name once.")
-        values[name.strip()] = weight
+        name, weight = parse_weight(text)
+        if name in values:
+            raise VideoAlignError(f"The weight {text!r} is a second one of {name}; write NAME=WEIGHT, each name once.")
+        values[name] = weight
     return RewardWeights(values) if values else None

@@ -70,6 +70,22 @@ class RewardWeights:
         return sum(weight * scores[name] for name, weight in counting.items()) / sum(counting.values())
 
 
+def parse_weight(text: str) -> tuple[str, float]:
+    """Name and value of ``NAME=WEIGHT``, such as ``measures.motion = 0.5``.
+
+    Raises:
+        VideoAlignError: the text is none of that form.
+    """
+    name, equals, value = text.rpartition("=")
+    try:
+        weight = float(value)
+    except ValueError:
+        equals, weight = "", 0.0
+    if not equals or not name.strip():
+        raise VideoAlignError(f"The weight {text!r} is none; write NAME=WEIGHT, as measures.motion=0.5.")
+    return name.strip(), weight
+
+
 def _listed(names: Iterable[str], word: str = "and") -> str:
     *first, last = names
     return f"{', '.join(first)} {word} {last}" if first else last

@@ -17,7 +17,7 @@ export function startingState() {
 /**
  * The view.
  * @param {object} data as `reward/differences.py` and its callers make it:
- *   names of the sets; measures: {name, meaning, judge}; comparisons: {left, right, verdict, rows}; pairs: {prompt, seed, clips, cells};
+ *   names of the sets; measures: {name, meaning, judge}; comparisons: {left, right, verdict, rows, guard: {outcome, sentence}, if there is one}; pairs: {prompt, seed, clips, cells};
  *   notes: sentences. cells["0 1"][i] is measure i of set 1 against set 0.
  * @param {function(object): string|null} address of an entry of a pair's clips; null where it is not at hand.
  * @param {object} state as `startingState` makes it; kept up to date here.
@@ -28,13 +28,14 @@ export function compareView(data, address, state = startingState()) {
   const player = comparePlayer(state);
   const verdict = element("div", "videoalign-verdict");
   verdict.setAttribute("role", "status");
+  const guard = element("div", "videoalign-guard"); // what the first judge's gain may have been bought with
   const where = element("div", "videoalign-pair");
   const pager = element("div", "videoalign-pager");
   const pickers = element("div", "videoalign-pager");
   const cells = element("div", "videoalign-deltas");
   const whole = element("div", "videoalign-whole");
   const notes = element("div", "", ...data.notes.map((note) => element("div", "videoalign-caution", note)));
-  const root = element("div", "videoalign-compare", verdict, pickers, pager, where, player.element, cells, whole, notes);
+  const root = element("div", "videoalign-compare", verdict, guard, pickers, pager, where, player.element, cells, whole, notes);
   root.tabIndex = 0;
   root.setAttribute("role", "group");
   root.setAttribute("aria-label", `Compare ${names.join(", ")}`);
@@ -131,6 +132,9 @@ export function compareView(data, address, state = startingState()) {
     const pair = list[state.pair];
     verdict.textContent = chosen.verdict;
     verdict.hidden = !chosen.verdict;
+    guard.hidden = !chosen.guard;
+    guard.dataset.outcome = chosen.guard?.outcome ?? "";
+    guard.replaceChildren(...(chosen.guard?.outcome ? [element("b", "", chosen.guard.outcome), " "] : []), chosen.guard?.sentence ?? "");
     drawPickers();
     drawPager(list);
     const about = pair ? [pair.prompt, pair.seed === null ? null : `seed ${pair.seed}`].filter(Boolean).join(" · ") : `${names[state.right]} lost no pair.`;

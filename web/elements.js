@@ -12,7 +12,7 @@ export function inSigma(score) {
 }
 
 /** A bar that grows from 0 in the middle to either side. */
-function scoreBar(name, meaning, score) {
+export function scoreBar(name, meaning, score) {
   const fill = element("span", `videoalign-fill ${score >= 0 ? "above" : "below"}`);
   const reach = Math.min(Math.abs(score ?? 0) / BAR_RANGE, 1) * 50;
   Object.assign(fill.style, { width: `${reach}%`, left: score >= 0 ? "50%" : `${50 - reach}%` });

@@ -1,16 +1,18 @@
 // The ranking: the best clips in full, the others as lines that open; any of them can be played, and chosen in the winner's place.
-import { DIMENSIONS, clipTitle, element, filmstrip, inSigma, scoreBars } from "./elements.js";
+import { DIMENSIONS, clipTitle, element, filmstrip, inSigma, scoreBar, scoreBars } from "./elements.js";
 import { chain } from "./kept_results.js";
+import { allMarks, markText, marksOf, ownName, reasons, refusals, withMarksEach } from "./marks.js";
 import { compareCandidates } from "./ranking_compare.js";
 
 const COMPARE_STYLE = new URL("./compare.css", import.meta.url).href;
 const IN_FULL = 3; // places; the others are lines until they are opened
 const USE_THIS = "use_this";
-const ORDERS = [["total", "total"], ...DIMENSIONS];
+const MOST_IN_A_LINE = 3; // marks
 
 /** Entries of `videoalign_ranking`: one ranking. `node` is Pick Best of N itself. */
-export function drawRanking([ranking], node) {
-  if (!ranking) return [];
+export function drawRanking([shown], node) {
+  if (!shown) return [];
+  const ranking = { ...shown, clips: withMarksEach(shown.clips) };
   const widget = node.widgets?.find((one) => one.name === USE_THIS);
   const places = element("div", "videoalign-places");
   places.setAttribute("role", "list");
@@ -22,8 +24,8 @@ export function drawRanking([ranking], node) {
 
   function fill() {
     const clips = [...ranking.clips];
-    if (order !== "total") clips.sort((a, b) => (b[order] ?? -Infinity) - (a[order] ?? -Infinity));
-    rows = clips.map((clip, place) => placeOf(clip, place < IN_FULL || clip.picked, choose, compare));
+    if (order !== "total") clips.sort((a, b) => meritOf(b, order) - meritOf(a, order));
+    rows = clips.map((clip, place) => placeOf(clip, place < IN_FULL || clip.picked, choose, compare, ranking));
     places.replaceChildren(...rows.map((row) => row.element));
     mark();
   }
@@ -44,7 +46,7 @@ export function drawRanking([ranking], node) {
     if (two.length === 2) {
       const [a, b] = two.map((one) => ranking.clips.find((other) => other.use_this === one));
       const style = Object.assign(element("link", ""), { rel: "stylesheet", href: COMPARE_STYLE });
-      view = compareCandidates(a, b);
+      view = compareCandidates(a, b, ranking.by_z);
       compared.replaceChildren(style, view.element);
     } else if (two.length === 1) compared.replaceChildren(element("div", "videoalign-note", "Choose another candidate to compare it with."));
     mark();
@@ -64,8 +66,9 @@ export function drawRanking([ranking], node) {
   pending.setAttribute("role", "status");
   const shares = Object.entries(ranking.weights).map(([name, share]) => `${name} ${Math.round(share * 100)} %`);
   const count = ranking.count ?? ranking.clips.length;
-  const head = element("div", "videoalign-rankhead", element("span", "videoalign-note", `Total = weighted mean: ${shares.join(" · ")}`));
-  if (count > 2) head.append(orderPicker((chosen) => ((order = chosen), fill())));
+  const head = element("div", "videoalign-rankhead", element("span", "videoalign-note", `Total = weighted mean${ranking.by_z ? " of z-scores" : ""}: ${shares.join(" · ")}`));
+  if (ranking.by_z) head.title = "z: standard deviations above the mean of these candidates, more is always better";
+  if (count > 2) head.append(orderPicker(["total", ...counted(ranking)], (chosen) => ((order = chosen), fill())));
   fill();
   const missing = count - ranking.clips.length;
   return [
@@ -79,14 +82,23 @@ export function drawRanking([ranking], node) {
   ];
 }
 
-function orderPicker(pick) {
-  const select = element("select", "videoalign-order", ...ORDERS.map(([name]) => Object.assign(element("option", "", name), { value: name })));
+/** Names of the marks that a ranking is about: VideoReward's three, or those with a weight. */
+const counted = (ranking) => (ranking.clips[0]?.marks ? Object.keys(ranking.weights) : DIMENSIONS.map(([name]) => name));
+
+function meritOf(clip, name) {
+  const value = clip[name] ?? null;
+  if (value === null) return -Infinity;
+  return marksOf(clip).get(name)?.higher_is_better === false ? -value : value;
+}
+
+function orderPicker(names, pick) {
+  const select = element("select", "videoalign-order", ...names.map((name) => Object.assign(element("option", "", name), { value: name })));
   select.onchange = () => pick(select.value);
   const label = element("label", "videoalign-note", "sort by ", select);
   return label;
 }
 
-function placeOf(clip, open, choose, compare) {
+function placeOf(clip, open, choose, compare, ranking) {
   const root = element("div", "videoalign-ranked");
   root.setAttribute("role", "listitem");
   const use = element("button", "videoalign-use");
@@ -106,7 +118,7 @@ function placeOf(clip, open, choose, compare) {
 
   function draw() {
     root.classList.toggle("line", !opened);
-    root.replaceChildren(...(opened ? inFull(clip, use, against) : inALine(clip, use, against, () => ((opened = true), draw()))));
+    root.replaceChildren(...(opened ? inFull(clip, use, against, ranking) : inALine(clip, use, against, ranking, () => ((opened = true), draw()))));
   }
 
   function mark(wanted, two) {
@@ -125,38 +137,64 @@ function placeOf(clip, open, choose, compare) {
   return { element: root, mark };
 }
 
-function inFull(clip, use, against) {
+function inFull(clip, use, against, ranking) {
   const badge = clip.picked ? "YOURS" : clip.rank === 1 && clip.chosen ? "BEST" : "";
   const place = element(
     "div",
     "videoalign-place",
     element("div", "videoalign-rank", rankOf(clip)),
-    element("div", "videoalign-total", inSigma(clip.total)),
+    element("div", "videoalign-total", totalOf(clip, ranking)),
     ...(badge ? [element("div", "videoalign-best", badge)] : []),
     use,
     ...(clip.play ? [against] : []),
   );
   const body = element("div", "videoalign-body", clipTitle(clip), ...filmstrip(clip));
-  body.append(scoreBars(clip));
+  body.append(...marksInFull(clip, ranking));
   if (clip.why) body.append(element("div", "videoalign-note", clip.why));
-  for (const [name, reason] of Object.entries(clip.reasons ?? {})) body.append(element("div", "videoalign-note", `${name}: ${reason}`));
   for (const reason of clip.gate_failures) body.append(element("div", "videoalign-warning", reason));
   return [place, body];
 }
 
-function inALine(clip, use, against, open) {
-  const marks = DIMENSIONS.map(([name]) => element("span", "videoalign-mark", `${name} ${clip[name] === null ? "–" : inSigma(clip[name])}`));
+/** What counts first: VideoReward's bars, or a bar of the z-score of each mark with weight; reasons; then, folded, all that the judges say. */
+function marksInFull(clip, ranking) {
+  if (!clip.marks) return allMarks(clip);
+  const known = marksOf(clip);
+  const bars = ranking.by_z
+    ? Object.keys(ranking.weights).map((name) => zBar(known.get(name) ?? { name, meaning: name, unit: "" }, clip))
+    : [scoreBars(clip)];
+  const every = element("details", "videoalign-every", element("summary", "", "all marks"), ...allMarks({ ...clip, errors: {} }));
+  return [...refusals(clip), ...bars, ...reasons(clip), every];
+}
+
+function zBar(mark, clip) {
+  const z = clip.z?.[mark.name] ?? null;
+  const row = scoreBar(ownName(mark.name), mark.meaning, z);
+  const value = clip[mark.name] ?? null;
+  row.classList.add("videoalign-zbar");
+  row.lastElementChild.textContent = markText(mark, value);
+  const where = z === null ? "not compared" : `${inZ(z)} among the candidates`;
+  row.title = `${mark.name}: ${mark.meaning}, ${markText(mark, value)}${mark.unit && mark.unit !== "σ" ? ` (${mark.unit})` : ""}; ${where}`;
+  row.setAttribute("aria-valuetext", `${markText(mark, value)}, ${where}`);
+  return row;
+}
+
+const inZ = (value) => (value === null || value === undefined ? "–" : inSigma(value).replace("σ", "z"));
+const totalOf = (clip, ranking) => (ranking.by_z ? inZ(clip.total) : inSigma(clip.total));
+
+function inALine(clip, use, against, ranking, open) {
+  const known = marksOf(clip);
+  const marks = counted(ranking).slice(0, MOST_IN_A_LINE).map((name) => element("span", "videoalign-mark", `${ownName(name)} ${markText(known.get(name), clip[name])}`));
   const line = element(
     "button",
     "videoalign-open",
     element("b", "", rankOf(clip)),
-    element("span", "videoalign-total", inSigma(clip.total)),
+    element("span", "videoalign-total", totalOf(clip, ranking)),
     element("span", "videoalign-title", clip.title ?? clip.name),
     ...marks,
   );
   line.type = "button";
   line.title = [clip.why, ...clip.gate_failures].filter(Boolean).join("\n");
-  line.setAttribute("aria-label", `open ${clip.title ?? clip.name}, ${rankOf(clip)}, ${inSigma(clip.total)}`);
+  line.setAttribute("aria-label", `open ${clip.title ?? clip.name}, ${rankOf(clip)}, ${totalOf(clip, ranking)}`);
   line.onclick = open;
   return [...filmstrip({ ...clip, frames: clip.frames?.slice(0, 1) }), line, ...(clip.play ? [against] : []), use];
 }

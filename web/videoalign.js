@@ -6,6 +6,7 @@ import { takeDroppedClip } from "./dropped_clip.js";
 import { attachGuidance, attachTrace, listenToTraces } from "./guidance_nodes.js";
 import { nodeOutputsUpdated, showOutputs } from "./kept_results.js";
 import { foldLinkedTexts } from "./linked_texts.js";
+import { withMarksOnce } from "./marks.js";
 import { addPanel } from "./panel.js";
 import { drawRanking, labelGates } from "./ranking_view.js";
 import { followRuns, showMissed } from "./runs.js";
@@ -16,11 +17,11 @@ import { attachWeights } from "./weights_view.js";
 const MOST_KEPT = 24; // clips of a node that a workflow file keeps
 
 /** The first clips of a list of scores. */
-const firstClips = (clips) => clips.slice(0, MOST_KEPT);
+const firstClips = (clips) => withMarksOnce(clips.slice(0, MOST_KEPT));
 
 /** A ranking's first clips, and how many there were. */
 const bestClips = ([ranking]) =>
-  ranking ? [{ ...ranking, clips: ranking.clips.slice(0, MOST_KEPT), count: ranking.count ?? ranking.clips.length }] : [];
+  ranking ? [{ ...ranking, clips: firstClips(ranking.clips), count: ranking.count ?? ranking.clips.length }] : [];
 
 // Node id -> key of its output, what draws that output into the panel, and what of it is kept.
 const VIEWS = {

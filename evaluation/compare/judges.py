@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...files.tables import read_table
+from ...reward.guard.comparing import Witness
 from ...reward.judge import Dimension
-from ..guard.comparing import Witness
 from .matching import MadeClip
 
 Scores = dict[str, dict[str, float]]  # clip id -> dimension -> score

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ...clips.find import CLIP_LIST
 from ...judges import open_judge
+from ...reward.guard import watched
 from ...reward.judge import Judge, all_dimensions
 from .. import score_command
-from ..guard import watched
 from ..scoring.score_journal import ScoreJournal, csv_columns
 from ..scoring.score_rows import rows_from_manifest
 from ..scoring.scoring_apart import judge_slug, score_apart

@@ -12,9 +12,9 @@ from ...errors import ClipError
 from ...pages.render import write_page
 from ...pages.scripts import inline_script, inline_style
 from ...reward.differences import differences, rate_row, verdict_line
+from ...reward.guard.verdict import Change
 from ...reward.judge import Dimension
 from ...reward.win_rates import LEAST_INDEPENDENT, WinRate
-from ..guard.verdict import Change
 from .judges import Judged
 from .matching import MadeClip
 from .report import Comparison, disagreements

@@ -12,8 +12,8 @@ from ...errors import VideoAlignError
 from ...files.atomic_file import write_json
 from ...files.json_text import read_json
 from ...reward.dimensions import MEANING
+from ...reward.guard.verdict import Outcome, Verdict
 from ...reward.win_rates import WinRate
-from ..guard.verdict import Outcome, Verdict
 
 REPORT = "report.json"
 

@@ -27,6 +27,19 @@ def pick_best(*scores: str, **inputs) -> dict:
     return node("PickBest", **candidates, **{"top_k": 1, "min_VQ": -10.0, "min_MQ": -10.0, "min_TA": -10.0, **inputs})
 
 
+def load_judge(judge: str, model: str = "none", **inputs) -> dict:
+    return node("LoadJudge", judge=judge, model=model, **{"precision": "auto", "device": "default", **inputs})
+
+
+def panel(*judges: str) -> dict:
+    return node("Panel", **{f"judges.judge{place}": [name, 0] for place, name in enumerate(judges)})
+
+
+def rules(weights: str = "", gates: str = "", **inputs) -> dict:
+    about = {"method": "weighted z-scores", "least_better": 2, "hacking_gate": 0.0, **inputs}
+    return node("RankingRules", weights=weights, gates=gates, **about)
+
+
 def weights(VQ: float, MQ: float, TA: float, preset: str = "custom (the sliders)") -> dict:  # noqa: N803 - as the node's inputs
     return node("RewardWeights", VQ=VQ, MQ=MQ, TA=TA, preset=preset)
 

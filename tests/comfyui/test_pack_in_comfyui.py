@@ -12,7 +12,7 @@ from english_locale import english
 pytestmark = pytest.mark.comfyui
 
 NODES = (
-    "LoadVideoReward", "ScoreVideo", "RewardWeights", "PickBest", "CompareClips", "SaveScores", "LoadScores",
+    "LoadVideoReward", "LoadJudge", "Measurements", "Panel", "ScoreVideo", "RewardWeights", "RankingRules", "PickBest", "CompareClips", "SaveScores", "LoadScores",
     "LoadLatentReward", "RewardGuidance", "RewardTrace", "MicroCaption", "MicroClip",
 )  # fmt: skip
 PACK = "ComfyUI-VideoAlign"
@@ -89,7 +89,8 @@ def test_the_search_finds_the_nodes_by_what_people_look_for(comfyui, definitions
     if not any("search_aliases" in made for made in definitions.values()):
         pytest.skip("this ComfyUI has no search_aliases")
     for word, name in (("aesthetic", "ScoreVideo"), ("rank", "PickBest"), ("seed", "PickBest"), ("compare", "ChoosePair"),
-                       ("preference", "ChoosePair"), ("evaluate", "ScoreVideo"), ("curve", "RewardTrace")):  # fmt: skip
+                       ("preference", "ChoosePair"), ("evaluate", "ScoreVideo"), ("curve", "RewardTrace"), ("critic", "LoadJudge"), ("motion", "Measurements"), ("ensemble", "Panel"),
+                       ("veto", "RankingRules")):  # fmt: skip
         assert word in " ".join(definitions[f"VideoAlign{name}"]["search_aliases"])
 
 

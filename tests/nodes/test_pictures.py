@@ -4,7 +4,8 @@ import torch
 
 from videoalign.nodes.clip_frames import small_frames, spread
 from videoalign.nodes.contact_sheet import contact_sheet
-from videoalign.nodes.ranking import Gates, rank
+from videoalign.nodes.ranked_clip import Gates
+from videoalign.nodes.ranking import rank
 from videoalign.nodes.scored_clip import ScoredClip
 from videoalign.reward.clip import Frames
 from videoalign.reward.weights import RewardWeights

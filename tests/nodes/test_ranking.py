@@ -1,7 +1,8 @@
 import pytest
 
 from videoalign.errors import VideoAlignError
-from videoalign.nodes.ranking import Gates, choice_of, rank
+from videoalign.nodes.ranked_clip import Gates
+from videoalign.nodes.ranking import choice_of, rank
 from videoalign.nodes.scored_clip import ScoredClip
 from videoalign.reward.dimensions import SIGMA
 from videoalign.reward.judge import Dimension

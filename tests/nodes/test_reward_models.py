@@ -2,7 +2,7 @@ import pytest
 
 from videoalign.errors import CheckpointError
 from videoalign.nodes import reward_models
-from videoalign.nodes.reward_models import EMBEDDED_NAME, reward_model_names, reward_model_path
+from videoalign.nodes.reward_models import EMBEDDED_NAME, judge_source_names, reward_model_names, reward_model_path
 
 
 @pytest.fixture
@@ -22,6 +22,16 @@ def folders(tmp_path):
 def test_converted_files_and_official_folders_are_listed_and_what_lies_inside_a_folder_is_not(folders):
     names = [name for name in reward_model_names(folders) if name != EMBEDDED_NAME]
     assert names == ["converted.safetensors", "mine/b.safetensors", "VideoReward"]
+
+
+def test_judges_may_be_opened_with_folders_of_the_hub_and_files_of_marks_too(folders):
+    (folders[1] / "VideoScore2").mkdir()
+    (folders[1] / "VideoScore2" / "config.json").write_text("{}")
+    (folders[1] / "VideoScore2" / "model-00001-of-00002.safetensors").touch()
+    (folders[1] / "marks.jsonl").touch()
+    names = judge_source_names(folders)
+    assert names == ["converted.safetensors", "marks.jsonl", "mine/b.safetensors", "VideoReward", "VideoScore2"]
+    assert "VideoScore2" not in reward_model_names(folders)
 
 
 def test_every_listed_name_has_its_path(folders):

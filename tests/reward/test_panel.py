@@ -138,6 +138,26 @@ def test_where_one_judge_cannot_even_choose_frames_each_reads_the_clip_by_itself
     assert marks.refused["videoreward"] == str(alone)
 
 
+def test_what_others_want_to_see_of_a_clip_comes_from_the_same_reading_or_from_one_of_its_own(
+    judges, clips, tmp_path, opened
+):
+    small = View(every_frame, lambda frames: frames[:, :, ::4, ::4])
+    (path, _), panel = clips[0], Panel(judges)
+    prepared, (seen,) = panel.prepare_beside(path, [small])
+    assert opened == [path] and seen.pixels.shape == (17, 3, 16, 16)
+    assert (
+        panel.score_prepared([prepared], [(None,)])[0][0].marks
+        == panel.score_prepared([panel.prepare(path)], [(None,)])[0][0].marks
+    )
+    picture = tmp_path / "picture.mp4"
+    write_video(picture, np.full((1, 64, 64, 3), 90, np.uint8), 8)
+    opened.clear()
+    with picture.open("rb") as file:  # measures refuses it while it chooses: all read the file again from its start
+        prepared, (seen,) = Panel([judges[1], Level()]).prepare_beside(file, [small])
+    assert seen.total_frames == 1 and [isinstance(one, ClipError) for one in prepared.prepared] == [True, False]
+    assert len(opened) == 4
+
+
 def test_a_judge_with_a_way_of_reading_of_its_own_sits_beside_the_others(judges, clips, opened):
     path, caption = clips[0]
     panel = Panel([judges[1], Level(), Reader()])

@@ -1,6 +1,8 @@
 """Nodes for tests: clips made on the spot, a window on any value, and reward models that misbehave."""
 
 import hashlib
+import importlib
+import sys
 import time
 
 import torch
@@ -154,11 +156,55 @@ class _Misbehaving:
         return self._score(clip, caption, **options)
 
 
+class TestJudges(io.ComfyNode):
+    """Registers a judge that says why with the pack, as a package of somebody's does: Load Judge has it from then on."""
+
+    @classmethod
+    def define_schema(cls):
+        return io.Schema(node_id="VideoAlignTestJudges", category="testing", inputs=[], outputs=[], is_output_node=True)
+
+    @classmethod
+    def execute(cls):
+        pack = next(name for name in sys.modules if name.endswith("ComfyUI-VideoAlign.judges")).rpartition(".")[0]
+        judges = importlib.import_module(f"{pack}.judges")
+        if "test-critic" not in judges.judge_names():
+            judges.register_judge("test-critic", lambda source, options: _critic(pack))
+        return io.NodeOutput(ui={"judges": judges.judge_names()})
+
+
+def _critic(pack):
+    judge, errors = (importlib.import_module(f"{pack}.{name}") for name in ("reward.judge", "errors"))
+
+    class Critic(judge.Judge):
+        """How bright a clip is, and why; clips of fewer than nine frames are refused."""
+
+        name, title, licence, gives_reasons = "test-critic", "the critic", "Apache-2.0", True
+        dimensions = (judge.Dimension("light", "mean level", "share of white", 0.0, 1.0),)
+
+        def identity(self):
+            return {"version": 1}
+
+        def prepare_frames(self, frames):
+            if frames.total_frames < 9:
+                raise errors.ClipError("the critic wants nine frames")
+            return frames
+
+        def score_prepared(self, clips, captions):
+            return [[self._marks(clip, text) for text in texts] for clip, texts in zip(clips, captions, strict=True)]
+
+        def _marks(self, clip, caption):
+            light = float(clip.pixels.float().mean()) / 255
+            why = {"light": f"The mean level is {light:.3f} of white.\nIt was measured on {clip.total_frames} frames."}
+            return judge.ClipMarks({"light": light}, caption, clip.total_frames, clip.fps, why, clip.notes)
+
+    return Critic()
+
+
 class TestingExtension(ComfyExtension):
     """Table of contents."""
 
     async def get_node_list(self):
-        return [TestClip, TestText, TestIntList, TestAny, TestShow, TestReward]
+        return [TestClip, TestText, TestIntList, TestAny, TestShow, TestReward, TestJudges]
 
 
 async def comfy_entrypoint():

@@ -11,9 +11,9 @@ from videoalign.evaluation.compare.judges import Judged
 from videoalign.evaluation.compare.matching import MadeClip
 from videoalign.evaluation.compare.page import Example, write_comparison
 from videoalign.evaluation.compare.report import Comparison
-from videoalign.evaluation.guard.marked import Marked
-from videoalign.evaluation.guard.verdict import verdict
-from videoalign.evaluation.guard.watched import MEASURES
+from videoalign.reward.guard.marked import Marked
+from videoalign.reward.guard.verdict import verdict
+from videoalign.reward.guard.watched import MEASURES
 from videoalign.reward.judge import Dimension
 from videoalign.reward.win_rates import win_rate
 

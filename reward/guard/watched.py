@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...reward.judge import Dimension
+from ..judge import Dimension
 
 SMALL_EFFECT = 0.2
 """Of the spread (standard deviation) of the base's marks: Cohen's small effect, below which a difference is of no interest."""

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from videoalign.errors import VideoAlignError
-from videoalign.evaluation.guard.marked import Marked, marked_by, marked_by_measures
-from videoalign.evaluation.guard.paired import paired_difference
-from videoalign.evaluation.guard.verdict import LEAST_PROMPTS, Outcome, verdict
-from videoalign.evaluation.guard.watched import MEASURES, Watched, watch
 from videoalign.measures.clip_measures import DETAILS, DIMENSIONS
+from videoalign.reward.guard.marked import Marked, marked_by, marked_by_measures
+from videoalign.reward.guard.paired import paired_difference
+from videoalign.reward.guard.verdict import LEAST_PROMPTS, Outcome, verdict
+from videoalign.reward.guard.watched import MEASURES, Watched, watch
 from videoalign.reward.judge import Dimension
 
 SIMULATIONS = 200

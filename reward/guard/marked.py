@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ...errors import VideoAlignError
-from ...reward.judge import Dimension
+from ..judge import Dimension
 from .watched import MEASURES, Watched, watch
 
 Row = Mapping[str, float]

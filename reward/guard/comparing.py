@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ...reward.judge import Dimension
+from ..judge import Dimension
 from .marked import Marked, Row, marked_by, marked_by_measures
 from .verdict import Verdict, verdict
 
@@ -51,7 +51,7 @@ def verdict_of(
     ]
     if measured:
         marked += marked_by_measures(measured.base, measured.candidate)
-    reward = _merits(trained_by)
+    reward = _merits(trained_by).tolist()
     return verdict((reward[: len(prompts)], reward[len(prompts) :]), marked, prompts, trained_by.title)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ...errors import VideoAlignError
-from ...reward.student_interval import prompt_means, student_mean
+from ..student_interval import prompt_means, student_mean
 
 
 @dataclass(frozen=True)
