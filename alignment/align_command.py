@@ -32,6 +32,7 @@ from ..preferences import pairs_command
 from ..reward.guard.verdict import Outcome
 from ..reward.weight_options import WeightOptions
 from ..training.flow.config import FlowConfig
+from ..training.flow.methods import method_summaries
 from ..training.loop.trackers import check_trackers
 from ..training.train_flow_command import train_command
 
@@ -60,7 +61,7 @@ class PairOptions(CommandConfig):
 
 
 class Config(CommandConfig):
-    """Generate clips of the prompts, score them, pair the best with the worst, train a Flow-DPO LoRA, and compare.
+    """Generate clips of the prompts, score them, pair the best with the worst, train a LoRA (Flow-DPO, or --method rvm), and compare.
 
     Some prompts are held out of the training; on them the model with the LoRA is compared with the model without. Further
     rounds generate with the LoRA so far and go on training it. The comparison ends with a verdict: gained, hacked, lost, or too few prompts to tell. A run that was stopped, at whatever point, goes on
@@ -95,7 +96,11 @@ class Config(CommandConfig):
             "Takes OpenCV or a --judge, and clips of the held-out prompts in every round."
         ),
     )
-    train: Path | None = Field(None, description="TOML file with options of videoalign train dpo.")
+    method: str = Field(
+        "dpo",
+        description="How the LoRA is trained: as videoalign train dpo, or rvm, which learns from all clips of a prompt, or rwr or sft.",
+    )
+    train: Path | None = Field(None, description="TOML file with options of videoalign train of that method.")
     steps: int | None = Field(None, ge=1, description="Optimizer steps of a round; wins over the file.")
     learning_rate: float | None = Field(None, gt=0, description="Of the LoRA; wins over the file.")
     seed: int = Field(0, ge=0, description="Of prompts, clips and training.")
@@ -105,6 +110,13 @@ class Config(CommandConfig):
     pairs: PairOptions = PairOptions()
 
     _judges = field_validator("judge", "panel", mode="before")(further_judges)
+
+    @field_validator("method")
+    @classmethod
+    def _is_method(cls, method: str) -> str:
+        if method not in method_summaries():
+            raise ValueError(f"there is no training method {method!r}; known are {', '.join(method_summaries())}")
+        return method
 
     @model_validator(mode="after")
     def _has_prompts(self) -> Config:
@@ -215,7 +227,7 @@ def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, numbe
         )
     status = status or _stage(
         f"round {number}: training",
-        lambda: train_command("dpo").run(training_config(config, clips, pairs, folder / "training", lora)),
+        lambda: train_command(config.method).run(training_config(config, clips, pairs, folder / "training", lora)),
     )
     return status, _trained(folder / "training")
 
@@ -264,7 +276,7 @@ def _score(config: Config, clips: Path, scores: Path) -> int:
 
 
 def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora: Path | None) -> FlowConfig:
-    """Options of ``videoalign train dpo`` for one round: the file's (the micro model has a preset), then what this run knows better.
+    """Options of ``videoalign train`` for one round: the file's (the micro model has a preset), then what this run knows better.
 
     Raises:
         ConfigError: the file has unknown options or wrong values.
@@ -278,6 +290,8 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
         "data": {"train": [pairs], **{name: first[name] for name in ("width", "height", "frames", "fps")}},
         "lora": {"name": Path(FINISHED_LORA).stem},
     }
+    if config.method == "rvm":
+        known["data"]["clips"] = [clips.parent / "scores.jsonl"]  # all of them, not the best and the worst alone
     if config.model == MICRO:
         known["model"]["name"] = "videoalign-micro"
     if lora is not None:
@@ -325,7 +339,7 @@ def _over_file(config: Config, known: dict) -> FlowConfig:
     values = read_toml(config.train) if config.train else {"preset": MICRO} if config.model == MICRO else {}
     for key, value in known.items():
         values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
-    return validate(train_command("dpo").Config, values, str(config.train or "videoalign align"))
+    return validate(train_command(config.method).Config, values, str(config.train or "videoalign align"))
 
 
 def _comparison_folder(config: Config, number: int) -> Path:
@@ -359,6 +373,8 @@ def _check_settings(config: Config) -> None:
         for name in added:
             if not section[name]:  # folders of 0.1.0 do not say, and mean the same
                 del section[name]
+    if config.method == "dpo":
+        del settings["method"]
     settings["prompts"] = read_prompts(config.prompts)
     settings["train"] = read_text(config.train) if config.train and config.train.exists() else str(config.train)
     file = config.output / "align.json"

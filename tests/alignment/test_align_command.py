@@ -196,3 +196,15 @@ def test_a_panel_scores_the_clips_and_its_weighted_z_scores_make_the_pairs(files
 def test_a_rule_that_cannot_be_is_refused_before_anything_is_generated(files, tmp_path, capsys):
     assert main(arguments(files, tmp_path / "aligned", "--pairs.gate", "measures.black")) == 2
     assert "is no gate" in capsys.readouterr().err and not (tmp_path / "aligned").exists()
+
+
+@pytest.mark.long
+def test_by_rvm_every_clip_of_the_training_prompts_is_trained_on(files, tmp_path, capsys):
+    (tmp_path / "rvm.toml").write_text(TRAIN, encoding="utf-8")
+    words = arguments(files, tmp_path / "aligned", "--method", "rvm", "--clips-per-prompt", "3")
+    words[words.index("--train") + 1] = str(tmp_path / "rvm.toml")
+    assert main(words) == 0
+    assert "6 clips," in capsys.readouterr().err  # three of each of the two prompts that are not held out
+    assert (tmp_path / "aligned" / "lora.safetensors").exists()
+    assert main(arguments(files, tmp_path / "x", "--method", "ppo")) == 2
+    assert "no training method 'ppo'; known are dpo, rvm, rwr, sft" in capsys.readouterr().err
