@@ -34,17 +34,25 @@ class TrainFlowCommand:
         if config.dry_run:
             return self.tell(config)
         from .flow.run import run_method
+        from .flow.two_experts import expert_runs
         from .loop.processes import holding_output
 
-        with holding_output(config.output, f"train {self.method.name}"):
-            return run_method(config, self.method(getattr(config, self.method.name)))
+        status = 0
+        for run in expert_runs(config):
+            with holding_output(run.output, f"train {self.method.name}"):
+                status = run_method(run, self.method(getattr(run, self.method.name)))
+            if status:
+                break
+        return status
 
     def tell(self, config: FlowConfig) -> int:
         """Print what the training will take; returns 0."""
+        from .flow.two_experts import expert_runs
         from .plan.flow_plan import plan_flow
         from .plan.report import plan_text
 
-        print(plan_text(plan_flow(config, self.method(getattr(config, self.method.name))), config))
+        for run in expert_runs(config):
+            print(plan_text(plan_flow(run, self.method(getattr(run, self.method.name))), run))
         return 0
 
 

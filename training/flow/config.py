@@ -59,6 +59,10 @@ class ModelConfig(EncoderFiles):
         None,
         description="Wan 2.2 A14B: which expert this is; by default as the file's name tells (high_noise or low_noise in it). Sets its range of noise levels (noise.sigma_min, sigma_max) and the LoRA's name.",
     )
+    other_expert: Path | None = Field(
+        None,
+        description="Wan 2.2 A14B: the file of the other expert, which is trained after the first one, on the same data and cache; each has a folder of its own in the output folder.",
+    )
 
 
 class LoraOptions(CommandConfig):

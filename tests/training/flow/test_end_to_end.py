@@ -294,3 +294,15 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arg
             "accuracy": 0,
         }.items():  # margin: times beta
             assert ours[name] == pytest.approx(theirs[name], rel=1e-5, abs=rounding), (ours["step"], name)
+
+
+@pytest.mark.long
+def test_both_experts_of_wan_2_2_are_trained_by_one_command(arguments, world, tmp_path, capsys):
+    for expert in ("high_noise", "low_noise"):
+        shutil.copytree(world / "model", tmp_path / f"wan_{expert}")
+    words = arguments("--model.other-expert", str(tmp_path / "wan_low_noise"))
+    words[words.index("--model.transformer") + 1] = str(tmp_path / "wan_high_noise")
+    assert call(words) == 0, capsys.readouterr().err
+    for expert in ("high_noise", "low_noise"):
+        with safe_open(tmp_path / "run" / expert / f"lora_{expert}.safetensors", framework="pt") as file:
+            assert expert in file.metadata()["videoalign.expert"]

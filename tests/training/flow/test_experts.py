@@ -8,6 +8,7 @@ from tiny_backbones import tiny
 
 from videoalign.errors import VideoAlignError
 from videoalign.training.flow.run import lora_file, with_expert_range
+from videoalign.training.flow.two_experts import expert_runs
 
 HIGH, LOW = "wan2.2_t2v_high_noise_14B_fp16.safetensors", "wan2.2_t2v_low_noise_14B_fp16.safetensors"
 
@@ -60,3 +61,24 @@ def test_a_name_means_nothing_to_a_family_without_experts_but_the_option_is_refu
         ranged("x.safetensors", "low_noise", network="ltx-video")
     with pytest.raises(VideoAlignError, match="LTX-Video has no experts"):
         ranged("x.safetensors", "low_noise", network="ltx-video", sigma_max=0.5)
+
+
+def test_two_experts_are_two_runs_with_one_cache(options):
+    def runs(first, second, **model):
+        config = options(model={"transformer": Path(first), "other_expert": Path(second), **model})
+        return config, expert_runs(config)
+
+    config, (first, second) = runs(LOW, HIGH)
+    assert [run.model.expert for run in (first, second)] == ["low_noise", "high_noise"]
+    assert [run.output for run in (first, second)] == [config.output / "low_noise", config.output / "high_noise"]
+    assert first.data.cache == second.data.cache == config.output / "cache"
+    assert (first.model.transformer, second.model.transformer) == (Path(LOW), Path(HIGH))
+    _, (first, second) = runs("a.safetensors", "b.safetensors", expert="high_noise")
+    assert [run.model.expert for run in (first, second)] == ["high_noise", "low_noise"]
+    _, (first, second) = runs("a.safetensors", HIGH)
+    assert [run.model.expert for run in (first, second)] == ["low_noise", "high_noise"]
+    with pytest.raises(VideoAlignError, match="neither name tells"):
+        runs("a.safetensors", "b.safetensors")
+    with pytest.raises(VideoAlignError, match="both are the high_noise expert"):
+        runs(HIGH, f"other_{HIGH}")
+    assert expert_runs(options(output="x")) != [] and len(expert_runs(options(output="x"))) == 1
