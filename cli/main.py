@@ -35,6 +35,7 @@ COMMANDS = {
     "bench vbench-total": ("evaluation.vbench_total_command", "VBench's total score from the results of its dimensions."),
     "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generation.generate_command", "Generate clips of a file of prompts from a video model."),
+    "search": ("generation.search_command", "Draft many seeds of each prompt, judge early, finish the best."),
     "filter": ("evaluation.filter_command", "Keep the better of scored clips, as trainers read them."),
     "pairs": ("preferences.pairs_command", "Make preference pairs of scored clips."),
     "choose": ("preferences.choose_command", "Choose between two clips of one prompt, on a local page."),

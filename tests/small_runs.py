@@ -81,6 +81,11 @@ RUNS = {
         f"generate prompts.txt --output {OUT}/clips --clips-per-prompt 2 --device cpu {_MODEL} {_SMALL}",
         ("clips/clips.jsonl", *(f"clips/videos/0000{prompt}_{seed}.mp4" for prompt in range(3) for seed in range(2))),
     ),
+    "search": SmallRun(
+        f"search prompts.txt --output {OUT}/found --clips-per-prompt 2 --look 1 --judge videoreward:reward.safetensors --device cpu "
+        f"{_MODEL} {_SMALL}",
+        ("found/clips.jsonl", "found/search.jsonl", "found/drafts.jsonl"),
+    ),
     "filter": SmallRun(
         f"filter scores.jsonl --output {OUT}/filtered --keep VQ>0",
         ("filtered/clips.jsonl", "filtered/dropped.jsonl", "filtered/musubi-tuner.jsonl", "filtered/index.html"),
@@ -105,6 +110,7 @@ RUNS = {
         f"lora export {STARTED}/dpo --model {STARTED}/network --output {OUT}/exported.safetensors", ("exported.safetensors",)
     ),
     "train dpo": SmallRun(f"train dpo {_FLOW}", ("run/lora.safetensors", "run/log.jsonl", "run/curves.html")),
+    "train rvm": SmallRun(f"train rvm {_FLOW} --data.prefer weighted", ("run/lora.safetensors", "run/log.jsonl")),
     "train rwr": SmallRun(
         f"train rwr {_FLOW} --data.prefer weighted --rwr.temperature 0.5", ("run/lora.safetensors", "run/log.jsonl")
     ),

@@ -12,7 +12,7 @@ from small_runs import RUNS, result_of
 from videoalign.cli import main as cli
 from videoalign.files import atomic_file
 
-READS_ONLY = {"lora inspect"}
+READS_ONLY = {"lora inspect", *(name for name in cli.COMMANDS if name.startswith("plan "))}
 SERVES = {"choose"}  # its writing is ChoiceFile's: tests/preferences/choices
 BLOCK = 4096
 

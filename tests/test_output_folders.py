@@ -7,8 +7,8 @@ import pytest
 from small_runs import RUNS
 
 FOLDERS = {
-    "train dpo": "run", "train rwr": "run", "train sft": "run", "train latent-reward": "run", "train video-reward": "run",
-    "generate": "clips", "align": "aligned", "bench": "bench", "compare": "comparison", "filter": "filtered",
+    "train dpo": "run", "train rvm": "run", "train rwr": "run", "train sft": "run", "train latent-reward": "run", "train video-reward": "run",
+    "generate": "clips", "search": "found", "align": "aligned", "bench": "bench", "compare": "comparison", "filter": "filtered",
 }  # fmt: skip
 HOLDING = (
     "import contextlib, sys, time; from videoalign.files.output_folder import held\n"
@@ -49,5 +49,6 @@ def test_every_run_that_fills_a_folder_is_tested_here():
         "choose merge",
         "choose export",
         "lora convert",
+        "lora export",
     }  # each writes one, whole
     assert set(FOLDERS) | files | {"demo"} == set(RUNS)

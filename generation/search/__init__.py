@@ -1,0 +1,1 @@
+"""Many seeds of a prompt are drafted, judged early, and the best are finished."""

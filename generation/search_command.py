@@ -1,0 +1,240 @@
+"""``videoalign search``: draft many seeds of each prompt, judge them early, and finish the best."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field, field_validator, model_validator
+
+from ..errors import VideoAlignError
+from ..judges import judge_or_reward
+from ..reward.gates import Gate
+from ..reward.weight_options import named_weights
+from . import generate_command
+from .clip_folder import ClipFolder, Wanted, wanted_clips
+
+if TYPE_CHECKING:
+    from .search.journal import SearchJournal
+    from .search.judging import TakeJudge
+    from .search.seed_search import Found, Rule
+
+SEEDS, LATENT = 8, "latent"
+MOST_TOLD = 10
+
+
+class Config(generate_command.Config):
+    """Draft many seeds of each prompt, judge each early, and finish only the best.
+
+    Every seed is sampled for some steps (--look), the clean clip that it foresees then is decoded and judged, and the best (--keep) are
+    sampled to the end. Those are bit for bit the clips that videoalign generate makes of these seeds. Several --look halve the field step
+    by step. The output folder is one of videoalign generate, with the finished clips, and has search.jsonl (every look with its
+    marks) and index.html (the previews). A run that was stopped goes on; one with more seeds or another look judges only what is new.
+    Whether an early look tells anything about a model's clips is a thing to measure: --look at the last step is best of N.
+    """
+
+    look: list[int] = Field([], description="Judge after so many steps; repeatable. A quarter of the steps by default.")
+    keep: int = Field(1, ge=1, description="How many clips of each prompt are finished.")
+    judge: list[str] = Field(
+        ["micro"],
+        description=(
+            "What judges the previews, as --judge or --model of videoalign score; several make a panel. latent:FILE or latent:micro "
+            "is a latent reward, which sees the noisy latent and needs no preview."
+        ),
+    )
+    weight: list[str] = Field(
+        [],
+        description="NAME=WEIGHT of a mark whose z-score among a prompt's takes counts; VQ, MQ and TA alike by default.",
+    )
+    gate: list[str] = Field([], description='A veto, such as "measures.still<0.2"; repeatable.')
+    enough: list[str] = Field(
+        [], description="A take that passes all of these at the first look ends the drafting of its prompt; repeatable."
+    )
+    budget: int | None = Field(
+        None, ge=1, description="Most steps for a prompt, all takes together; as many seeds are drafted as it allows."
+    )
+    preview_frames: int | None = Field(
+        None, ge=1, description="Latent frames of a preview that are decoded; all by default."
+    )
+
+    @field_validator("gate", "enough")
+    @classmethod
+    def _are_gates(cls, gates: list[str]) -> list[str]:
+        for text in gates:
+            try:
+                Gate.parse(text)
+            except VideoAlignError as error:
+                raise ValueError(str(error)) from error
+        return gates
+
+    @model_validator(mode="after")
+    def _fits_a_search(self) -> Config:
+        if self.layout != "plain":
+            raise ValueError("a search has no layout vbench: VBench wants the clips of fixed seeds")
+        if self.keep > (self.clips_per_prompt or SEEDS):
+            raise ValueError(f"keep is {self.keep}, of {self.clips_per_prompt or SEEDS} seeds (clips_per_prompt)")
+        latent = [text for text in self.judge if text.partition(":")[0] == LATENT]
+        if latent and len(self.judge) > 1:
+            raise ValueError("a latent reward judges alone; give one --judge")
+        named_weights(self.weight)
+        return self
+
+
+def run(config: Config) -> int:
+    """Search; returns 0, 1 when a prompt has no clip, or 130 when interrupted.
+
+    Raises:
+        VideoAlignError: prompts, model, judge or output cannot be used.
+    """
+    from ..files.output_folder import held
+    from .images import check_images, image_settings
+    from .making import unreadable_images
+    from .pipeline import model_files
+    from .prompt_sets import read_prompt_set
+    from .search.journal import SearchJournal
+
+    rows = read_prompt_set(config.prompts, config.download)
+    check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
+    wanted = wanted_clips(rows, config.clips_per_prompt or SEEDS, config.seed)
+    unreadable = unreadable_images(wanted)
+    if unreadable:
+        raise VideoAlignError(next(iter(unreadable.values())))
+    settings = generate_command.settings_of(config) | image_settings(config.model, config.image_encoder, rows)
+    with held(config.output, "search"):
+        folder = ClipFolder(config.output, settings)
+        journal = SearchJournal(config.output)
+        try:
+            return _search(config, wanted, folder, journal)
+        except KeyboardInterrupt:
+            print("videoalign search: interrupted. Run the same command again to go on.", file=sys.stderr)
+            return 130
+
+
+def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: SearchJournal) -> int:
+    from tqdm import tqdm
+
+    from ..clips.pixels import as_frames
+    from .images import images_of
+    from .search.page import write_search_page
+    from .search.seed_search import search_seeds
+    from .search.takes import PromptTakes, check_finite, cost, schedule
+
+    pipeline, sampling, guidance = generate_command.prepare(config)
+    folder.begin()
+    looks = checked_looks(config.look, sampling.steps)
+    judge, rule = _judge(config), _rule(config)
+    journal.of(judge.identity())
+    by_prompt: dict[tuple, list[Wanted]] = {}
+    for clip in wanted:
+        by_prompt.setdefault((clip.prompt, clip.image), []).append(clip)
+    drafted = affordable(looks, len(next(iter(by_prompt.values()))), config.keep, sampling.steps, config.budget)
+    plan = schedule(looks, drafted, config.keep)
+    finished: list[Wanted] = []
+    results: dict[str, Found] = {}
+    evaluations, failed = 0, {}
+    with tqdm(total=len(by_prompt), unit="prompt", disable=None) as bar:
+        for (prompt, _), clips in by_prompt.items():
+            clips = clips[:drafted]
+            image = images_of(clips[:1], pipeline, sampling)
+            takes = PromptTakes(
+                pipeline, sampling, prompt, config.negative_prompt, image(0) if image else None, guidance
+            )
+            names = {clip.seed: clip for clip in clips}
+            found, held = search_seeds(
+                takes,
+                prompt,
+                list(names),
+                plan,
+                judge,
+                rule,
+                journal.known(prompt),
+                journal.seen(prompt, names, sampling.fps),
+            )
+            results[prompt] = found
+            for seed in found.best:
+                clip = names[seed]
+                try:
+                    if folder.missing([clip]):
+                        take = (held.get(seed) or takes.begin(seed)).go()
+                        frames = as_frames(takes.decoded(check_finite(take.x[0].float(), seed)))
+                        folder.add(clip, frames, sampling.fps, generate_command.described(config, pipeline))
+                    finished.append(clip)
+                except VideoAlignError as error:
+                    failed[clip.id] = str(error)
+            if not found.best:
+                failed[prompt] = _why_none(found)
+            evaluations += takes.evaluations
+            bar.update()
+    folder.close(finished)
+    journal.write(results)
+    page = write_search_page(config.output, results, finished, journal)
+    steps = cost(plan, drafted, sampling.steps)
+    print(
+        f"{len(finished)} clips of {len(by_prompt)} prompts in {config.output}, of {drafted} seeds each: {steps} steps a prompt, "
+        f"{steps / sampling.steps:.2f} of one clip's; {evaluations} evaluations of the network in this run."
+    )
+    print(f"Open {page} to see the previews.")
+    for name, why in list(failed.items())[:MOST_TOLD]:
+        print(f"videoalign search: {name}: {why}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def checked_looks(looks: list[int], steps: int) -> list[int]:
+    """The steps after which takes are looked at, ascending; a quarter of all where none is given.
+
+    Raises:
+        VideoAlignError: there are not so many steps.
+    """
+    chosen = sorted(set(looks)) or [max(1, round(steps / 4))]
+    if not 1 <= chosen[0] <= chosen[-1] <= steps:
+        raise VideoAlignError(
+            f"--look {', '.join(map(str, chosen))}: the clips are sampled in {steps} steps; look after 1 to {steps} of them."
+        )
+    return chosen
+
+
+def affordable(looks: list[int], seeds: int, keep: int, steps: int, budget: int | None) -> int:
+    """How many seeds can be drafted within ``budget`` steps, at most ``seeds``.
+
+    Raises:
+        VideoAlignError: not even as many as are kept.
+    """
+    from .search.takes import cost, schedule
+
+    if budget is None:
+        return seeds
+    for count in range(seeds, keep - 1, -1):
+        if cost(schedule(looks, count, keep), count, steps) <= budget:
+            return count
+    raise VideoAlignError(
+        f"--budget {budget} steps do not finish {keep} clips of {steps} steps each; give {keep * steps} or more."
+    )
+
+
+def _judge(config: Config) -> TakeJudge:
+    from ..backbones.devices import chosen_device
+    from ..judges import JudgeOptions, open_panel
+    from ..reward.settings import EMBEDDED_LATENT_FILE
+    from .search.judging import LatentJudge, PreviewJudge
+
+    device = str(chosen_device(config.device))
+    name, _, source = config.judge[0].partition(":")
+    if name == LATENT:
+        return LatentJudge(EMBEDDED_LATENT_FILE if source == "micro" else Path(source), device)
+    opened = open_panel([judge_or_reward(text) for text in config.judge], JudgeOptions(device=device))
+    return PreviewJudge(opened, config.preview_frames)
+
+
+def _rule(config: Config) -> Rule:
+    from ..reward.weights import RewardWeights
+    from .search.seed_search import Rule
+
+    weights = named_weights(config.weight) or RewardWeights.of(1, 1, 1)
+    return Rule(weights, tuple(map(Gate.parse, config.gate)), tuple(map(Gate.parse, config.enough)))
+
+
+def _why_none(found: Found) -> str:
+    reasons: Mapping[str, None] = dict.fromkeys(reason for look in found.looks for reason in look.out)
+    return f"no take is left: {'; '.join(list(reasons)[:3]) or 'none was judged'}. Draft more seeds, or ease the gates."
