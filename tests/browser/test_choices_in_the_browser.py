@@ -63,6 +63,7 @@ def choices(page, folder: str, chooser: str = ""):
     return read_preferences(page.server.base / "output" / folder / f"choices{chooser and '_' + chooser}.jsonl")
 
 
+@pytest.mark.slow
 def test_twenty_pairs_by_keyboard_are_all_in_the_file_when_the_server_is_killed_right_after_the_last(
     start_comfyui, chromium, frontend, screenshots
 ):

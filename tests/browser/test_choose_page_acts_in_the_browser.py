@@ -185,6 +185,7 @@ def test_one_pair_is_chosen_and_new_clips_are_found_without_loading_the_page_ane
     lines = table.read_text(encoding="utf-8")
     table.write_text(lines + lines.replace('"0: ', '"again: '), encoding="utf-8")
     page.click(".videoalign-end [data-act=look]")
+    page.wait_for_function("document.body.innerText.includes('again: ')")
     wait_until_ready(page)
     assert "again: " in prompt(page)
 

@@ -69,7 +69,9 @@ def test_marks_reasons_and_refusals_are_seen_and_come_back(critic, page):
     assert "motion without the camera's" in chip.get_attribute("title")
     assert "share of VBench's threshold, 0 to 1" in chip.get_attribute("title")
     assert "less is better" in page.page.locator(".videoalign-chip", has_text="shake").first.get_attribute("title")
-    assert "test-critic gave no marks: the critic wants nine frames" in page.texts(".videoalign-clip .videoalign-warning")
+    assert "test-critic gave no marks: the critic wants nine frames" in page.texts(
+        ".videoalign-clip .videoalign-warning"
+    )
     # The reason stands beside the mark in one line, and opens to its whole text; the node grows with it.
     reason = page.page.locator(".videoalign-clip .videoalign-reason").first
     said = reason.locator(".videoalign-said")
@@ -107,8 +109,17 @@ def test_two_candidates_and_two_sets_are_compared_judge_by_judge(critic, page):
     compare.nth(1).click()
     marks = outputs(page)[str(ids["best"])]["videoalign_ranking"][0]["clips"][0]["marks"]
     shown = page.texts(".videoalign-compared .videoalign-delta b")
-    assert {"light", "sharpness", "VQ", "total"} <= set(shown) <= {mark["name"].rpartition(".")[2] for mark in marks} | {"total"}
-    assert page.texts(".videoalign-compared .videoalign-judge") == ["videoreward", "test-critic", "measures", "all of them"]
+    assert (
+        {"light", "sharpness", "VQ", "total"}
+        <= set(shown)
+        <= {mark["name"].rpartition(".")[2] for mark in marks} | {"total"}
+    )
+    assert page.texts(".videoalign-compared .videoalign-judge") == [
+        "videoreward",
+        "test-critic",
+        "measures",
+        "all of them",
+    ]
     guard = outputs(page)[str(ids["compared"])]["videoalign_comparison"][0]["comparisons"][0]["guard"]
     assert guard["outcome"] == "too few to tell"
     assert f"{guard['outcome']} {guard['sentence']}" in page.texts(".videoalign-guard")

@@ -44,7 +44,11 @@ def test_a_workflow_opens_as_it_was_laid_out_with_nothing_on_top_of_another(page
     assert not page.complaints, page.complaints
 
 
-@pytest.mark.parametrize("file", ON_A_CPU, ids=name_of)
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=pytest.mark.slow) if file.name.startswith(("03", "04")) else file for file in ON_A_CPU],
+    ids=name_of,
+)
 def test_a_workflow_for_the_cpu_runs_at_the_first_click(pages, file):
     page = pages("classic")
     page.clear()

@@ -134,6 +134,7 @@ def test_changing_only_the_weights_scores_nothing_again(comfyui):
     assert run.outputs["best"]["videoalign_ranking"][0]["weights"] == {"VQ": 0.0, "MQ": 0.0, "TA": 1.0}
 
 
+@pytest.mark.slow
 def test_models_in_folders_of_extra_model_paths_are_found(start_comfyui, tmp_path, reward_file):
     elsewhere = tmp_path / "elsewhere" / "rewards"
     (elsewhere / "deeper").mkdir(parents=True)

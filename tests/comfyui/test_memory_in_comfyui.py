@@ -175,6 +175,7 @@ def test_a_reward_model_is_loaded_whole_and_given_back_whole():
     run(SCRIPT)
 
 
+@pytest.mark.slow
 def test_a_judge_in_eight_bits_is_counted_by_what_it_holds_and_moves_whole(tmp_path):
     folder = save_model(qwen2_5_vl(), tmp_path / "judge")
     run(SCRIPT + JUDGE.replace("FOLDER", folder.as_posix()))

@@ -153,6 +153,7 @@ def test_the_clips_that_a_node_shows_can_be_played(comfyui, tmp_path):
             urllib.request.urlopen(f"{comfyui.url}/videoalign/clip?clip={name}")
 
 
+@pytest.mark.slow
 def test_two_hundred_candidates_bring_few_pictures_and_a_sheet_of_a_size_that_can_be_shown(comfyui):
     prompt = batch_of(40, seed=370)
     for place in range(4):

@@ -17,7 +17,11 @@ SEEDS, EVERY, SPLITS = (1, 2), (1, 3), ("whole", "halves", "experts", "thirds")
 STEPS = 6
 
 
-@pytest.fixture(scope="module", params=list(CACHES))
+# Each cache is a ComfyUI of its own; all but the first with --run-slow.
+@pytest.fixture(
+    scope="module",
+    params=[(name if name == "classic" else pytest.param(name, marks=pytest.mark.slow)) for name in CACHES],
+)
 def server(request, start_comfyui):
     made = start_comfyui(*CACHES[request.param])
     make_guidance_files(made.base)

@@ -253,8 +253,8 @@ def killed_run(arguments, tmp_path, kills, seed):
     return newest_state(tmp_path / "killed" / "checkpoints")["weights"], codes
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(("kills", "steps"), [(1, 4), pytest.param(10, 24, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "steps"), [(1, 4), (10, 24)])
 def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones_bit_for_bit(
     kills, steps, arguments, tmp_path
 ):
@@ -269,7 +269,7 @@ def test_killed_at_random_moments_and_resumed_the_lora_is_the_uninterrupted_ones
     assert all(torch.equal(files[0][name], files[1][name]) for name in files[0])
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_two_processes_give_the_loss_curve_of_one_with_the_same_global_batch(arguments, tmp_path):
     from videoalign.training.loop.log_file import read_log
 

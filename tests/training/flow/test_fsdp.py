@@ -53,7 +53,11 @@ def trained_by_one(config):
 @pytest.mark.long
 @pytest.mark.parametrize(
     ("precision", "tolerance", "started"),
-    [("float32", 1e-5, False), ("float32", 1e-5, True), ("bfloat16", 5e-4, False)],
+    [
+        ("float32", 1e-5, False),
+        pytest.param("float32", 1e-5, True, marks=pytest.mark.slow),
+        pytest.param("bfloat16", 5e-4, False, marks=pytest.mark.slow),
+    ],
     ids=["float32", "float32 from a LoRA, which is the reference", "bfloat16"],
 )
 def test_two_processes_with_fsdp_train_the_lora_of_one(

@@ -156,7 +156,7 @@ def test_previews_want_an_image_for_each_prompt(world, tmp_path, videoalign):
     assert status == 2 and "there are 1 images and 2 prompts" in err
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_a_run_that_was_stopped_goes_on_to_the_same_weights(world, trained, tmp_path):
     words = [str(word) for word in arguments(world, tmp_path / "run")]
     process = subprocess.Popen([sys.executable, "-m", "videoalign.cli.main", *words], stderr=subprocess.PIPE, text=True)

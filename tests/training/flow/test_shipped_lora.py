@@ -31,7 +31,7 @@ def scores(loras: list[str]) -> np.ndarray:
     )
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_with_it_the_micro_model_makes_clips_that_the_reward_prefers():
     """What it wins in each dimension, over 500 clips and by the world's own measurement too: benchmarks/RESULTS.md."""
     lead = scores([str(MICRO_LORA)]) - scores([])

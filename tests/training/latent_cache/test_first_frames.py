@@ -104,6 +104,7 @@ def test_a_second_build_encodes_nothing_and_compares_nothing(rows, build, monkey
     build(rows)
 
 
+@pytest.mark.slow
 def test_another_clip_bucket_vae_or_image_encoder_makes_new_images(rows, clips, build, tiny_vae, tmp_path, monkeypatch):
     build(rows)
     assert len(images(tmp_path)) == 4
