@@ -75,7 +75,7 @@ def test_every_command_is_tested_here():
 
 
 @pytest.mark.parametrize(
-    "share", [pytest.param(0.0, id="from the start"), pytest.param(0.5, id="halfway", marks=pytest.mark.long)]
+    "share", [pytest.param(0.0, id="from the start"), pytest.param(0.5, id="halfway", marks=pytest.mark.slow)]
 )
 @pytest.mark.parametrize("name", RUNS)
 def test_on_a_full_disk(name, share, in_small_world, whole_runs, disk, videoalign):
@@ -105,7 +105,7 @@ def test_on_a_read_only_disk(name, in_small_world, disk, videoalign):
     [
         pytest.param(0.0, id="first"),
         pytest.param(0.4, id="middle", marks=pytest.mark.slow),
-        pytest.param(0.8, id="late", marks=pytest.mark.long),
+        pytest.param(0.8, id="late", marks=pytest.mark.slow),
     ],
 )
 @pytest.mark.parametrize("name", RUNS)

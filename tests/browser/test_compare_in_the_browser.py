@@ -167,7 +167,7 @@ def test_the_comparison_comes_back_after_a_reload(page):
     assert page.texts(f"{VIEW} .videoalign-delta, {VIEW} td") == before and len(before) > 10
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["03 Reward guidance, micro model", "04 Before and after a LoRA, micro model"])
 def test_the_micro_workflows_end_in_a_comparison(pages, name):
     page = pages("classic")

@@ -93,7 +93,7 @@ def test_a_run_killed_at_a_random_moment_and_resumed_gives_the_uninterrupted_tab
     assert (tmp_path / "x.csv").read_bytes() == uninterrupted
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the workers of torchrun are looked up in /proc")
 def test_torchrun_with_one_of_two_processes_killed_is_resumed_by_one(start, score, rows, tmp_path, uninterrupted):
     launcher = start(TORCHRUN)
@@ -115,7 +115,7 @@ def test_torchrun_with_two_processes_gives_the_table_of_one_and_tells_of_the_fai
     assert {path.name for path in (tmp_path / "x.csv.run").glob("part-*")} == {"part-0-of-2.jsonl", "part-1-of-2.jsonl"}
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("accelerate") is None, reason="accelerate is not installed")
 def test_accelerate_resumes_with_two_processes_what_one_began(
     start, score, rows, tmp_path, uninterrupted, interrupt_after
