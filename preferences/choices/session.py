@@ -177,7 +177,7 @@ class ChoiceSession:
             VideoAlignError: the request cannot be met.
         """
         skipped = values.get("skipped") or []
-        extra = {}
+        extra: dict[str, object] = {}
         if action == "choose":
             pair, answers = values.get("pair"), values.get("answers")
             if not isinstance(pair, str) or not isinstance(answers, dict):
