@@ -8,11 +8,13 @@ from pathlib import Path
 from ..errors import VideoAlignError
 from .choice_clips import choice_folder, kept_clip
 from .choice_routes import choice_session, preview_folder
-from .clip_input import frame_inputs, input_clips
-from .comfy_compat import CATEGORY, ProgressBar, folder_paths, io, model_management, node_schema
+from .choice_scores import given_clips, keep_scores, kept_as
+from .clip_input import frame_inputs
+from .comfy_compat import CATEGORY, ProgressBar, ScoresSocket, folder_paths, io, model_management, node_schema
 from .written_outputs import fingerprint, remember
 
 _DEFAULT_FOLDER = "videoalign/choices"
+_TYPES = [ScoresSocket, io.Video, io.Image]
 
 
 class ChoosePair(io.ComfyNode):
@@ -21,7 +23,10 @@ class ChoosePair(io.ComfyNode):
     @classmethod
     def define_schema(cls) -> io.Schema:
         """Inputs and outputs."""
-        which = "A VIDEO, or IMAGE frames of one clip or (clips_in_batch) several. Lists are welcome."
+        which = (
+            "A VIDEO, or IMAGE frames of one clip or (clips_in_batch) several. Lists are welcome. Or SCORES, which bring their clips: "
+            "the judge's marks and reasons are shown once you have chosen."
+        )
         seed = "The sampler's seed, to be kept with the choice; clips of a batch count up from it."
         return node_schema(
             search_aliases=["preference", "compare", "vote", "annotate", "label", "human feedback", "arena"],
@@ -34,12 +39,10 @@ class ChoosePair(io.ComfyNode):
                 "reads. Running the graph adds clips; choosing needs no run."
             ),
             inputs=[
-                io.MultiType.Input(
-                    "clip", [io.Video, io.Image], optional=True, tooltip=f"Clips to choose between. {which}"
-                ),
+                io.MultiType.Input("clip", _TYPES, optional=True, tooltip=f"Clips to choose between. {which}"),
                 io.MultiType.Input(
                     "other_clip",
-                    [io.Video, io.Image],
+                    _TYPES,
                     optional=True,
                     tooltip=f"More clips of the same prompt: another seed, model or setting. {which}",
                 ),
@@ -134,7 +137,9 @@ class ChoosePair(io.ComfyNode):
         """Keep the clips; the page in the node asks for them itself."""
         from ..clips.find import CLIP_LIST
         from ..clips.preview import playable
+        from ..files.portable_paths import relative_text
         from ..preferences.choices.candidates import Candidate, add_candidates
+        from ..preferences.choices.judged import SCORE_FILES
 
         output = Path(folder_paths.get_output_directory())
         into = choice_folder(folder[0], output)
@@ -149,25 +154,33 @@ class ChoosePair(io.ComfyNode):
         total = sum(len(clips) for clips, _, _ in sides)
         bar = ProgressBar(max(total, 1))
         made: dict[str, list[Candidate]] = {}
+        judged = []
         for clips, seeds, models in sides:
             for index, one in enumerate(clips):
                 if one is None:
                     continue
-                text = _nth(prompt, index)
-                if not text.strip():
-                    raise VideoAlignError(
-                        "Choose A or B needs the prompt of the clips: it is shown, and training needs it."
-                    )
+                written = _nth(prompt, index)
                 first_seed = _nth(seeds, index)
-                for number, part in enumerate(input_clips(one, _nth(fps, index), _nth(clips_in_batch, index), None)):
+                for number, (source, scored) in enumerate(
+                    given_clips(one, _nth(fps, index), _nth(clips_in_batch, index))
+                ):
                     model_management.throw_exception_if_processing_interrupted()
-                    path, rate, frames = kept_clip(part.source, into / "clips", output)
+                    text = written if written.strip() or scored is None else scored.prompt or ""
+                    if not text.strip():
+                        raise VideoAlignError(
+                            "Choose A or B needs the prompt of the clips: it is shown, and training needs it."
+                        )
+                    path, rate, frames = kept_clip(source, into / "clips", output)
                     playable(path, preview_folder())  # at hand before it is shown
+                    seed_of_clip = None if first_seed is None else first_seed + number
+                    if scored is not None:
+                        judged.append(kept_as(scored, relative_text(path, into), text))
+                        seed_of_clip = scored.seed if seed_of_clip is None else seed_of_clip
                     made.setdefault(text, []).append(
                         Candidate(
                             path,
                             text,
-                            seed=None if first_seed is None else first_seed + number,
+                            seed=seed_of_clip,
                             model=_nth(models, index) or None,
                             fps=rate,
                             num_frames=frames,
@@ -175,6 +188,7 @@ class ChoosePair(io.ComfyNode):
                     )
                 bar.update(1)
         added = sum(add_candidates(into, _grouped(candidates)) for candidates in made.values())
+        keep_scores(into / SCORE_FILES[0], judged)
         remember(into / CLIP_LIST)
         session = choice_session(folder[0], chooser[0], str(output))
         count = len(session.file.choices())

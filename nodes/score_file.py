@@ -20,7 +20,7 @@ from ..files.tables import Row, read_table, read_text
 from ..reward.dimensions import DIMENSIONS, OVERALL, RATED, VIDEO_REWARD_DIMENSIONS
 from ..reward.judge import FIRST_JUDGE, Dimension
 from ..reward.panel import lower_is_better as lower_names
-from ..reward.score_columns import ABOUT, LOWER, is_panel, lower_is_better, mark_names
+from ..reward.score_columns import ABOUT, LOWER, is_panel, lower_is_better, mark_names, reasons_of
 from .known_marks import detail_names, meaning_of
 from .scored_clip import ScoredClip
 
@@ -166,7 +166,7 @@ def _clip(row: Row, marks: list[str]) -> ScoredClip:
         judge=judge,
         dimensions=_dimensions(judge, names, lower_is_better(row.cells)),
         overall=next(iter(meaning_of(judge, [OVERALL], ())), None) if OVERALL in names else None,
-        reasons=_reasons_of(row),
+        reasons=reasons_of(row),
         details={
             name: value for name in details if (value := row.number_in(name) if row.has(name) else None) is not None
         },
@@ -181,14 +181,6 @@ def _clip(row: Row, marks: list[str]) -> ScoredClip:
         notes=_notes_of(row),
         path=row.text_or_none("path"),
     )
-
-
-def _reasons_of(row: Row) -> dict[str, str]:
-    reasons = row.cells.get("reasons")
-    if isinstance(reasons, dict):
-        return {str(name): str(text) for name, text in reasons.items()}
-    names = [name for name in row.cells if name.endswith("_reason") and row.has(name)]
-    return {name.removesuffix("_reason"): str(row.cells[name]) for name in names}
 
 
 def _errors_of(row: Row, judge: str) -> dict[str, str]:

@@ -18,6 +18,7 @@ class Config(CommandConfig):
     The clips: FOLDER/clips.jsonl with path and prompt (the Choose A or B node writes it), or --manifest, or the videos of
     the folder with their prompts in .txt files of the same names, or --prompt. The choices: FOLDER/choices.jsonl, a
     preference file that videoalign train reads. Stop with Ctrl-C at any time; the same command goes on where you were.
+    What judges said in FOLDER/scores.jsonl or scores.csv is shown of each pair once it is chosen.
     """
 
     folder: Path | None = positional(default=None, description="Folder of the clips.")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from ..files.tables import Row
 from .dimensions import RATED
 from .judge import FIRST_JUDGE
 
@@ -58,6 +59,15 @@ def lower_is_better(cells: Mapping[str, Any]) -> frozenset[str]:
     value = cells.get(LOWER)
     names = value.split() if isinstance(value, str) else value if isinstance(value, list) else ()
     return frozenset(map(str, names))
+
+
+def reasons_of(row: Row) -> dict[str, str]:
+    """Why a row's marks are what they are, by mark: an object ``reasons`` (JSON), or columns ``NAME_reason``."""
+    reasons = row.cells.get("reasons")
+    if isinstance(reasons, dict):
+        return {str(name): str(text) for name, text in reasons.items()}
+    names = [name for name in row.cells if name.endswith("_reason") and row.has(name)]
+    return {name.removesuffix("_reason"): str(row.cells[name]) for name in names}
 
 
 def _may_be_mark(name: str) -> bool:

@@ -1,6 +1,7 @@
 // Choosing between two clips: the clips, four questions, buttons and keys. It knows no server: ComfyUI's node and the page of
 // `videoalign choose` each hand it theirs.
 import { emptyView, endView } from "./choose_ends.js";
+import { judgedClips } from "./choose_judged.js";
 import { layout } from "./choose_layout.js";
 import { clipPlayers } from "./choose_players.js";
 import { promptText } from "./choose_prompt.js";
@@ -131,17 +132,17 @@ export function chooseView(server, { empty, more, fills = false }) {
 
   function say(text, bad = false) {
     clearTimeout(hiding);
-    undo.remove();
+    while (saying.lastChild !== status) saying.lastChild.remove();
     status.textContent = text;
     saying.classList.toggle("bad", bad);
   }
 
-  /** A choice is on the disk: say so, with a button that takes it back. */
-  function sayKept(kept) {
+  /** A choice is on the disk: say so, with a button that takes it back, and what judges said of the clips. */
+  function sayKept({ answers: kept, pictures }, judged) {
     say(`Saved: ${inWords(kept)}.`);
-    saying.append(undo);
+    saying.append(...judgedClips(judged, pictures), undo);
     const hide = () => {
-      if (undo.matches(":hover, :focus-visible")) hiding = setTimeout(hide, UNDO_STAYS);
+      if (saying.querySelector(":is(:hover, :focus-visible, [aria-expanded='true'])")) hiding = setTimeout(hide, UNDO_STAYS);
       else say("");
     };
     hiding = setTimeout(hide, UNDO_STAYS);
@@ -210,7 +211,7 @@ export function chooseView(server, { empty, more, fills = false }) {
       return;
     }
     say(""); // what was saved before can be taken back by Back alone: Undo means the choice that it stands beside
-    unsaved.push({ pair: waiting[0].pair, answers });
+    unsaved.push({ pair: waiting[0].pair, answers, pictures: onScreen()?.pictures() });
     next();
     send();
   }
@@ -278,10 +279,11 @@ export function chooseView(server, { empty, more, fills = false }) {
     sending = true;
     while (unsaved.length && !closed) {
       try {
-        const state = await server.ask("choose", { ...unsaved[0], skipped });
+        const { pair, answers: given } = unsaved[0];
+        const state = await server.ask("choose", { pair, answers: given, skipped });
         const kept = unsaved.shift();
         settled.add(kept.pair);
-        if (!unsaved.length) sayKept(kept.answers);
+        if (!unsaved.length) sayKept(kept, state.judged);
         take(state);
       } catch (error) {
         if (error.refused) {

@@ -2,6 +2,7 @@
 import { element } from "./element.js";
 
 const DRIFT = 0.05; // seconds apart that nobody sees
+const PICTURE = 40; // pixels that a small picture is high
 const USUAL_FRAME = 1 / 16; // seconds, until the browser has shown how far apart a clip's frames are
 
 /**
@@ -9,9 +10,11 @@ const USUAL_FRAME = 1 / 16; // seconds, until the browser has shown how far apar
  * @param {string} addressA, addressB of the clip on the left and of the one on the right.
  * @param {function(): void} changed called when they start or stop, and when their shape becomes known.
  * @returns {{element: HTMLElement, ready: Promise<void>, play: function(): Promise<void>, toggle: function(): void,
- *   step: function(number): void, playing: function(): boolean, aspect: function(): number, close: function(): void}}
+ *   step: function(number): void, playing: function(): boolean, aspect: function(): number, pictures: function(): HTMLCanvasElement[],
+ *   close: function(): void}}
  *   ready: the clips can be played; rejects when one cannot. play: from the beginning, again and again. toggle: stop or go
- *   on. step: one frame on or back, stopped. aspect: width through height, NaN until it is known. close: give the memory back.
+ *   on. step: one frame on or back, stopped. aspect: width through height, NaN until it is known. pictures: what is on the
+ *   screen, small. close: give the memory back.
  */
 export function twoClips(addressA, addressB, changed = () => {}) {
   const videos = [["A", addressA], ["B", addressB]].map(([side, address]) => {
@@ -108,8 +111,17 @@ export function twoClips(addressA, addressB, changed = () => {}) {
   const shape = (video) => video.videoWidth / video.videoHeight;
   const aspect = () => Math.sqrt(shape(left) * shape(right));
 
+  const pictures = () =>
+    videos.map((video) => {
+      const picture = element("canvas", "");
+      picture.height = PICTURE;
+      picture.width = Math.round(PICTURE * (shape(video) || 1));
+      picture.getContext("2d").drawImage(video, 0, 0, picture.width, picture.height);
+      return picture;
+    });
+
   const frame = (video, side) => element("figure", "videoalign-side", video, element("figcaption", "", side));
   const holder = element("div", "videoalign-two", frame(left, "A"), frame(right, "B"));
   holder.addEventListener("click", toggle);
-  return { element: holder, ready, play, toggle, step, playing: () => playing, aspect, close };
+  return { element: holder, ready, play, toggle, step, playing: () => playing, aspect, pictures, close };
 }

@@ -31,6 +31,7 @@ _FILES = {
         "choose_questions.js",
         "choose_tools.js",
         "choose_ends.js",
+        "choose_judged.js",
         "choose_prompt.js",
         "choose_players.js",
         "choose_layout.js",

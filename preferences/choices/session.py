@@ -12,6 +12,7 @@ from ...errors import VideoAlignError
 from .candidates import Candidate, read_candidates
 from .choice_file import BOTH_BAD, ChoiceFile, preference_of
 from .ending import ending
+from .judged import JudgedClips
 from .pairs import ChoicePair, choice_pairs
 
 ACTIONS = ("state", "choose", "back")  # that a page may ask for
@@ -66,6 +67,7 @@ class ChoiceSession:
     ) -> None:
         self.folder, self.chooser, self.previews, self.within = Path(folder), chooser, Path(previews), within
         self.file = ChoiceFile(file or choice_path(folder, chooser))
+        self._judged = JudgedClips(self.folder)
         self._to_come = to_come
         self._source = (manifest, prompt)
         self._pairs_per_prompt = pairs_per_prompt
@@ -114,6 +116,27 @@ class ChoiceSession:
         """
         self.file.add(preference_of(self._pair(pair), answers, self.file.path.parent, self.chooser))
 
+    def judged(self, pair: str) -> dict:
+        """What the judges in the folder's score files said of a pair's clips, by "A" and "B"; see `JudgedClips.of`.
+
+        Of a clip that comes again in a pair which this person has not chosen yet, nothing is told: ``later`` has its letter. Empty
+        where judges said nothing. A file that cannot be read gives ``fault``, the reason: the choice itself is kept.
+
+        Raises:
+            VideoAlignError: there is no such pair.
+        """
+        shown = self._pair(pair)
+        try:
+            said = {side: self._judged.of(clip) for side, clip in (("A", shown.a), ("B", shown.b))}
+        except (VideoAlignError, OSError) as error:
+            return {"fault": str(error)}
+        if not any(said.values()):
+            return {}
+        chosen = self.file.choices()
+        open_clips = {clip.path for one in self.pairs().values() if one.id not in chosen for clip in (one.a, one.b)}
+        later = [side for side, clip in (("A", shown.a), ("B", shown.b)) if said[side] and clip.path in open_clips]
+        return {**said, **{side: [] for side in later}, "later": later}
+
     def take_back(self) -> dict | None:
         """Remove the newest choice; returns the pair and its answers, to be shown again, or None.
 
@@ -146,19 +169,21 @@ class ChoiceSession:
         """One request of a page, and the state after it.
 
         Args:
-            action: "state", "choose" (values: pair, answers) or "back" (the answer's ``again`` is the pair to show).
+            action: "state", "choose" (values: pair, answers; see `judged` for the answer's ``judged``) or "back" (the
+                answer's ``again`` is the pair to show).
             values: also ``skipped``, ids of pairs to come last.
 
         Raises:
             VideoAlignError: the request cannot be met.
         """
         skipped = values.get("skipped") or []
-        extra = {}
+        extra: dict[str, object] = {}
         if action == "choose":
             pair, answers = values.get("pair"), values.get("answers")
             if not isinstance(pair, str) or not isinstance(answers, dict):
                 raise VideoAlignError("A choice needs 'pair' and 'answers'.")
             self.choose(pair, answers)
+            extra["judged"] = self.judged(pair)
         elif action == "back":
             extra["again"] = self.take_back()
         elif action != "state":

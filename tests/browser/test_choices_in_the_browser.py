@@ -331,3 +331,39 @@ def test_the_node_can_be_read_in_both_themes(page, folder, palette):
         assert not hard_to_read(page.page, VIEW)
     finally:
         page.page.evaluate(choose, "dark")
+
+
+def test_what_a_judge_said_is_a_tooltip_on_each_clip_once_the_choice_is_saved(page, folder):
+    place = page.server.base / "output" / folder
+    clips = [json.loads(line) for line in (place / "clips.jsonl").open(encoding="utf-8")]
+    rows = [
+        {
+            "path": clip["path"],
+            "judge": "critic",
+            "light": number + 0.25,
+            "light_reason": f"reason {number}\nof clip {number}",
+        }
+        for number, clip in enumerate(clips)
+    ]
+    (place / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    add_node(page, folder)
+    assert not page.page.locator(".videoalign-judged").count() and "reason" not in page.page.inner_text(VIEW)
+    page.page.keyboard.press("Shift+1")
+    wait_until_kept(page, 1)
+    (pair,) = choices(page, folder)
+    shown = pair.in_source_order()
+    place_of = {clip["path"]: number for number, clip in enumerate(clips)}
+    for side, number in (("A", place_of[shown.chosen]), ("B", place_of[shown.rejected])):
+        one = page.page.locator(".videoalign-judged", has=page.page.locator("b", has_text=side)).first
+        tooltip = one.locator("[role=tooltip]")
+        one.hover()
+        assert tooltip.is_visible()
+        assert f"light {number}.25: reason {number}\nof clip {number}" in tooltip.inner_text()
+        assert one.locator("canvas").bounding_box()["width"] > 10
+    page.shoot("choose_judged")
+    assert not hard_to_read(page.page, VIEW)
+    page.page.mouse.move(1, 1)
+    assert not page.page.locator("[role=tooltip]").first.is_visible()
+    page.page.click(".videoalign-undo")
+    wait_until_kept(page, 0)
+    assert not page.page.locator(".videoalign-judged").count()  # the pair is chosen anew

@@ -1,5 +1,6 @@
 """The page of ``videoalign choose``: every act by mouse and by keyboard, the slip that is taken back, and the end."""
 
+import json
 import shlex
 
 import pytest
@@ -277,3 +278,24 @@ def test_a_screen_reader_finds_landmark_heading_groups_and_names(open_page):
     page.wait_for_selector(".videoalign-undo")
     assert page.get_by_role("status").inner_text() == "Saved: A is better."
     assert page.get_by_role("progressbar").get_attribute("aria-valuenow") == "1"
+
+
+def test_on_a_phone_a_finger_opens_what_judges_said_and_closes_it(open_page, shoot):
+    page = open_page(size=(390, 844), touch=True)
+    clips = [json.loads(line)["path"] for line in (page.folder / "clips.jsonl").open(encoding="utf-8")]
+    rows = [{"path": name, "judge": "critic", "light": 0.5, "light_reason": f"why {name}. " * 40} for name in clips]
+    (page.folder / "scores.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    page.keyboard.press("Shift+1")
+    wait_until_kept(page, 1)
+    shown = choices(page)[0].in_source_order()
+    one, other = (page.locator(".videoalign-judged").nth(place) for place in (0, 1))
+    for button, name in ((one, shown.chosen), (other, shown.rejected)):
+        button.tap()
+        said = button.locator("[role=tooltip]")
+        assert button.get_attribute("aria-expanded") == "true" and f"why {name}" in said.inner_text()
+        box = said.bounding_box()
+        assert box["x"] >= 0 and box["x"] + box["width"] <= 390 and 0 <= box["y"] < 844 - box["height"]
+        shoot(page, "choose_judged_phone")
+        button.tap()
+        assert button.get_attribute("aria-expanded") == "false"
+    assert not hard_to_read(page, VIEW)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from comfy_server import RefusedError
-from prompts import load_video, make_clip, node
+from prompts import load_judge, load_video, make_clip, node, score_video
 
 from videoalign.clips.video_file import read_video, write_video
 from videoalign.preferences.reading import read_preferences
@@ -115,6 +115,49 @@ def test_the_same_run_again_adds_nothing_and_another_seed_adds_a_pair(comfyui):
 
     assert [run(50, "x"), run(50, "y"), run(60, "x")] == [2, 0, 2]
     assert ask(comfyui, "state", folder="t/again")[1]["total"] == 2
+
+
+def test_what_a_judge_said_of_scored_clips_is_kept_and_told_after_the_choice_alone(comfyui):
+    assert not comfyui.run({"register": node("TestJudges")}).errors
+    prompt = {
+        "judge": load_judge("test-critic"),
+        "clip": make_clip(70),
+        "other": make_clip(71, brightness=0.5),
+        "score": score_video("clip", "judge", "a grey pattern", seed=7),
+        "dim": score_video("other", "judge", "a grey pattern", seed=8),
+        "choose": choose("score", other_clip=["dim", 0], folder="t/judged", prompt="", model="wan"),
+    }
+    runs = [
+        comfyui.run(prompt),
+        comfyui.run({**prompt, "choose": choose("score", other_clip=["dim", 0], folder="t/judged", prompt="")}),
+    ]
+    assert not any(run.errors for run in runs), [run.error for run in runs]
+    rows = table(comfyui, "t/judged")
+    assert [(row["prompt"], row["seed"], row["group"]) for row in rows] == [
+        ("a grey pattern", seed, rows[0]["group"]) for seed in (7, 8)
+    ]
+    scores = [
+        json.loads(line) for line in (comfyui.base / "output" / "t" / "judged" / "scores.jsonl").open(encoding="utf-8")
+    ]
+    assert [row["path"] for row in scores] == [row["path"] for row in rows]  # once, though it ran twice
+    light, dim = (row["light"] for row in scores)
+    assert dim < 0.6 * light
+    _, state = ask(comfyui, "state", folder="t/judged")
+    assert "white" not in json.dumps(state) and "light" not in json.dumps(state)
+    _, after = ask(comfyui, "choose", folder="t/judged", pair=state["waiting"][0]["pair"], answers={"VQ": "A"})
+    kept = read_preferences(comfyui.base / "output" / "t" / "judged" / "choices.jsonl")[0]
+    left, right = (light, dim)[:: -1 if kept.source.columns["swapped"] else 1]
+    for side, level in (("A", left), ("B", right)):
+        (said,) = after["judged"][side]
+        assert said["judge"] == "test-critic" and said["marks"] == {"light": level}
+        assert said["reasons"]["light"].startswith(f"The mean level is {level:.3f} of white.")
+
+
+def test_scores_whose_clip_is_out_of_reach_are_refused(comfyui, tmp_path):
+    row = {"path": str(tmp_path / "gone.mp4"), "prompt": "p", "VQ": 1.0, "MQ": 0.0, "TA": 0.0, "Overall": 1.0}
+    (comfyui.base / "output" / "far.jsonl").write_text(json.dumps(row) + "\n", encoding="utf-8")
+    run = comfyui.run({"clip": node("LoadScores", filename="far.jsonl"), "choose": choose(folder="t/far")})
+    assert "has scores but no clip that could be shown" in run.error
 
 
 def test_a_clip_without_its_prompt_is_refused(comfyui):

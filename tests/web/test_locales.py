@@ -62,6 +62,7 @@ def kept(text: str) -> set[str]:
 def missing_node_names(english: str, translated: str, language: str) -> list[str]:
     """Nodes that the English text names and the other does not, or names in English."""
     wrong = []
+    translated = re.sub(r"\(pictures/\w+\.webp\)", "", translated)  # a file's name is no word
     for node in NODES:
         name = WORDS["en"][node]["display_name"].split(" (")[0]
         own = re.split("\uff08", WORDS[language][node]["display_name"])[0]  # a full-width bracket
