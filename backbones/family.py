@@ -31,6 +31,7 @@ class Family:
             may hold differences of them.
         lora_signs: regular expression of beginnings of layer names that only this family has, with underscores for dots, in
             ComfyUI's naming and in diffusers': it tells whose a LoRA file is.
+        text_tokens: the longest that a caption's embedding gets.
         lora_bare_names: whether ComfyUI's LoRA loader knows the layers without any prefix too.
         file_names: the layers that its files call otherwise than ComfyUI's network; None where there are none.
     """
@@ -44,4 +45,5 @@ class Family:
     lora_signs: str
     file_names: FileNames | None = None
     lora_others: str = r"(?!)"  # none
+    text_tokens: int = 512
     lora_bare_names: bool = False

@@ -27,5 +27,6 @@ HUNYUAN_VIDEO = Family(
     r"|txt_in\.(input_embedder|[tc]_embedder\.(in|out)_layer)|img_in\.proj|final_layer\.(linear|adaLN_modulation\.1)"
     r"|txt_in\.individual_token_refiner\.blocks\.\d+\.(self_attn\.(qkv|proj)|mlp\.[02]|adaLN_modulation\.1|norm[12]))\.bias",
     lora_signs=r"double_blocks_\d+_(img|txt)_(attn|mlp|mod)|single_transformer_blocks_\d+_(attn|proj_mlp)",
+    text_tokens=256,
     file_names=FILE_NAMES,
 )

@@ -10,11 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from .hunyuan_video_family import HUNYUAN_VIDEO
 from .pretrained_folder import encoder_folder, pretrained
 from .text_encoder import TextEncoder
 from .weight_files import open_weights
 
-MAX_TOKENS = 256  # of the prompt, without the instruction
+MAX_TOKENS = HUNYUAN_VIDEO.text_tokens  # of the prompt, without the instruction
 SKIPPED_LAYERS = 2  # the states are those before the last two layers
 CLIP_TOKENS = 77
 # The instruction that HunyuanVideo was trained with (diffusers has the same); the states of its tokens are cut off.

@@ -15,9 +15,6 @@ from ..loop.run_length import RunLength, concerns, run_length
 from .flow_step import StepCount, count_step
 from .memory import Memory, memory_of
 
-_TEXT_TOKENS = {"wan": 512, "hunyuan-video": 256, "ltx-video": 128}
-"""Of the longest caption; Wan's are always so long."""
-
 
 @dataclass(frozen=True)
 class FlowPlan:
@@ -64,7 +61,7 @@ def plan_flow(config: FlowConfig, method: Method) -> FlowPlan:
     rows = FlowRows(config, method)
     length = run_length(config, len(rows.train), config.optimizer.learning_rate, visible_move(config))
     latents = network.latent_format.shape(config.data.frames, config.data.height, config.data.width)
-    tokens = _TEXT_TOKENS.get(network.family.name, 512)
+    tokens = network.family.text_tokens
     width = network.text_width
     step = count_step(network, config, method, latents, tokens)
     clips = {clip for row in rows.all for clip in row.clips.values()}

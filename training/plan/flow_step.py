@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from ...backbones.backbone import Backbone, Conditioning
+from ...backbones.devices import autocast
 from ..flow.adapter import add_adapter
 from ..flow.config import FlowConfig
 from ..flow.flow_module import FlowModule
@@ -92,7 +93,7 @@ def count_step(
         trained = [weight for weight in module.parameters() if weight.requires_grad]
         with Count([*module.parameters(), *module.buffers(), *_tensors(batch)]) as count:
             half = config.precision == "bfloat16"
-            with torch.autocast("cpu", torch.bfloat16, enabled=half):
+            with autocast(torch.device("cpu"), torch.bfloat16, enabled=half):
                 loss, _ = method(module, batch)
             loss.mean().backward()
         # The gradients live on to the optimizer; they are told beside the activations, which are gone by then.

@@ -66,7 +66,8 @@ def test_rows_added_by_any_process_are_found_by_a_later_run_of_another_number(jo
     assert later.write_output(rows) is None
     later.add(rows[1], result(rows[1]))
     assert [row["id"] for row in later.write_output(rows)] == ["a", "b", "c"]
-    assert lines(tmp_path / "scores.jsonl") == [result(row) for row in rows]
+    expected = [{**result(row), "path": row.path.name} for row in rows]  # beside the score file
+    assert lines(tmp_path / "scores.jsonl") == expected
 
 
 def test_a_torn_last_line_is_dropped_and_its_row_scored_again(journal, rows, tmp_path):

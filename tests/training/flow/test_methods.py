@@ -43,7 +43,7 @@ def test_every_file_of_the_room_is_a_method_of_its_name_with_options_and_a_summa
 
 
 def test_an_unknown_method_is_named_with_those_that_there_are():
-    with pytest.raises(VideoAlignError, match="no training method 'dop'; known are dpo, rwr, sft"):
+    with pytest.raises(VideoAlignError, match="no training method 'dop'; known are dpo, rvm, rwr, sft"):
         load_method("dop")
 
 
