@@ -103,7 +103,7 @@ def test_on_a_read_only_disk(name, in_small_world, disk, videoalign):
 @pytest.mark.parametrize(
     "part",
     [
-        pytest.param(0.0, id="first"),
+        pytest.param(0.0, id="first", marks=pytest.mark.slow),
         pytest.param(0.4, id="middle", marks=pytest.mark.slow),
         pytest.param(0.8, id="late", marks=pytest.mark.slow),
     ],

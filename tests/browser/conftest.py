@@ -62,10 +62,7 @@ def shoot(screenshots):
 
 @pytest.fixture(params=["classic", pytest.param("nodes2", marks=pytest.mark.slow)])
 def frontend(request) -> str:
-    """Which of the two frontends: Nodes 2.0 with --run-slow, for it takes as long again.
-
-    test_nodes_in_the_browser.py, which has all nodes, runs in both.
-    """
+    """Which of the two frontends: Nodes 2.0 with --run-slow, for it takes as long again; workflows open in both (test_templates)."""
     return request.param
 
 

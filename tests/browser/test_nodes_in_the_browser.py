@@ -11,12 +11,6 @@ MINUS, DASH, SIGMA = "\N{MINUS SIGN}", "\N{EN DASH}", "\N{GREEK SMALL LETTER SIG
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
 
 
-@pytest.fixture(params=["classic", "nodes2"])
-def frontend(request) -> str:
-    """Both, always."""
-    return request.param
-
-
 def history(page) -> dict:
     """Outputs of the newest run."""
     runs = page.server.get("/history")

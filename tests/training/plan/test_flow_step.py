@@ -82,12 +82,14 @@ def measured(name, config, method):
     return allocated(run) - gradients, operations.get_total_flops()
 
 
-@pytest.mark.long
 @pytest.mark.parametrize(
     ("name", "backward", "checkpointing"),
-    [
-        ("wan-t2v", "split", True), ("wan-t2v", "joint", True), ("wan-t2v", "joint", False), ("wan-i2v", "split", True),
-        ("hunyuan-video", "split", True), ("ltx-video", "joint", True),
+    [("wan-t2v", "split", True), ("wan-t2v", "joint", False)]
+    + [
+        pytest.param(*other, marks=pytest.mark.slow)
+        for other in (
+            ("wan-t2v", "joint", True), ("wan-i2v", "split", True), ("hunyuan-video", "split", True), ("ltx-video", "joint", True),
+        )
     ],
 )  # fmt: skip
 def test_a_counted_step_takes_what_the_real_one_takes(name, backward, checkpointing):
