@@ -20,5 +20,5 @@ def pytest_testnodedown(node):
 def pytest_terminal_summary(terminalreporter):
     if versions_that_ran:
         terminalreporter.write_line(f"ComfyUI {', '.join(sorted(versions_that_ran))} ran in these tests.")
-    elif any("comfyui" in report.keywords for report in terminalreporter.stats.get("skipped", [])):
+    elif any("comfyui" in getattr(report, "keywords", ()) for report in terminalreporter.stats.get("skipped", [])):
         terminalreporter.write_line("No ComfyUI ran in these tests.", yellow=True)
