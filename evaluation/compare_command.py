@@ -139,11 +139,11 @@ def _unmeasured(config: Config) -> str:
 
 def _verdict(pairs: list[tuple[MadeClip, MadeClip]], judged: list[Judged], measured: Judged | None) -> Verdict:
     """The first judge is the reward that the candidate may have learnt to please; all others watch."""
-    pairs = [pair for pair in pairs if measured is None or _has_both(measured, pair)] or pairs
+    seen = [pair for pair in pairs if measured and _has_both(measured, pair)]
+    pairs, witness = seen or pairs, measured.witness(seen) if measured and seen else None
     reward, *watching = (one.witness(pairs) for one in judged if one is not measured or one is judged[0])
     reward = replace(reward, title="the reward")
-    measured = measured if measured and all(_has_both(measured, pair) for pair in pairs) else None
-    return verdict_of(reward, watching, measured and measured.witness(pairs), [clip.prompt for clip, _ in pairs])
+    return verdict_of(reward, watching, witness, [clip.prompt for clip, _ in pairs])
 
 
 def compare(pairs: list[tuple[MadeClip, MadeClip]], judged: Judged) -> dict[str, WinRate]:

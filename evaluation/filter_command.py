@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import CommandConfig, positional
-from ..errors import VideoAlignError
-from ..reward.gates import Gate
+from ..reward.gates import parse_gates
 from .filtering.weights_by_column import parse_weight
 
 if TYPE_CHECKING:
@@ -70,11 +69,7 @@ class Config(CommandConfig):
     @field_validator("keep")
     @classmethod
     def _are_gates(cls, gates: list[str]) -> list[str]:
-        for text in gates:
-            try:
-                Gate.parse(text)
-            except VideoAlignError as error:
-                raise ValueError(str(error)) from error
+        parse_gates(gates)
         return gates
 
     @field_validator("by")
@@ -109,7 +104,7 @@ def run(config: Config) -> int:
 
     assert config.scores is not None
     file = read_score_file(find_score_file(config.scores), config.root)
-    gates = [replace(gate, name=file.column(gate.name)) for gate in map(Gate.parse, config.keep)]
+    gates = [replace(gate, name=file.column(gate.name)) for gate in parse_gates(config.keep)]
     ranking = None if config.best is None else ranking_of(file, config.by, config.best, config.within)
     choices = choose(file, gates, ranking)
     told = [f"{row['count']} {row['kind']}" for row in reason_rows(choices)]

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..errors import VideoAlignError
 from ..judges import judge_or_reward
-from ..reward.gates import Gate
+from ..reward.gates import parse_gates
 from ..reward.weight_options import named_weights
 from . import generate_command
 from .clip_folder import ClipFolder, Wanted, wanted_clips
@@ -62,11 +62,7 @@ class Config(generate_command.Config):
     @field_validator("gate", "enough")
     @classmethod
     def _are_gates(cls, gates: list[str]) -> list[str]:
-        for text in gates:
-            try:
-                Gate.parse(text)
-            except VideoAlignError as error:
-                raise ValueError(str(error)) from error
+        parse_gates(gates)
         return gates
 
     @model_validator(mode="after")
@@ -232,7 +228,7 @@ def _rule(config: Config) -> Rule:
     from .search.seed_search import Rule
 
     weights = named_weights(config.weight) or RewardWeights.of(1, 1, 1)
-    return Rule(weights, tuple(map(Gate.parse, config.gate)), tuple(map(Gate.parse, config.enough)))
+    return Rule(weights, parse_gates(config.gate), parse_gates(config.enough))
 
 
 def _why_none(found: Found) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ..errors import VideoAlignError
-from ..reward.gates import Gate
+from ..reward.gates import Gate, parse_gates
 from ..reward.weights import parse_weight
 
 BY_Z, BY_DOMINANCE = "weighted z-scores", "dominance"
@@ -51,7 +51,7 @@ class RankingRules:
             if not 0 <= weight < float("inf"):
                 raise VideoAlignError(f"The weight of {name} is {weight}; it must be 0 or more.")
             named[name] = weight
-        return cls(named, tuple(map(Gate.parse, _entries(gates))), method, least_better, hacking_gate)
+        return cls(named, parse_gates(_entries(gates)), method, least_better, hacking_gate)
 
 
 def _entries(text: str) -> list[str]:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from ..cli.options import CommandConfig, positional
 from ..errors import PreferenceFileError
 from ..reward.dimensions import DIMENSIONS, RATED
-from ..reward.gates import Gate
+from ..reward.gates import parse_gates
 from ..reward.weight_options import WeightOptions, named_weights
 from .importers.scored_clips import ScoredClip, clips_folder, pair_clips, read_scored_clips
 from .preference_file import PreferencePair, Preferences, write_preferences
@@ -119,8 +119,7 @@ def check_rule(config: Any) -> None:
     if config.pairing != "dominance" and (config.dominate or config.least):
         raise ValueError("--dominate and --least belong to --pairing dominance")
     rule_of(config)
-    for text in config.gate:
-        Gate.parse(text)
+    parse_gates(config.gate)
 
 
 def rule_of(config: Any) -> Rule | None:
@@ -135,7 +134,7 @@ def rule_of(config: Any) -> Rule | None:
     return Rule(
         config.pairing,
         weights,
-        tuple(map(Gate.parse, config.gate)),
+        parse_gates(config.gate),
         tuple(config.dominate),
         config.least,
         config.margin,
@@ -148,7 +147,7 @@ def _paired(config: Config, clips: list[ScoredClip]) -> list[PreferencePair]:
     if rule := rule_of(config):
         return pairs_by_rule(clips, rule)
     if config.gate:
-        clips = passing(clips, map(Gate.parse, config.gate))
+        clips = passing(clips, parse_gates(config.gate))
     weights = config.weights.weights().as_given()
     gaps = config.gaps.model_dump(exclude_none=True)
     pairs = pair_clips(clips, pairing=config.pairing, weights=weights, margin=config.margin, gaps=gaps)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import operator
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from ..errors import VideoAlignError
@@ -60,6 +60,15 @@ class Gate:
     def __str__(self) -> str:
         """As people read it."""
         return f"{self.name} {self.sign} {amount(self.bound)}"
+
+
+def parse_gates(texts: Iterable[str]) -> tuple[Gate, ...]:
+    """The gates of an option that is repeated.
+
+    Raises:
+        VideoAlignError: a text is no gate.
+    """
+    return tuple(map(Gate.parse, texts))
 
 
 def amount(value: float) -> str:

@@ -113,12 +113,12 @@ def search_seeds(
                 break
         found.looks += row
         ranked = _ranked(row, rule, judge)
-        best = [row[-1]] if found.ended_early and number == 0 else ranked[:keep]
+        best = [row[-1]] if found.ended_early else ranked[:keep]
         for look in best:
             look.kept = True
         alive = [look.seed for look in best]
         held = {seed: take for seed, take in held.items() if seed in alive}
-        if not alive or (found.ended_early and number == 0):
+        if not alive or found.ended_early:
             break
     found.best = alive
     return found, held

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -66,7 +66,7 @@ def plan_flow(config: FlowConfig, method: Method) -> FlowPlan:
     step = count_step(network, config, method, latents, tokens)
     clips = {clip for row in rows.all for clip in row.clips.values()}
     prompts = {row.prompt for row in rows.all}
-    elements = len(clips) * _count(latents) + len(prompts) * tokens * width
+    elements = len(clips) * math.prod(latents) + len(prompts) * tokens * width
     encoders = [("VAE", config.model.vae), ("text encoder", Path(config.model.text_encoder))]
     encoders += [("image encoder", config.model.image_encoder)] if config.model.image_encoder else []
     return FlowPlan(
@@ -81,13 +81,6 @@ def plan_flow(config: FlowConfig, method: Method) -> FlowPlan:
         2 * elements,  # float16
         tuple(concerns(config, length, len(rows.train), config.optimizer.learning_rate, visible_move(config))),
     )
-
-
-def _count(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
 
 
 def _bytes(path: Path) -> int:

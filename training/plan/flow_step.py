@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -12,10 +13,9 @@ from ...backbones.devices import autocast
 from ..flow.adapter import add_adapter
 from ..flow.config import FlowConfig
 from ..flow.flow_module import FlowModule
+from ..flow.lora_files import DTYPES
 from ..flow.method import Method, NoisedClips
 from .counting import Count, without_content
-
-DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,6 @@ class StepCount:
 
 def count_step(
     backbone: Backbone, config: FlowConfig, method: Method, latents: tuple[int, int, int, int], text_tokens: int,
-    samples: int | None = None,
 ) -> StepCount:  # fmt: skip
     """Count a step of a training.
 
@@ -71,11 +70,10 @@ def count_step(
         backbone: the whole network, on the meta device; it is changed and of no use afterwards.
         latents: [C, T, H, W] of a clip.
         text_tokens: of a caption.
-        samples: in a micro batch; the options' by default.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    samples = samples or config.micro_batch_size
+    samples = config.micro_batch_size
     base = DTYPES["bfloat16" if config.memory.quantised else config.memory.base_dtype]
     _cast(backbone, base)
     if config.memory.gradient_checkpointing:
@@ -163,4 +161,4 @@ def _tensors(batch: NoisedClips) -> list[Tensor]:
 def _tokens(backbone: Backbone, latents: tuple[int, int, int, int]) -> int:
     patch = backbone.config.get("patch_size") or 1
     across = patch if isinstance(patch, (list, tuple)) else (backbone.config.get("patch_size_t") or 1, patch, patch)
-    return int(torch.tensor([-(-size // step) for size, step in zip(latents[1:], across, strict=True)]).prod())
+    return math.prod(-(-size // step) for size, step in zip(latents[1:], across, strict=True))
