@@ -29,12 +29,16 @@ class Config(generate_command.Config):
     """Draft many seeds of each prompt, judge each early, and finish only the best.
 
     Every seed is sampled for some steps (--look), the clean clip that it foresees then is decoded and judged, and the best (--keep) are
-    sampled to the end. Those are bit for bit the clips that videoalign generate makes of these seeds. Several --look halve the field step
+    sampled to the end. Those are bit for bit the clips that videoalign generate makes of these seeds, one at a time. Several --look halve the field step
     by step. The output folder is one of videoalign generate, with the finished clips, and has search.jsonl (every look with its
     marks) and index.html (the previews). A run that was stopped goes on; one with more seeds or another look judges only what is new.
     Whether an early look tells anything about a model's clips is a thing to measure: --look at the last step is best of N.
     """
 
+    clips_per_prompt: int | None = Field(
+        None, ge=1, description=f"Seeds that are drafted of each prompt, --seed and following; {SEEDS} by default."
+    )
+    batch_size: int = Field(1, ge=1, le=1, description="Takes are sampled one after the other: 1.")
     look: list[int] = Field([], description="Judge after so many steps; repeatable. A quarter of the steps by default.")
     keep: int = Field(1, ge=1, description="How many clips of each prompt are finished.")
     judge: list[str] = Field(

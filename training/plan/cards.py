@@ -37,6 +37,6 @@ CARDS = (
     Card("A100 80 GB", 85.9, 312.0),
     Card("H100 80 GB", 85.9, 989.4),
 )
-"""Bytes are 1024**3 a gigabyte of the card's name. Figures of the makers' architecture papers and data sheets: GA102 and AD102 with
-float32 accumulation, AD104, AD106 and GB202 likewise, A100 and H100 (SXM) without sparsity.
+"""Bytes are 1024**3 a gigabyte of the card's name. The makers' figures, with float32 accumulation and without sparsity (A100 and H100: SXM),
+are not looked up again here: hours are an estimate for more than one reason.
 """
