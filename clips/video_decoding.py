@@ -29,6 +29,8 @@ from .upright_rgb import UprightRgb, notes
 
 # Above this many pixels frames are not decoded side by side: each would hold buffers of its own.
 _LARGE_FRAME = 4096 * 2304
+# Decoders in which a frame that is marked as no reference is one for no other. HEVC's marks hold for one temporal layer alone.
+_DISPOSABLE_KNOWN = frozenset({"h264", "mpeg1video", "mpeg2video", "mpeg4"})
 
 Opener = Callable[[], AbstractContextManager[InputContainer]]
 
@@ -263,6 +265,7 @@ def _decode_by_seeking(
     """
     position = None  # time of the last decoded frame
     decoded: Iterator[av.VideoFrame] = iter(())
+    times = {table.times[index] for index in wanted}
     for index in wanted:
         time = table.times[index]
         before = bisect_right(table.keyframes, time) - 1
@@ -270,7 +273,7 @@ def _decode_by_seeking(
         sought = position is None or keyframe > position
         if sought:
             container.seek(keyframe, stream=stream, backward=True)
-            decoded = container.decode(stream)
+            decoded = _decode_sparsely(container, stream, times)
         for frame in decoded:
             if frame.pts is None:
                 return
@@ -283,3 +286,18 @@ def _decode_by_seeking(
                 frames[index] = convert_at(index, to_rgb(frame))
             if position >= time:
                 break
+
+
+def _decode_sparsely(container: InputContainer, stream: av.VideoStream, times: set[int]) -> Iterator[av.VideoFrame]:
+    """Frames from where the container stands, of which those may be left out that are not at ``times`` and that no other builds on."""
+    context = stream.codec_context
+    if context.name not in _DISPOSABLE_KNOWN:
+        yield from container.decode(stream)
+        return
+    usual = context.skip_frame
+    try:
+        for packet in container.demux(stream):
+            context.skip_frame = usual if packet.pts is None or packet.pts in times else "NONREF"
+            yield from packet.decode()
+    finally:  # a container of the caller's goes on as it was
+        context.skip_frame = usual

@@ -64,7 +64,7 @@ def load_converted(path: Path | str, device: torch.device | str = "cpu") -> Conv
         return ConvertedReward(
             RewardSettings.from_dict(parse_json(metadata["settings"])),
             parse_json(metadata["network_config"]),
-            Tokenizer.from_str(bytes(tensors.pop(_TOKENIZER).cpu().tolist()).decode("utf-8")),
+            Tokenizer.from_str(tensors.pop(_TOKENIZER).cpu().numpy().tobytes().decode("utf-8")),
             tensors,
         )
     except CheckpointError:

@@ -183,12 +183,9 @@ class VideoReward(Judge):
         features = self.network.embed_clips([clip.patches for clip in clips], [clip.grid for clip in clips])
         embeddings = [self._embed(*row) for row in zip(ids, clips, features, strict=True)]
         longest = max(len(row) for row in ids)
-        mask = None
-        if any(len(row) < longest for row in ids):
-            mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in ids], device=self.device)
         padding = self._pad_embedding()
         batch = torch.stack([torch.cat([row, padding.expand(longest - len(row), -1)]) for row in embeddings])
-        hidden = self.network.read(batch, mask)
+        hidden = self.network.read(batch)
         return [self._head(hidden[index][self._reward_positions(row)]) for index, row in enumerate(ids)]
 
     def _read(self, clip: PreparedClip, captions: Sequence[str | None]) -> list[list[float]]:
@@ -213,7 +210,7 @@ class VideoReward(Judge):
             shared = _common_prefix([ids[index] for index in members])
             if shared > caption_free:
                 tokens = torch.tensor([ids[members[0]][caption_free:shared]], device=self.device)
-                self.network.read(self.network.embed_tokens(tokens), cache=cache)
+                self.network.read(self.network.embed_tokens(tokens), cache)
         for start in range(0, len(members), CAPTION_BATCH):
             group = members[start : start + CAPTION_BATCH]
             # The forward pass appends to the cache, so every group but the last gets a copy.
@@ -227,14 +224,9 @@ class VideoReward(Judge):
         group = [row[shared:] for row in ids]
         longest = max(map(len, group))
         padded = [row + [self.tokenizer.pad_token_id] * (longest - len(row)) for row in group]
-        mask = None
-        if any(len(row) < longest for row in group):
-            mask = torch.tensor(
-                [[1] * (shared + len(row)) + [0] * (longest - len(row)) for row in group], device=self.device
-            )
         if len(group) > 1:
             cache.batch_repeat_interleave(len(group))
-        return self.network.read(self.network.embed_tokens(torch.tensor(padded, device=self.device)), mask, cache)
+        return self.network.read(self.network.embed_tokens(torch.tensor(padded, device=self.device)), cache)
 
     def _caption_free(self, ids: list[int], clip: PreparedClip) -> int:
         """Tokens at the beginning that are the same for every caption: up to the MQ token, or to the clip's last token."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from ...errors import VideoAlignError
@@ -54,13 +54,12 @@ def read_known_scores(
             f"{file}: no score column; expected one or more of {', '.join(RATED)}, found "
             f"{', '.join(table.columns) or 'none'}."
         )
-    wanted: dict[Path, list[BenchClip]] = defaultdict(list)
+    wanted: dict[Path, dict[str, dict[BenchClip, None]]] = defaultdict(dict)  # by prompt, in their order, each once
     spelled: dict[str, Path] = {}
     for pair in pairs:
         for clip, path in zip(pair.clips, pair.paths, strict=True):
             spelled.setdefault(path, clip.file)
-            if clip not in wanted[clip.file]:
-                wanted[clip.file].append(clip)
+            wanted[clip.file].setdefault(clip.prompt, {})[clip] = None
     known: dict[BenchClip, dict] = {}
     given_by: dict[BenchClip, Row] = {}
     for row in table:
@@ -92,14 +91,14 @@ def read_known_scores(
     return known
 
 
-def _meant(row: Row, clips: list[BenchClip]) -> list[BenchClip]:
-    """Those of a file's clips that the row's prompt means."""
+def _meant(row: Row, clips: Mapping[str, Iterable[BenchClip]]) -> list[BenchClip]:
+    """Those of a file's clips, by prompt, that the row's prompt means."""
     prompt = row.cells.get("prompt")
     if prompt in (None, ""):
-        if len({clip.prompt for clip in clips}) > 1:
+        if len(clips) > 1:
             raise row.error("prompt", "it is empty, and the benchmark has this clip with several prompts. Fill it in.")
-        return clips
-    return [clip for clip in clips if clip.prompt == prompt]
+        return [clip for same in clips.values() for clip in same]
+    return list(clips.get(prompt, ()))
 
 
 def _scores(row: Row, columns: dict[str, str | None]) -> dict:

@@ -26,7 +26,7 @@ def pick(*indices):
 def counted(monkeypatch):
     """Counts frames that leave the decoder, and frames that are converted to RGB."""
     counts = {"decoded": 0, "converted": 0}
-    convert, open_file = video_decoding.UprightRgb.__call__, av.open
+    convert, open_file, sparsely = video_decoding.UprightRgb.__call__, av.open, video_decoding._decode_sparsely
 
     class Counting:
         def __init__(self, *given, **options):
@@ -46,11 +46,17 @@ def counted(monkeypatch):
                 counts["decoded"] += 1
                 yield frame
 
+    def counting_sparsely(container, stream, times):
+        for frame in sparsely(container._container, stream, times):
+            counts["decoded"] += 1
+            yield frame
+
     def counting_convert(self, frame):
         counts["converted"] += 1
         return convert(self, frame)
 
     monkeypatch.setattr(video_decoding.UprightRgb, "__call__", counting_convert)
+    monkeypatch.setattr(video_decoding, "_decode_sparsely", counting_sparsely)
     monkeypatch.setattr(av, "open", Counting)
     return counts
 
@@ -60,6 +66,35 @@ def test_only_the_sampled_frames_are_converted_and_kept(clips, counted):
     assert decoded.frames.shape == (3, 96, 160, 3)
     assert (decoded.total_frames, decoded.indices) == (360, [0, 100, 359])
     assert counted["converted"] == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "codec", "options"),
+    [
+        ("pyramid.mp4", "libx264", {"g": "100", "bf": "3"}),
+        ("open.mp4", "libx264", {"g": "24", "bf": "2", "x264-params": "open-gop=1"}),
+        ("refs.mkv", "libx264", {"g": "60", "bf": "4", "b-pyramid": "normal", "refs": "4"}),
+        ("part2.mp4", "mpeg4", {"g": "40", "bf": "2"}),
+        ("old.mkv", "mpeg2video", {"g": "15", "bf": "2"}),
+    ],
+)
+def test_frames_that_nothing_builds_on_are_left_out_and_the_others_are_the_same(
+    encode, decode_all, request, name, codec, options
+):
+    path = encode(name, 90, codec=codec, options=options)
+    wanted = [0, 17, 18, 44, 61, 89]
+    expected = decode_all(path)[wanted]
+    counted = request.getfixturevalue("counted")
+    assert np.array_equal(decode_frames(path, pick(*wanted)).frames, expected)
+    assert len(wanted) <= counted["decoded"] < 80
+
+
+def test_an_open_container_decodes_all_frames_again_afterwards(encode):
+    path = encode("pyramid.mp4", 60, options={"g": "100", "bf": "3"})
+    with av.open(str(path)) as container:
+        decode_frames(container, pick(0, 30))
+        assert container.streams.video[0].codec_context.skip_frame == "DEFAULT"
+        assert sum(1 for _ in container.decode(video=0)) == 60
 
 
 def test_a_clip_with_many_keyframes_is_decoded_by_seeking(encode, decode_all, request):
