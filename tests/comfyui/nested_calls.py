@@ -46,7 +46,7 @@ def one_part():
     """What becomes of a plain latent, told its one shape as LTXAV without sound tells it."""
     nested_latents = pack("nodes.nested_latents")
     video, _ = streams()
-    packed, shapes = comfy.utils.pack_latents([video])
+    _, shapes = comfy.utils.pack_latents([video])
     assert comfy.utils.unpack_latents(video, shapes)[0] is video
     return [
         nested_latents.is_packed(video, shapes),

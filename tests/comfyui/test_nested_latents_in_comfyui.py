@@ -19,7 +19,10 @@ def test_the_video_is_found_and_put_back_as_comfyui_packs_it_and_the_sound_stays
     video, audio, other, repacked, made = process.call("nested_calls.both_forms", dtype=dtype)
     of = made[form]
     assert of["is"] == (form == "nested", form == "packed")
-    assert same(of["video"], video) and [same(*pair) for pair in zip(of["parts"], (video, audio), strict=True)] == [True] * 2
+    assert (
+        same(of["video"], video)
+        and [same(*pair) for pair in zip(of["parts"], (video, audio), strict=True)] == [True] * 2
+    )
     assert [same(*pair) for pair in zip(of["changed"], (other, audio), strict=True)] == [True] * 2
     assert of["kind"] and of["shape"] == tuple(video.shape)
     assert same(of["untouched"], video)
@@ -41,7 +44,10 @@ def test_the_shapes_batch_does_not_matter(process):
     ("form", "said"),
     [
         ("size", r"video part of this latent has the shape \[2, 4, 3, 2, 5\]; \[2, 4, 1, 2, 5\] cannot be put"),
-        ("form", r"is 2 parts of the shapes \[\[2, 4, 3, 2, 5\], \[2, 3, 2, 7\]\] in one tensor, but it is \[2, 1, 161\]"),
+        (
+            "form",
+            r"is 2 parts of the shapes \[\[2, 4, 3, 2, 5\], \[2, 3, 2, 7\]\] in one tensor, but it is \[2, 1, 161\]",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(process, form, said):
