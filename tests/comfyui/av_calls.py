@@ -10,7 +10,9 @@ from comfy_extras import nodes_custom_sampler as samplers
 from comfy_extras.nodes_lt import LTXVConcatAVLatent, LTXVSeparateAVLatent
 from comfy_extras.nodes_minimax_h3 import EmptyMiniMaxH3LatentAV, MiniMaxH3SigmaShift
 from sampling_calls import conditioning, guided, heard, pack, run_node
-from tiny_av_models import TEXT, av_model, av_reward
+from tiny_av_models import TEXT, av_model, av_reward, tiny_clip
+
+import nodes
 
 
 def empty(kind: str, batch: int = 1) -> dict:
@@ -82,6 +84,8 @@ def sample(
     sigmas: torch.Tensor | None = None,
     add_noise: bool = True,
     text_width: int | None = None,
+    clip: int | None = None,
+    caption: str | None = None,
 ):
     """SamplerCustomAdvanced: {"streams", "denoised", "before", "after", "shapes", "trace", "told"}."""
     before, after = [], []
@@ -91,7 +95,8 @@ def sample(
             model = run_node(MiniMaxH3SigmaShift, model=model, shift_video=shifts[0], shift_audio=shifts[1])
         model, trace = watched(model, before), None
         if guidance is not None:
-            model, _, trace = guided_by(model, av_reward(kind, text_width), **guidance)
+            own = {"clip": clip and tiny_clip(clip), "caption": caption}
+            model, _, trace = guided_by(model, av_reward(kind, text_width), **guidance, **own)
         used = guider(kind, watched(model, after), way, cfg)
         if sigmas is None:
             sigmas = run_node(samplers.BasicScheduler, model=model, scheduler="simple", steps=steps, denoise=1.0)
@@ -130,10 +135,14 @@ def shifts(kind: str, strength: float, weights: tuple = (0.2, 0.5, 0.3), **argum
         "strength": strength, "strength_mode": "raw (paper)", "cap": 0.0, "VQ": weights[0], "MQ": weights[1], "TA": weights[2],
     }  # fmt: skip
     run = sample(kind, guidance=settings, **arguments)
-    judge, network = av_reward(kind).reward, av_model(kind).model
+    judge, network = av_reward(kind, arguments.get("text_width")).reward, av_model(kind).model
     told = network.extra_conds(cross_attn=text(kind, 1)[0][0], device="cpu", latent_shapes=run["shapes"])[
         "c_crossattn"
     ].cond
+    told = {"text": told.detach().clone()}
+    if arguments.get("clip"):
+        (entry,) = nodes.CLIPTextEncode().encode(tiny_clip(arguments["clip"]), arguments["caption"])[0]
+        told = {"text": entry[0], "text_mask": entry[1]["attention_mask"] != 0}
     rows = []
     for (sigma, x, before), (_, _, after) in zip(run["before"], run["after"], strict=True):
         video, sound = comfy.utils.unpack_latents(before.clone(), run["shapes"])
@@ -141,8 +150,8 @@ def shifts(kind: str, strength: float, weights: tuple = (0.2, 0.5, 0.3), **argum
         leaf = comfy.utils.unpack_latents(x, run["shapes"])[0].clone().requires_grad_()
         expected = video
         if sigma < 1 - 1e-6:
-            conditioning = {"text": told.detach().clone().expand(len(leaf), -1, -1)}
-            r = judge.rewards(leaf, torch.full((len(leaf),), sigma), conditioning) @ torch.tensor(weights)
+            each = {name: value.expand(len(leaf), *value.shape[1:]) for name, value in told.items()}
+            r = judge.rewards(leaf, torch.full((len(leaf),), sigma), each) @ torch.tensor(weights)
             (gradient,) = torch.autograd.grad(r.sum(), leaf)
             expected = video + strength * sigma**2 / (1 - sigma) * gradient
         rows.append(

@@ -11,6 +11,7 @@ pytestmark = pytest.mark.comfyui
 
 KINDS = ("ltxav", "h3")
 NOISE = 1 - 1e-6  # from here on there is no shift; LTX-2's schedule begins a rounding below 1
+OWN_TEXT = {"text_width": 64, "clip": 64, "caption": "a (red:1.2) kite over the sea"}
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "res_multistep", "uni_pc", "euler_ancestral")
 
 
@@ -48,9 +49,10 @@ def test_every_prediction_keeps_its_sound_bit_for_bit_and_each_guided_one_change
     assert changed == [sigma < NOISE for sigma, _, _ in run["before"]] and any(changed)
 
 
+@pytest.mark.parametrize("own_text", [{}, OWN_TEXT])
 @pytest.mark.parametrize(("kind", "batch"), [("ltxav", 1), ("ltxav", 2), ("h3", 1)])
-def test_the_shift_is_the_formulas_on_the_video_alone(process, kind, batch):
-    for row in process.call("av_calls.shifts", kind=kind, strength=30.0, batch=batch):
+def test_the_shift_is_the_formulas_on_the_video_alone(process, kind, batch, own_text):
+    for row in process.call("av_calls.shifts", kind=kind, strength=30.0, batch=batch, **own_text):
         assert same(*row["sound"])
         if row["sigma"] >= NOISE:
             assert same(row["before"], row["after"])
@@ -132,3 +134,33 @@ def test_scores_take_each_clips_part_of_a_joint_latent(process, kind):
     for index, streams in enumerate(process.call("av_calls.scored_latents", kind=kind)):
         assert [len(part) for part in streams] == [1] * 4
         assert [float(part.mean()) for part in streams] == [index] * 4
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_another_caption_steers_otherwise_and_strength_0_changes_nothing(sample, kind):
+    plain, one = sample(kind), sample(kind, guidance={}, **OWN_TEXT)
+    other = sample(kind, guidance={}, **OWN_TEXT | {"caption": "a blue stone under the sea"})
+    assert not same(one["streams"][0], other["streams"][0])
+    assert one["trace"]["points"][0]["TA"] != other["trace"]["points"][0]["TA"]
+    assert equal(plain["streams"], sample(kind, guidance={"strength": 0.0}, **OWN_TEXT)["streams"]) == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("own_text", "said"),
+    [
+        (
+            {"text_width": 64},
+            "has another text encoder: connect the CLIP of Tiny ltxav to clip and the prompt to caption",
+        ),
+        (
+            {"text_width": 64, "clip": 32, "caption": "a kite"},
+            "clip gives texts 32 wide. Connect the CLIP of Tiny ltxav",
+        ),
+        ({"text_width": 64, "clip": 64, "caption": " "}, "caption is empty"),
+        ({"text_width": 64, "clip": 64}, "caption is empty"),
+        ({"caption": "a kite"}, "caption needs clip"),
+    ],
+)
+def test_a_text_that_does_not_fit_is_refused_before_anything_is_sampled(sample, own_text, said):
+    with pytest.raises(RemoteError, match=f"GuidanceError: .*{said}"):
+        sample("ltxav", guidance={}, **own_text)

@@ -11,10 +11,12 @@ import math
 
 import comfy.ops
 import comfy.sd
-import comfy.supported_models
 import torch
 from comfy.ldm.lightricks.av_model import LTXAVModel
 from comfy.ldm.minimax.model import MiniMaxH3Model
+from comfy.supported_models_base import ClipTarget
+from comfy.text_encoders.genmo import mochi_te
+from comfy.text_encoders.lt import LTXVT5Tokenizer
 from sampling_calls import pack
 
 LTXAV = {
@@ -131,3 +133,16 @@ def _registered(kind: str) -> str:
 
     families.register_family(Trunk)
     return name
+
+
+def tiny_clip(width: int = 64):
+    """ComfyUI's T5 with its own tokenizer, random weights, and texts of ``width``."""
+    if ("clip", width) not in _models:
+        config = {"d_model": width, "d_ff": 32, "d_kv": 8, "num_heads": 2, "num_layers": 1}
+        target = ClipTarget(LTXVT5Tokenizer, mochi_te())
+        made = comfy.sd.CLIP(target, model_options={"t5xxl_model_config": config, "dtype": torch.float32})
+        with torch.inference_mode(False), torch.no_grad():
+            for index, (name, tensor) in enumerate(made.cond_stage_model.state_dict().items()):
+                tensor.copy_(_random(name, tensor, 2000 + index))
+        _models["clip", width] = made
+    return _models["clip", width]
