@@ -192,6 +192,34 @@ def traces(kind: str):
     return made
 
 
+def ksampler(kind: str, guidance: dict | None, form: str):
+    """KSampler's samples, as parts, and their trace.
+
+    Args:
+        form: "silent": the video alone, in a plain latent. "kept": the first latent frame and half of the sound are given and kept
+            by a noise mask.
+    """
+    latent = empty(kind)
+    with torch.inference_mode():
+        parts = latent["samples"].unbind()
+        if form == "silent":
+            latent = {"samples": parts[0]}
+        if form == "kept":
+            generator = torch.Generator().manual_seed(8)
+            given = [torch.randn(part.shape, generator=generator) for part in parts]
+            masks = [torch.ones(1, 1, *given[0].shape[2:]), torch.ones_like(given[1])]
+            masks[0][:, :, 0] = 0
+            masks[1][..., : masks[1].shape[-1] // 2] = 0
+            latent = {"samples": NestedTensor(given), "noise_mask": NestedTensor(masks)}
+        model, trace = av_model(kind), None
+        if guidance is not None:
+            model, _, trace = guided_by(model, av_reward(kind), **guidance)
+        positive, negative = text(kind, 1), text(kind, 2)
+        (out,) = nodes.common_ksampler(model, 5, 5, 3.0, "euler", "simple", positive, negative, latent, 1.0)
+        split = [list(each.unbind()) if each.is_nested else [each] for each in (out["samples"], latent["samples"])]
+        return {"streams": split[0], "given": split[1], "trace": trace and trace.of(out["samples"])}
+
+
 def scored_latents(kind: str, clips: int = 2):
     """The streams of each clip that Score Video gives a joint latent of several clips to."""
     latent = empty(kind, clips)

@@ -112,6 +112,24 @@ def test_minimax_h3s_hook_sees_the_videos_noise_level_whatever_the_sounds_is(sam
     assert equal(runs[0]["streams"], runs[1]["streams"]) == [False, False]
 
 
+@pytest.mark.parametrize(("kind", "form"), [("ltxav", "silent"), ("ltxav", "kept"), ("h3", "kept")])
+def test_a_video_without_sound_and_given_parts_are_guided_too(process, kind, form):
+    plain, traced, run = (
+        process.call("av_calls.ksampler", kind=kind, form=form, guidance=guidance)
+        for guidance in (None, {"strength": 0.0}, {})
+    )
+    streams = 1 if form == "silent" else 2
+    assert equal(plain["streams"], traced["streams"]) == [True] * streams
+    assert equal(plain["streams"], run["streams"]) == [False] * streams
+    assert len(run["trace"]["points"]) == 4 and run["trace"]["note"] is None
+    if form == "kept":
+        half = plain["streams"][1].shape[-1] // 2
+        for at, kept in ((0, (slice(None), slice(None), 0)), (1, (..., slice(half)))):
+            assert same(plain["streams"][at][kept], run["streams"][at][kept])
+            # The last step of Euler comes within a rounding of what was given.
+            assert torch.allclose(run["streams"][at][kept], run["given"][at][kept], atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_trace_is_found_by_its_video(process, kind):
     made = process.call("av_calls.traces", kind=kind)
