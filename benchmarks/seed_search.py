@@ -21,11 +21,12 @@ from videoalign.clips.frames import Frames
 from videoalign.clips.pixels import as_frames
 from videoalign.generation.pipeline import load_pipeline
 from videoalign.generation.search.judging import LatentJudge, PreviewJudge
-from videoalign.generation.search.takes import PromptTakes, cost
+from videoalign.generation.search.takes import PromptTakes
 from videoalign.judges import open_judge
 from videoalign.micro_world import measure
 from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.scoring_stream import score_clips
+from videoalign.reward.search.plan import cost
 from videoalign.reward.settings import EMBEDDED_LATENT_FILE
 from videoalign.reward.student_interval import student_mean
 from videoalign.reward.z_scores import weighted_z
