@@ -14,6 +14,8 @@ from .plan import Plan
 
 Marks = Mapping[str, float | None]
 T = TypeVar("T", bound="Take")
+Begun = TypeVar("Begun", bound="Take", covariant=True)
+Judged = TypeVar("Judged", bound="Take", contravariant=True)
 
 
 class Take(Protocol):
@@ -23,17 +25,17 @@ class Take(Protocol):
         """Sample up to so many steps; returns itself."""
 
 
-class Takes(Protocol[T]):
+class Takes(Protocol[Begun]):
     """What begins takes."""
 
-    def begin(self, seed: int) -> T:
+    def begin(self, seed: int) -> Begun:
         """A take that has not begun."""
 
 
-class Marking(Protocol[T]):
+class Marking(Protocol[Judged]):
     """Who judges takes at the step that they have reached."""
 
-    def marks(self, take: T, prompt: str) -> tuple[Marks, Any]:
+    def marks(self, take: Judged, prompt: str) -> tuple[Marks, Any]:
         """Marks, and what was seen; None where nothing was made to be seen.
 
         Raises:
