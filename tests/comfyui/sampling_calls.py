@@ -311,7 +311,9 @@ def main() -> None:
     while (asked := receive(sys.stdin.buffer)) is not None:
         name, arguments = asked
         try:
-            answer = True, globals()[name](**arguments)
+            module, _, function = name.rpartition(".")
+            known = globals() if not module else vars(importlib.import_module(module))
+            answer = True, known[function](**arguments)
         except BaseException as error:
             answer = False, (type(error).__name__, str(error), traceback.format_exc())
             print(answer[1][2], file=sys.stderr, flush=True)

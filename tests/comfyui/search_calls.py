@@ -1,0 +1,143 @@
+"""What ``ComfyProcess`` can be asked to do with *Search Seeds*; the plain samplers beside it are ComfyUI's own nodes."""
+
+from __future__ import annotations
+
+import __main__ as calls
+import comfy.model_management
+import comfy.samplers
+import nodes
+import torch
+from comfy_extras import nodes_custom_sampler
+
+SIZE = (16, 3, 8, 8)
+SETTINGS = {
+    "caption": "", "first_seed": 5, "seeds": 3, "steps": 8, "cfg": 3.0, "sampler_name": "euler", "scheduler": "simple", "denoise": 1.0,
+    "look_after": 3, "keep": 1, "mode": "replay", "fps": 8.0, "preview_frames": 0, "more_looks": "", "stop_when": "", "budget": 0,
+    "keep_seeds": "", "exclude_seeds": "",
+}  # fmt: skip
+
+
+def latent_of(batch: int = 1, seed: int | None = None, masked: bool = False, **about) -> dict:
+    """An empty LATENT, or one of numbers."""
+    samples = torch.zeros(batch, *SIZE)
+    if seed is not None:
+        samples = torch.randn(batch, *SIZE, generator=torch.Generator().manual_seed(seed))
+    mask = torch.zeros(batch, 1, *SIZE[1:])
+    mask[..., : SIZE[-1] // 2] = 1
+    return {"samples": samples, **({"noise_mask": mask} if masked else {}), **about}
+
+
+def counted(model):
+    """A clone of a MODEL, and the list that grows with each call of its network."""
+    asked = []
+
+    def called(apply, args):
+        asked.append(len(args["cond_or_uncond"]))
+        return apply(args["input"], args["timestep"], **args["c"])
+
+    clone = model.clone()
+    clone.set_model_unet_function_wrapper(called)
+    return clone, asked
+
+
+def listed():
+    """Names of the samplers: ComfyUI's, and the node's."""
+    options = {one.id: one for one in calls.pack("nodes.search_seeds_inputs").search_inputs()}["sampler_name"].options
+    return list(comfy.samplers.KSampler.SAMPLERS), list(options)
+
+
+def forget() -> None:
+    """What earlier searches have left."""
+    known = calls.pack("nodes.known_takes").KNOWN
+    known._looks.clear()
+    known._finished.clear()
+
+
+def search(
+    model: str, reward: str, latent: dict | None = None, custom: bool = False, low_noise: str | None = None, about: dict | None = None,
+    remember: bool = False, interrupt_after: int | None = None, patches: tuple = (), **settings,
+):  # fmt: skip
+    """Run the node; what it gives, and how often the network was asked.
+
+    Args:
+        custom: by GUIDER, SAMPLER and SIGMAS.
+        interrupt_after: ComfyUI is interrupted in this call of the network.
+    """
+    if not remember:
+        forget()
+    used = {**SETTINGS, **settings}
+    with torch.inference_mode():
+        network, asked = counted(calls.video_model(model))
+        if interrupt_after is not None:
+            _interrupting(network, asked, interrupt_after)
+        positive, negative = calls.conditioning(1, **(about or {})), calls.conditioning(2, **(about or {}))
+        wires = {"model": network, "positive": positive, "negative": negative}
+        if low_noise is not None:
+            wires["low_noise"] = calls.video_model(low_noise)
+        if custom:
+            guider, sampler, sigmas = parts(network, used, positive, negative)
+            wires = {"model": guider, "sampler": sampler, "sigmas": sigmas}
+            if low_noise is not None:
+                wires["low_noise"] = guided(calls.video_model(low_noise), used, positive, negative)
+        node = calls.pack("nodes.search_seeds_node").SearchSeeds
+        out = node.execute(latent_image=latent or latent_of(), judge=calls.handle(reward), **wires, **used)
+        best, seed, scores, seeds, sheet, report = out.args
+        return {
+            "samples": best["samples"].clone() if isinstance(best, dict) else None,
+            "latent": sorted(best) if isinstance(best, dict) else getattr(best, "message", None),
+            "seed": seed if isinstance(seed, int) else None,
+            "seeds": seeds if isinstance(seeds, str) else None,
+            "marks": {clip.seed: dict(clip.scores) for clip in scores},
+            "order": [clip.seed for clip in scores],
+            "sheet": tuple(sheet.shape),
+            "report": report,
+            "shown": out.ui["videoalign_ranking"][0],
+            "asked": len(asked),
+        }
+
+
+def _interrupting(network, asked, after: int) -> None:
+    before = network.model_options["model_function_wrapper"]
+
+    def called(apply, args):
+        if len(asked) + 1 == after:
+            comfy.model_management.interrupt_current_processing()
+        return before(apply, args)
+
+    network.set_model_unet_function_wrapper(called)
+
+
+def guided(model, used, positive, negative):
+    """CFGGuider's GUIDER."""
+    return nodes_custom_sampler.CFGGuider.execute(model, positive, negative, used["cfg"]).args[0]
+
+
+def parts(model, used, positive, negative):
+    """GUIDER, SAMPLER and SIGMAS by ComfyUI's nodes."""
+    sampler = nodes_custom_sampler.KSamplerSelect.execute(used["sampler_name"]).args[0]
+    made = nodes_custom_sampler.BasicScheduler.execute(model, used["scheduler"], used["steps"], used["denoise"])
+    return guided(model, used, positive, negative), sampler, made.args[0]
+
+
+def plain(
+    model: str, seed: int, latent: dict | None = None, custom: bool = False, low_noise: str | None = None, switch: int = 0,
+    about: dict | None = None, stop: int | None = None, **settings,
+):  # fmt: skip
+    """KSampler, two KSamplerAdvanced, or SamplerCustomAdvanced with this seed: samples, and how often the network was asked."""
+    used, latent = {**SETTINGS, **settings}, latent or latent_of()
+    with torch.inference_mode():
+        network, asked = counted(calls.video_model(model))
+        positive, negative = calls.conditioning(1, **(about or {})), calls.conditioning(2, **(about or {}))
+        names = used["sampler_name"], used["scheduler"], positive, negative
+        if custom:
+            guider, sampler, sigmas = parts(network, used, positive, negative)
+            noise = nodes_custom_sampler.RandomNoise.execute(seed).args[0]
+            out = nodes_custom_sampler.SamplerCustomAdvanced.execute(noise, guider, sampler, sigmas, latent).args[0]
+        elif low_noise is not None:
+            second, sampler = calls.video_model(low_noise), nodes.KSamplerAdvanced()
+            rest = used["steps"], used["cfg"], *names
+            out = sampler.sample(network, "enable", seed, *rest, latent, 0, switch, "enable")[0]
+            out = sampler.sample(second, "disable", seed, *rest, out, switch, 10000, "disable")[0]
+        else:
+            out = nodes.common_ksampler(network, seed, used["steps"], used["cfg"], *names, latent, used["denoise"])[0]
+        return {"samples": out["samples"].clone(), "asked": len(asked), "latent": sorted(out)}
