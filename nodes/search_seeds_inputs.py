@@ -112,8 +112,9 @@ def _search() -> list:
             default=REPLAY,
             tooltip=(
                 "replay: the best are sampled again from their seeds, number for number as KSampler samples them. continue: they go on from where "
-                "they were looked at, which saves those steps. Then euler, ddim, heun and dpm_2 differ by rounding, dpmpp_2m, uni_pc, res_multistep "
-                "and deis a little more, and seed alone does not give the clip again; samplers that add noise are refused."
+                "they were looked at, which saves those steps. Then euler, ddim, heun and dpm_2 differ by rounding; dpmpp_2m, uni_pc, res_multistep, deis "
+                "and the like by some hundredths of a standard deviation in 8 steps; and the seed alone does not give the clip again. "
+                "Samplers that add noise are refused."
             ),
         ),
         io.Float.Input(

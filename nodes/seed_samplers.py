@@ -20,8 +20,12 @@ THREE_TIMES = frozenset({"heunpp2", "seeds_3"})
 
 WITHOUT_MEMORY = frozenset({"euler", "euler_cfg_pp", "ddim", "heun", "dpm_2", "exp_heun_2_x0"})
 """No step knows the steps before: stopped and gone on with they differ by rounding."""
-WITH_MEMORY = frozenset({"dpmpp_2m", "uni_pc", "uni_pc_bh2", "res_multistep", "deis"})
-"""They forget the earlier steps at the seam, and take a step of lower order there."""
+WITH_MEMORY = frozenset({
+    "dpmpp_2m", "dpmpp_2m_cfg_pp", "uni_pc", "uni_pc_bh2", "res_multistep", "res_multistep_cfg_pp", "deis", "ipndm",
+    "gradient_estimation", "gradient_estimation_cfg_pp", "heunpp2",
+})  # fmt: skip
+"""They forget the earlier steps at the seam, and take a step of lower order there: of 8 steps, with the seam after 3, they end within 0.1
+standard deviations (root mean square) of the uninterrupted clip. All others end further off, and most draw noise."""
 
 _NAMES = {"unipc": "uni_pc", "unipc_bh2": "uni_pc_bh2"}
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import __main__ as calls
+from typing import ClassVar
+
 import comfy.model_management
 import comfy.samplers
-import nodes
 import torch
 from comfy_extras import nodes_custom_sampler
+
+import __main__ as calls
+import nodes
 
 SIZE = (16, 3, 8, 8)
 SETTINGS = {
@@ -27,17 +30,28 @@ def latent_of(batch: int = 1, seed: int | None = None, masked: bool = False, **a
     return {"samples": samples, **({"noise_mask": mask} if masked else {}), **about}
 
 
-def counted(model):
-    """A clone of a MODEL, and the list that grows with each call of its network."""
-    asked = []
+class Counted:
+    """A MODEL that says how often its network was asked, and in which call ComfyUI is interrupted. One for each file: it comes again as ComfyUI's
+    cache gives it again."""
 
-    def called(apply, args):
-        asked.append(len(args["cond_or_uncond"]))
+    made: ClassVar[dict] = {}
+
+    def __init__(self, model) -> None:
+        self.asked, self.interrupted_in = 0, None
+        self.model = model.clone()
+        self.model.set_model_unet_function_wrapper(self.called)
+
+    @classmethod
+    def of(cls, path: str) -> Counted:
+        made = cls.made.setdefault(path, cls(calls.video_model(path)) if path not in cls.made else None)
+        made.asked, made.interrupted_in = 0, None
+        return made
+
+    def called(self, apply, args):
+        self.asked += 1
+        if self.asked == self.interrupted_in:
+            comfy.model_management.interrupt_current_processing()
         return apply(args["input"], args["timestep"], **args["c"])
-
-    clone = model.clone()
-    clone.set_model_unet_function_wrapper(called)
-    return clone, asked
 
 
 def listed():
@@ -67,9 +81,8 @@ def search(
         forget()
     used = {**SETTINGS, **settings}
     with torch.inference_mode():
-        network, asked = counted(calls.video_model(model))
-        if interrupt_after is not None:
-            _interrupting(network, asked, interrupt_after)
+        watched = Counted.of(model)
+        watched.interrupted_in, network = interrupt_after, watched.model
         positive, negative = calls.conditioning(1, **(about or {})), calls.conditioning(2, **(about or {}))
         wires = {"model": network, "positive": positive, "negative": negative}
         if low_noise is not None:
@@ -92,19 +105,8 @@ def search(
             "sheet": tuple(sheet.shape),
             "report": report,
             "shown": out.ui["videoalign_ranking"][0],
-            "asked": len(asked),
+            "asked": watched.asked,
         }
-
-
-def _interrupting(network, asked, after: int) -> None:
-    before = network.model_options["model_function_wrapper"]
-
-    def called(apply, args):
-        if len(asked) + 1 == after:
-            comfy.model_management.interrupt_current_processing()
-        return before(apply, args)
-
-    network.set_model_unet_function_wrapper(called)
 
 
 def guided(model, used, positive, negative):
@@ -126,7 +128,8 @@ def plain(
     """KSampler, two KSamplerAdvanced, or SamplerCustomAdvanced with this seed: samples, and how often the network was asked."""
     used, latent = {**SETTINGS, **settings}, latent or latent_of()
     with torch.inference_mode():
-        network, asked = counted(calls.video_model(model))
+        watched = Counted.of(model)
+        network = watched.model
         positive, negative = calls.conditioning(1, **(about or {})), calls.conditioning(2, **(about or {}))
         names = used["sampler_name"], used["scheduler"], positive, negative
         if custom:
@@ -140,4 +143,47 @@ def plain(
             out = sampler.sample(second, "disable", seed, *rest, out, switch, 10000, "disable")[0]
         else:
             out = nodes.common_ksampler(network, seed, used["steps"], used["cfg"], *names, latent, used["denoise"])[0]
-        return {"samples": out["samples"].clone(), "asked": len(asked), "latent": sorted(out)}
+        return {"samples": out["samples"].clone(), "asked": watched.asked, "latent": sorted(out)}
+
+
+def going_on() -> dict:
+    """Names of the samplers that mode 'continue' allows."""
+    known = calls.pack("nodes.seed_samplers")
+    return {"exact": sorted(known.WITHOUT_MEMORY), "near": sorted(known.WITH_MEMORY)}
+
+
+def plain_marks(model: str, reward: str, seed: int, steps: int, cfg: float, look: int) -> dict:
+    """Euler's rule by hand, and the reward of what it gives after ``look`` steps, in the unit in which the node shows it."""
+    patcher, judge = calls.video_model(model), calls.handle(reward)
+    comfy.model_management.load_models_gpu([patcher])
+    sigmas = comfy.samplers.calculate_sigmas(patcher.get_model_object("model_sampling"), "simple", steps)
+    x = torch.randn(1, *SIZE, generator=torch.Generator().manual_seed(seed))
+    with_text, without = calls.conditioning(1)[0][0], calls.conditioning(2)[0][0]
+    with torch.inference_mode():
+        for step in range(look):
+            t = sigmas[step]
+            denoised = [patcher.model.apply_model(x, t[None], c_crossattn=text) for text in (with_text, without)]
+            v_with, v_without = ((x - one) / t for one in denoised)
+            x = x + (sigmas[step + 1] - t) * (v_without + cfg * (v_with - v_without))
+        values = judge.reward.rewards(x.clone(), sigmas[look][None], {"text": with_text})[0].tolist()
+    return dict(zip(("VQ", "MQ", "TA"), values, strict=True))  # the calibration's mean is 0, its deviation 1
+
+
+def seam(model: str, sampler: str, steps: int, look: int, shift: float | None = None) -> float:
+    """How far a clip that was stopped and gone on with is from KSampler's, root mean square in its standard deviations."""
+    takes = calls.pack("nodes.seed_takes")
+    stages = calls.pack("nodes.search_stages")
+    network = calls.video_model(model)
+    if shift is not None:
+        import comfy_extras.nodes_model_advanced as advanced
+
+        network = calls.run_node(advanced.ModelSamplingSD3, model=network, shift=shift)
+    positive, negative = calls.conditioning(1), calls.conditioning(2)
+    with torch.inference_mode():
+        made = stages.stages_of(network, positive, negative, 3.0, sampler, "simple", steps, 1.0, "replay")
+        take = takes.SeedSampling(made, latent_of(), takes.CONTINUE).begin(5)
+        gone_on = take.go(look).go(steps).samples
+        plain = nodes.common_ksampler(network, 5, steps, 3.0, sampler, "simple", positive, negative, latent_of(), 1.0)[0][
+            "samples"
+        ]
+        return float((gone_on - plain).square().mean().sqrt() / plain.std())
