@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ..errors import ClipError, VideoAlignError
 from .comfy_compat import io, video_from_images, video_source
+from .nested_latents import is_nested, joined, parts, video_part
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _split_latent(latent: dict | None, clips: int) -> list[dict | None]:
     if latent is None:
         return [None] * clips
     samples = latent["samples"]
-    count = samples.shape[0]
+    count = video_part(samples).shape[0]
     if count != clips:
         raise VideoAlignError(
             f"The latent holds {count} samples, but there {'is 1 clip' if clips == 1 else f'are {clips} clips'}. Connect the LATENT "
@@ -97,6 +98,8 @@ def _split_latent(latent: dict | None, clips: int) -> list[dict | None]:
 
 def _sample(value: object, index: int, clips: int) -> object:
     """The part of one clip: of tensors and lists with an entry for each; everything else is shared."""
+    if clips > 1 and is_nested(value):
+        return joined(value, [_sample(part, index, clips) for part in parts(value)])
     if clips > 1 and (isinstance(value, list) or hasattr(value, "shape")) and len(value) == clips:
         return value[index : index + 1]
     return value

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from contextvars import ContextVar
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from ..guidance.flow_nrg import FlowNRG, GuidedRun
+from ..errors import GuidanceError
+from ..guidance.flow_nrg import FlowNRG
 from ..guidance.strength import acts_at
 from .comfy_compat import WrappersMP, model_management
-from .guidance_trace import RECORDS, GuidanceTrace
+from .guidance_trace import GuidanceTrace
 from .latent_reward_handle import LatentRewardHandle
 from .live_traces import LiveTraces
+from .nested_latents import told_shapes, video_part, video_shape, with_video_part
+from .reward_caption import RewardCaption
 from .reward_conditioning import check_conditioning, chosen_cond, reward_conditioning
-from .run_records import RunRecord
-from .sampling_path import FLOW, check_fits, in_flow, path_of
+from .sampler_call import SamplerCall
+from .sampling_path import FLOW, check_fits, path_of
 
 if TYPE_CHECKING:
     import torch
@@ -35,6 +40,7 @@ class Steering:
         trace: whose traces they are.
         live: told what happens.
         start_percent, end_percent: part of the sampling that is guided, in ComfyUI's percent of the noise schedule.
+        caption: what the reward is told of the prompt; None for what the sampler is told.
     """
 
     def __init__(
@@ -45,12 +51,14 @@ class Steering:
         live: LiveTraces,
         start_percent: float = 0.0,
         end_percent: float = 1.0,
+        caption: RewardCaption | None = None,
     ) -> None:
         self.guidance = guidance
         self.reward = reward
         self.trace, self.live = trace, live
         self.start_percent, self.end_percent = start_percent, end_percent
-        self._run: ContextVar[GuidedRun | None] = ContextVar(_KEY, default=None)
+        self.caption = caption
+        self._call: ContextVar[SamplerCall | None] = ContextVar(_KEY, default=None)
 
     def patched(self, model: ModelPatcher, name: str) -> ModelPatcher:
         """A clone of a model that is steered; ``name`` is its in the trace.
@@ -81,13 +89,14 @@ class Steering:
         ):
             seed = rest[1] if len(rest) > 1 else seed  # after disable_pbar
             network = executor.class_obj.model_patcher
-            call = SamplerCall(self, network, noise, latent_image, sigmas, seed)
+            call = SamplerCall(self, network, noise, latent_image, sigmas, seed, further.get("latent_shapes"))
             if len(rest) < 2:
                 further["seed"] = seed
-            return call.run(
-                lambda seen: executor(noise, latent_image, sampler, sigmas, denoise_mask, seen, *rest, **further),
-                callback,
-            )
+            with self._during(call):
+                return call.sample(
+                    lambda seen: executor(noise, latent_image, sampler, sigmas, denoise_mask, seen, *rest, **further),
+                    callback,
+                )
 
         def sampler_sample(executor, guider, sigmas, *args, **kwargs):
             self.check_conditioning(
@@ -97,14 +106,27 @@ class Steering:
 
         def prepare_sampling(executor, patcher, noise_shape, *args, **kwargs):
             prepared = executor(patcher, noise_shape, *args, **kwargs)
-            self.reward.make_room(patcher, noise_shape)
+            call = self._call.get()
+            shape = video_shape(noise_shape, call.shapes if call else None)
+            _check_is_video(shape)
+            self.reward.make_room(patcher, noise_shape, shape)
             return prepared
+
+        def predict_noise(executor, x, timestep, *args, **kwargs):
+            call = self._call.get()
+            if call is None:
+                return executor(x, timestep, *args, **kwargs)
+            call.x_t = x
+            predicted = executor(x, timestep, *args, **kwargs)
+            call.evaluated(float(timestep.max()))
+            return predicted
 
         clone = model.clone()
         clone.set_model_sampler_post_cfg_function(post_cfg)
         clone.add_wrapper_with_key(WrappersMP.OUTER_SAMPLE, _KEY, outer_sample)
         clone.add_wrapper_with_key(WrappersMP.SAMPLER_SAMPLE, _KEY, sampler_sample)
         clone.add_wrapper_with_key(WrappersMP.PREPARE_SAMPLING, _KEY, prepare_sampling)
+        clone.add_wrapper_with_key(WrappersMP.PREDICT_NOISE, _KEY, predict_noise)
         return clone
 
     def shifted(self, args: dict, name: str) -> torch.Tensor:
@@ -113,19 +135,24 @@ class Steering:
         Raises:
             GuidanceError: see ``GuidedRun.shift_velocity``, ``chosen_cond``, ``path_of``.
         """
-        x, sigma, denoised, model = args["input"], args["sigma"], args["denoised"], args["model"]
-        sampling = model.model_sampling  # the one in use: other nodes may have replaced it after this one
+        x, sigma, denoised, sampling = args["input"], args["sigma"], args["denoised"], args["model"].model_sampling
+        call = self._call.get()  # another pack's node may evaluate a model outside of any sampler
+        if call is not None:
+            call.asked = True
+            if x is denoised and call.x_t is not None:  # ComfyUI-LTXVideo's Multimodal Guider tells it so
+                x = call.x_t
         sigma = sigma.reshape(-1).expand(len(x)) if sigma.numel() == 1 else sigma.reshape(-1)
         level = float(sigma.max())
-        if not self._guided(sampling, level):
+        if not self.guides(sampling, level):
             return denoised
         cond = chosen_cond(args["cond"], level)
-        told = reward_conditioning(self.reward.reward.trunk.name, cond["model_conds"], len(x))
-        run = (
-            self._run.get() or self.guidance.begin()
-        )  # another pack's node may evaluate a model outside of any sampler
+        shapes = told_shapes(cond["model_conds"]) or (call.shapes if call else None)
+        x_t, predicted = video_part(x, shapes), video_part(denoised, shapes)
+        _check_is_video(x_t.shape)
+        run = call.run if call else self.guidance.begin()
         shift = run.shift_denoised if path_of(sampling) == FLOW else run.shift_denoised_of_exploding
-        return shift(x, sigma, denoised, told, name)
+        shifted = shift(x_t, sigma, predicted, self._told(cond, len(x)), name)
+        return denoised if shifted is predicted else with_video_part(denoised, shifted, shapes)
 
     def check_conditioning(self, conds, sampling, sigmas: list[float]) -> None:
         """Before the first step: whether the reward can be told what this sampler is told.
@@ -135,77 +162,37 @@ class Steering:
         """
         trunk, checked = self.reward.reward.trunk, []
         for sigma in sigmas:
-            if not self._guided(sampling, sigma):
+            if not self.guides(sampling, sigma):
                 continue
             cond = chosen_cond(conds, sigma)
             if all(cond is not one for one in checked):
                 checked.append(cond)
-                check_conditioning(self.reward.name, trunk, reward_conditioning(trunk.name, cond["model_conds"], 1))
+                check_conditioning(self.reward.name, trunk, self._told(cond, 1), self.caption is not None)
 
-    def _guided(self, sampling, sigma: float) -> bool:
+    def guides(self, sampling, sigma: float) -> bool:
         """Whether ``sigma`` lies in the guided part."""
         start, end = (float(sampling.percent_to_sigma(percent)) for percent in (self.start_percent, self.end_percent))
         return acts_at(sigma, start, end)
 
+    def _told(self, cond: Mapping[str, Any], batch: int) -> dict[str, torch.Tensor]:
+        """What the reward is told of a conditioning."""
+        conds = cond["model_conds"]
+        conds = conds if self.caption is None else self.caption.instead_of(conds)
+        return reward_conditioning(self.reward.reward.trunk.name, conds, batch)
 
-class SamplerCall:
-    """One call of one sampler with a steered model: its run, told live and kept by the samples that it gives.
-
-    Args:
-        steering: of the guidance node.
-        patcher: the model that samples.
-        noise, latent_image: [B, C, T, H, W], the noise that is added and the latent that it is added to.
-        sigmas: the schedule.
-        seed: of the noise.
-    """
-
-    def __init__(
-        self, steering: Steering, patcher: ModelPatcher, noise, latent_image, sigmas, seed: int | None
-    ) -> None:
-        self.steering, self.patcher = steering, patcher
-        self.sigmas = tuple(sigmas.tolist())
-        self.seed = seed
-        self.before: RunRecord | None = None
-        self.begins_late = False
-        sampling = patcher.get_model_object("model_sampling")
-        if not noise.any():  # a latent that is still noisy is sampled on
-            known = RECORDS.find(steering.trace.steered_by, latent_image)
-            self.before = known if known is not None and known.can_go_on(self.sigmas) else None
-            # Some schedules begin a rounding below the largest noise level.
-            self.begins_late = self.before is None and self.sigmas[0] < float(sampling.sigma_max) * (1 - 1e-3)
-        self.path = path_of(sampling)
-
-    def run(self, execute, callback) -> torch.Tensor:
-        """Sample; ``execute(callback)`` is the sampler. Returns its samples."""
-        steering, trace, live = self.steering, self.steering.trace, self.steering.live
-        number = live.next_run(trace.node)
-        parts = self.before.parts() if self.before else []
-        earlier = trace.points_of(self.before) if self.before else []
-        passed = sum(len(part.sigmas) - 1 for part in parts)
-        last = {}
-
-        def seen(step, x0, *rest):
-            last["x0"] = x0
-            if callback is not None:
-                callback(step, x0, *rest)
-
-        def told(index, point):
-            live.point(trace.node, number, len(earlier) + index, trace.shown(point, passed))
-
-        run = steering.guidance.begin(in_flow(self.sigmas, self.path), told)
-        live.begin(trace.node, number, self.seed, passed + len(self.sigmas) - 1, earlier)
-        token, ended = steering._run.set(run), "failed"
+    @contextlib.contextmanager
+    def _during(self, call: SamplerCall) -> Iterator[None]:
+        token = self._call.set(call)
         try:
-            samples = execute(seen)
-            ended = "done"
-        except model_management.InterruptProcessingException:
-            ended = "stopped"
-            raise
+            yield
         finally:
-            steering._run.reset(token)
-            live.end(trace.node, number, ended)
-        record = RunRecord(number, self.seed, self.sigmas, tuple(run.trace.points), self.before, self.begins_late)
-        RECORDS.keep(trace.steered_by, samples, record)
-        if "x0" in last:  # what SamplerCustomAdvanced gives as denoised_output
-            RECORDS.keep(trace.steered_by, self.patcher.model.process_latent_out(last["x0"].cpu()), record)
-        return samples
+            self._call.reset(token)
+
+
+def _check_is_video(shape: Sequence[int]) -> None:
+    if len(shape) == 5:
+        return
+    raise GuidanceError(
+        f"This sampler works on latents of the shape {list(shape)}; a latent reward judges videos, [batch, channels, frames, height, "
+        "width]. Take the guidance node out, or use it with a video model's latent."
+    )

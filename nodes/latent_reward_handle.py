@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -68,16 +69,17 @@ class LatentRewardHandle:
         space = self.reward.trunk.latent_format
         return space.name, space.channels
 
-    def make_room(self, model, shape) -> None:
+    def make_room(self, model, sampled: Sequence[int], shape: Sequence[int]) -> None:
         """Load it beside a diffusion model, with memory for its gradient; a large gradient is made in pieces.
 
         Args:
             model: the ModelPatcher that samples, just loaded.
-            shape: of the latents, [B, C, T, H, W].
+            sampled: shape of the latents as the sampler holds them.
+            shape: of the videos in them, [B, C, T, H, W].
         """
         fit_gradient(self.reward, shape, model_management.get_total_memory(self.patcher.load_device))
         beside = [model] if model.load_device == self.patcher.load_device else []
-        sampling = model.model.memory_required([2 * shape[0], *shape[1:]]) if beside else 0
+        sampling = model.model.memory_required([2 * sampled[0], *sampled[1:]]) if beside else 0
         needed = max(sampling, gradient_bytes(self.reward, shape))  # one runs after the other
         model_management.load_models_gpu([*beside, self.patcher], memory_required=needed)
 

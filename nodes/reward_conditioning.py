@@ -76,11 +76,14 @@ def reward_conditioning(trunk: str, model_conds: Mapping[str, Any], batch: int) 
     return made
 
 
-def check_conditioning(reward_name: str, trunk: Backbone, told: Mapping[str, torch.Tensor]) -> None:
+def check_conditioning(
+    reward_name: str, trunk: Backbone, told: Mapping[str, torch.Tensor], own_caption: bool = False
+) -> None:
     """Whether a latent reward can judge by what the sampler is told.
 
     Args:
         told: as ``reward_conditioning`` gives it.
+        own_caption: the text comes from the node's CLIP, not from the sampler.
 
     Raises:
         GuidanceError: something is missing, or the text is another encoder's; with the remedy.
@@ -92,12 +95,20 @@ def check_conditioning(reward_name: str, trunk: Backbone, told: Mapping[str, tor
             f"latent_reward {reward_name!r} {_REMEDIES.get(entry, f'needs {entry!r}, which this sampler is not told.')}"
         )
     width = told["text"].shape[-1]
-    if width != trunk.text_width:
+    if width == trunk.text_width:
+        return
+    knows = (
+        f"latent_reward {reward_name!r} knows texts of width {trunk.text_width} (the encoder of {trunk.family.title})"
+    )
+    if own_caption:
         raise GuidanceError(
-            f"latent_reward {reward_name!r} knows texts of width {trunk.text_width} (the encoder of {trunk.family.title}); this "
-            f"sampler's are {width} wide. The model shares its latents with {trunk.family.title}, but is of another family: choose "
-            "a latent reward that was trained on this one."
+            f"{knows}; clip gives texts {width} wide. Connect the CLIP of {trunk.family.title} to clip, whatever the sampler's is."
         )
+    raise GuidanceError(
+        f"{knows}; this sampler's are {width} wide. The model shares its latents with {trunk.family.title}, but has another text "
+        f"encoder: connect the CLIP of {trunk.family.title} to clip and the prompt to caption, or choose a latent reward that was "
+        "trained on this model."
+    )
 
 
 def _rows(value: Any, batch: int) -> torch.Tensor:

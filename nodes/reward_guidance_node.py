@@ -96,6 +96,20 @@ class RewardGuidance(io.ComfyNode):
                 WeightsSocket.Input(
                     "weights", optional=True, tooltip="From Reward Weights; used in place of the sliders."
                 ),
+                io.Clip.Input(
+                    "clip",
+                    optional=True,
+                    tooltip=(
+                        "The text encoder that the latent reward was trained with. Only for a model that shares its latents with the "
+                        "reward but has another text encoder; together with caption."
+                    ),
+                ),
+                io.String.Input(
+                    "caption",
+                    optional=True,
+                    force_input=True,
+                    tooltip="The prompt, for the latent reward alone; clip encodes it. Without clip the reward reads the sampler's conditioning.",
+                ),
             ],
             outputs=[
                 io.Model.Output("guided", display_name="MODEL", tooltip="The guided model, for any sampler."),
@@ -127,12 +141,15 @@ class RewardGuidance(io.ComfyNode):
         every: int,
         model_low_noise=None,
         weights: RewardWeights | None = None,
+        clip=None,
+        caption: str | None = None,
     ) -> io.NodeOutput:
         """Hang the guidance on clones of the models."""
         from ..guidance.flow_nrg import FlowNRG
         from ..guidance.settings import GuidanceSettings
         from .guidance_trace import GuidanceTrace
         from .guided_model import Steering
+        from .reward_caption import reward_caption
         from .trace_routes import LIVE
 
         if start_percent > end_percent:
@@ -142,10 +159,11 @@ class RewardGuidance(io.ComfyNode):
         used = RewardWeights.of(VQ, MQ, TA) if weights is None else weights
         settings = GuidanceSettings(used.as_given(), strength, _MODES[strength_mode], cap=cap or None, every=every)
         guidance = FlowNRG(latent_reward.rewards, settings, latent_reward.calibration)
-        steered_by = (latent_reward.serial, repr(settings), start_percent, end_percent)
+        told = reward_caption(clip, caption)
+        steered_by = (latent_reward.serial, repr(settings), start_percent, end_percent, told and told.identity)
         node = str(cls.hidden.unique_id)
         trace = GuidanceTrace(node, latent_reward.name, settings, latent_reward.calibration, steered_by)
-        steering = Steering(guidance, latent_reward, trace, LIVE, start_percent, end_percent)
+        steering = Steering(guidance, latent_reward, trace, LIVE, start_percent, end_percent, told)
         guided = steering.patched(model, "model")
         if model_low_noise is None:
             low_noise = ExecutionBlocker("Reward Guidance has no low-noise model: connect one to model_low_noise.")

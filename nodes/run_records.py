@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..backbones.flow_path import SAME_SIGMA
+from .nested_latents import video_part
 
 if TYPE_CHECKING:
     from ..guidance.trace import TracePoint
@@ -80,16 +81,17 @@ class RunRecords:
 
 
 def fingerprint(samples: Any) -> bytes:
-    """A digest of a latent's numbers, the same in float32 and in float16 (ComfyUI's ``--fp16-intermediates``).
+    """A digest of a video latent's numbers, the same in float32 and in float16 (ComfyUI's ``--fp16-intermediates``).
+
+    Of a video with sound the video alone counts: a trace says what became of it, and it is found whether the video still has
+    its sound, has another one, or none.
 
     Args:
-        samples: [B, ...], on any device, or a nested tensor (audio and video), whose parts count as one row each.
+        samples: [B, ...], on any device, or a nested tensor.
     """
     import torch
 
-    parts = samples.unbind() if getattr(samples, "is_nested", False) else [samples]
-    rows = [part.detach().to("cpu", torch.float16).flatten(1) for part in parts]
-    numbers = torch.cat(rows, dim=1).contiguous()
+    numbers = video_part(samples).detach().to("cpu", torch.float16).flatten(1).contiguous()
     digest = hashlib.blake2b(str(tuple(numbers.shape)).encode(), digest_size=16)
     digest.update(numbers.view(torch.uint8).numpy())
     return digest.digest()

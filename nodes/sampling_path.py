@@ -51,7 +51,8 @@ def check_fits(reward_name: str, space: tuple[str, int], latent_format: Any) -> 
     kind = type(latent_format).__name__
     known = comfyui_latent_formats().get(kind)
     sampled = kind if known is None else known.name
-    channels = latent_format.latent_channels
+    # Where sound is nested beside the video, ComfyUI's number is that of the larger of the two (MiniMax H3).
+    channels = latent_format.latent_channels if known is None else known.channels
     if (sampled, channels) == space:
         return
     raise GuidanceError(

@@ -1,7 +1,7 @@
 """ComfyUI's modules in one process without its server, called function by function.
 
-``ComfyProcess.call("name", ...)`` runs ``name`` of ``sampling_calls.py`` there, "module.name" of another file beside it, and returns what it returns; what it raises
-is raised here, as ``RemoteError``.
+``ComfyProcess.call("name", ...)`` runs ``name`` of ``sampling_calls.py`` there and returns what it returns; what it raises
+is raised here, as ``RemoteError``. ``call("file.name", ...)`` runs one of another file of this folder.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from comfy_process import ComfyProcess
 from comfy_server import ComfyServer
 from comfyui_versions import versions_that_ran
 from prompts import MODEL
@@ -44,3 +45,13 @@ def start_comfyui(tmp_path_factory, reward_file):
 def comfyui(start_comfyui) -> ComfyServer:
     """The server that the tests share."""
     return start_comfyui()
+
+
+@pytest.fixture(scope="module")
+def process(tmp_path_factory):
+    """ComfyUI's modules in a process without its server."""
+    tree = Path(os.environ["COMFYUI_PATH"]).resolve()
+    made = ComfyProcess(tree, tmp_path_factory.mktemp("process") / "log.txt")
+    versions_that_ran.add((tree / "comfyui_version.py").read_text().split('"')[1])
+    yield made
+    made.stop()

@@ -1,9 +1,9 @@
 """The ComfyUI server of the tests."""
 
 import pytest
-from comfyui_fixtures import comfyui, reward_file, start_comfyui
+from comfyui_fixtures import comfyui, process, reward_file, start_comfyui
 
-__all__ = ["comfyui", "reward_file", "start_comfyui"]
+__all__ = ["comfyui", "process", "reward_file", "start_comfyui"]
 
 
 @pytest.fixture(autouse=True)

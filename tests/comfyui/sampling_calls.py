@@ -308,12 +308,13 @@ def copied_guidance(model: str, reward: str):
 
 def main() -> None:
     load_pack(REPOSITORY)
+    sys.modules["sampling_calls"] = sys.modules["__main__"]  # for the files of further calls
     while (asked := receive(sys.stdin.buffer)) is not None:
         name, arguments = asked
         try:
-            module, _, function = name.rpartition(".")
-            known = globals() if not module else vars(importlib.import_module(module))
-            answer = True, known[function](**arguments)
+            file, _, function = name.rpartition(".")
+            calls = vars(importlib.import_module(file)) if file else globals()
+            answer = True, calls[function](**arguments)
         except BaseException as error:
             answer = False, (type(error).__name__, str(error), traceback.format_exc())
             print(answer[1][2], file=sys.stderr, flush=True)

@@ -1,12 +1,10 @@
 """Reward guidance in the real ComfyUI, on tiny networks with random weights."""
 
-import os
 from pathlib import Path
 
 import pytest
 import torch
-from comfy_process import ComfyProcess, RemoteError
-from comfyui_versions import versions_that_ran
+from comfy_process import RemoteError
 from guidance_prompts import random_reward
 from tiny_backbones import save_single, tiny
 
@@ -16,15 +14,6 @@ pytestmark = pytest.mark.comfyui
 
 SAMPLERS = ("euler", "heun", "dpmpp_2m", "res_multistep", "uni_pc", "euler_ancestral")
 STRONG = {"strength": 3.0, "cap": 1.0}
-
-
-@pytest.fixture(scope="module")
-def process(tmp_path_factory):
-    tree = Path(os.environ["COMFYUI_PATH"]).resolve()
-    made = ComfyProcess(tree, tmp_path_factory.mktemp("process") / "log.txt")
-    versions_that_ran.add((tree / "comfyui_version.py").read_text().split('"')[1])
-    yield made
-    made.stop()
 
 
 class Files:

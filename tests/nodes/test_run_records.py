@@ -40,10 +40,10 @@ def test_the_same_numbers_are_found_on_the_way_through_float16_and_in_inference_
     assert fingerprint(samples.transpose(3, 4)) != made
 
 
-def test_nested_samples_count_as_the_sampler_packed_them():
+def test_of_a_video_with_sound_the_video_counts():
     video, audio = torch.randn(2, 4, 2, 2, 2), torch.randn(2, 3, 5)
-    packed = torch.cat([video.reshape(2, 1, -1), audio.reshape(2, 1, -1)], dim=-1)
-    assert fingerprint(Nested(video, audio)) == fingerprint(packed)
+    assert fingerprint(Nested(video, audio)) == fingerprint(Nested(video, audio + 1)) == fingerprint(video)
+    assert fingerprint(Nested(video + 1, audio)) != fingerprint(video)
 
 
 def test_the_oldest_records_are_forgotten_first_and_those_in_use_are_kept():
