@@ -12,6 +12,8 @@ import uuid
 import weakref
 from typing import Any
 
+from .nested_latents import is_nested, parts
+
 _tokens: weakref.WeakKeyDictionary[object, str] = weakref.WeakKeyDictionary()
 _MADE_ANEW = "uuid"  # of a conditioning, whenever a guider takes it
 # The model is told by itself; the others are what a sampler left behind.
@@ -41,6 +43,8 @@ def _feed(digest: Any, value: Any) -> None:
     digest.update(f"<{type(value).__name__}>".encode())
     if value is None or isinstance(value, (bool, int, float, complex, str, bytes, uuid.UUID)):
         digest.update(repr(value).encode())
+    elif is_nested(value):
+        _feed(digest, parts(value))
     elif hasattr(value, "detach") and hasattr(value, "dtype"):
         _feed_tensor(digest, value)
     elif isinstance(value, dict):
@@ -61,8 +65,6 @@ def _feed(digest: Any, value: Any) -> None:
         _feed(digest, [value.__func__, value.__self__])
     elif type(value).__name__.startswith("COND") and hasattr(value, "cond"):  # comfy.conds: made anew for each sampling
         _feed(digest, value.cond)
-    elif getattr(value, "is_nested", False):
-        _feed(digest, list(value.tensors))
     else:
         digest.update(_token(value).encode())
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from .nested_latents import joined, parts
+
 if TYPE_CHECKING:
     import torch
 
@@ -15,8 +17,8 @@ class Seen:
 
     Attributes:
         clean: the clean latent that the step foresaw, in the unit of a LATENT, on the CPU; nested for video with sound.
-        asked: (x, sigma, denoised) of the model's last evaluation, in its own unit: [1, C, T, H, W], float, [1, C, T, H, W]; None where the
-            guider hides it.
+        asked: (x, sigma, denoised) of the model's last evaluation, in its own unit: [1, C, T, H, W], float, [1, C, T, H, W], video and sound in
+            one tensor where there is sound; None where the guider hides it.
         sigma: the noise level after the step.
         conds: the positive conditionings as the model got them.
         sampling: the model's ``model_sampling``.
@@ -82,6 +84,4 @@ def no_noise(samples: Any) -> Any:
     """For a latent that is noisy already, as KSamplerAdvanced and DisableNoise give it."""
     import torch
 
-    if getattr(samples, "is_nested", False):
-        return type(samples)([torch.zeros_like(part, device="cpu") for part in samples.unbind()])
-    return torch.zeros(samples.size(), dtype=samples.dtype, layout=samples.layout, device="cpu")
+    return joined(samples, [torch.zeros_like(part, device="cpu") for part in parts(samples)])

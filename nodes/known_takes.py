@@ -7,6 +7,8 @@ from collections import OrderedDict
 from collections.abc import Hashable
 from typing import TYPE_CHECKING, Any
 
+from .nested_latents import parts
+
 if TYPE_CHECKING:
     from .scored_clip import ScoredClip
 
@@ -58,8 +60,7 @@ class KnownTakes:
 
 
 def _bytes(samples: Any) -> int:
-    parts = samples.unbind() if getattr(samples, "is_nested", False) else [samples]
-    return sum(part.numel() * part.element_size() for part in parts)
+    return sum(part.numel() * part.element_size() for part in parts(samples))
 
 
 KNOWN = KnownTakes()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..reward.search.plan import cost, replayed_cost
 from .comfy_compat import ProgressBar, latent_previewer
+from .nested_latents import video_part
 from .seed_takes import REPLAY
 
 if TYPE_CHECKING:
@@ -37,5 +38,5 @@ class SearchProgress:
         self._done = min(self._done + 1, self._steps)
         picture = None
         if self._previewer is not None:
-            picture = self._previewer(x0.tensors[0] if getattr(x0, "is_nested", False) else x0)
+            picture = self._previewer(video_part(x0))
         self._bar.update_absolute(self._done, self._steps, picture)

@@ -68,11 +68,14 @@ class SearchSeeds(io.ComfyNode):
         )
 
     @classmethod
-    def validate_inputs(cls, stop_when: str | None, keep_seeds: str | None, exclude_seeds: str | None) -> bool | str:
+    def validate_inputs(
+        cls, stop_when: str | None, keep_seeds: str | None, exclude_seeds: str | None, more_looks: str | None
+    ) -> bool | str:
         """Refuse what cannot be read before anything runs; what comes by wire is not known yet."""
+        numbers = {"keep_seeds": keep_seeds, "exclude_seeds": exclude_seeds, "more_looks": more_looks}
         try:
             parse_gates(entries(stop_when or ""))
-            for name, text in (("keep_seeds", keep_seeds), ("exclude_seeds", exclude_seeds)):
+            for name, text in numbers.items():
                 parse_seeds(text or "", name)
         except VideoAlignError as error:
             return str(error)

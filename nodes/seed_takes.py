@@ -15,6 +15,7 @@ from ..errors import ClipError, VideoAlignError
 from .comfy_compat import fitting_latent, model_management, seeded_noise
 from .content_key import content_key, guider_key
 from .guider_watch import GuiderWatch, Seen, no_noise
+from .nested_latents import joined, parts, video_part
 from .seed_samplers import evaluations, sampler_name
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ class SeedSampling:
         self.steps = sum(stage.steps for stage in stages)
         self.evaluated = 0
         self.samples = fitting_latent(stages[0].guider.model_patcher, latent)
-        clips = (self.samples.unbind()[0] if getattr(self.samples, "is_nested", False) else self.samples).shape[0]
+        clips = len(video_part(self.samples))
         if clips != 1:
             raise VideoAlignError(
                 f"The latent holds {clips} clips, and a take is one. Set its batch_size to 1: 'seeds' says how many are tried."
@@ -146,7 +147,8 @@ class SeedSampling:
         out = {name: value for name, value in self.latent.items() if not name.startswith("downscale_ratio_")}
         if len(samples) > 1:
             out.pop("batch_index", None)  # it is of one
-        return out | {"samples": samples[0] if len(samples) == 1 else torch.cat(list(samples))}
+        streams = [torch.cat(stream) for stream in zip(*map(parts, samples), strict=True)]
+        return out | {"samples": samples[0] if len(samples) == 1 else joined(samples[0], streams)}
 
 
 class SeedTake:
@@ -209,9 +211,8 @@ class SeedTake:
 
 
 def _finite(samples: Any, seed: int) -> Any:
-    for part in samples.unbind() if getattr(samples, "is_nested", False) else [samples]:
-        if not part.isfinite().all():
-            raise ClipError(
-                f"Seed {seed}: what was sampled is not finite (NaN or infinite). The model, its precision or the schedule is at fault."
-            )
+    if not all(part.isfinite().all() for part in parts(samples)):
+        raise ClipError(
+            f"Seed {seed}: what was sampled is not finite (NaN or infinite). The model, its precision or the schedule is at fault."
+        )
     return samples

@@ -12,6 +12,7 @@ from .clip_files import playable_file
 from .clip_frames import small_pictures, small_view
 from .comfy_compat import model_management, video_from_file
 from .content_key import content_key
+from .nested_latents import told_shapes, video_part
 from .reward_conditioning import check_conditioning, chosen_cond, reward_conditioning
 from .sampling_path import FLOW, check_fits, path_of
 from .scored_clip import ScoredClip
@@ -43,14 +44,14 @@ class TakePreview:
         return content_key(self.vae, self.latent_frames, self.fps)
 
     def frames(self, seen: Seen, name: str):
-        """``Frames`` of a take.
+        """``Frames`` of a take; of one with sound, of its video.
 
         Raises:
-            VideoAlignError: its latent cannot be decoded.
+            ClipError: what was sampled is not finite.
         """
         from ..clips.frames import Frames
 
-        clean = video_latent(seen.clean)
+        clean = video_part(seen.clean)
         if not clean.isfinite().all():
             raise ClipError(f"{name}: what was sampled is not finite (NaN or infinite).")
         if self.latent_frames and clean.ndim == 5:
@@ -58,19 +59,6 @@ class TakePreview:
         model_management.throw_exception_if_processing_interrupted()
         pictures = self.vae.decode(clean)
         return Frames(pictures.reshape(-1, *pictures.shape[-3:])[..., :3].clamp(0, 1), self.fps, name)
-
-
-def video_latent(clean: Any) -> Any:
-    """The latent that a VAE decodes.
-
-    Raises:
-        VideoAlignError: it is one of video with sound.
-    """
-    if getattr(clean, "is_nested", False):
-        raise VideoAlignError(
-            "Search Seeds cannot look at latents of video with sound (LTX-2 and the like) yet. Search with the video alone."
-        )
-    return clean
 
 
 class PreviewMarks:
@@ -124,7 +112,6 @@ class LatentMarks:
         import torch
 
         seen, name = take.seen, f"seed {take.seed}"
-        video_latent(seen.clean)
         if seen.asked is None or seen.conds is None:
             raise VideoAlignError(
                 "This GUIDER does not tell what its model is asked, so a latent reward cannot judge its takes. Connect a REWARD and a VAE."
@@ -133,7 +120,7 @@ class LatentMarks:
         trunk = self.handle.reward.trunk
         told = reward_conditioning(trunk.name, cond["model_conds"], 1)
         check_conditioning(self.handle.name, trunk, told)
-        x, sigma = seen.noisy(), seen.sigma
+        x, sigma = video_part(seen.noisy(), told_shapes(cond["model_conds"])), seen.sigma
         if path_of(seen.sampling) != FLOW:
             x, sigma = x / (1 + sigma), sigma / (1 + sigma)
         with torch.no_grad():

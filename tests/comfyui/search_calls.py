@@ -183,7 +183,30 @@ def seam(model: str, sampler: str, steps: int, look: int, shift: float | None = 
         made = stages.stages_of(network, positive, negative, 3.0, sampler, "simple", steps, 1.0, "replay")
         take = takes.SeedSampling(made, latent_of(), takes.CONTINUE).begin(5)
         gone_on = take.go(look).go(steps).samples
-        plain = nodes.common_ksampler(network, 5, steps, 3.0, sampler, "simple", positive, negative, latent_of(), 1.0)[0][
-            "samples"
-        ]
+        plain = nodes.common_ksampler(network, 5, steps, 3.0, sampler, "simple", positive, negative, latent_of(), 1.0)[
+            0
+        ]["samples"]
         return float((gone_on - plain).square().mean().sqrt() / plain.std())
+
+
+def search_with_sound(kind: str, seeds: int = 2, keep: int = 2, way: str = "cfg"):
+    """The node on a video with sound (``av_calls``): its streams by seed, and what SamplerCustomAdvanced gives of these seeds."""
+    import av_calls
+    from tiny_av_models import av_model, av_reward
+
+    forget()
+    with torch.inference_mode():
+        guider = av_calls.guider(kind, av_model(kind), way, 3.0)
+        sampler = nodes_custom_sampler.KSamplerSelect.execute("euler").args[0]
+        sigmas = nodes_custom_sampler.BasicScheduler.execute(av_model(kind), "simple", 5, 1.0).args[0]
+        node, latent = calls.pack("nodes.search_seeds_node").SearchSeeds, av_calls.empty(kind)
+        about = {**SETTINGS, "seeds": seeds, "keep": keep, "look_after": 2}
+        wires = {"model": guider, "sampler": sampler, "sigmas": sigmas, "judge": av_reward(kind)}
+        best, _, scores, text, *_ = node.execute(latent_image=latent, **wires, **about).args
+        found = [int(seed) for seed in text.split(",")]
+        made = {
+            seed: [part[place : place + 1].clone() for part in best["samples"].unbind()]
+            for place, seed in enumerate(found)
+        }
+    plain_ones = {seed: av_calls.sample(kind, way=way, steps=5, seed=seed)["streams"] for seed in found}
+    return made, plain_ones, {clip.seed: dict(clip.scores) for clip in scores}

@@ -253,3 +253,13 @@ def test_continue_goes_through_both_experts(search, plain, files):
     found = search(mode="continue", low_noise=files["other"], switch_step=5)
     own = plain(found["seed"], low_noise=files["other"], switch=5)["samples"]
     torch.testing.assert_close(found["samples"], own, rtol=0, atol=1e-3)  # of clips with a standard deviation of 4
+
+
+@pytest.mark.parametrize("kind, way", [("ltxav", "cfg"), ("ltxav", "basic"), ("h3", "basic")])
+def test_a_video_with_sound_is_judged_by_its_video_and_finished_with_its_sound(process, kind, way):
+    made, own, marks = process.call("search_calls.search_with_sound", kind=kind, way=way)
+    assert len(made) == 2 and len(set(mark["VQ"] for mark in marks.values())) == 2
+    for seed, streams in made.items():
+        assert len(streams) == 2
+        for stream, expected in zip(streams, own[seed], strict=True):
+            assert torch.equal(stream, expected)
