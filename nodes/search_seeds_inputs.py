@@ -188,4 +188,9 @@ def _optional_wires() -> list:
             optional=True,
             tooltip="Wan 2.2's low-noise expert, as MODEL or GUIDER; it samples from switch_step on.",
         ),
+        io.Clip.Input(
+            "clip",
+            optional=True,
+            tooltip="Only for a LATENT_REWARD whose text encoder is not the sampler's: the CLIP that it was trained with, which encodes caption.",
+        ),
     ]

@@ -85,7 +85,7 @@ class SearchSeeds(io.ComfyNode):
     def execute(
         cls, model, latent_image, judge, caption, first_seed, seeds, steps, cfg, sampler_name, scheduler, denoise, look_after,
         keep, mode, fps, preview_frames, more_looks, stop_when, budget, keep_seeds, exclude_seeds, use_this="", positive=None,
-        negative=None, vae=None, weights=None, rules=None, sampler=None, sigmas=None, low_noise=None, switch_step=0,
+        negative=None, vae=None, weights=None, rules=None, sampler=None, sigmas=None, low_noise=None, switch_step=0, clip=None,
     ) -> io.NodeOutput:  # fmt: skip
         """Search."""
         from .search_progress import SearchProgress
@@ -93,6 +93,7 @@ class SearchSeeds(io.ComfyNode):
         from .search_stages import finished_dtype, stages_of
         from .seed_search import SearchPlan, SearchSettings, SeedSearch
         from .seed_takes import SeedSampling
+        from .take_judging import TakePreview
 
         if mode not in (REPLAY, CONTINUE):  # by wire
             raise VideoAlignError(f"mode is {mode!r}; choose {REPLAY} or {CONTINUE}.")
@@ -105,7 +106,7 @@ class SearchSeeds(io.ComfyNode):
         settings = SearchSettings(
             first_seed,
             seeds,
-            (*([look_after] if look_after else []), *parse_seeds(more_looks, "more_looks")),
+            (look_after, *parse_seeds(more_looks, "more_looks")),
             keep,
             RewardWeights() if weights is None else weights,
             rules,
@@ -116,7 +117,8 @@ class SearchSeeds(io.ComfyNode):
             use_this,
         )
         plan = SearchPlan.of(settings, sampling)
-        search = SeedSearch(settings, plan, sampling, _marks(judge, vae, preview_frames, fps, stages), caption.strip())
+        marks = _marks(judge, TakePreview(vae, preview_frames, fps) if vae else None, stages, clip, caption)
+        search = SeedSearch(settings, plan, sampling, marks, caption.strip())
         with progress.of(plan, sampling):
             result = search.run()
         ranking = result.ranking
@@ -134,17 +136,18 @@ class SearchSeeds(io.ComfyNode):
         )
 
 
-def _marks(judge, vae, preview_frames: int, fps: float, stages):
+def _marks(judge, preview, stages, clip, caption: str):
     """Who marks the takes.
 
     Raises:
         VideoAlignError: a REWARD without a VAE.
     """
-    from .take_judging import LatentMarks, PreviewMarks, TakePreview
+    from .reward_caption import RewardCaption
+    from .take_judging import LatentMarks, PreviewMarks
 
-    preview = None if vae is None else TakePreview(vae, preview_frames, fps)
     if hasattr(judge, "latent_space"):
-        return LatentMarks(judge, stages[0].guider.model_patcher, preview)
+        told = None if clip is None else RewardCaption.encoded(clip, caption)
+        return LatentMarks(judge, stages[0].guider.model_patcher, preview, told)
     if preview is None:
         raise VideoAlignError(
             "A REWARD looks at decoded previews: connect a VAE to Search Seeds, best a small one such as taew2_1."

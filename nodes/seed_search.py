@@ -28,7 +28,7 @@ class SearchSettings:
 
     Attributes:
         first_seed, seeds: the drafted ones: ``keep_seeds``, and from the first on as many as are missing to ``seeds``.
-        looks: steps after which takes are judged; empty for a quarter of all.
+        looks: steps after which takes are judged; 0 for a quarter of all.
         keep: how many are finished.
         weights, rules: how takes are ranked.
         enough: gates that end the drafting.
@@ -40,7 +40,7 @@ class SearchSettings:
 
     first_seed: int
     seeds: int
-    looks: tuple[int, ...] = ()
+    looks: tuple[int, ...] = (0,)
     keep: int = 1
     weights: RewardWeights = field(default_factory=RewardWeights)
     rules: RankingRules | None = None
@@ -88,7 +88,8 @@ class SearchPlan:
             raise VideoAlignError(
                 f"keep is {settings.keep}, of {settings.seeds} seeds. Keep 1 or more, and no more than there are."
             )
-        looks = checked_looks(settings.looks, sampling.steps, "look_after")
+        (quarter,) = checked_looks((), sampling.steps)
+        looks = checked_looks([look or quarter for look in settings.looks], sampling.steps, "look_after")
         one = sampling.work(sampling.steps)
 
         def work(plan, seeds):

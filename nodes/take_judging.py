@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ..reward.search.seed_search import Marks
     from .guider_watch import Seen
     from .latent_reward_handle import LatentRewardHandle
+    from .reward_caption import RewardCaption
     from .reward_handle import RewardHandle
     from .seed_takes import SeedTake
 
@@ -97,15 +98,23 @@ class PreviewMarks:
 
 
 class LatentMarks:
-    """A LATENT_REWARD, shown the noisy latent of a take; the preview, if there is one, is for people."""
+    """A LATENT_REWARD, shown the noisy latent of a take; the preview, if there is one, is for people.
 
-    def __init__(self, handle: LatentRewardHandle, model: Any, preview: TakePreview | None) -> None:
+    Args:
+        model: MODEL that samples.
+        caption: what the reward is told of the prompt; None for what the sampler is told.
+    """
+
+    def __init__(
+        self, handle: LatentRewardHandle, model: Any, preview: TakePreview | None, caption: RewardCaption | None = None
+    ) -> None:
         check_fits(handle.name, handle.latent_space, model.model.latent_format)
-        self.handle, self.preview = handle, preview
+        self.handle, self.preview, self.caption = handle, preview, caption
 
     def key(self) -> str:
         """See ``PreviewMarks``."""
-        return content_key(self.handle.serial, self.preview.key() if self.preview else None)
+        told = self.caption.identity if self.caption else None
+        return content_key(self.handle.serial, self.preview.key() if self.preview else None, told)
 
     def marks(self, take: SeedTake, prompt: str) -> tuple[Marks, ScoredClip]:
         """See ``PreviewMarks``."""
@@ -118,8 +127,9 @@ class LatentMarks:
             )
         cond = chosen_cond(seen.conds, seen.asked[1])
         trunk = self.handle.reward.trunk
-        told = reward_conditioning(trunk.name, cond["model_conds"], 1)
-        check_conditioning(self.handle.name, trunk, told)
+        conds = cond["model_conds"] if self.caption is None else self.caption.instead_of(cond["model_conds"])
+        told = reward_conditioning(trunk.name, conds, 1)
+        check_conditioning(self.handle.name, trunk, told, self.caption is not None)
         x, sigma = video_part(seen.noisy(), told_shapes(cond["model_conds"])), seen.sigma
         if path_of(seen.sampling) != FLOW:
             x, sigma = x / (1 + sigma), sigma / (1 + sigma)
