@@ -50,7 +50,7 @@ def _wires() -> list:
             "vae",
             optional=True,
             tooltip=(
-                "Decodes the previews. A small decoder is enough and fast: Load VAE lists those of models/vae_approx (taew2_1, taehv and the like). "
+                "Decodes the previews. A small decoder is enough and fast: Load VAE lists those of models/vae_approx (taehv, lighttaew2_1 and the like). "
                 "With the model's own VAE lower preview_frames."
             ),
         ),

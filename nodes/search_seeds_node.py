@@ -150,7 +150,7 @@ def _marks(judge, preview, stages, clip, caption: str):
         return LatentMarks(judge, stages[0].guider.model_patcher, preview, told)
     if preview is None:
         raise VideoAlignError(
-            "A REWARD looks at decoded previews: connect a VAE to Search Seeds, best a small one such as taew2_1."
+            "A REWARD looks at decoded previews: connect a VAE to Search Seeds, best a small one such as taehv."
         )
     return PreviewMarks(judge, preview)
 
