@@ -27,9 +27,10 @@ from results_section import Section, benchmark_parser, interval
 from steered_takes import guided, steered
 
 from videoalign.generation.pipeline import load_pipeline
-from videoalign.generation.search.takes import PromptTakes, cost, schedule
+from videoalign.generation.search.takes import PromptTakes
 from videoalign.judges import open_judge
 from videoalign.reward.latent.reward_file import load_latent_reward
+from videoalign.reward.search.plan import cost, schedule
 from videoalign.reward.settings import EMBEDDED_LATENT_FILE
 from videoalign.reward.student_interval import student_mean
 from videoalign.reward.z_scores import z_scores

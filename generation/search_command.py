@@ -17,9 +17,9 @@ from . import generate_command
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 
 if TYPE_CHECKING:
+    from ..reward.search.seed_search import Found, Rule
     from .search.journal import SearchJournal
     from .search.judging import TakeJudge
-    from .search.seed_search import Found, Rule
 
 SEEDS, LATENT = 8, "latent"
 MOST_TOLD = 10
@@ -116,20 +116,30 @@ def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: S
     from tqdm import tqdm
 
     from ..clips.pixels import as_frames
+    from ..reward.search.plan import affordable, checked_looks, cost, schedule
+    from ..reward.search.seed_search import search_seeds
     from .images import images_of
     from .search.page import write_search_page
-    from .search.seed_search import search_seeds
-    from .search.takes import PromptTakes, check_finite, cost, schedule
+    from .search.takes import PromptTakes, check_finite
 
     pipeline, sampling, guidance = generate_command.prepare(config)
     folder.begin()
     looks = checked_looks(config.look, sampling.steps)
-    judge, rule = _judge(config), _rule(config)
+    judge = _judge(config)
+    rule = _rule(config, judge)
     journal.of(judge.identity())
     by_prompt: dict[tuple, list[Wanted]] = {}
     for clip in wanted:
         by_prompt.setdefault((clip.prompt, clip.image), []).append(clip)
-    drafted = affordable(looks, len(next(iter(by_prompt.values()))), config.keep, sampling.steps, config.budget)
+    drafted = affordable(
+        looks,
+        len(next(iter(by_prompt.values()))),
+        config.keep,
+        config.budget,
+        lambda plan, seeds: cost(plan, seeds, sampling.steps),
+        f"--budget {config.budget} steps do not finish {config.keep} clips of {sampling.steps} steps each; "
+        f"give {config.keep * sampling.steps} or more.",
+    )
     plan = schedule(looks, drafted, config.keep)
     finished: list[Wanted] = []
     results: dict[str, Found] = {}
@@ -181,38 +191,6 @@ def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: S
     return 1 if failed else 0
 
 
-def checked_looks(looks: list[int], steps: int) -> list[int]:
-    """The steps after which takes are looked at, ascending; a quarter of all where none is given.
-
-    Raises:
-        VideoAlignError: there are not so many steps.
-    """
-    chosen = sorted(set(looks)) or [max(1, round(steps / 4))]
-    if not 1 <= chosen[0] <= chosen[-1] <= steps:
-        raise VideoAlignError(
-            f"--look {', '.join(map(str, chosen))}: the clips are sampled in {steps} steps; look after 1 to {steps} of them."
-        )
-    return chosen
-
-
-def affordable(looks: list[int], seeds: int, keep: int, steps: int, budget: int | None) -> int:
-    """How many seeds can be drafted within ``budget`` steps, at most ``seeds``.
-
-    Raises:
-        VideoAlignError: not even as many as are kept.
-    """
-    from .search.takes import cost, schedule
-
-    if budget is None:
-        return seeds
-    for count in range(seeds, keep - 1, -1):
-        if cost(schedule(looks, count, keep), count, steps) <= budget:
-            return count
-    raise VideoAlignError(
-        f"--budget {budget} steps do not finish {keep} clips of {steps} steps each; give {keep * steps} or more."
-    )
-
-
 def _judge(config: Config) -> TakeJudge:
     from ..backbones.devices import chosen_device
     from ..judges import JudgeOptions, open_panel
@@ -227,12 +205,12 @@ def _judge(config: Config) -> TakeJudge:
     return PreviewJudge(opened, config.preview_frames)
 
 
-def _rule(config: Config) -> Rule:
+def _rule(config: Config, judge: TakeJudge) -> Rule:
+    from ..reward.search.seed_search import Rule
     from ..reward.weights import RewardWeights
-    from .search.seed_search import Rule
 
     weights = named_weights(config.weight) or RewardWeights.of(1, 1, 1)
-    return Rule(weights, parse_gates(config.gate), parse_gates(config.enough))
+    return Rule(weights, parse_gates(config.gate), parse_gates(config.enough), judge.lower_is_better)
 
 
 def _why_none(found: Found) -> str:

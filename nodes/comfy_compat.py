@@ -34,16 +34,25 @@ __all__ = [
     "WeightsSocket",
     "WrappersMP",
     "add_routes",
+    "cfg_guider",
+    "fitting_latent",
     "folder_paths",
     "growing_input",
     "grown_values",
     "io",
     "last_prompt",
+    "latent_previewer",
     "model_management",
+    "named_sampler",
+    "named_sigmas",
     "node_schema",
     "register_model_folder",
+    "sampler_names",
+    "scheduler_names",
+    "seeded_noise",
     "send_to_page",
     "trusted_origins",
+    "video_from_file",
     "video_from_images",
     "video_source",
 ]
@@ -137,6 +146,11 @@ def video_from_images(images: torch.Tensor, fps: float):
     return InputImpl.VideoFromComponents(Types.VideoComponents(images=images, frame_rate=rate))
 
 
+def video_from_file(path: str | Path):
+    """A VIDEO that is this file."""
+    return InputImpl.VideoFromFile(str(path))
+
+
 def video_source(video: object):
     """The file behind a VIDEO (a path or a binary file object), or None when its frames are only in memory.
 
@@ -149,3 +163,71 @@ def video_source(video: object):
     if window is not None and any(window()):
         return None
     return video.get_stream_source()
+
+
+def sampler_names() -> list[str]:
+    """Those that KSampler lists."""
+    from comfy.samplers import KSampler
+
+    return list(KSampler.SAMPLERS)
+
+
+def scheduler_names() -> list[str]:
+    """Those that KSampler lists."""
+    from comfy.samplers import KSampler
+
+    return list(KSampler.SCHEDULERS)
+
+
+def named_sampler(name: str):
+    """A SAMPLER as KSampler makes it."""
+    from comfy.samplers import sampler_object
+
+    return sampler_object(name)
+
+
+def named_sigmas(model: ModelPatcher, sampler: str, scheduler: str, steps: int, denoise: float) -> torch.Tensor:
+    """SIGMAS as KSampler makes them: for some samplers other ones than BasicScheduler's."""
+    from comfy.samplers import KSampler
+
+    return KSampler(
+        model, steps, model.load_device, sampler, scheduler, denoise, model_options=model.model_options
+    ).sigmas
+
+
+def cfg_guider(model: ModelPatcher, positive, negative, cfg: float):
+    """The GUIDER that KSampler samples with."""
+    from comfy.samplers import CFGGuider
+
+    guider = CFGGuider(model)
+    guider.set_conds(positive, negative)
+    guider.set_cfg(cfg)
+    return guider
+
+
+def fitting_latent(model: ModelPatcher, latent: dict):
+    """A LATENT's samples in the shape that the model samples, as the sampler nodes make it of an empty one."""
+    import inspect
+
+    from comfy.sample import fix_empty_latent_channels
+
+    known = inspect.signature(fix_empty_latent_channels).parameters  # 0.3.64 has none of the two
+    names = ("downscale_ratio_spacial", "downscale_ratio_temporal")
+    return fix_empty_latent_channels(
+        model, latent["samples"], **{name: latent.get(name) for name in names if name in known}
+    )
+
+
+def seeded_noise(samples: torch.Tensor, seed: int, batch_index=None) -> torch.Tensor:
+    """The noise that KSampler and RandomNoise give for a seed; it seeds torch's own generator, as theirs does."""
+    from comfy.sample import prepare_noise
+
+    return prepare_noise(samples, seed, batch_index)
+
+
+def latent_previewer(model: ModelPatcher) -> Callable | None:
+    """x0 -> what ComfyUI's progress shows of it, as the settings say; None for nothing."""
+    from latent_preview import get_previewer
+
+    previewer = get_previewer(model.load_device, model.model.latent_format)
+    return None if previewer is None else lambda x0: previewer.decode_latent_to_preview_image("JPEG", x0)

@@ -22,6 +22,7 @@ from .reward_trace_node import RewardTraceNode
 from .reward_weights_node import RewardWeightsNode
 from .score_files_node import LoadScores, SaveScores
 from .score_video_node import ScoreVideo
+from .search_seeds_node import SearchSeeds
 from .trace_routes import register_trace_routes
 
 
@@ -48,6 +49,7 @@ class VideoAlignExtension(ComfyExtension):
             RewardWeightsNode,
             RankingRulesNode,
             PickBest,
+            SearchSeeds,
             CompareClips,
             SaveScores,
             LoadScores,

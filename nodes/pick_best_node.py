@@ -16,11 +16,9 @@ from .comfy_compat import (
     node_schema,
 )
 from .contact_sheet import contact_sheet
-from .node_pictures import shown_clip
 from .ranked_clip import GATE_OFF, Gates, RankedClip
-from .ranking import Ranking, choice_of, rank
-
-_WITH_ALL_PICTURES = 24  # candidates; of the others one picture is shown
+from .ranking import Ranking, rank
+from .shown_ranking import shown_ranking
 
 
 class PickBest(io.ComfyNode):
@@ -137,7 +135,7 @@ class PickBest(io.ComfyNode):
             use_this[0],
             rules[0] if rules else None,
         )
-        return io.NodeOutput(*_outputs(ranking), ui={"videoalign_ranking": [_shown(ranking)]})
+        return io.NodeOutput(*_outputs(ranking), ui={"videoalign_ranking": [shown_ranking(ranking)]})
 
 
 def _outputs(ranking: Ranking) -> tuple:
@@ -174,26 +172,3 @@ def _latent(row: RankedClip) -> object:
     return ExecutionBlocker(
         f"{row.clip.name} has no latent. Connect the LATENT that it was decoded from to its Score Video."
     )
-
-
-def _shown(ranking: Ranking) -> dict:
-    chosen = {row.index for row in ranking.chosen}
-    rows = [
-        {
-            **shown_clip(row.clip, pictures=None if place < _WITH_ALL_PICTURES else 1),
-            "rank": row.rank,
-            "index": row.index,
-            "title": row.title(len(ranking.order)),
-            "total": row.total,
-            **({"z": dict(row.z)} if ranking.by_z else {}),
-            "why": row.why,
-            "use_this": choice_of(row),
-            "chosen": row.index in chosen,
-            "picked": row is ranking.picked,
-            "gate_failures": list(row.gate_failures),
-        }
-        for place, row in enumerate(ranking.order)
-    ]
-    notes = list(ranking.notes) if ranking.chosen else [ranking.why_none(), *ranking.notes]
-    shown = {"clips": rows, "count": len(rows), "weights": ranking.weights, "top_k": ranking.top_k, "notes": notes}
-    return {**shown, "by_z": True} if ranking.by_z else shown

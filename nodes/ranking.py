@@ -133,7 +133,7 @@ def _ranking(
     by_z: bool = False,
 ) -> Ranking:
     order = [replace(row, why=_why(row, order)) for row in order]
-    picked, complaint = _picked(order, use_this)
+    picked, complaint = picked_of(order, use_this)
     return Ranking(tuple(order), shares, top_k, tuple([*complaint, *notes]), picked, by_z)
 
 
@@ -168,8 +168,11 @@ def choice_of(row: RankedClip) -> str:
     return f"{row.index + 1} {row.clip.digest}"
 
 
-def _picked(order: Sequence[RankedClip], use_this: str) -> tuple[RankedClip | None, list[str]]:
-    """The chosen clip, and a sentence if it is not there.
+def picked_of(order: Sequence[RankedClip], use_this: str) -> tuple[RankedClip | None, list[str]]:
+    """The clip that a person has chosen, and a sentence if it is not there.
+
+    Args:
+        use_this: see ``choice_of``.
 
     Raises:
         VideoAlignError: ``use_this`` is of another form.

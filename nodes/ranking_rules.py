@@ -44,15 +44,16 @@ class RankingRules:
         if least_better < 1:
             raise VideoAlignError(f"least_better is {least_better}; it is a number of marks, 1 or more.")
         named: dict[str, float] = {}
-        for text in _entries(weights):
+        for text in entries(weights):
             name, weight = parse_weight(text)
             if name in named:
                 raise VideoAlignError(f"{name} has two weights; give it one.")
             if not 0 <= weight < float("inf"):
                 raise VideoAlignError(f"The weight of {name} is {weight}; it must be 0 or more.")
             named[name] = weight
-        return cls(named, parse_gates(_entries(gates)), method, least_better, hacking_gate)
+        return cls(named, parse_gates(entries(gates)), method, least_better, hacking_gate)
 
 
-def _entries(text: str) -> list[str]:
+def entries(text: str) -> list[str]:
+    """What a widget lists, with line ends, commas or semicolons between."""
     return [entry.strip() for entry in re.split(r"[\n,;]", text) if entry.strip()]

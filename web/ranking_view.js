@@ -9,7 +9,7 @@ const IN_FULL = 3; // places; the others are lines until they are opened
 const USE_THIS = "use_this";
 const MOST_IN_A_LINE = 3; // marks
 
-/** Entries of `videoalign_ranking`: one ranking. `node` is Pick Best of N itself. */
+/** Entries of `videoalign_ranking`: one ranking, of Search Seeds with a `summary`. `node` is the node itself. */
 export function drawRanking([shown], node) {
   if (!shown) return [];
   const ranking = { ...shown, clips: withMarksEach(shown.clips) };
@@ -73,6 +73,7 @@ export function drawRanking([shown], node) {
   const missing = count - ranking.clips.length;
   return [
     head,
+    ...(ranking.summary ? [element("div", "videoalign-note videoalign-summary", ranking.summary)] : []),
     ...ranking.notes.map((note) => element("div", "videoalign-warning", note)),
     pending,
     compared,

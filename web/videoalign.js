@@ -28,6 +28,7 @@ const VIEWS = {
   VideoAlignScoreVideo: { key: "videoalign_scores", draw: drawScores, shorten: firstClips, attach: takeDroppedClip },
   VideoAlignLoadScores: { key: "videoalign_scores", draw: drawScores, shorten: firstClips },
   VideoAlignPickBest: { key: "videoalign_ranking", draw: drawRanking, shorten: bestClips, attach: labelGates },
+  VideoAlignSearchSeeds: { key: "videoalign_ranking", draw: drawRanking, shorten: bestClips },
   VideoAlignSaveScores: { key: "videoalign_saved", draw: drawSaved },
 };
 

@@ -14,9 +14,8 @@ import numpy as np
 
 from ...files.digests import json_digest
 from ...files.journal import append_records, read_journal, rewrite_records
+from ...reward.search.seed_search import Found, Look, Marks
 from ..clip_folder import Wanted
-from .judging import Marks
-from .seed_search import Found, Look
 
 DRAFTS, SEARCH, PREVIEWS = "drafts.jsonl", "search.jsonl", "previews"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -14,9 +13,8 @@ from ...clips.pixels import as_frames
 from ...reward.dimensions import DIMENSIONS
 from ...reward.judge import Judge, all_dimensions
 from ...reward.scoring_stream import score_clips
+from ...reward.search.seed_search import Marks
 from .takes import Take, check_finite
-
-Marks = Mapping[str, float | None]
 
 
 class TakeJudge(Protocol):

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from ...pages.render import write_page
+from ...reward.search.seed_search import Found, Look
 from ..clip_folder import Wanted
 from .journal import SearchJournal, preview_path
-from .seed_search import Found, Look
 
 
 def write_search_page(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -111,24 +111,3 @@ def check_finite(latents: Tensor, seed: int) -> Tensor:
             f"Seed {seed}: what the network sampled is not finite (NaN or infinite). See videoalign generate for the causes."
         )
     return latents
-
-
-def schedule(looks: Sequence[int], seeds: int, keep: int) -> list[tuple[int, int]]:
-    """(step, how many takes are kept after it) of each look: from ``seeds`` to ``keep`` by the same share each time.
-
-    Args:
-        looks: steps, ascending.
-    """
-    return [
-        (step, max(keep, round(seeds * (keep / seeds) ** ((index + 1) / len(looks)))))
-        for index, step in enumerate(looks)
-    ]
-
-
-def cost(looks: Sequence[tuple[int, int]], seeds: int, steps: int) -> int:
-    """Steps in all: every take to the first look, those that are kept to the next, the last ones to the end."""
-    total, alive, before = 0, seeds, 0
-    for step, kept in [*looks, (steps, 0)]:
-        total += alive * (step - before)
-        alive, before = kept, step
-    return total

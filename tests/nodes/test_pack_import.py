@@ -6,7 +6,7 @@ from pathlib import Path
 PACK = Path(__file__).resolve().parents[2]
 HEAVY = ("torch", "transformers", "diffusers", "cv2", "numpy", "av")
 ROOMS = sorted({file.parent.name for file in PACK.glob("*/__init__.py")} - {"tests"})
-OF_COMFYUI = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "nodes", "execution"}
+OF_COMFYUI = {"comfy", "comfy_api", "comfy_execution", "folder_paths", "server", "nodes", "execution", "latent_preview"}
 
 
 def test_importing_the_pack_brings_in_nothing_heavy():

@@ -10,12 +10,11 @@ from videoalign.backbones.sampling import generate
 from videoalign.cli.main import main
 from videoalign.errors import VideoAlignError
 from videoalign.generation.pipeline import load_pipeline
-from videoalign.generation.search.seed_search import Rule, search_seeds
-from videoalign.generation.search.takes import PromptTakes, cost, schedule
-from videoalign.generation.search_command import affordable, checked_looks
+from videoalign.generation.search.takes import PromptTakes
 from videoalign.judges import register_judge, unregister_judge
-from videoalign.reward.gates import Gate
 from videoalign.reward.judge import ClipMarks, Dimension, Judge
+from videoalign.reward.search.plan import cost, schedule
+from videoalign.reward.search.seed_search import Rule, search_seeds
 from videoalign.reward.weights import RewardWeights
 
 PROMPTS = ["one red circle moves left over a plain grey ground", "two blue squares move up over a plain black ground"]
@@ -190,12 +189,3 @@ def test_the_field_is_halved_look_by_look_and_what_cannot_be_judged_is_out(pipel
     assert [look.out for look in found.looks if look.seed == 2] == [("it is broken",)]
     held[1].go()
     assert takes.evaluations == cost(plan, 5, STEPS)
-
-
-def test_plans_and_costs():
-    assert schedule([4], 8, 1) == [(4, 1)] and schedule([2, 4, 8], 8, 1) == [(2, 4), (4, 2), (8, 1)]
-    assert cost([(5, 1)], 8, 50) == 85 and cost([(2, 4), (4, 2), (8, 1)], 8, 30) == 16 + 8 + 8 + 22
-    assert affordable([5], 8, 1, 50, None) == 8 and affordable([5], 8, 1, 50, 70) == 5
-    assert checked_looks([], 30) == [8] and checked_looks([6, 2, 6], 30) == [2, 6]
-    rule = Rule(RewardWeights({"x": 1}), (Gate("x", "<", 9),), (Gate("x", ">", 2),))
-    assert [rule.is_enough({"x": value}) for value in (1.0, 3.0, 10.0)] == [False, True, False]
