@@ -52,7 +52,7 @@ class TrainFlowCommand:
         from .plan.report import plan_text
 
         for run in expert_runs(config):
-            print(plan_text(plan_flow(run, self.method(getattr(run, self.method.name))), run))
+            print(plan_text(plan_flow(run, self.method(getattr(run, self.method.name)))))
         return 0
 
 

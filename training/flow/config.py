@@ -161,7 +161,6 @@ class FlowConfig(LoopConfig):
         None,
         description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; options that are given win over them.",
     )
-    dry_run: bool = Field(False, description="Only tell what the run will take, as videoalign plan does.")
     batch_size: int = Field(64, ge=1, description="Pairs (or clips) in an optimizer step, over all processes.")
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="Arithmetic; the adapter and every loss are float32."

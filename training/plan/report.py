@@ -2,90 +2,85 @@
 
 from __future__ import annotations
 
-from ..flow.config import FlowConfig
+from collections.abc import Sequence
+
 from .cards import CARDS, UTILISATION, Card
-from .flow_plan import FlowPlan
-from .memory import BETWEEN, GB, Memory, fraction_that_fits, smaller
+from .counting import BETWEEN, GB
+from .encoding import Encoding
+from .run_plan import Part, RunPlan, Way
 
 
-def plan_text(plan: FlowPlan, config: FlowConfig) -> str:
+def plan_text(plan: RunPlan) -> str:
     """The plan as people read it; every figure says whether it is counted or an estimate."""
-    data, length, step, memory = config.data, plan.length, plan.step, plan.memory
-    channels, *size = plan.latents
-    lines = [
-        f"{plan.summary}; {plan.held_out} pairs held out.",
-        f"{length.steps} steps of {length.batch_size} rows, {length.steps * length.batch_size / plan.rows:.3g} times each of {plan.rows} rows"
-        + (" (chosen by their number)." if length.chosen else "."),
-        f"A clip: {data.width}x{data.height}, {data.frames} frames at {data.fps:g} a second; {channels} x {' x '.join(map(str, size))} latents, "
-        f"{step.tokens} tokens.",
-        "",
-        f"Memory on the device, {step.samples} row{'s' if step.samples > 1 else ''} at a time:",
-        _part("frozen weights", memory.weights, f"counted; {_kept(config)}"),
-        _part("adapter, gradients", memory.adapter, f"counted; {step.trained / 1e6:.1f} million trained in float32"),
-        _part("optimizer", memory.optimizer, f"counted; {config.optimizer.kind}"),
-        _part("activations", memory.activations, "counted on a CPU's operations"),
-        _part("between", memory.needed - memory.counted, f"estimate, {100 * BETWEEN:.0f} %"),
-        _part("in all", memory.needed, ""),
-    ]
-    if memory.main_memory:
-        lines.append(_part("in main memory", memory.main_memory, "counted; the blocks' matrices"))
+    lines = [*plan.head, "", f"Memory on the device, {plan.at_once}:"]
+    lines += [_part(part) for part in plan.parts]
     lines += [
-        "",
-        "Before the training, clips and captions are encoded once: "
-        + ", ".join(f"{name} {_gb(size)}" for name, size in plan.encoders if size)
-        + f" (size of the files); then {_gb(plan.cache)} of cache on the disk (counted).",
-        f"Operations: {step.operations / step.samples / 1e12:.4g} TFLOP a row (counted), {plan.operations / 1e15:.4g} PFLOP in all.",
-        "",
-        f"Cards, with {100 * UTILISATION:.0f} % of their peak (estimate):",
-        *(_card(card, plan, config) for card in CARDS),
+        _part(Part("between", plan.needed - plan.counted, f"estimate, {100 * BETWEEN:.0f} %")),
+        _part(Part("in all", plan.needed, "")),
     ]
+    if plan.main_memory:
+        lines.append(_part(Part("in main memory", plan.main_memory, "counted; the blocks' matrices")))
+    lines.append("")
+    if plan.encoding is not None:
+        lines += _encoding(plan.encoding)
+    lines += [*plan.operations_said, "", *card_lines(plan)]
     return "\n".join(lines + [f"\nWARNING: {concern}" for concern in plan.concerns])
 
 
-def _card(card: Card, plan: FlowPlan, config: FlowConfig) -> str:
+def card_lines(plan: RunPlan) -> list[str]:
+    """Whether each card has room, what to do where it has not, and how long it takes."""
+    ways: list[Way] = []
+    if any(plan.needed > card.gigabytes * GB for card in CARDS):
+        ways = list(plan.ways())
+    return [
+        f"Cards, with {100 * UTILISATION:.0f} % of their makers' peak (estimate; no card has been measured):",
+        *(_card(card, plan, ways) for card in CARDS),
+    ]
+
+
+def _card(card: Card, plan: RunPlan, ways: Sequence[Way]) -> str:
     room = card.gigabytes * GB
-    hours = _duration(card.seconds(plan.operations))
-    if plan.memory.needed <= room:
-        return f"  {card.name:<18} fits; {hours}"
-    for change in smaller(plan.step, config.memory, config.optimizer):
-        if change.memory.needed <= room:
-            return f"  {card.name:<18} does not fit; with {change.words} it takes {_gb(change.memory.needed)}{_beside(change.memory)}; more than {hours}"
-    least = min(
-        (change.memory for change in smaller(plan.step, config.memory, config.optimizer)),
-        key=_needed,
-        default=plan.memory,
-    )
-    share = fraction_that_fits(plan.step, least, room)
-    if share is None:
-        return f"  {card.name:<18} does not fit"
-    return (
-        f"  {card.name:<18} does not fit; with every option below and clips of {100 * share:.0f} % of the tokens it does "
-        f"(data.frames, width, height{', micro_batch_size' if plan.step.samples > 1 else ''})"
-    )
+    hours = duration(card.seconds(plan.operations))
+    encoding = "" if plan.encoding is None or plan.encoding.needed <= room else f"; {_too_large(plan.encoding)}"
+    if plan.needed <= room:
+        return f"  {card.name:<18} fits; {hours}{encoding}"
+    for way in ways:
+        if way.needed <= room:
+            beside = f" and {gb(way.main_memory)} of main memory" if way.main_memory else ""
+            return f"  {card.name:<18} does not fit; with {way.words} it takes {gb(way.needed)}{beside}; more than {hours}{encoding}"
+    return f"  {card.name:<18} does not fit" + (f"; {less}" if (less := plan.smaller(room)) else "") + encoding
 
 
-def _needed(memory: Memory) -> float:
-    return memory.needed
+def _encoding(encoding: Encoding) -> list[str]:
+    parts = [f"text encoder {gb(encoding.text)} (its weights)"] if encoding.text else []
+    parts.append(f"VAE {gb(encoding.vae)} and {gb(encoding.clip)} for a clip (counted)")
+    parts += [f"image encoder {gb(encoding.image)} (its weights)"] if encoding.image else []
+    return [
+        f"Before the training clips and captions are encoded, one encoder after the other: {', '.join(parts)}; then "
+        f"{gb(encoding.cache)} of cache on the disk (counted)."
+    ]
 
 
-def _beside(memory: Memory) -> str:
-    return f" and {_gb(memory.main_memory)} of main memory" if memory.main_memory else ""
+def _too_large(encoding: Encoding) -> str:
+    return f"the encoding takes {gb(encoding.needed)}: make the cache elsewhere, and train from it with data.cache_only"
 
 
-def _kept(config: FlowConfig) -> str:
-    where = ", the blocks' matrices in main memory" if config.memory.offload_blocks else ""
-    return f"{config.memory.base_dtype}{where}"
+def _part(part: Part) -> str:
+    return f"  {part.name:<20}{gb(part.size):>10}  {part.said}".rstrip()
 
 
-def _part(name: str, size: float, said: str) -> str:
-    return f"  {name:<20}{_gb(size):>10}  {said}".rstrip()
-
-
-def _gb(size: float) -> str:
+def gb(size: float) -> str:
+    """Bytes in a unit that suits them."""
     return f"{size / GB:.1f} GB" if size >= 1e8 else f"{size / 1e6:.1f} MB"
 
 
-def _duration(seconds: float) -> str:
+def flop(operations: float) -> str:
+    """Operations in a unit that suits them."""
+    return f"{operations / 1e15:.4g} PFLOP" if operations >= 1e15 else f"{operations / 1e12:.4g} TFLOP"
+
+
+def duration(seconds: float) -> str:
+    """An estimate of a time."""
     if seconds < 60:
         return "less than a minute of arithmetic"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
