@@ -106,6 +106,7 @@ class Config(CommandConfig):
     seed: int = Field(0, ge=0, description="Of prompts, clips and training.")
     batch_size: int = Field(1, ge=1, description="Clips sampled together.")
     device: str | None = Field(None, description="For sampling and scoring; a GPU by default where there is one.")
+    dry_run: bool = Field(False, description="Only tell what all stages will take, as videoalign plan align does.")
     sampling: generate_command.Sampling = generate_command.Sampling()
     pairs: PairOptions = PairOptions()
 
@@ -134,16 +135,43 @@ def run(config: Config) -> int:
         ConfigError: the file of training options has unknown ones or wrong values.
         VideoAlignError: prompts, models or options cannot be used, or the folder belongs to another run.
     """
+    if config.dry_run:
+        return tell(config)
+    _check(config)
+    if config.stop_on_hacking:
+        _check_watched(config)
+    with held(config.output, "align"):
+        return _run(config)
+
+
+def tell(config: Config) -> int:
+    """Print what all stages will take; returns 0."""
+    from ..training.plan.report import plan_text
+    from .plan import Stages, most_pairs, plan_align
+
+    _check(config)
+    training, held_out = split_of(config)
+    each = most_pairs(config.clips_per_prompt, config.pairs.pairing, config.pairs.pairs_per_prompt)
+    rounds = config.rounds
+    stages = Stages(
+        rounds, len(training), len(held_out), config.clips_per_prompt, config.compare_clips, each,
+        comparisons=rounds if config.stop_on_hacking else 1,
+    )  # fmt: skip
+    options = _over_file(config, known_to_training(config, config.prompts, config.output))
+    command = train_command(config.method)
+    generating = generate_config(config, config.prompts, config.output, None, config.clips_per_prompt, config.seed)
+    print(plan_text(plan_align(generating, options, command.method(getattr(options, config.method)), stages)))
+    return 0
+
+
+def _check(config: Config) -> None:
+    """Raises a VideoAlignError where a stage could not go on with what another one gives."""
     if any(row.image for row in read_prompt_rows(config.prompts)):
         raise VideoAlignError(
             f"{config.prompts} names images, which align does not pass on. For an image-to-video model run videoalign generate, "
             "score, pairs, train dpo and compare one after the other."
         )
     _check_training_options(config)
-    if config.stop_on_hacking:
-        _check_watched(config)
-    with held(config.output, "align"):
-        return _run(config)
 
 
 def _run(config: Config) -> int:
@@ -194,16 +222,20 @@ def split_prompts(config: Config) -> tuple[Path, Path]:
     Raises:
         VideoAlignError: fewer than two prompts.
     """
+    files = config.output / "training_prompts.jsonl", config.output / "held_out_prompts.jsonl"
+    for file, prompts in zip(files, split_of(config), strict=True):
+        write_text(file, "".join(json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in prompts))
+    return files
+
+
+def split_of(config: Config) -> tuple[list[str], list[str]]:
+    """The training and the held-out prompts; see ``split_prompts``."""
     prompts = read_prompts(config.prompts)
     if len(prompts) < 2:
         raise VideoAlignError(f"{config.prompts} holds one prompt; align needs one to train on and one to compare on.")
     count = min(max(1, round(config.held_out * len(prompts))), len(prompts) - 1)
     kept = set(random.Random(config.seed).sample(prompts, count))
-    files = config.output / "training_prompts.jsonl", config.output / "held_out_prompts.jsonl"
-    for file, inside in zip(files, (False, True), strict=True):
-        lines = [json.dumps({"prompt": p}, ensure_ascii=False) + "\n" for p in prompts if (p in kept) is inside]
-        write_text(file, "".join(lines))
-    return files
+    return [one for one in prompts if one not in kept], [one for one in prompts if one in kept]
 
 
 def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, number: int) -> tuple[int, Path | None]:
@@ -249,18 +281,23 @@ def _stage(name: str, run_stage) -> int:
 
 
 def _generate(config: Config, prompts: Path, folder: Path, lora: Path | None, count: int, seed: int) -> int:
+    return generate_command.run(generate_config(config, prompts, folder, lora, count, seed))
+
+
+def generate_config(
+    config: Config, prompts: Path, folder: Path, lora: Path | None, count: int, seed: int
+) -> generate_command.Config:
+    """Options of ``videoalign generate`` for one set of clips."""
     options = {
         name: getattr(config, name) for name in ("model", "vae", "text_encoder", "batch_size", "device", "sampling")
     }
-    return generate_command.run(
-        generate_command.Config(
-            prompts=prompts,
-            output=folder,
-            lora=[str(lora)] if lora else [],
-            clips_per_prompt=count,
-            seed=seed,
-            **options,
-        )
+    return generate_command.Config(
+        prompts=prompts,
+        output=folder,
+        lora=[str(lora)] if lora else [],
+        clips_per_prompt=count,
+        seed=seed,
+        **options,
     )
 
 
@@ -281,26 +318,33 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
     Raises:
         ConfigError: the file has unknown options or wrong values.
     """
-    network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     first = read_journal(clips / CLIP_LIST).records[0]
-    known = {
+    known = known_to_training(config, pairs, output)
+    known["data"] |= {name: first[name] for name in ("width", "height", "frames", "fps")}
+    if config.method == "rvm":
+        known["data"]["clips"] = [clips.parent / "scores.jsonl"]  # all of them, not the best and the worst alone
+    if lora is not None:
+        known["lora"]["start"] = lora
+    return _over_file(config, known)
+
+
+def known_to_training(config: Config, pairs: Path, output: Path) -> dict:
+    """What this run knows of every round's training."""
+    network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
+    known: dict = {
         "output": output,
         "seed": config.seed,
         "model": {"transformer": network, "vae": vae, "text_encoder": text_encoder},
-        "data": {"train": [pairs], **{name: first[name] for name in ("width", "height", "frames", "fps")}},
+        "data": {"train": [pairs]},
         "lora": {"name": Path(FINISHED_LORA).stem},
     }
-    if config.method == "rvm":
-        known["data"]["clips"] = [clips.parent / "scores.jsonl"]  # all of them, not the best and the worst alone
     if config.model == MICRO:
         known["model"]["name"] = "videoalign-micro"
-    if lora is not None:
-        known["lora"]["start"] = lora
     if config.steps is not None:
         known["max_steps"] = config.steps
     if config.learning_rate is not None:
         known["optimizer"] = {"learning_rate": config.learning_rate}
-    return _over_file(config, known)
+    return known
 
 
 def _check_watched(config: Config) -> None:
@@ -367,7 +411,7 @@ def _comparison(config: Config, prompts: Path, lora: Path, number: int) -> int:
 
 def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
-    left_out = {"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking"}
+    left_out = {"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking", "dry_run"}
     settings = config.model_dump(mode="json", exclude=left_out)
     for section, added in ((settings, ("panel",)), (settings["pairs"], ("weight", "gate", "dominate", "least"))):
         for name in added:

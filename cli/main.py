@@ -12,8 +12,8 @@ from ..training.flow.methods import method_summaries
 from .terminal import leave_out_needless_warnings, visible_output
 
 if TYPE_CHECKING:
-    from .plan_command import PlanCommand
     from ..training.train_flow_command import TrainFlowCommand
+    from .plan_command import PlanCommand
 
 TRAIN_FLOW = "training.train_flow_command"
 PLAN = "cli.plan_command"

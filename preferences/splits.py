@@ -47,6 +47,11 @@ def split_pairs(files: PairFiles, seed: int) -> tuple[list[ResolvedPair], list[R
     return hold_out(train, files.eval_share, seed)
 
 
+def held_out_count(prompts: int, share: float) -> int:
+    """How many of so many prompts are held out: the share, one at least, and one at least is left; none for a share of 0."""
+    return min(max(round(share * prompts), 1), prompts - 1) if share else 0
+
+
 def hold_out(pairs: Sequence[ResolvedPair], share: float, seed: int) -> tuple[list[ResolvedPair], list[ResolvedPair]]:
     """Training and held-out pairs: `share` (0..1) of the prompts, drawn by `seed`, is set aside with all of their pairs.
 
@@ -61,6 +66,6 @@ def hold_out(pairs: Sequence[ResolvedPair], share: float, seed: int) -> tuple[li
             f"The {len(pairs)} training pairs have one prompt, so that none can be held out to measure on. Give pairs of "
             "more prompts, pairs of other prompts as data.eval, or data.eval_share = 0 to train without measuring."
         )
-    count = min(max(round(share * len(prompts)), 1), len(prompts) - 1)
+    count = held_out_count(len(prompts), share)
     chosen = set(np.random.default_rng(seed).permutation(prompts)[:count].tolist())
     return [pair for pair in pairs if pair.prompt not in chosen], [pair for pair in pairs if pair.prompt in chosen]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -124,10 +125,8 @@ def text_encoder_bytes(path: Path | str) -> int:
     if not Path(path).is_dir():
         return _HALF * _elements([open_weights(path)])
     files = [open_weights(encoder_folder(path), "model")]
-    try:
+    with contextlib.suppress(WeightsError):  # of most families there is one
         files.append(open_weights(encoder_folder(path, _FURTHER), "model"))
-    except WeightsError:  # of most families there is one
-        pass
     return _HALF * _elements(files)
 
 
