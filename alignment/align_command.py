@@ -55,7 +55,7 @@ def run(config: Config) -> int:
 
 def tell(config: Config) -> int:
     """Print what all stages will take; returns 0."""
-    from ..training.plan.report import plan_text
+    from ..planning.report import plan_text
     from .plan import Stages, most_pairs, plan_align
 
     _check(config)

@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 
 from ..generation.clip_folder import Wanted
 from ..generation.plan import count_model, plan_generate
+from ..planning.report import flop, gb
+from ..planning.run_plan import RunPlan, Way
 from ..preferences.splits import held_out_count
 from ..training.flow.config import FlowConfig
 from ..training.flow.method import Method
 from ..training.plan.flow_plan import FlowData, plan_flow
-from ..training.plan.report import flop, gb
-from ..training.plan.run_plan import RunPlan, Way
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ def rows_and_clips(config: Config) -> tuple[list[PromptRow], list[Wanted], list[
 
 def tell(config: Config) -> int:
     """Print what generating the clips will take; returns 0."""
-    from ..training.plan.report import plan_text
+    from ..planning.report import plan_text
     from .plan import plan_generate
 
     print(plan_text(plan_generate(config, rows_and_clips(config)[1])))

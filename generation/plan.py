@@ -16,16 +16,16 @@ from ..backbones.loading import describe_backbone, store_as
 from ..backbones.sampling import Hook, guided_velocity, sample
 from ..backbones.sampling_defaults import SamplingDefaults
 from ..backbones.vae_loading import describe_vae
+from ..planning.cards import CARDS
+from ..planning.counting import GB, Count, with_between, without_content
+from ..planning.encoding import Coded, count_vae, image_encoder_bytes, text_encoder_bytes
+from ..planning.report import flop, gb
+from ..planning.run_plan import Part, RunPlan, Way
 from ..reward.latent.gradient_memory import SHARE_FOR_THE_GRADIENT, gradient_bytes
 from ..reward.latent.latent_reward import LatentReward
 from ..reward.latent.reward_file import describe_latent_reward
 from ..reward.settings import EMBEDDED_LATENT_FILE
-from ..training.plan.cards import CARDS
-from ..training.plan.counting import GB, Count, with_between, without_content
-from ..training.plan.encoding import Coded, count_vae, image_encoder_bytes, text_encoder_bytes
 from ..training.plan.flow_step import conditioning_of, token_count
-from ..training.plan.report import flop, gb
-from ..training.plan.run_plan import Part, RunPlan, Way
 from .clip_folder import Wanted
 from .pipeline import MICRO, image_encoder_file, model_files
 from .sampling_options import settings_for

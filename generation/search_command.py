@@ -113,7 +113,7 @@ def run(config: Config) -> int:
 
 def tell(config: Config) -> int:
     """Print what the search will take; returns 0."""
-    from ..training.plan.report import plan_text
+    from ..planning.report import plan_text
     from .plan import count_model
     from .search.plan import plan_search
 

@@ -21,8 +21,8 @@ def run(config: Config) -> int:
 
 def tell(config: Config) -> int:
     """Print what the training will take; returns 0."""
+    from ..planning.report import plan_text
     from .plan.latent_reward_plan import plan_latent_reward
-    from .plan.report import plan_text
 
     print(plan_text(plan_latent_reward(config)))
     return 0

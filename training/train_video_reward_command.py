@@ -21,7 +21,7 @@ def run(config: Config) -> int:
 
 def tell(config: Config) -> int:
     """Print what the training will take; returns 0."""
-    from .plan.report import plan_text
+    from ..planning.report import plan_text
     from .plan.video_reward_plan import plan_video_reward
 
     print(plan_text(plan_video_reward(config)))

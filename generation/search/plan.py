@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...backbones.vae_loading import describe_vae
-from ...training.plan.encoding import count_vae
-from ...training.plan.report import flop
-from ...training.plan.run_plan import Part, RunPlan
+from ...planning.encoding import count_vae
+from ...planning.report import flop
+from ...planning.run_plan import Part, RunPlan
 from ..pipeline import model_files
 from ..plan import ModelCount, described_clip, sampling_ways, smaller_clips
 from .takes import cost, schedule

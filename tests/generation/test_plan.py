@@ -18,9 +18,9 @@ from videoalign.generation.clip_folder import Wanted
 from videoalign.generation.generate_command import Config
 from videoalign.generation.pipeline import load_pipeline
 from videoalign.generation.plan import count_model, count_sampling, plan_generate
+from videoalign.planning.encoding import count_vae
 from videoalign.reward.latent.reward_file import describe_latent_reward, load_latent_reward
 from videoalign.reward.settings import EMBEDDED_LATENT_FILE
-from videoalign.training.plan.encoding import count_vae
 from videoalign.training.plan.flow_step import conditioning_of
 
 CLOSE = 0.1  # the aim; what differs is what the kernels need inside of themselves

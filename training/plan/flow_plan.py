@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...backbones.loading import describe_backbone
+from ...planning.encoding import count_encoding
+from ...planning.report import flop
+from ...planning.run_plan import Part, RunPlan, Way
 from ..flow.config import FlowConfig
 from ..flow.method import Method
 from ..flow.run import with_expert_range
 from ..flow.task import FlowRows, visible_move
 from ..loop.run_length import concerns, run_length
-from .encoding import count_encoding
 from .flow_step import StepCount, count_step
 from .memory import Memory, fraction_that_fits, memory_of, smaller
-from .report import flop
-from .run_plan import Part, RunPlan, Way
 
 
 @dataclass(frozen=True)

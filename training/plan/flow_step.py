@@ -11,12 +11,12 @@ from torch import Tensor
 from ...backbones.backbone import Backbone, Conditioning
 from ...backbones.devices import autocast
 from ...backbones.loading import store_as
+from ...planning.counting import Count, without_content
 from ..flow.adapter import add_adapter
 from ..flow.config import FlowConfig
 from ..flow.flow_module import FlowModule
 from ..flow.lora_files import DTYPES
 from ..flow.method import Method, NoisedClips
-from .counting import Count, without_content
 
 
 @dataclass(frozen=True)

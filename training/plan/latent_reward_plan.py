@@ -10,18 +10,18 @@ from ...backbones.backbone import Backbone
 from ...backbones.devices import autocast
 from ...backbones.image_conditioning import image_entries
 from ...backbones.loading import describe_backbone, store_as
+from ...planning.counting import without_content
+from ...planning.encoding import count_encoding
+from ...planning.report import flop
+from ...planning.run_plan import RunPlan
 from ...reward.latent.latent_reward import block_count
 from ..latent_reward.config import Config, ModelConfig
 from ..latent_reward.pairs import LatentPairBatch, load_pairs
 from ..latent_reward.preference import PreferenceStep
 from ..latent_reward.trainable import freeze_idle, with_trained_parts
 from ..loop.run_length import VISIBLE
-from .counting import without_content
-from .encoding import count_encoding
 from .flow_step import conditioning_of, token_count
-from .report import flop
 from .rewards import PairStep, at_once, changed_ways, count_pass, operations_said, reward_run
-from .run_plan import RunPlan
 
 _DIMENSIONS = 3
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...backbones.stored_weights import NF4_BLOCK
+from ...planning.counting import BETWEEN, with_between
 from ..flow.config import MemoryConfig, OptimizerConfig
-from .counting import BETWEEN, with_between
 from .flow_step import StepCount
 
 _SCALE = 4  # bytes of float8's scale of a row

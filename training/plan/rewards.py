@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import torch
 
+from ...planning.counting import Count, with_between
+from ...planning.report import flop
+from ...planning.run_plan import Part, Way
 from ..loop.config import LoopConfig
 from ..loop.run_length import concerns, run_length
-from .counting import Count
-from .report import flop
-from .run_plan import Part, Way, with_between
 
 _MOMENTS = 2 * 4  # bytes a trained parameter of AdamW's state, in float32
 

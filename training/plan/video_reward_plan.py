@@ -11,6 +11,8 @@ import torch
 
 from ...backbones.devices import autocast
 from ...errors import CheckpointError
+from ...planning.counting import without_content
+from ...planning.run_plan import RunPlan
 from ...preferences.preference_file import ResolvedPair
 from ...reward.clip import PreparedClip
 from ...reward.frame_pixels import PATCH_SIZE, TEMPORAL_PATCH_SIZE
@@ -29,9 +31,7 @@ from ..video_reward.pair_batches import PairBatch
 from ..video_reward.pair_reward import PairReward
 from ..video_reward.task import load_pairs
 from ..video_reward.trainable import choose_trained, read_network_config, reward_settings
-from .counting import without_content
 from .rewards import PairStep, at_once, changed_ways, count_pass, operations_said, reward_run
-from .run_plan import RunPlan
 
 LOOKED_AT = 32
 """Pairs whose clips are opened to see their sizes, evenly spread over the data."""

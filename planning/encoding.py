@@ -11,12 +11,12 @@ from typing import Literal
 
 import torch
 
-from ...backbones.pretrained_folder import encoder_folder
-from ...backbones.text_loading import MICRO
-from ...backbones.vae import VAE
-from ...backbones.vae_loading import describe_vae
-from ...backbones.weight_files import WeightFiles, open_weights
-from ...errors import WeightsError
+from ..backbones.pretrained_folder import encoder_folder
+from ..backbones.text_loading import MICRO
+from ..backbones.vae import VAE
+from ..backbones.vae_loading import describe_vae
+from ..backbones.weight_files import WeightFiles, open_weights
+from ..errors import WeightsError
 from .counting import Count, with_between, without_content
 
 _HALF, _WHOLE = 2, 4  # bytes of a weight of the encoder of captions on an accelerator, and of images
