@@ -165,7 +165,9 @@ def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, numbe
 
 def _trained(folder: Path) -> Path | None:
     """The LoRA that a training wrote into its folder; one of Wan 2.2's experts has that in its name. None before its end."""
-    files = (expert_path(folder / FINISHED_LORA, expert) for expert in (None, *EXPERTS))
+    stem, ending = Path(FINISHED_LORA).stem, Path(FINISHED_LORA).suffix
+    names = (FINISHED_LORA, f"{stem}_ema{ending}")  # as lora_files names that of a moving average
+    files = (expert_path(folder / name, expert) for name in names for expert in (None, *EXPERTS))
     return next((file for file in files if file.exists()), None)
 
 

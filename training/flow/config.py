@@ -166,6 +166,12 @@ class FlowConfig(LoopConfig):
         "bfloat16", description="Arithmetic; the adapter and every loss are float32."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Keep a moving average of the adapter with this decay, such as 0.99 (about 100 steps): it is what is judged, previewed and written, as NAME_ema; the last step's weights are written as NAME_raw. None by default.",
+    )
     tensorboard: bool = Field(
         True, description="Write curves for TensorBoard, where it is installed; log_with = tensorboard insists on it."
     )

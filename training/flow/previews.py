@@ -40,12 +40,13 @@ class Previews(Callback):
         for line in read_log(self.folder / "scores.jsonl"):
             self.scores.setdefault(line["step"], {name: line[name] for name in line if name != "step"})
         if run.step == 0:
-            self._make(0, say)
+            self._make(0, say)  # a moving average begins at the same weights
 
     def stepped(self, run: Run, say: Say) -> None:
         if run.step % self.options.every == 0 or run.step == run.steps:
             if run.accelerator.is_main_process:
-                self._make(run.step, say)
+                with run.averaged():
+                    self._make(run.step, say)
             run.accelerator.wait_for_everyone()
 
     def before_and_after(self) -> tuple[dict[str, float], dict[str, float]] | None:

@@ -25,7 +25,7 @@ from .config import FlowConfig, OptimizerConfig
 from .curves import CurvesPage
 from .diagnostics import Diagnostics
 from .fsdp import check_fsdp
-from .lora_files import DTYPES, LoraFiles, export, lora_file
+from .lora_files import DTYPES, RAW, LoraFiles, export, lora_file, write_lora
 from .method import Method
 from .previews import Previews
 from .task import FlowRows, FlowTask
@@ -48,12 +48,14 @@ def run_method(config: FlowConfig, method: Method) -> int:
     task = build_task(with_begun_reference(config), method)
     diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
     callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else []), *tracked, LoraFiles(task)]
-    loop = TrainLoop(task, task.config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer)
+    loop = TrainLoop(
+        task, task.config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer, ema=config.ema
+    )
     main = loop.accelerator.is_main_process
     file = lora_file(task.config)
     if main:
         if config.overwrite:
-            for name in ("", "newest", "best"):
+            for name in ("", "newest", "best", RAW):
                 lora_file(task.config, name).unlink(missing_ok=True)
         held_out = f"{len(task.held_out.rows)} pairs held out"
         print(f"{task.rows.summary}; {held_out}; {loop.steps} steps.", file=sys.stderr)
@@ -68,12 +70,22 @@ def run_method(config: FlowConfig, method: Method) -> int:
                 file=sys.stderr,
             )
         return 130
-    adapter = adapter_weights(task.backbone.module, TRAINED)
+    raw = adapter_weights(task.backbone.module, TRAINED)
+    with loop.averaged():
+        adapter = adapter_weights(task.backbone.module, TRAINED)
     if main:
+        if config.ema is not None:
+            write_lora(task, lora_file(task.config, RAW), loop.step, {}, None, raw, averaged=False)
         scores = previews.before_and_after() if previews else None
         export(task, file, loop.step, dict(metrics), scores, adapter)
         if diagnostics.last is not None:
             print(diagnostics.last.sentence, file=sys.stderr)
+        if config.ema is not None:
+            print(
+                f"It is the moving average of the weights (ema {config.ema:g}), which the held-out figures are of; {lora_file(task.config, RAW)} "
+                "has the last step's.",
+                file=sys.stderr,
+            )
         if loop.moves_nothing:
             print(f"WARNING: {file} will hardly show: {loop.moves_nothing}", file=sys.stderr)
         best = loop.evaluations.best

@@ -152,6 +152,7 @@ class FlowTask:
             "lora": adapter,
             "size": size,
             "base_dtype": self.config.memory.base_dtype,
+            "ema": self.config.ema,
         }
 
     def parameter_groups(self) -> list[dict]:
