@@ -102,7 +102,8 @@ def _run(config: Config) -> int:
     if not config.stop_on_hacking:
         status = _comparison(config, held_out, finished, config.rounds)
     if status in (0, 1):
-        print(f"\n{finished} is the LoRA; copy it into ComfyUI's models/loras.")
+        beside = "".join(f", beside {one}" for one in config.lora)
+        print(f"\n{finished} is the LoRA; copy it into ComfyUI's models/loras{beside}.")
     return status
 
 
@@ -190,12 +191,13 @@ def generate_config(
 ) -> generate_command.Config:
     """Options of ``videoalign generate`` for one set of clips."""
     options = {
-        name: getattr(config, name) for name in ("model", "vae", "text_encoder", "batch_size", "device", "sampling")
+        name: getattr(config, name)
+        for name in ("model", "vae", "text_encoder", "batch_size", "device", "distilled", "sampling")
     }
     return generate_command.Config(
         prompts=prompts,
         output=folder,
-        lora=[str(lora)] if lora else [],
+        lora=[*config.lora, *([str(lora)] if lora else [])],
         clips_per_prompt=count,
         seed=seed,
         **options,
@@ -235,7 +237,7 @@ def known_to_training(config: Config, pairs: Path, output: Path) -> dict:
     known: dict = {
         "output": output,
         "seed": config.seed,
-        "model": {"transformer": network, "vae": vae, "text_encoder": text_encoder},
+        "model": {"transformer": network, "vae": vae, "text_encoder": text_encoder, "lora": config.lora},
         "data": {"train": [pairs]},
         "lora": {"name": Path(FINISHED_LORA).stem},
     }
@@ -314,7 +316,10 @@ def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
     left_out = {"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking", "dry_run"}
     settings = config.model_dump(mode="json", exclude=left_out)
-    for section, added in ((settings, ("panel",)), (settings["pairs"], ("weight", "gate", "dominate", "least"))):
+    for section, added in (
+        (settings, ("panel", "lora", "distilled")),
+        (settings["pairs"], ("weight", "gate", "dominate", "least")),
+    ):
         for name in added:
             if not section[name]:  # folders of 0.1.0 do not say, and mean the same
                 del section[name]

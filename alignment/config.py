@@ -13,6 +13,7 @@ from ..errors import VideoAlignError
 from ..evaluation.scoring.scoring_run import further_judges
 from ..generation import generate_command
 from ..generation.prompts import read_prompts
+from ..generation.sampling_options import distilled_field
 from ..preferences import pairs_command
 from ..reward.weight_options import WeightOptions
 from ..training.flow.methods import method_summaries
@@ -55,6 +56,11 @@ class Config(CommandConfig):
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
+    lora: list[str] = Field(
+        [],
+        description="LoRA that all clips are made with, file.safetensors or file.safetensors:strength, such as one that distils the model; it stays frozen under the one that is trained. Repeatable.",
+    )
+    distilled: str | None = distilled_field()
     reward: str = Field(
         "micro",
         description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.",

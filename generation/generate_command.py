@@ -15,7 +15,7 @@ from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
 from .making import made_or_failed, unreadable_images
 from .prompt_sets import read_prompt_set
-from .sampling_options import Sampling, settings_for
+from .sampling_options import Sampling, distilled_field, settings_for
 from .vbench_layout import check_case, how_to_evaluate, prompt_files, vbench_clips
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class Config(CommandConfig):
     download: bool = Field(
         False, description="Permit fetching a public set of prompts, which is then checked by its digest."
     )
+    distilled: str | None = distilled_field()
     dry_run: bool = Field(False, description="Only tell what the run will take, as videoalign plan generate does.")
     sampling: Sampling = Sampling()
     guidance: Guidance = Guidance()
@@ -172,8 +173,9 @@ def tell(config: Config) -> int:
 
 def settings_of(config: Config) -> dict:
     """What the clips depend on, with the content of the files that are named."""
+    from ..lora.merging import lora_and_strength
     from .identity import file_key
-    from .pipeline import lora_and_strength, model_files
+    from .pipeline import model_files
 
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     loras = [lora_and_strength(entry) for entry in config.lora]
@@ -187,6 +189,7 @@ def settings_of(config: Config) -> dict:
         "negative_prompt": config.negative_prompt,
         "sampling": config.sampling.model_dump(exclude_none=True),
         "guidance": guidance,
+        **({} if config.distilled is None else {"distilled": config.distilled}),
         **({} if config.layout == "plain" else {"layout": config.layout}),
     }
 
@@ -284,7 +287,7 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
     pipeline = load_pipeline(
         config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder
     )
-    sampling = settings_for(pipeline.backbone, config.sampling)
+    sampling = settings_for(pipeline.backbone, config.sampling, config.distilled)
     guidance = None
     if config.guidance.latent_reward:
         options = config.guidance

@@ -156,7 +156,7 @@ def count_model(config: Config) -> ModelCount:
     backbone = describe_backbone(network_file, whole=True)
     entries = image_entries(backbone, network_file)
     dtype = backbone.dtype if config.dtype == "auto" else getattr(torch, config.dtype)
-    settings = settings_for(backbone, config.sampling)
+    settings = settings_for(backbone, config.sampling, config.distilled)
     reward = None
     if config.guidance.latent_reward:
         named = config.guidance.latent_reward

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field
 
@@ -26,6 +25,18 @@ class Sampling(CommandConfig):
     fps: float | None = Field(None, gt=0, description="Frames per second.")
 
 
-def settings_for(backbone: Backbone, options: Sampling) -> SamplingDefaults:
-    """The model's own settings with what the options say in their place."""
-    return replace(backbone.sampling, **options.model_dump(exclude_none=True))
+def settings_for(backbone: Backbone, options: Sampling, distilled: str | None = None) -> SamplingDefaults:
+    """The model's own settings, or a distilled one's, with what the options say in their place.
+
+    Raises:
+        VideoAlignError: the model's family has no distilled setting of that name.
+    """
+    return backbone.sampling_as(distilled).changed(**options.model_dump(exclude_none=True))
+
+
+def distilled_field() -> Any:
+    """The option ``distilled``, of all commands that sample."""
+    return Field(
+        None,
+        description="Sample as a distilled model, in few steps and without classifier-free guidance: lightx2v (Wan's 4-step models and LoRAs), distilled (LTX-Video), fasthunyuan (HunyuanVideo). [sampling] wins over it.",
+    )

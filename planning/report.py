@@ -61,6 +61,11 @@ def _encoding(encoding: Encoding) -> list[str]:
     ]
 
 
+def encoding_said(encoding: Encoding | None, clips: int) -> str:
+    """The end of a sentence on operations; nothing where the cache is there already."""
+    return "" if encoding is None else f"; encoding {clips} clips {flop(encoding.operations)} more (counted)"
+
+
 def _too_large(encoding: Encoding) -> str:
     return f"the encoding takes {gb(encoding.needed)}: make the cache elsewhere, and train from it with data.cache_only"
 

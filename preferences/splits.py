@@ -34,6 +34,11 @@ class PairFiles(CommandConfig):
         None, description="Folder that the clips' paths start at; the preference file's own by default."
     )
 
+    @property
+    def clips_needed(self) -> bool:
+        """Whether the clips have to be there."""
+        return True
+
 
 def split_pairs(files: PairFiles, seed: int) -> tuple[list[ResolvedPair], list[ResolvedPair]]:
     """Training and held-out pairs of some files; see `hold_out` for what is done where no held-out files are given.
@@ -41,9 +46,9 @@ def split_pairs(files: PairFiles, seed: int) -> tuple[list[ResolvedPair], list[R
     Raises PreferenceFileError: a file cannot be read, a clip is missing, or there is one prompt only and one should be
     held out.
     """
-    train = read_pairs(files.train, files.root)
+    train = read_pairs(files.train, files.root, files.clips_needed)
     if files.eval:
-        return train, read_pairs(files.eval, files.root)
+        return train, read_pairs(files.eval, files.root, files.clips_needed)
     return hold_out(train, files.eval_share, seed)
 
 

@@ -29,7 +29,8 @@ class Config(CommandConfig):
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("bfloat16", description="Type of A and B.")
     raw: bool = Field(
-        False, description="The last step's weights, where the run keeps a moving average (ema), which is taken otherwise."
+        False,
+        description="The last step's weights, where the run keeps a moving average (ema), which is taken otherwise.",
     )
     overwrite: bool = Field(False, description="Replace an existing output file.")
 
@@ -58,7 +59,9 @@ def run(config: Config) -> int:
         raise CheckpointError(f"The model that was trained, {path}, is not there. Name it with --model.")
     backbone = load_backbone(path, device="meta")  # names and sizes only: no memory for the weights
     average = None if config.raw else state.get("average")
-    weights = _adapter(state | ({} if average is None else {"weights": average["weights"]}), backbone, config.checkpoint)
+    weights = _adapter(
+        state | ({} if average is None else {"weights": average["weights"]}), backbone, config.checkpoint
+    )
     noise, optimizer = fingerprint.get("noise", {}), fingerprint.get("optimizer", {})
     metadata = LoraMetadata(
         base_model=model.get("name"),

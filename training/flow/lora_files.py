@@ -34,7 +34,11 @@ DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch
 
 def lora_file(config: FlowConfig, which: str = "") -> Path:
     """Where the LoRA is written: of the run's end, or ``newest``, or ``best``; ``RAW``: of the last step, beside an average."""
-    parts = [config.lora.name, *(["ema"] if config.ema is not None and which != RAW else []), *([which] if which else [])]
+    parts = [
+        config.lora.name,
+        *(["ema"] if config.ema is not None and which != RAW else []),
+        *([which] if which else []),
+    ]
     return expert_path(config.output / f"{'_'.join(parts)}.safetensors", config.model.expert)
 
 
@@ -91,7 +95,12 @@ def write_lora(
         extra={
             "held_out": plain or "not measured",
             "data_content": task.content_hash(),
-            **({} if config.ema is None else {"weights": f"moving average, decay {config.ema:g}" if averaged else "last step"}),
+            **({"trained_on_top_of": [Path(one).name for one in config.model.lora]} if config.model.lora else {}),
+            **(
+                {}
+                if config.ema is None
+                else {"weights": f"moving average, decay {config.ema:g}" if averaged else "last step"}
+            ),
             **task.method.description.get("extra", {}),
         },
         **described,
@@ -124,5 +133,6 @@ def export(
             raise VideoAlignError(
                 f"The LoRA is finished and lies in {file}, but could not be copied into ComfyUI's folder: {error}"
             ) from None
-    print(f"{path} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
+    beside = "".join(f", together with {one}" for one in config.model.lora)
+    print(f"{path} is ready: load it with ComfyUI's LoRA loader at strength 1{beside}.", file=sys.stderr)
     return file

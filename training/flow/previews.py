@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 
 from ...backbones.backbone import collate
 from ...backbones.devices import autocast
-from ...backbones.flow_path import seeded_noise, sigmas
+from ...backbones.flow_path import seeded_noise
 from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
 from ...backbones.vae_loading import load_vae
@@ -61,7 +60,7 @@ class Previews(Callback):
         values = {"width": data.width, "height": data.height, "frames": data.frames, "fps": data.fps}
         values |= {} if options.steps is None else {"steps": options.steps}
         values |= {} if options.guidance is None else {"guidance_scale": options.guidance}
-        return replace(self.task.backbone.sampling, **values)
+        return self.task.backbone.sampling_as(options.distilled).changed(**values)
 
     def _make(self, step: int, say: Say) -> None:
         from ...clips.video_file import write_video
@@ -88,7 +87,7 @@ class Previews(Callback):
         training = module.training
         module.eval()
         device = next(module.parameters()).device
-        levels = sigmas(settings.steps, settings.shift)
+        levels = settings.schedule
         shape = self.task.backbone.latent_format.shape(settings.frames, settings.height, settings.width)
         latents = []
         for number, prompt in enumerate(self.options.prompts):

@@ -15,6 +15,7 @@ from ...backbones.stored_weights import bitsandbytes_for
 from ...errors import VideoAlignError
 from ...lora.adapters import adapter_weights
 from ...lora.comfyui_folder import check_loras_folder
+from ...lora.merging import lora_and_strength, merge_lora
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from ..loop.processes import process_state
 from ..loop.state_files import newest_state
@@ -41,6 +42,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
     check_fsdp(config)
     if config.lora.comfyui is not None:
         check_loras_folder(config.lora.comfyui)
+    for entry in config.model.lora:
+        lora_and_strength(entry)  # one that is missing is said now
     optimizer = optimizer_of(config.optimizer)
     if config.memory.base_dtype == "nf4":
         bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
@@ -165,6 +168,8 @@ def load_base(config: FlowConfig) -> Backbone:
     dtype = DTYPES["bfloat16" if memory.quantised else memory.base_dtype]
     check_dtype(chosen_device(), FLOAT8 if memory.base_dtype == "float8" else dtype, "the frozen weights")
     backbone = load_backbone(config.model.transformer, dtype=dtype)
+    for entry in config.model.lora:
+        merge_lora(backbone, *lora_and_strength(entry), config.model.expert)
     if memory.gradient_checkpointing:
         backbone.module.enable_gradient_checkpointing()
     if memory.quantised or memory.offload_blocks:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from ...backbones.loading import describe_backbone
 from ...planning.encoding import count_encoding
-from ...planning.report import flop
+from ...planning.report import encoding_said, flop
 from ...planning.run_plan import Part, RunPlan, Way
 from ..flow.config import FlowConfig
 from ..flow.method import Method
@@ -68,8 +68,12 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     step = count_step(network, config, method, latents, caption[0])
     memory = memory_of(step, config.memory, config.optimizer)
     models = config.model
-    encoding = count_encoding(
-        models.vae, models.text_encoder, models.image_encoder, size, data.clips, latents, data.prompts, caption
+    encoding = (
+        None
+        if config.data.cache_only
+        else count_encoding(
+            models.vae, models.text_encoder, models.image_encoder, size, data.clips, latents, data.prompts, caption
+        )
     )
     samples = length.steps * length.batch_size
     training = step.operations / step.samples * samples
@@ -84,10 +88,9 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
         ),
         at_once=f"{step.samples} row{'s' if step.samples > 1 else ''} at a time",
         parts=_parts(step, memory, config),
-        operations=training + encoding.operations,
+        operations=training + (encoding.operations if encoding else 0),
         operations_said=(
-            f"Operations: {flop(step.operations / step.samples)} a row (counted), {flop(training)} in all; encoding "
-            f"{data.clips} clips {flop(encoding.operations)} more (counted).",
+            f"Operations: {flop(step.operations / step.samples)} a row (counted), {flop(training)} in all{encoding_said(encoding, data.clips)}.",
         ),
         main_memory=memory.main_memory,
         encoding=encoding,

@@ -12,7 +12,7 @@ from ...backbones.image_conditioning import image_entries
 from ...backbones.loading import describe_backbone, store_as
 from ...planning.counting import without_content
 from ...planning.encoding import count_encoding
-from ...planning.report import flop
+from ...planning.report import encoding_said
 from ...planning.run_plan import RunPlan
 from ...reward.latent.latent_reward import block_count
 from ..latent_reward.config import Config, ModelConfig
@@ -46,8 +46,12 @@ def plan_latent_reward(config: Config) -> RunPlan:
     clips = {clip for pair in (*train, *held_out) for clip in pair.clips.values()}
     prompts = {pair.prompt for pair in (*train, *held_out)}
     model = config.model
-    encoding = count_encoding(
-        model.vae, model.text_encoder, model.image_encoder, size, len(clips), latents, len(prompts), caption
+    encoding = (
+        None
+        if config.data.cache_only
+        else count_encoding(
+            model.vae, model.text_encoder, model.image_encoder, size, len(clips), latents, len(prompts), caption
+        )
     )
     training = step.operations / step.pairs * run.samples
     channels, *lengths = latents
@@ -60,10 +64,8 @@ def plan_latent_reward(config: Config) -> RunPlan:
         ),
         at_once=f"{at_once(step.pairs)} ({2 * step.pairs} clips)",
         parts=step.parts,
-        operations=training + encoding.operations,
-        operations_said=(
-            f"{operations_said(step, training)}; encoding {len(clips)} clips {flop(encoding.operations)} more (counted).",
-        ),
+        operations=training + (encoding.operations if encoding else 0),
+        operations_said=(f"{operations_said(step, training)}{encoding_said(encoding, len(clips))}.",),
         encoding=encoding,
         ways=lambda: changed_ways(_LADDER, config, lambda one: _counted(one, latents, caption[0]), step.needed),
         concerns=run.concerns,
