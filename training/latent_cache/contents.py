@@ -82,12 +82,16 @@ def cache_from_contents(
     vae = _only({one["vae"] for one in there.values()}, known.get("vae"), folder, "model.vae")
     text = _only(set(stored["captions"]), known.get("text_encoder"), folder, "model.text_encoder")
     entries = _Entries({key: one for key, one in there.items() if one["vae"] == vae}, sizes, folder)
-    left_out, found, facts = LeftOut(rows), {}, KnownClips(folder / "clips.json")
-    for row in rows:
-        for clip in clips_of(row):
-            if clip not in found:
-                found[clip] = entries.of(clip, image_entries, facts)
-    left_out.add_clips({clip: why for clip, why in found.items() if isinstance(why, str)})
+    left_out, facts = LeftOut(rows), KnownClips(folder / "clips.json")
+    whole: dict[Path, str] = {}
+    missing: dict[Path, str] = {}
+    for clip in dict.fromkeys(clip for row in rows for clip in clips_of(row)):
+        key, why = entries.of(clip, image_entries, facts)
+        if why is None:
+            whole[clip] = key
+        else:
+            missing[clip] = why
+    left_out.add_clips(missing)
     if error := left_out.too_many():
         raise error
     kept = left_out.usable(rows)
@@ -95,7 +99,6 @@ def cache_from_contents(
         prompt: _caption(stored["captions"][text], prompt, folder)
         for prompt in [*(row.prompt for row in kept), *prompts]
     }
-    whole = {clip: key for clip, key in found.items() if key in there}
     encoders = _encoders(stored, vae, text, image_entries)
     return LatentCache(
         folder,
@@ -119,21 +122,24 @@ class _Entries:
         for key, one in clips.items():
             self._by_name.setdefault(_parts(one["path"])[-1], []).append(key)
 
-    def of(self, clip: Path, image_entries: Sequence[str], facts: KnownClips) -> str:
-        """The key of a clip, or why there is none, a sentence."""
+    def of(self, clip: Path, image_entries: Sequence[str], facts: KnownClips) -> tuple[str, str | None]:
+        """The key of a clip, and why it cannot be had, a sentence."""
         parts = _parts(str(clip.absolute()))
         fitting = [
             (_common_end(parts, _parts(self.clips[key]["path"])), key) for key in self._by_name.get(parts[-1], ())
         ]
         if not fitting:
-            return f"{clip} is not in the cache {self.folder}. {HOW}"
+            return "", f"{clip} is not in the cache {self.folder}. {HOW}"
         most = max(common for common, _ in fitting)
         keys = [key for common, key in fitting if common == most]
         if len({self.clips[key]["digest"] for key in keys}) > 1:
             others = listed(sorted({self.clips[key]["path"] for key in keys}))
-            return f"{clip} may be one of {others} in the cache {self.folder}; keep more of their folders' names, so that it can be told."
+            return (
+                "",
+                f"{clip} may be one of {others} in the cache {self.folder}; keep more of their folders' names, so that it can be told.",
+            )
         key = min(keys, key=lambda one: self.sizes.index(self.clips[one]["bucket"]))
-        return self._why_not(clip, key, image_entries, facts) or key
+        return key, self._why_not(clip, key, image_entries, facts)
 
     def _why_not(self, clip: Path, key: str, image_entries: Sequence[str], facts: KnownClips) -> str | None:
         images = self.clips[key]["images"]
