@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import json
-import random
 import shutil
 import sys
 from pathlib import Path
-from typing import Literal
-
-from pydantic import Field, field_validator, model_validator
 
 from ..backbones.experts import EXPERTS
-from ..cli.options import CommandConfig, positional, read_toml, validate
+from ..cli.options import read_toml, validate
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
 from ..evaluation import compare_command, score_command
 from ..evaluation.compare.report import outcome_of
-from ..evaluation.scoring.scoring_run import further_judges
 from ..files.atomic_file import replacing, write_json, write_text
 from ..files.journal import read_journal
 from ..files.json_text import read_json
@@ -30,99 +25,14 @@ from ..judges import judge_or_reward
 from ..lora.comfyui_folder import expert_path
 from ..preferences import pairs_command
 from ..reward.guard.verdict import Outcome
-from ..reward.weight_options import WeightOptions
 from ..training.flow.config import FlowConfig
-from ..training.flow.methods import method_summaries
 from ..training.loop.trackers import check_trackers
 from ..training.train_flow_command import train_command
+from .config import Config, PairOptions, split_of
+
+__all__ = ["Config", "PairOptions", "run", "tell"]
 
 FINISHED_LORA = "lora.safetensors"
-
-
-class PairOptions(CommandConfig):
-    """Which clips of a prompt become a pair; as in videoalign pairs."""
-
-    pairing: Literal["best_worst", "margin", "dominance"] = Field("best_worst", description="Which clips make a pair.")
-    margin: float = Field(0.0, ge=0, description="Least difference of the ranking scores, in standard deviations.")
-    pairs_per_prompt: int | None = Field(None, ge=1, description="At most so many pairs a prompt, the clearest first.")
-    weight: list[str] = Field(
-        [], description="NAME=WEIGHT of a mark, in z-scores, in the place of [weights]; repeatable."
-    )
-    gate: list[str] = Field([], description="NAME<BOUND or NAME>BOUND that a clip must keep to; repeatable.")
-    dominate: list[str] = Field([], description="A mark that counts for dominance; repeatable.")
-    least: int | None = Field(None, ge=1, description="Of these marks, in how many the chosen clip must be better.")
-    weights: WeightOptions = WeightOptions()
-    gaps: pairs_command.Gaps = pairs_command.Gaps()
-
-    @model_validator(mode="after")
-    def _a_rule(self) -> PairOptions:
-        pairs_command.check_rule(self)
-        return self
-
-
-class Config(CommandConfig):
-    """Generate clips of the prompts, score them, pair the best with the worst, train a LoRA (Flow-DPO, or --method rvm), and compare.
-
-    Some prompts are held out of the training; on them the model with the LoRA is compared with the model without. Further
-    rounds generate with the LoRA so far and go on training it. The comparison ends with a verdict: gained, hacked, lost, or too few prompts to tell. A run that was stopped, at whatever point, goes on
-    when the same command is given again. The output folder holds round_1/ (clips, scores, pairs, training and, in the last
-    round, comparison/: open its index.html) and lora.safetensors, which ComfyUI's stock loader applies.
-    """
-
-    prompts: Path | None = positional(
-        default=None, description="Text file with one prompt a line, or CSV/JSONL with a prompt column."
-    )
-    output: Path = Field(description="Folder for everything.")
-    model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
-    vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
-    text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
-    reward: str = Field(
-        "micro",
-        description="What scores the clips: a VideoReward as --model of videoalign score, or another judge as its --judge.",
-    )
-    panel: list[str] = Field(
-        [],
-        description="A further judge that scores the clips in the same pass, as NAME or NAME:SOURCE; repeatable. --pairs.weight, gate and dominate name its marks.",
-    )
-    rounds: int = Field(1, ge=1, description="How often to generate, score, pair and train.")
-    clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
-    held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
-    compare_clips: int = Field(4, ge=1, description="Clips of each held-out prompt in the comparison.")
-    judge: list[str] = Field([], description="A further judge of the comparison, as NAME or NAME:SOURCE; repeatable.")
-    stop_on_hacking: bool = Field(
-        False,
-        description=(
-            'Compare after every round, and end before the first whose verdict is "hacked": the LoRA is that of the round before. '
-            "Takes OpenCV or a --judge, and clips of the held-out prompts in every round."
-        ),
-    )
-    method: str = Field(
-        "dpo",
-        description="How the LoRA is trained: as videoalign train dpo, or rvm, which learns from all clips of a prompt, or rwr or sft.",
-    )
-    train: Path | None = Field(None, description="TOML file with options of videoalign train of that method.")
-    steps: int | None = Field(None, ge=1, description="Optimizer steps of a round; wins over the file.")
-    learning_rate: float | None = Field(None, gt=0, description="Of the LoRA; wins over the file.")
-    seed: int = Field(0, ge=0, description="Of prompts, clips and training.")
-    batch_size: int = Field(1, ge=1, description="Clips sampled together.")
-    device: str | None = Field(None, description="For sampling and scoring; a GPU by default where there is one.")
-    sampling: generate_command.Sampling = generate_command.Sampling()
-    pairs: PairOptions = PairOptions()
-
-    _judges = field_validator("judge", "panel", mode="before")(further_judges)
-
-    @field_validator("method")
-    @classmethod
-    def _is_method(cls, method: str) -> str:
-        if method not in method_summaries():
-            raise ValueError(f"there is no training method {method!r}; known are {', '.join(method_summaries())}")
-        return method
-
-    @model_validator(mode="after")
-    def _has_prompts(self) -> Config:
-        if self.prompts is None:
-            raise ValueError("name the file of prompts")
-        return self
 
 
 def run(config: Config) -> int:
@@ -134,16 +44,43 @@ def run(config: Config) -> int:
         ConfigError: the file of training options has unknown ones or wrong values.
         VideoAlignError: prompts, models or options cannot be used, or the folder belongs to another run.
     """
+    if config.dry_run:
+        return tell(config)
+    _check(config)
+    if config.stop_on_hacking:
+        _check_watched(config)
+    with held(config.output, "align"):
+        return _run(config)
+
+
+def tell(config: Config) -> int:
+    """Print what all stages will take; returns 0."""
+    from ..planning.report import plan_text
+    from .plan import Stages, most_pairs, plan_align
+
+    _check(config)
+    training, held_out = split_of(config)
+    each = most_pairs(config.clips_per_prompt, config.pairs.pairing, config.pairs.pairs_per_prompt)
+    rounds = config.rounds
+    stages = Stages(
+        rounds, len(training), len(held_out), config.clips_per_prompt, config.compare_clips, each,
+        comparisons=rounds if config.stop_on_hacking else 1,
+    )  # fmt: skip
+    options = _over_file(config, known_to_training(config, config.prompts, config.output))
+    command = train_command(config.method)
+    generating = generate_config(config, config.prompts, config.output, None, config.clips_per_prompt, config.seed)
+    print(plan_text(plan_align(generating, options, command.method(getattr(options, config.method)), stages)))
+    return 0
+
+
+def _check(config: Config) -> None:
+    """Raises a VideoAlignError where a stage could not go on with what another one gives."""
     if any(row.image for row in read_prompt_rows(config.prompts)):
         raise VideoAlignError(
             f"{config.prompts} names images, which align does not pass on. For an image-to-video model run videoalign generate, "
             "score, pairs, train dpo and compare one after the other."
         )
     _check_training_options(config)
-    if config.stop_on_hacking:
-        _check_watched(config)
-    with held(config.output, "align"):
-        return _run(config)
 
 
 def _run(config: Config) -> int:
@@ -165,7 +102,8 @@ def _run(config: Config) -> int:
     if not config.stop_on_hacking:
         status = _comparison(config, held_out, finished, config.rounds)
     if status in (0, 1):
-        print(f"\n{finished} is the LoRA; copy it into ComfyUI's models/loras.")
+        beside = "".join(f", beside {one}" for one in config.lora)
+        print(f"\n{finished} is the LoRA; copy it into ComfyUI's models/loras{beside}.")
     return status
 
 
@@ -194,15 +132,9 @@ def split_prompts(config: Config) -> tuple[Path, Path]:
     Raises:
         VideoAlignError: fewer than two prompts.
     """
-    prompts = read_prompts(config.prompts)
-    if len(prompts) < 2:
-        raise VideoAlignError(f"{config.prompts} holds one prompt; align needs one to train on and one to compare on.")
-    count = min(max(1, round(config.held_out * len(prompts))), len(prompts) - 1)
-    kept = set(random.Random(config.seed).sample(prompts, count))
     files = config.output / "training_prompts.jsonl", config.output / "held_out_prompts.jsonl"
-    for file, inside in zip(files, (False, True), strict=True):
-        lines = [json.dumps({"prompt": p}, ensure_ascii=False) + "\n" for p in prompts if (p in kept) is inside]
-        write_text(file, "".join(lines))
+    for file, prompts in zip(files, split_of(config), strict=True):
+        write_text(file, "".join(json.dumps({"prompt": prompt}, ensure_ascii=False) + "\n" for prompt in prompts))
     return files
 
 
@@ -234,7 +166,9 @@ def _round(config: Config, folder: Path, prompts: Path, lora: Path | None, numbe
 
 def _trained(folder: Path) -> Path | None:
     """The LoRA that a training wrote into its folder; one of Wan 2.2's experts has that in its name. None before its end."""
-    files = (expert_path(folder / FINISHED_LORA, expert) for expert in (None, *EXPERTS))
+    stem, ending = Path(FINISHED_LORA).stem, Path(FINISHED_LORA).suffix
+    names = (FINISHED_LORA, f"{stem}_ema{ending}")  # as lora_files names that of a moving average
+    files = (expert_path(folder / name, expert) for name in names for expert in (None, *EXPERTS))
     return next((file for file in files if file.exists()), None)
 
 
@@ -249,18 +183,24 @@ def _stage(name: str, run_stage) -> int:
 
 
 def _generate(config: Config, prompts: Path, folder: Path, lora: Path | None, count: int, seed: int) -> int:
+    return generate_command.run(generate_config(config, prompts, folder, lora, count, seed))
+
+
+def generate_config(
+    config: Config, prompts: Path, folder: Path, lora: Path | None, count: int, seed: int
+) -> generate_command.Config:
+    """Options of ``videoalign generate`` for one set of clips."""
     options = {
-        name: getattr(config, name) for name in ("model", "vae", "text_encoder", "batch_size", "device", "sampling")
+        name: getattr(config, name)
+        for name in ("model", "vae", "text_encoder", "batch_size", "device", "distilled", "sampling")
     }
-    return generate_command.run(
-        generate_command.Config(
-            prompts=prompts,
-            output=folder,
-            lora=[str(lora)] if lora else [],
-            clips_per_prompt=count,
-            seed=seed,
-            **options,
-        )
+    return generate_command.Config(
+        prompts=prompts,
+        output=folder,
+        lora=[*config.lora, *([str(lora)] if lora else [])],
+        clips_per_prompt=count,
+        seed=seed,
+        **options,
     )
 
 
@@ -281,26 +221,33 @@ def training_config(config: Config, clips: Path, pairs: Path, output: Path, lora
     Raises:
         ConfigError: the file has unknown options or wrong values.
     """
-    network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     first = read_journal(clips / CLIP_LIST).records[0]
-    known = {
-        "output": output,
-        "seed": config.seed,
-        "model": {"transformer": network, "vae": vae, "text_encoder": text_encoder},
-        "data": {"train": [pairs], **{name: first[name] for name in ("width", "height", "frames", "fps")}},
-        "lora": {"name": Path(FINISHED_LORA).stem},
-    }
+    known = known_to_training(config, pairs, output)
+    known["data"] |= {name: first[name] for name in ("width", "height", "frames", "fps")}
     if config.method == "rvm":
         known["data"]["clips"] = [clips.parent / "scores.jsonl"]  # all of them, not the best and the worst alone
-    if config.model == MICRO:
-        known["model"]["name"] = "videoalign-micro"
     if lora is not None:
         known["lora"]["start"] = lora
+    return _over_file(config, known)
+
+
+def known_to_training(config: Config, pairs: Path, output: Path) -> dict:
+    """What this run knows of every round's training."""
+    network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
+    known: dict = {
+        "output": output,
+        "seed": config.seed,
+        "model": {"transformer": network, "vae": vae, "text_encoder": text_encoder, "lora": config.lora},
+        "data": {"train": [pairs]},
+        "lora": {"name": Path(FINISHED_LORA).stem},
+    }
+    if config.model == MICRO:
+        known["model"]["name"] = "videoalign-micro"
     if config.steps is not None:
         known["max_steps"] = config.steps
     if config.learning_rate is not None:
         known["optimizer"] = {"learning_rate": config.learning_rate}
-    return _over_file(config, known)
+    return known
 
 
 def _check_watched(config: Config) -> None:
@@ -367,9 +314,12 @@ def _comparison(config: Config, prompts: Path, lora: Path, number: int) -> int:
 
 def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
-    left_out = {"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking"}
+    left_out = {"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking", "dry_run"}
     settings = config.model_dump(mode="json", exclude=left_out)
-    for section, added in ((settings, ("panel",)), (settings["pairs"], ("weight", "gate", "dominate", "least"))):
+    for section, added in (
+        (settings, ("panel", "lora", "distilled")),
+        (settings["pairs"], ("weight", "gate", "dominate", "least")),
+    ):
         for name in added:
             if not section[name]:  # folders of 0.1.0 do not say, and mean the same
                 del section[name]

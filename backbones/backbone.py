@@ -20,7 +20,7 @@ from ..errors import VideoAlignError
 from .conditioning import Conditioning, ConditioningError, collate
 from .family import Family
 from .latent_format import LatentFormat
-from .sampling_defaults import SamplingDefaults
+from .sampling_defaults import Distilled, SamplingDefaults
 
 __all__ = ["Backbone", "Conditioning", "OriginalRows", "collate"]
 
@@ -47,6 +47,7 @@ class Backbone(ABC):
     family: ClassVar[Family]
     diffusers_class: ClassVar[str]  # what config.json of a folder calls the network
     block_lists: ClassVar[dict[str, str]]  # attribute of the module -> the config's count, in the order of evaluation
+    distilled: ClassVar[Mapping[str, Distilled]] = {}
     ignored: ClassVar[str] = "(?!)"  # pattern of tensors that diffusers' folders have and its class does not read
 
     def __init__(
@@ -108,6 +109,22 @@ class Backbone(ABC):
     @abstractmethod
     def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults:
         """How the authors of a network of this config sample from it."""
+
+    def sampling_as(self, distilled: str | None = None) -> SamplingDefaults:
+        """The sampling defaults; as a distilled network's where ``distilled`` names one of the family's.
+
+        Raises:
+            VideoAlignError: the family has none of that name.
+        """
+        if distilled is None:
+            return self.sampling
+        if distilled not in self.distilled:
+            known = ", ".join(f"{name} ({one.about})" for name, one in self.distilled.items()) or "none"
+            raise VideoAlignError(
+                f"There is no distilled setting {distilled!r} for {self.family.title}; known are: {known}. Others are given by sampling.steps, shift "
+                "and guidance_scale."
+            )
+        return self.sampling.changed(**self.distilled[distilled].settings)
 
     @property
     @abstractmethod

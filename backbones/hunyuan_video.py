@@ -14,7 +14,7 @@ from .conditioning import Conditioning, ConditioningError
 from .hunyuan_video_family import HUNYUAN_VIDEO, LATENTS
 from .hunyuan_video_names import FILE_NAMES, VARIANTS, original_rows
 from .latent_format import LatentFormat
-from .sampling_defaults import SamplingDefaults
+from .sampling_defaults import Distilled, SamplingDefaults
 
 _HEAD = 128
 _ROPE = [16, 56, 56]  # of a head's channels: time, height, width
@@ -29,6 +29,11 @@ class HunyuanVideo(Backbone):
     family = HUNYUAN_VIDEO
     diffusers_class = "HunyuanVideoTransformer3DModel"
     block_lists = {"transformer_blocks": "num_layers", "single_transformer_blocks": "num_single_layers"}  # noqa: RUF012
+    distilled = {  # noqa: RUF012
+        "fasthunyuan": Distilled(
+            "FastHunyuan", {"steps": 6, "shift": 17.0, "guidance_scale": 1.0, "embedded_guidance": 6.0}, "FastVideo's inference_hunyuan.sh",
+        ),
+    }  # fmt: skip
 
     @classmethod
     def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:

@@ -57,11 +57,11 @@ def load_backbone(
         return kind(module, config, sampling, total)
 
 
-def describe_backbone(path: Path | str, whole: bool = False) -> Backbone:
-    """A backbone without weights, to ask what it needs before anything big is loaded: its first block on the meta device.
+def describe_backbone(path: Path | str, whole: bool = False, num_blocks: int = 1) -> Backbone:
+    """A backbone without weights, to ask what it needs before anything big is loaded, on the meta device.
 
     Args:
-        whole: all of its blocks.
+        whole: all of its blocks, in the place of its first ``num_blocks``.
 
     Raises:
         WeightsError: as ``load_backbone``; tensors are not read.
@@ -71,8 +71,18 @@ def describe_backbone(path: Path | str, whole: bool = False) -> Backbone:
         source = _open_folder(path) if path.is_dir() else _open_file(path)
         kind, total = source.kind, _block_count(source)
         with configured(source.files.name), torch.device("meta"):
-            config = source.config if whole else kind.truncated(source.config, 1)
-            return kind(kind.build_module(config), config, total_blocks=total)
+            config = source.config if whole else kind.truncated(source.config, num_blocks)
+            module = kind.build_module(config)
+        store_as(module, _stored_type(source))
+        sampling = kind.sampling_of(config).overridden(source.files.metadata, source.files.name)
+        return kind(module, config, sampling, total)
+
+
+def store_as(module: torch.nn.Module, dtype: torch.dtype) -> None:
+    """Convert parameters as ``load_backbone`` stores them: what diffusers keeps in float32 stays so."""
+    kept = set(getattr(module, "_keep_in_fp32_modules", None) or ())
+    for name, weight in module.named_parameters():
+        weight.data = weight.data.to(torch.float32 if kept.intersection(name.split(".")) else dtype)
 
 
 def _block_count(source: _Source) -> int:

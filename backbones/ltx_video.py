@@ -15,7 +15,7 @@ from .conditioning import Conditioning, ConditioningError
 from .latent_format import LatentFormat
 from .ltx_video_family import LTX_VIDEO, LTXV
 from .ltx_video_names import VARIANTS, original
-from .sampling_defaults import SamplingDefaults
+from .sampling_defaults import Distilled, SamplingDefaults
 
 CAUSAL = "causal_temporal_positioning"
 """In a file's metadata, and in ``config``: the first latent frame stands for one frame, not eight (0.9.5 and later).
@@ -35,6 +35,9 @@ _FIXED = {  # metadata that would make it another network than diffusers' class
     "caption_proj_before_connector": False,
 }
 
+# Noise levels that the distilled networks were made for.
+_DISTILLED_LEVELS = (1.0, 0.9937, 0.9875, 0.9812, 0.975, 0.9094, 0.725, 0.4219, 0.0)
+
 
 class LTXVideo(Backbone):
     """Cross-attention DiT over single latent elements, whose positions are in seconds and pixels; told sigma * 1000.
@@ -45,6 +48,12 @@ class LTXVideo(Backbone):
     family = LTX_VIDEO
     diffusers_class = "LTXVideoTransformer3DModel"
     block_lists = {"transformer_blocks": "num_layers"}  # noqa: RUF012
+    distilled = {  # noqa: RUF012
+        "distilled": Distilled(
+            "LTX-Video 0.9.6 to 0.9.8 distilled", {"steps": 8, "guidance_scale": 1.0, "levels": _DISTILLED_LEVELS},
+            "LTX-Video's configs/ltxv-*-distilled.yaml, its first pass, with the last level of its second",
+        ),
+    }  # fmt: skip
 
     @classmethod
     def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:

@@ -17,7 +17,7 @@ from torch import Tensor
 from ..errors import VideoAlignError
 from .backbone import Backbone
 from .conditioning import Conditioning, collate
-from .flow_path import seeded_noise, sigmas
+from .flow_path import seeded_noise
 from .sampling_defaults import SamplingDefaults
 from .vae import VAE
 
@@ -146,7 +146,7 @@ def generate(
             f"{backbone.latent_format.name}. Give the VAE of the same model."
         )
     shape = backbone.latent_format.shape(settings.frames, settings.height, settings.width)
-    levels = sigmas(settings.steps, settings.shift)
+    levels = settings.schedule
     common = backbone.constants(settings) | dict(extra or {})
     guided = settings.guidance_scale != 1
     negative = text_encoder.encode([negative_prompt])[0] if guided else None

@@ -5,6 +5,7 @@ The configuration is derived from the tensors' shapes, or read from the folder, 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -40,6 +41,28 @@ def load_vae(
     return vae.to(device)
 
 
+def describe_vae(path: Path | str, dtype: torch.dtype = torch.float32) -> VAE:
+    """What ``load_vae`` gives, on the meta device: no tensors are read.
+
+    Raises:
+        WeightsError: as ``load_vae``, but for what only the tensors show.
+    """
+    path = Path(path)
+    if path.is_dir():
+        kind, config, files = _described_folder(path)
+    else:
+        found = _found(path)
+        kind, config, files = found.kind, found.config, found.files
+    with configured(files.name), torch.device("meta"):
+        vae = kind(kind.build_module(config), files.identity())
+    for weight in vae.module.parameters():
+        weight.data = weight.data.to(dtype)
+    if not path.is_dir():
+        kind.adapt(vae.module, files.metadata)
+    vae.set_tiling(False)
+    return vae
+
+
 def vae_identity(path: Path | str, dtype: torch.dtype = torch.float32, tiling: bool = False) -> str:
     """What ``load_vae(...).identity`` would be, without reading the tensors.
 
@@ -62,6 +85,11 @@ def build_vae(diffusers_class: str, config: dict) -> VAE:
 
 
 def _load_folder(path: Path, dtype: torch.dtype) -> VAE:
+    kind, config, files = _described_folder(path)
+    return _filled(kind, config, {name: files.read(name, dtype) for name in files.shapes}, files)
+
+
+def _described_folder(path: Path) -> tuple[type[VAE], dict, WeightFiles]:
     folder = path if (path / "config.json").is_file() else path / "vae"
     try:
         config = parse_json((folder / "config.json").read_text(encoding="utf-8"))
@@ -75,13 +103,21 @@ def _load_folder(path: Path, dtype: torch.dtype) -> VAE:
     kinds = {known.diffusers_class: known for known in vae_classes()}
     if config.get("_class_name") not in kinds:
         raise WeightsError(f"{folder} holds a '{config.get('_class_name')}'; supported are {', '.join(kinds)}.")
-    files = open_weights(folder)
-    return _filled(
-        kinds[config["_class_name"]], config, {name: files.read(name, dtype) for name in files.shapes}, files
-    )
+    return kinds[config["_class_name"]], config, open_weights(folder)
 
 
-def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
+@dataclass(frozen=True)
+class _SingleFile:
+    """What a single file holds: its class and configuration, and its tensors under the prefix that they have."""
+
+    files: WeightFiles
+    kind: type[VAE]
+    config: dict
+    prefix: str
+    shapes: dict[str, tuple[int, ...]]
+
+
+def _found(path: Path) -> _SingleFile:
     files = open_weights(path)
     for prefix in reversed(_PREFIXES):
         shapes = {key[len(prefix) :]: shape for key, shape in files.shapes.items() if key.startswith(prefix)}
@@ -94,7 +130,12 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
             f"{path} is not a VAE that is supported ({titles} in ComfyUI's naming). "
             "Give the VAE file that you use in ComfyUI, or a diffusers folder."
         )
-    config = kind.config_of(shapes, files.metadata)
+    return _SingleFile(files, kind, kind.config_of(shapes, files.metadata), prefix, shapes)
+
+
+def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
+    found = _found(path)
+    files, kind, config, prefix, shapes = found.files, found.kind, found.config, found.prefix, found.shapes
     with configured(files.name), torch.device("meta"):
         module = kind.build_module(config)
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}

@@ -12,7 +12,7 @@ from ..errors import WeightsError
 from .backbone import Backbone, OriginalRows, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
 from .latent_format import LatentFormat
-from .sampling_defaults import SamplingDefaults
+from .sampling_defaults import Distilled, SamplingDefaults
 from .wan_family import WAN, WAN21, WAN22
 from .wan_image_attention import image_attention
 from .wan_names import VARIANTS, original
@@ -33,6 +33,12 @@ class Wan(Backbone):
     family = WAN
     diffusers_class = "WanTransformer3DModel"
     block_lists = {"blocks": "num_layers"}  # noqa: RUF012
+    distilled = {  # noqa: RUF012
+        "lightx2v": Distilled(
+            "the 4-step models and LoRAs of lightx2v, Wan2.2-Lightning among them", {"steps": 4, "shift": 5.0, "guidance_scale": 1.0},
+            "LightX2V's step_distill.md: 4 steps without CFG; timestep_shift 5.0 and steps 1000, 750, 500, 250 of its training",
+        ),
+    }  # fmt: skip
     ignored = r"\.norm_added_q\."
 
     @classmethod

@@ -49,9 +49,10 @@ def _cells(name: str) -> list[str]:
     import torch
 
     from videoalign.backbones.families import backbone_classes
+    from videoalign.planning.counting import GB
     from videoalign.training.flow.config import MemoryConfig, OptimizerConfig
     from videoalign.training.plan.flow_step import count_step
-    from videoalign.training.plan.memory import GB, memory_of
+    from videoalign.training.plan.memory import memory_of
     from videoalign.training.train_flow_command import train_command
 
     family, changed, (width, height, frames), tokens = NETWORKS[name]

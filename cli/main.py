@@ -12,16 +12,21 @@ from ..training.flow.methods import method_summaries
 from .terminal import leave_out_needless_warnings, visible_output
 
 if TYPE_CHECKING:
-    from ..training.plan_command import PlanCommand
     from ..training.train_flow_command import TrainFlowCommand
+    from .plan_command import PlanCommand
 
 TRAIN_FLOW = "training.train_flow_command"
-PLAN = "training.plan_command"
+PLAN = "cli.plan_command"
+PLANNED = {"latent-reward": "train latent-reward", "video-reward": "train video-reward"} | {
+    name: name for name in ("generate", "search", "align")
+}
+"""What ``videoalign plan`` takes besides the methods of training -> the command that it is about."""
 
 
 def _method_commands() -> dict[str, tuple[str, str]]:
     train = {f"train {name}": (TRAIN_FLOW, summary) for name, summary in method_summaries().items()}
-    return train | {f"plan {name}": (PLAN, f"Tell what videoalign train {name} will take.") for name in method_summaries()}
+    planned = {name: f"train {name}" for name in method_summaries()} | PLANNED
+    return train | {f"plan {name}": (PLAN, f"Tell what videoalign {what} will take.") for name, what in planned.items()}
 
 
 COMMANDS = {
@@ -32,7 +37,10 @@ COMMANDS = {
     ),
     "convert": ("reward.convert_command", "Turn an official VideoReward checkpoint into one safetensors file."),
     "bench": ("evaluation.bench_command", "Measure how often a reward agrees with people's choices."),
-    "bench vbench-total": ("evaluation.vbench_total_command", "VBench's total score from the results of its dimensions."),
+    "bench vbench-total": (
+        "evaluation.vbench_total_command",
+        "VBench's total score from the results of its dimensions.",
+    ),
     "align": ("alignment.align_command", "From a file of prompts to a LoRA: generate, score, pair, train, compare."),
     "generate": ("generation.generate_command", "Generate clips of a file of prompts from a video model."),
     "search": ("generation.search_command", "Draft many seeds of each prompt, judge early, finish the best."),
@@ -111,10 +119,15 @@ def commands() -> dict[str, tuple[str, str]]:
 def load_command(name: str) -> ModuleType | TrainFlowCommand | PlanCommand:
     """What runs a command: it has ``Config``, the options, and ``run``, which takes them and returns the exit status."""
     path = commands()[name][0]
+    if path == PLAN:
+        from .plan_command import plan_command
+
+        planned = name.removeprefix("plan ")
+        return plan_command(load_command(PLANNED.get(planned, f"train {planned}")))
     module = importlib.import_module(f"..{path}", __package__)
     if path == TRAIN_FLOW:
         return module.train_command(name.removeprefix("train "))
-    return module.plan_command(name.removeprefix("plan ")) if path == PLAN else module
+    return module
 
 
 def _failed(name: str, said: Exception, error: BaseException) -> int:

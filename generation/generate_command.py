@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -16,29 +15,19 @@ from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
 from .making import made_or_failed, unreadable_images
 from .prompt_sets import read_prompt_set
+from .sampling_options import Sampling, distilled_field, settings_for
 from .vbench_layout import check_case, how_to_evaluate, prompt_files, vbench_clips
 
 if TYPE_CHECKING:
     from ..backbones.sampling import Fault, GeneratedClip
     from ..backbones.sampling_defaults import SamplingDefaults
     from .pipeline import Pipeline
+    from .prompts import PromptRow
 
 FIRST_FAILURES = 3
 """So many clips that fail before one was made end the run."""
 MOST_TOLD = 10
 CLIPS_PER_PROMPT = 4
-
-
-class Sampling(CommandConfig):
-    """Departures from the model's own sampling defaults."""
-
-    steps: int | None = Field(None, ge=1, description="Euler steps.")
-    shift: float | None = Field(None, gt=0, description="Shift of the noise levels.")
-    guidance_scale: float | None = Field(None, ge=0, description="Classifier-free guidance; 1 is none.")
-    frames: int | None = Field(None, ge=1, description="Frames of a clip.")
-    width: int | None = Field(None, ge=8, description="Pixels.")
-    height: int | None = Field(None, ge=8, description="Pixels.")
-    fps: float | None = Field(None, gt=0, description="Frames per second.")
 
 
 class Guidance(CommandConfig):
@@ -99,6 +88,8 @@ class Config(CommandConfig):
     download: bool = Field(
         False, description="Permit fetching a public set of prompts, which is then checked by its digest."
     )
+    distilled: str | None = distilled_field()
+    dry_run: bool = Field(False, description="Only tell what the run will take, as videoalign plan generate does.")
     sampling: Sampling = Sampling()
     guidance: Guidance = Guidance()
 
@@ -117,16 +108,12 @@ def run(config: Config) -> int:
     Raises:
         VideoAlignError: prompts, model or output cannot be used.
     """
+    if config.dry_run:
+        return tell(config)
     from ..files.atomic_file import write_json
     from ..files.output_folder import held
-    from .pipeline import model_files
 
-    rows = read_prompt_set(config.prompts, config.download)
-    check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
-    if config.layout == "vbench":
-        wanted, left_out = vbench_clips(rows, config.seed, config.clips_per_prompt, config.dimension)
-    else:
-        wanted = wanted_clips(rows, config.clips_per_prompt or CLIPS_PER_PROMPT, config.seed)
+    rows, wanted, left_out = rows_and_clips(config)
     unreadable = unreadable_images(wanted)
     failed = {clip.id: unreadable[clip.image] for clip in wanted if clip.image in unreadable}
     if len(failed) == len(wanted):
@@ -160,10 +147,35 @@ def run(config: Config) -> int:
     return 1 if failed else 0
 
 
+def rows_and_clips(config: Config) -> tuple[list[PromptRow], list[Wanted], list[str]]:
+    """The prompts, the clips to make of them, and the prompts that VBench's layout leaves out.
+
+    Raises:
+        VideoAlignError: the prompts cannot be read, or the model takes an image and they have none (or the other way round).
+    """
+    from .pipeline import model_files
+
+    rows = read_prompt_set(config.prompts, config.download)
+    check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
+    if config.layout == "vbench":
+        return rows, *vbench_clips(rows, config.seed, config.clips_per_prompt, config.dimension)
+    return rows, wanted_clips(rows, config.clips_per_prompt or CLIPS_PER_PROMPT, config.seed), []
+
+
+def tell(config: Config) -> int:
+    """Print what generating the clips will take; returns 0."""
+    from ..planning.report import plan_text
+    from .plan import plan_generate
+
+    print(plan_text(plan_generate(config, rows_and_clips(config)[1])))
+    return 0
+
+
 def settings_of(config: Config) -> dict:
     """What the clips depend on, with the content of the files that are named."""
+    from ..lora.merging import lora_and_strength
     from .identity import file_key
-    from .pipeline import lora_and_strength, model_files
+    from .pipeline import model_files
 
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     loras = [lora_and_strength(entry) for entry in config.lora]
@@ -177,6 +189,7 @@ def settings_of(config: Config) -> dict:
         "negative_prompt": config.negative_prompt,
         "sampling": config.sampling.model_dump(exclude_none=True),
         "guidance": guidance,
+        **({} if config.distilled is None else {"distilled": config.distilled}),
         **({} if config.layout == "plain" else {"layout": config.layout}),
     }
 
@@ -274,7 +287,7 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
     pipeline = load_pipeline(
         config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder
     )
-    sampling = replace(pipeline.backbone.sampling, **config.sampling.model_dump(exclude_none=True))
+    sampling = settings_for(pipeline.backbone, config.sampling, config.distilled)
     guidance = None
     if config.guidance.latent_reward:
         options = config.guidance

@@ -18,6 +18,7 @@ from .clip_folder import ClipFolder, Wanted, wanted_clips
 
 if TYPE_CHECKING:
     from ..reward.search.seed_search import Found, Rule
+    from .prompts import PromptRow
     from .search.journal import SearchJournal
     from .search.judging import TakeJudge
 
@@ -88,16 +89,14 @@ def run(config: Config) -> int:
     Raises:
         VideoAlignError: prompts, model, judge or output cannot be used.
     """
+    if config.dry_run:
+        return tell(config)
     from ..files.output_folder import held
-    from .images import check_images, image_settings
+    from .images import image_settings
     from .making import unreadable_images
-    from .pipeline import model_files
-    from .prompt_sets import read_prompt_set
     from .search.journal import SearchJournal
 
-    rows = read_prompt_set(config.prompts, config.download)
-    check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
-    wanted = wanted_clips(rows, config.clips_per_prompt or SEEDS, config.seed)
+    rows, wanted = _rows_and_clips(config)
     unreadable = unreadable_images(wanted)
     if unreadable:
         raise VideoAlignError(next(iter(unreadable.values())))
@@ -110,6 +109,26 @@ def run(config: Config) -> int:
         except KeyboardInterrupt:
             print("videoalign search: interrupted. Run the same command again to go on.", file=sys.stderr)
             return 130
+
+
+def tell(config: Config) -> int:
+    """Print what the search will take; returns 0."""
+    from ..planning.report import plan_text
+    from .plan import count_model
+    from .search.plan import plan_search
+
+    _, wanted = _rows_and_clips(config)
+    model = count_model(config)
+    prompts = len({(clip.prompt, clip.image) for clip in wanted})
+    looks = checked_looks(config.look, model.settings.steps)
+    drafted = affordable(looks, len(wanted) // prompts, config.keep, model.settings.steps, config.budget)
+    print(plan_text(plan_search(config, model, prompts, looks, drafted)))
+    return 0
+
+
+def _rows_and_clips(config: Config) -> tuple[list[PromptRow], list[Wanted]]:
+    rows, _, _ = generate_command.rows_and_clips(config)
+    return rows, wanted_clips(rows, config.clips_per_prompt or SEEDS, config.seed)
 
 
 def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: SearchJournal) -> int:

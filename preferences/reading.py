@@ -54,8 +54,12 @@ def read_preferences(
     return preferences
 
 
-def read_pairs(paths: Sequence[str | os.PathLike], root: str | os.PathLike | None = None) -> list[ResolvedPair]:
+def read_pairs(
+    paths: Sequence[str | os.PathLike], root: str | os.PathLike | None = None, clips_needed: bool = True
+) -> list[ResolvedPair]:
     """The pairs of some files as every trainer takes them, with their clips resolved; score files give their ties too.
+
+    Where clips are not needed it is not looked whether they are there.
 
     Raises PreferenceFileError: a file cannot be read, or a clip is missing; the message names the row.
     """
@@ -63,7 +67,8 @@ def read_pairs(paths: Sequence[str | os.PathLike], root: str | os.PathLike | Non
     for path in paths:
         detected = detect_format(_existing(path))
         preferences = read_preferences(path, detected, root, **TRAINING_OPTIONS.get(detected, {}))
-        preferences.check_clips()
+        if clips_needed:
+            preferences.check_clips()
         pairs += preferences.resolved()
     return pairs
 

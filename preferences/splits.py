@@ -34,6 +34,11 @@ class PairFiles(CommandConfig):
         None, description="Folder that the clips' paths start at; the preference file's own by default."
     )
 
+    @property
+    def clips_needed(self) -> bool:
+        """Whether the clips have to be there."""
+        return True
+
 
 def split_pairs(files: PairFiles, seed: int) -> tuple[list[ResolvedPair], list[ResolvedPair]]:
     """Training and held-out pairs of some files; see `hold_out` for what is done where no held-out files are given.
@@ -41,10 +46,15 @@ def split_pairs(files: PairFiles, seed: int) -> tuple[list[ResolvedPair], list[R
     Raises PreferenceFileError: a file cannot be read, a clip is missing, or there is one prompt only and one should be
     held out.
     """
-    train = read_pairs(files.train, files.root)
+    train = read_pairs(files.train, files.root, files.clips_needed)
     if files.eval:
-        return train, read_pairs(files.eval, files.root)
+        return train, read_pairs(files.eval, files.root, files.clips_needed)
     return hold_out(train, files.eval_share, seed)
+
+
+def held_out_count(prompts: int, share: float) -> int:
+    """How many of so many prompts are held out: the share, one at least, and one at least is left; none for a share of 0."""
+    return min(max(round(share * prompts), 1), prompts - 1) if share else 0
 
 
 def hold_out(pairs: Sequence[ResolvedPair], share: float, seed: int) -> tuple[list[ResolvedPair], list[ResolvedPair]]:
@@ -61,6 +71,6 @@ def hold_out(pairs: Sequence[ResolvedPair], share: float, seed: int) -> tuple[li
             f"The {len(pairs)} training pairs have one prompt, so that none can be held out to measure on. Give pairs of "
             "more prompts, pairs of other prompts as data.eval, or data.eval_share = 0 to train without measuring."
         )
-    count = min(max(round(share * len(prompts)), 1), len(prompts) - 1)
+    count = held_out_count(len(prompts), share)
     chosen = set(np.random.default_rng(seed).permutation(prompts)[:count].tolist())
     return [pair for pair in pairs if pair.prompt not in chosen], [pair for pair in pairs if pair.prompt in chosen]

@@ -155,7 +155,7 @@ def test_a_flow_dpo_training_goes_on_to_the_same_lora(run, words):
 
 def test_a_lora_loads_fits_and_has_the_same_effect(run):
     from videoalign.backbones.loading import load_backbone
-    from videoalign.generation.pipeline import merge_lora
+    from videoalign.lora.merging import merge_lora
 
     inspected = json.loads(run("lora", "inspect", "dpo/lora.safetensors", "--json").out)
     assert inspected["unmatched"] == [] and inspected["matched"] == 3 * inspected["modules"] == 3 * 16

@@ -24,6 +24,28 @@ class EncodedData(PairFiles):
     cache: Path | None = Field(
         None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
     )
+    cache_only: bool = Field(
+        False,
+        description="Train from that folder alone, as a training with the same data has filled it, here or on another machine: neither clips nor model.vae, text_encoder and image_encoder need be there.",
+    )
+
+    @property
+    def clips_needed(self) -> bool:
+        """Whether the clips themselves are read."""
+        return not self.cache_only
+
+
+IN_THE_CACHE = "cache"
+"""In the place of an encoder's file, where what it made is all that is needed."""
+
+
+def without_encoders(values: dict) -> dict:
+    """The options of a training, as a file spells them, with encoders that need not be named: with ``data.cache_only``."""
+    if not (values.get("data") or {}).get("cache_only"):
+        return values
+    model = values.get("model") or {}
+    named = {name: model.get(name) or IN_THE_CACHE for name in ("vae", "text_encoder")}
+    return {**values, "model": {**model, **named}}
 
 
 class EncoderFiles(CommandConfig):

@@ -28,6 +28,10 @@ class Config(CommandConfig):
         None, description="The model that was trained, where it does not lie any more where the run found it."
     )
     dtype: Literal["float32", "bfloat16", "float16"] = Field("bfloat16", description="Type of A and B.")
+    raw: bool = Field(
+        False,
+        description="The last step's weights, where the run keeps a moving average (ema), which is taken otherwise.",
+    )
     overwrite: bool = Field(False, description="Replace an existing output file.")
 
 
@@ -54,7 +58,10 @@ def run(config: Config) -> int:
     if not path.exists():
         raise CheckpointError(f"The model that was trained, {path}, is not there. Name it with --model.")
     backbone = load_backbone(path, device="meta")  # names and sizes only: no memory for the weights
-    weights = _adapter(state, backbone, config.checkpoint)
+    average = None if config.raw else state.get("average")
+    weights = _adapter(
+        state | ({} if average is None else {"weights": average["weights"]}), backbone, config.checkpoint
+    )
     noise, optimizer = fingerprint.get("noise", {}), fingerprint.get("optimizer", {})
     metadata = LoraMetadata(
         base_model=model.get("name"),
@@ -68,6 +75,7 @@ def run(config: Config) -> int:
     save_lora(config.output, backbone, weights, metadata, getattr(torch, config.dtype), config.overwrite)
     print(
         f"step {state['step']} of {fingerprint['steps']} -> {config.output}: {len(weights)} layers of {backbone.name}"
+        + ("" if average is None else f", the moving average of their weights (ema {fingerprint.get('ema')})")
     )
     return 0
 

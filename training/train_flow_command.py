@@ -47,12 +47,12 @@ class TrainFlowCommand:
 
     def tell(self, config: FlowConfig) -> int:
         """Print what the training will take; returns 0."""
+        from ..planning.report import plan_text
         from .flow.two_experts import expert_runs
         from .plan.flow_plan import plan_flow
-        from .plan.report import plan_text
 
         for run in expert_runs(config):
-            print(plan_text(plan_flow(run, self.method(getattr(run, self.method.name))), run))
+            print(plan_text(plan_flow(run, self.method(getattr(run, self.method.name)))))
         return 0
 
 

@@ -6,15 +6,26 @@ import sys
 
 from .latent_reward.config import Config
 
-__all__ = ["Config", "run"]
+__all__ = ["Config", "run", "tell"]
 
 
 def run(config: Config) -> int:
     """Encode, train, measure and save; returns the exit status (130 when interrupted, with the state saved)."""
+    if config.dry_run:
+        return tell(config)
     from .loop.processes import holding_output
 
     with holding_output(config.output, "train latent-reward"):
         return _run(config)
+
+
+def tell(config: Config) -> int:
+    """Print what the training will take; returns 0."""
+    from ..planning.report import plan_text
+    from .plan.latent_reward_plan import plan_latent_reward
+
+    print(plan_text(plan_latent_reward(config)))
+    return 0
 
 
 def _run(config: Config) -> int:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from ...backbones.conditioning import Conditioning, collate
-from ...backbones.flow_path import seeded_noise, sigmas
+from ...backbones.flow_path import seeded_noise
 from ...backbones.sampling import Hook, guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
 from ...errors import ClipError
@@ -34,7 +34,7 @@ class PromptTakes:
         self.pipeline, self.sampling, self.guidance = pipeline, sampling, guidance
         self.evaluations = 0
         backbone, texts = pipeline.backbone, pipeline.text_encoder
-        self.levels = sigmas(sampling.steps, sampling.shift)
+        self.levels = sampling.schedule
         self.shape = backbone.latent_format.shape(sampling.frames, sampling.height, sampling.width)
         others = backbone.constants(sampling) | dict(image or {})
         self.positive = collate([texts.encode([prompt])[0] | others])

@@ -30,6 +30,7 @@ from ...backbones.devices import chosen_device, fast_dtype
 from ...backbones.loading import build_backbone
 from ...errors import CheckpointError, VideoAlignError
 from ...files.json_text import parse_json
+from ...files.safetensors_header import read_header
 from ...files.tensor_file import load_described, save_tensors
 from ..dimensions import DIMENSIONS
 from .calibration import Calibration
@@ -110,6 +111,23 @@ def load_latent_reward(
         _fill(reward, tensors, path)
         _convert(reward.network, dtype or fast_dtype(device))
         return reward.to(device).requires_grad_(False).eval()
+
+
+def describe_latent_reward(path: Path | str) -> LatentReward:
+    """What ``load_latent_reward`` gives, on the meta device: no tensors are read.
+
+    Raises:
+        CheckpointError: the file is missing, truncated, of another kind, or its description cannot be read.
+    """
+    with torch.inference_mode(False):
+        header = read_header(path, CheckpointError)
+        if header.metadata.get("format") != FORMAT:
+            raise CheckpointError(f"{path} is not a latent reward. {MAKE_ONE}")
+        try:
+            reward = _described(header.metadata)
+        except (KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"{path} is damaged: its description cannot be read ({error!r}).") from None
+        return reward.requires_grad_(False).eval()
 
 
 def _described(metadata: Mapping[str, str]) -> LatentReward:

@@ -11,7 +11,7 @@ from tiny_backbones import original_state, tiny
 from tiny_vaes import tiny_wan21
 
 from videoalign.cli.main import main
-from videoalign.generation.pipeline import lora_and_strength
+from videoalign.lora.merging import lora_and_strength
 
 PROMPTS = ["one red circle moves left over a plain grey ground", "two blue squares move up over a plain white ground"]
 
@@ -88,7 +88,7 @@ def test_a_changed_file_of_prompts_does_not_keep_clips_of_the_old_ones(models, w
 
 def test_a_lora_is_merged_with_its_strength(models, tmp_path):
     from videoalign.backbones.loading import load_backbone
-    from videoalign.generation.pipeline import merge_lora
+    from videoalign.lora.merging import merge_lora
 
     generator = torch.Generator().manual_seed(3)
     a, b = torch.randn(2, 128, generator=generator), torch.randn(128, 2, generator=generator)

@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
 from ...reward.weight_options import WeightOptions
-from ..data_config import EncodedData, EncoderFiles
+from ..data_config import EncodedData, EncoderFiles, without_encoders
 from ..loop.config import LoopConfig
 from .noise import NoiseConfig
 from .presets import preset_values
@@ -58,6 +58,10 @@ class ModelConfig(EncoderFiles):
     expert: Literal["high_noise", "low_noise"] | None = Field(
         None,
         description="Wan 2.2 A14B: which expert this is; by default as the file's name tells (high_noise or low_noise in it). Sets its range of noise levels (noise.sigma_min, sigma_max) and the LoRA's name.",
+    )
+    lora: list[str] = Field(
+        [],
+        description="LoRA that is merged into the frozen network and stays there, file.safetensors or file.safetensors:strength; repeat for several. So a LoRA that distils the model keeps doing it; the trained LoRA is then used together with it.",
     )
     other_expert: Path | None = Field(
         None,
@@ -138,6 +142,9 @@ class PreviewConfig(CommandConfig):
     every: int = Field(
         100, ge=1, description="Steps between previews; there is one at the start and one at the end too."
     )
+    distilled: str | None = Field(
+        None, description="Sample as a distilled model of this name, as --distilled of videoalign generate does."
+    )
     steps: int | None = Field(None, ge=1, description="Sampler steps; the model's default if empty.")
     guidance: float | None = Field(None, ge=1, description="Classifier-free guidance; the model's default if empty.")
     reward: str | None = Field(
@@ -161,12 +168,17 @@ class FlowConfig(LoopConfig):
         None,
         description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; options that are given win over them.",
     )
-    dry_run: bool = Field(False, description="Only tell what the run will take, as videoalign plan does.")
     batch_size: int = Field(64, ge=1, description="Pairs (or clips) in an optimizer step, over all processes.")
     precision: Literal["float32", "bfloat16"] = Field(
         "bfloat16", description="Arithmetic; the adapter and every loss are float32."
     )
     warmup: float = Field(0.0, ge=0, lt=1, description="Share of the steps in which the learning rate rises from 0.")
+    ema: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Keep a moving average of the adapter with this decay, such as 0.99 (about 100 steps): it is what is judged, previewed and written, as NAME_ema; the last step's weights are written as NAME_raw. None by default.",
+    )
     tensorboard: bool = Field(
         True, description="Write curves for TensorBoard, where it is installed; log_with = tensorboard insists on it."
     )
@@ -186,8 +198,14 @@ class FlowConfig(LoopConfig):
 
     @classmethod
     def in_effect(cls, values: dict) -> dict:
-        """With the preset's settings under those that are given."""
-        return _merged(preset_values(values["preset"]), values) if values.get("preset") else values
+        """With the preset's settings under those that are given, and without encoders where the cache is enough."""
+        return without_encoders(_merged(preset_values(values["preset"]), values) if values.get("preset") else values)
+
+    @model_validator(mode="after")
+    def _previews_have_a_vae(self) -> FlowConfig:
+        if self.preview.prompts and self.data.cache_only:
+            raise ValueError("preview.prompts need the VAE, which data.cache_only does without; give one of them")
+        return self
 
 
 def _merged(below: dict, above: dict) -> dict:

@@ -4,6 +4,9 @@
     lora_best.safetensors     of the evaluation with the highest held-out accuracy
     lora.safetensors          of the run's end
 
+With a moving average of the weights (``ema``) these are its, and called lora_ema, lora_ema_newest and lora_ema_best; at the end there
+is lora_raw.safetensors beside it, of the last step's own weights.
+
 All are for ComfyUI's stock loader; the name is ``lora.name``, and one of Wan 2.2's experts is in it.
 """
 
@@ -25,13 +28,18 @@ from .adapter import TRAINED
 from .config import FlowConfig
 from .task import FlowTask
 
+RAW = "raw"
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def lora_file(config: FlowConfig, which: str = "") -> Path:
-    """Where the LoRA is written: of the run's end, or ``newest``, or ``best``."""
-    name = f"{config.lora.name}_{which}" if which else config.lora.name
-    return expert_path(config.output / f"{name}.safetensors", config.model.expert)
+    """Where the LoRA is written: of the run's end, or ``newest``, or ``best``; ``RAW``: of the last step, beside an average."""
+    parts = [
+        config.lora.name,
+        *(["ema"] if config.ema is not None and which != RAW else []),
+        *([which] if which else []),
+    ]
+    return expert_path(config.output / f"{'_'.join(parts)}.safetensors", config.model.expert)
 
 
 class LoraFiles(Callback):
@@ -58,13 +66,14 @@ class LoraFiles(Callback):
 
 def write_lora(
     task: FlowTask, file: Path, step: int, numbers: Mapping[str, float],
-    scores: tuple[dict[str, float], dict[str, float]] | None, adapter: Mapping[str, LoraWeights],
+    scores: tuple[dict[str, float], dict[str, float]] | None, adapter: Mapping[str, LoraWeights], averaged: bool = True,
 ) -> None:  # fmt: skip
     """Write a LoRA with what is known about the run so far.
 
     Args:
         numbers: the evaluation of this step, if there was one.
         scores: of the previews before and after.
+        averaged: with a moving average of the weights, whether the adapter is that.
 
     Raises:
         LoraFileError: it cannot be written.
@@ -86,6 +95,12 @@ def write_lora(
         extra={
             "held_out": plain or "not measured",
             "data_content": task.content_hash(),
+            **({"trained_on_top_of": [Path(one).name for one in config.model.lora]} if config.model.lora else {}),
+            **(
+                {}
+                if config.ema is None
+                else {"weights": f"moving average, decay {config.ema:g}" if averaged else "last step"}
+            ),
             **task.method.description.get("extra", {}),
         },
         **described,
@@ -118,5 +133,6 @@ def export(
             raise VideoAlignError(
                 f"The LoRA is finished and lies in {file}, but could not be copied into ComfyUI's folder: {error}"
             ) from None
-    print(f"{path} is ready: load it with ComfyUI's LoRA loader at strength 1.", file=sys.stderr)
+    beside = "".join(f", together with {one}" for one in config.model.lora)
+    print(f"{path} is ready: load it with ComfyUI's LoRA loader at strength 1{beside}.", file=sys.stderr)
     return file

@@ -9,6 +9,8 @@ from functools import cache
 from pathlib import Path
 
 TABLE = Path(__file__).with_suffix(".toml")
+COUNTED = "counted"
+"""In the table: no option, but what the preset needs."""
 SIZES = (12, 16, 24, 80)  # gigabytes of GPUs that have a preset of every model
 SAME = {
     "wan2.2-a14b": "wan2.1-14b"
@@ -32,6 +34,15 @@ def preset_values(name: str) -> dict:
         close = difflib.get_close_matches(name, names, n=1)
         hint = f" (did you mean '{close[0]}'?)" if close else ""
         raise ValueError(f"there is no preset '{name}'{hint}; known are {', '.join(names)}")
+    return {key: value for key, value in _entry(name).items() if key != COUNTED}
+
+
+def preset_memory(name: str) -> dict[str, float]:
+    """What a preset was counted to need, see the table: GB by part, and tokens; nothing for ``micro``."""
+    return _entry(name).get(COUNTED, {})
+
+
+def _entry(name: str) -> dict:
     if name == "micro":
         return _table()[name]
     model, size = _model_and_size(name)

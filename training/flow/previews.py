@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import torch
 
 from ...backbones.backbone import collate
 from ...backbones.devices import autocast
-from ...backbones.flow_path import seeded_noise, sigmas
+from ...backbones.flow_path import seeded_noise
 from ...backbones.sampling import guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
 from ...backbones.vae_loading import load_vae
@@ -40,12 +39,13 @@ class Previews(Callback):
         for line in read_log(self.folder / "scores.jsonl"):
             self.scores.setdefault(line["step"], {name: line[name] for name in line if name != "step"})
         if run.step == 0:
-            self._make(0, say)
+            self._make(0, say)  # a moving average begins at the same weights
 
     def stepped(self, run: Run, say: Say) -> None:
         if run.step % self.options.every == 0 or run.step == run.steps:
             if run.accelerator.is_main_process:
-                self._make(run.step, say)
+                with run.averaged():
+                    self._make(run.step, say)
             run.accelerator.wait_for_everyone()
 
     def before_and_after(self) -> tuple[dict[str, float], dict[str, float]] | None:
@@ -60,7 +60,7 @@ class Previews(Callback):
         values = {"width": data.width, "height": data.height, "frames": data.frames, "fps": data.fps}
         values |= {} if options.steps is None else {"steps": options.steps}
         values |= {} if options.guidance is None else {"guidance_scale": options.guidance}
-        return replace(self.task.backbone.sampling, **values)
+        return self.task.backbone.sampling_as(options.distilled).changed(**values)
 
     def _make(self, step: int, say: Say) -> None:
         from ...clips.video_file import write_video
@@ -87,7 +87,7 @@ class Previews(Callback):
         training = module.training
         module.eval()
         device = next(module.parameters()).device
-        levels = sigmas(settings.steps, settings.shift)
+        levels = settings.schedule
         shape = self.task.backbone.latent_format.shape(settings.frames, settings.height, settings.width)
         latents = []
         for number, prompt in enumerate(self.options.prompts):

@@ -112,11 +112,12 @@ def marked_clips(sources: Sequence[ResolvedPair]) -> list[MarkedClip]:
     return list(clips.values())
 
 
-def clip_rows(path: Path, side: str) -> list[FlowRow]:
+def clip_rows(path: Path, side: str, needed: bool = True) -> list[FlowRow]:
     """The clips of a table with ``path`` (relative to the file) and ``prompt``, such as a JSONL file.
 
     Args:
         side: what each row calls its clip.
+        needed: whether the clips have to be there.
 
     Raises:
         VideoAlignError: it cannot be read, or a clip or its caption is missing; the message names the line.
@@ -124,7 +125,7 @@ def clip_rows(path: Path, side: str) -> list[FlowRow]:
     rows = []
     for row in read_table(path, ("path", "prompt")):
         clip = table_path(path.parent, row.text("path"))
-        if not os.path.isfile(clip):
+        if needed and not os.path.isfile(clip):
             raise row.error("path", f"{clip} does not exist. Paths are relative to the file.")
         rows.append(FlowRow(row.text("prompt"), {side: clip}, row.where))
     return rows

@@ -15,6 +15,7 @@ from ...backbones.stored_weights import bitsandbytes_for
 from ...errors import VideoAlignError
 from ...lora.adapters import adapter_weights
 from ...lora.comfyui_folder import check_loras_folder
+from ...lora.merging import lora_and_strength, merge_lora
 from ..latent_cache import check_latent_space, encode_rows, encoders_of
 from ..loop.processes import process_state
 from ..loop.state_files import newest_state
@@ -25,7 +26,7 @@ from .config import FlowConfig, OptimizerConfig
 from .curves import CurvesPage
 from .diagnostics import Diagnostics
 from .fsdp import check_fsdp
-from .lora_files import DTYPES, LoraFiles, export, lora_file
+from .lora_files import DTYPES, RAW, LoraFiles, export, lora_file, write_lora
 from .method import Method
 from .previews import Previews
 from .task import FlowRows, FlowTask
@@ -41,6 +42,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
     check_fsdp(config)
     if config.lora.comfyui is not None:
         check_loras_folder(config.lora.comfyui)
+    for entry in config.model.lora:
+        lora_and_strength(entry)  # one that is missing is said now
     optimizer = optimizer_of(config.optimizer)
     if config.memory.base_dtype == "nf4":
         bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
@@ -48,12 +51,14 @@ def run_method(config: FlowConfig, method: Method) -> int:
     task = build_task(with_begun_reference(config), method)
     diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
     callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else []), *tracked, LoraFiles(task)]
-    loop = TrainLoop(task, task.config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer)
+    loop = TrainLoop(
+        task, task.config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer, ema=config.ema
+    )
     main = loop.accelerator.is_main_process
     file = lora_file(task.config)
     if main:
         if config.overwrite:
-            for name in ("", "newest", "best"):
+            for name in ("", "newest", "best", RAW):
                 lora_file(task.config, name).unlink(missing_ok=True)
         held_out = f"{len(task.held_out.rows)} pairs held out"
         print(f"{task.rows.summary}; {held_out}; {loop.steps} steps.", file=sys.stderr)
@@ -68,12 +73,22 @@ def run_method(config: FlowConfig, method: Method) -> int:
                 file=sys.stderr,
             )
         return 130
-    adapter = adapter_weights(task.backbone.module, TRAINED)
+    raw = adapter_weights(task.backbone.module, TRAINED)
+    with loop.averaged():
+        adapter = adapter_weights(task.backbone.module, TRAINED)
     if main:
+        if config.ema is not None:
+            write_lora(task, lora_file(task.config, RAW), loop.step, {}, None, raw, averaged=False)
         scores = previews.before_and_after() if previews else None
         export(task, file, loop.step, dict(metrics), scores, adapter)
         if diagnostics.last is not None:
             print(diagnostics.last.sentence, file=sys.stderr)
+        if config.ema is not None:
+            print(
+                f"It is the moving average of the weights (ema {config.ema:g}), which the held-out figures are of; {lora_file(task.config, RAW)} "
+                "has the last step's.",
+                file=sys.stderr,
+            )
         if loop.moves_nothing:
             print(f"WARNING: {file} will hardly show: {loop.moves_nothing}", file=sys.stderr)
         best = loop.evaluations.best
@@ -153,6 +168,8 @@ def load_base(config: FlowConfig) -> Backbone:
     dtype = DTYPES["bfloat16" if memory.quantised else memory.base_dtype]
     check_dtype(chosen_device(), FLOAT8 if memory.base_dtype == "float8" else dtype, "the frozen weights")
     backbone = load_backbone(config.model.transformer, dtype=dtype)
+    for entry in config.model.lora:
+        merge_lora(backbone, *lora_and_strength(entry), config.model.expert)
     if memory.gradient_checkpointing:
         backbone.module.enable_gradient_checkpointing()
     if memory.quantised or memory.offload_blocks:

@@ -10,8 +10,9 @@ from torch import nn
 
 from ...backbones.backbone import Backbone
 from ...errors import VideoAlignError
-from ...files.digests import json_digest
+from ...files.digests import json_digest, sampled_digest
 from ...lora.adapters import adapter_alphas
+from ...lora.merging import lora_and_strength
 from ...preferences.reading import read_pairs
 from ...preferences.splits import split_pairs
 from ..loop.processes import process_state
@@ -39,7 +40,7 @@ class FlowRows:
         if config.data.train:
             train, held_out = split_pairs(config.data, config.seed)
         else:
-            train, held_out = [], read_pairs(config.data.eval, config.data.root)
+            train, held_out = [], read_pairs(config.data.eval, config.data.root, config.data.clips_needed)
         self.train, self.summary = method.rows(train, config.data)
         self.held_out, _ = preference_rows(held_out, config.data)
         self.held_out = [row for row in self.held_out if row.target == 1]
@@ -114,9 +115,14 @@ class FlowTask:
     def contents(self) -> dict:
         """Data, model and the LoRA to go on from, by content."""
         sections = self.fingerprint()
+        encoders = self.train.cache.files if self.config.data.cache_only else {}
+        model = by_content(sections["model"], ("transformer", "vae", "text_encoder", "image_encoder")) | encoders
+        if self.config.model.lora:
+            merged = map(lora_and_strength, self.config.model.lora)
+            model["lora"] = [[sampled_digest([file]), strength] for file, strength in merged]
         return {
             "data": self.content_hash(),
-            "model": by_content(sections["model"], ("transformer", "vae", "text_encoder", "image_encoder")),
+            "model": model,
             "lora": by_content(sections["lora"], ("start",)),
         }
 
@@ -140,6 +146,8 @@ class FlowTask:
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, model, the loss with all of its options, noise and rates."""
         sections = self.config.model_dump(mode="json", exclude_none=True)
+        if not sections["model"]["lora"]:
+            del sections["model"]["lora"]  # 0.1.0 had none
         kept = ("model", "noise", "optimizer", "precision", "schedule", "warmup", "max_grad_norm")
         adapter = {key: sections["lora"].get(key) for key in ("rank", "alpha", "dropout", "targets", "start")}
         if adapter["start"] is not None and self.config.lora.reference == "start":
@@ -152,6 +160,7 @@ class FlowTask:
             "lora": adapter,
             "size": size,
             "base_dtype": self.config.memory.base_dtype,
+            "ema": self.config.ema,
         }
 
     def parameter_groups(self) -> list[dict]:

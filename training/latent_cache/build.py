@@ -26,6 +26,7 @@ from .cache import (
     write_latents,
 )
 from .clip_pixels import read_clip, read_first_frame
+from .contents import record
 from .encoders import Encoders
 from .first_frames import SourceImage, further_images
 from .left_out import LeftOut, forget, is_settled, refusal, refuse
@@ -123,7 +124,17 @@ def build_cache(
     told = {one.clip.absolute(): keys[images[one.group]] for one in whole if image_entries}
     told |= {path: keys[image] for path, image in other.items()}
     digests = {one.clip.absolute(): one.digest for one in whole}
-    return LatentCache(folder, clips, captions, latent_format, told, left_out.causes, digests)
+    used, files = encoders.identities(image_entries), encoders.file_digests()
+    cache = LatentCache(folder, clips, captions, latent_format, told, left_out.causes, digests, used, files)
+    if main:
+        record(
+            cache,
+            {
+                one.clip: {"key": one.key, "bucket": str(one.bucket), "images": told.get(one.clip.absolute(), {})}
+                for one in whole
+            },
+        )
+    return cache
 
 
 def _entries(

@@ -67,6 +67,9 @@ class LatentCache:
         folder: where the entries are.
         latent_format: name of the latent space.
         left_out: clips of each row that the cache does without -> the row and why.
+        captions: prompt -> key.
+        encoders, files: identities of what encoded clips (``vae``), captions (``text_encoder``) and, where the network needs it,
+            images (``image_encoder``), and digests of their files.
     """
 
     def __init__(
@@ -78,10 +81,13 @@ class LatentCache:
         images: Mapping[Path, Mapping[str, str]] | None = None,
         left_out: Mapping[Clips, str] | None = None,
         digests: Mapping[Path, str] | None = None,
+        encoders: Mapping[str, str] | None = None,
+        files: Mapping[str, str] | None = None,
     ) -> None:
         self.folder, self.latent_format, self.left_out = folder, latent_format, dict(left_out or {})
         self._images = {path: dict(keys) for path, keys in (images or {}).items()}
-        self._clips, self._captions, self._digests = dict(clips), dict(captions), dict(digests or {})
+        self._clips, self.captions, self._digests = dict(clips), dict(captions), dict(digests or {})
+        self.encoders, self.files = dict(encoders or {}), dict(files or {})
 
     def latents(self, clip: Path | str) -> Tensor:
         """[C, T, H, W] float32 normalised latents of a clip, by its path.
@@ -111,7 +117,7 @@ class LatentCache:
         Raises:
             VideoAlignError: the cache was not built for this prompt, or the entry is gone.
         """
-        key = self._captions.get(prompt)
+        key = self.captions.get(prompt)
         if key is None:
             raise VideoAlignError(
                 f"The prompt {prompt!r} is not in the latent cache {self.folder}; build the cache with it."

@@ -50,12 +50,20 @@ class KnownClips:
             raise ClipError(f"{clip} cannot be read ({error.strerror}). Check the path.") from None
         stamp, entry = [state.st_size, state.st_mtime_ns], self._known.get(str(clip))
         if not entry or entry["stamp"] != stamp:
-            first = decode_frames(clip, lambda _total, _rate: [0])
-            height, width = first.frames.shape[1:3]
-            shape = ClipShape(width, height, first.total_frames, first.fps)
-            entry = {"stamp": stamp, "digest": clip_digest(clip), "shape": asdict(shape)}
+            entry = {"stamp": stamp, "digest": clip_digest(clip), "shape": asdict(clip_shape(clip))}
             self._known[str(clip)] = entry
         return ClipFacts(entry["digest"], ClipShape(**entry["shape"]))
+
+
+def clip_shape(path: Path) -> ClipShape:
+    """Size, length and rate of a clip, of which the first frame is decoded.
+
+    Raises:
+        ClipError: it cannot be read.
+    """
+    first = decode_frames(path, lambda _total, _rate: [0])
+    height, width = first.frames.shape[1:3]
+    return ClipShape(width, height, first.total_frames, first.fps)
 
 
 def clip_digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from ..loop.processes import process_state
 from .buckets import Bucket
 from .build import build_cache
 from .cache import CacheRow, LatentCache
+from .contents import cache_from_contents
 from .encoders import Encoders
 from .printed_tenths import PrintedTenths
 
@@ -51,6 +52,18 @@ def encode_rows(
     """
     state = process_state()
     buckets = buckets_of(data)
+    if data.cache_only:
+        cache = cache_from_contents(
+            data.cache or output / "cache",
+            rows,
+            buckets,
+            prompts,
+            image_entries=image_entries,
+            identities=encoders.known_identities(),
+        )
+        if state.is_main_process:
+            _tell_left_out(cache, output / LEFT_OUT)
+        return cache
     if latent_format is not None:
         for bucket in buckets:
             latent_format.shape(bucket.frames, bucket.height, bucket.width)

@@ -15,6 +15,7 @@ from ...backbones.text_loading import load_text_encoder, text_identity
 from ...backbones.vae import VAE
 from ...backbones.vae_loading import load_vae, vae_identity
 from ...errors import VideoAlignError
+from ..loop.same_run import by_content
 
 
 class Encoders:
@@ -93,6 +94,19 @@ class Encoders:
         """What encodes clips (``vae``), captions (``text_encoder``) and, where images are seen through CLIP, them."""
         named = {"vae": self.vae_identity, "text_encoder": self.text_identity}
         return named | ({"image_encoder": self.image_identity} if "image_embeds" in image_entries else {})
+
+    def known_identities(self) -> dict[str, str]:
+        """Those of ``vae`` and ``text_encoder`` that can be told: whose file is there."""
+        named = {"vae": self._vae, "text_encoder": self._text_encoder}
+        there = {name for name, one in named.items() if not isinstance(one, (str, Path)) or Path(one).exists()}
+        known = {"vae": "vae_identity", "text_encoder": "text_identity"}
+        return {name: getattr(self, known[name]) for name in known if name in there}
+
+    def file_digests(self) -> dict[str, str]:
+        """Digests of the encoders' files, as a run knows them by; of those that came from files."""
+        named = {"vae": self._vae, "text_encoder": self._text_encoder, "image_encoder": self._image_encoder}
+        paths = {name: str(one) for name, one in named.items() if isinstance(one, (str, Path))}
+        return by_content(paths, paths)
 
     @property
     def _image_encoder_file(self) -> Path | str:

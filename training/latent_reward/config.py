@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
-from ..data_config import EncodedData, EncoderFiles
+from ..data_config import EncodedData, EncoderFiles, without_encoders
 from ..loop.config import LoopConfig
 
 
@@ -106,6 +106,16 @@ class Config(LoopConfig):
     models/latent_reward_models. Training resumes by itself when the command is run again. For several GPUs start it with
     accelerate launch.
     """
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_encoders(cls, values: Any) -> Any:
+        return cls.in_effect(values) if isinstance(values, dict) else values
+
+    @classmethod
+    def in_effect(cls, values: dict) -> dict:
+        """Without encoders where the cache is enough."""
+        return without_encoders(values)
 
     epochs: float = Field(2.0, gt=0, description="Passes over the data; ignored when max_steps is given.")
     batch_size: int = Field(144, ge=1, description="Pairs in an optimizer step, over all processes.")

@@ -88,7 +88,8 @@ class LatentRewardTask:
         model = self.config.model.model_dump(mode="json")
         return {
             "data": self.content_hash(),
-            "model": by_content(model, ("trunk", "vae", "text_encoder", "image_encoder")),
+            "model": by_content(model, ("trunk", "vae", "text_encoder", "image_encoder"))
+            | (self.train.cache.files if self.config.data.cache_only else {}),
         }
 
     def notes(self) -> dict:
@@ -159,7 +160,7 @@ def build_task(config: Config) -> LatentRewardTask:
     check_latent_space(cache, trunk.latent_format, config.model.vae, config.model.trunk)
     constants = trunk.constants(replace(trunk.sampling, fps=config.data.fps))
     data = (LatentPairData(pairs, cache, config.data.keep_in_memory, constants) for pairs in (train, held_out))
-    return LatentRewardTask(config, *data, trunk, encoders.identities(entries))
+    return LatentRewardTask(config, *data, trunk, cache.encoders)
 
 
 def accuracy_table(reward: LatentReward) -> str:

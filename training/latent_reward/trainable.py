@@ -30,6 +30,15 @@ def build_trainable(config: Config, trunk: Backbone, example: LatentPairBatch) -
     trained that a reward depends on, which a small piece of the ``example`` shows: not the output layers, nor what only
     serves the text tokens of the last block.
     """
+    reward = with_trained_parts(config, trunk)
+    freeze_idle(reward, example)
+    if config.model.gradient_checkpointing:
+        reward.network.enable_gradient_checkpointing()
+    return reward
+
+
+def with_trained_parts(config: Config, trunk: Backbone) -> LatentReward:
+    """A trunk with heads, and what the options train; see ``build_trainable``."""
     torch.manual_seed(config.seed)
     model = config.model
     reward = LatentReward(trunk, HeadConfig(model.head, model.head_width))
@@ -40,13 +49,10 @@ def build_trainable(config: Config, trunk: Backbone, example: LatentPairBatch) -
     for parameter in reward.parameters():
         if parameter.requires_grad and parameter.dtype != torch.float32:
             parameter.data = parameter.data.float()
-    _freeze_idle(reward, example)
-    if model.gradient_checkpointing:
-        reward.network.enable_gradient_checkpointing()
     return reward
 
 
-def _freeze_idle(reward: LatentReward, example: LatentPairBatch) -> None:
+def freeze_idle(reward: LatentReward, example: LatentPairBatch) -> None:
     """Weights without a gradient would stall several processes, which wait for each other's."""
     x_t = example.latents[:1, :, :2, :4, :4]
     conditioning = {

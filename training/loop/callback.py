@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -31,6 +32,9 @@ class Run(Protocol):
     log_file: Path
     accelerator: Accelerator
     evaluations: Evaluations
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the network has the weights that are judged and written; ``evaluated`` and ``saved`` are called so."""
 
 
 class Callback:

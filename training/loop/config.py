@@ -14,6 +14,7 @@ class LoopConfig(CommandConfig):
     """How long, in which portions, and what is kept."""
 
     output: Path = Field(Path("output"), description="Folder for checkpoints, logs and the result.")
+    dry_run: bool = Field(False, description="Only tell what the run will take, as videoalign plan does.")
     resume: bool = Field(True, description="Go on from the newest checkpoint in the output folder, if there is one.")
     overwrite: bool = Field(False, description="Delete what an earlier run left in the output folder.")
     epochs: float = Field(

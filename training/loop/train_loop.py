@@ -11,7 +11,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 
 import torch
@@ -24,6 +24,7 @@ from .config import LoopConfig
 from .evaluations import Evaluations
 from .interrupts import interruptible
 from .log_file import append_log, forget_later_lines, read_log
+from .moving_average import MovingAverage
 from .order import BatchOrder
 from .processes import process_state
 from .progress import Pace, line, numbers_text
@@ -47,6 +48,7 @@ class TrainLoop:
         fingerprint: describes data, model and options; a checkpoint of another fingerprint is refused.
         callbacks: see ``Callback``.
         optimizer: makes the optimizer from the task's parameter groups.
+        ema: decay of a moving average of the trained weights, which is what is judged and what callbacks see; None: there is none.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class TrainLoop:
         groups: Sequence[object] | None = None,
         callbacks: Sequence[Callback] = (),
         optimizer: Callable[[list[dict]], torch.optim.Optimizer] = torch.optim.AdamW,
+        ema: float | None = None,
     ) -> None:
         from accelerate import Accelerator
         from accelerate.state import AcceleratorState, is_initialized
@@ -98,6 +101,7 @@ class TrainLoop:
         self.base_rates = [group["lr"] for group in built.param_groups]
         self.sharded = configure_fsdp(self.accelerator, task.module)
         self.module, self.optimizer = self.accelerator.prepare(task.module, built)
+        self.average = None if ema is None else MovingAverage(task.module, ema, self.sharded)
         self.step = 0
         self._stop = False
         self._pace: Pace | None = None
@@ -141,23 +145,30 @@ class TrainLoop:
         self.accelerator.wait_for_everyone()
         random = self.accelerator.gather(torch.get_rng_state()[None].to(self.accelerator.device)).cpu()
         main = self.accelerator.is_main_process
-        trained = {}
+        trained, average = {}, {}
         if main or self.sharded:  # every process then has a part of each tensor to give
             trained = trained_state(self.task.module, self.optimizer.optimizer, self.sharded)
+            average = self.average.state() if self.average else {}
         if main:
             state = {
                 "fingerprint": self.fingerprint,
                 "contents": {key: one for key, one in self._contents.items() if data_are_sound or key != "data"},
                 "notes": self.task.notes(),
                 "evaluations": self.evaluations.stored,
+                **({"average": average} if average else {}),
                 **trained,
                 "random": random,
                 "random_cuda": random_states(),
             }
             save_state(self.folder, self.step, state, self.config.keep_checkpoints)
         self.accelerator.wait_for_everyone()
-        for callback in self.callbacks:
-            callback.saved(self, self._say)
+        with self.averaged():
+            for callback in self.callbacks:
+                callback.saved(self, self._say)
+
+    def averaged(self) -> AbstractContextManager[None]:
+        """Inside, the network has the weights that are judged and written: their moving average, where there is one."""
+        return self.average.applied() if self.average else nullcontext()
 
     def _asked_to_stop(self) -> bool:
         """Whether any process was: they must all save the same step."""
@@ -189,6 +200,8 @@ class TrainLoop:
 
     def _restore(self, state: dict) -> None:
         check_same_run(self.fingerprint, self._contents, state, self.folder)
+        if self.average:
+            self.average.restore(state["average"])
         load_trained_state(self.task.module, self.optimizer.optimizer, state, self.sharded)
         rank = self.accelerator.process_index
         random_state = state["random"][min(rank, len(state["random"]) - 1)]
@@ -258,6 +271,8 @@ class TrainLoop:
         if not math.isfinite(norm.item()):
             self._not_finite("The gradient", rows)
         self.optimizer.step()
+        if self.average:
+            self.average.update()
         numbers.add({"grad_norm": norm.item()}, len(rows))
         return numbers
 
@@ -298,14 +313,15 @@ class TrainLoop:
     def _evaluate(self, bar, log: bool = True) -> Mapping[str, float]:
         self.module.eval()
         random = torch.get_rng_state()
-        with torch.no_grad():
-            metrics = self.task.evaluate(self.task.module)
-        torch.set_rng_state(random)  # evaluating more often must not change the training
-        if metrics and log:
-            self.evaluations.add(self.step, metrics)
-            self._log("eval", metrics, bar)
-            for callback in self.callbacks:
-                callback.evaluated(self, metrics, self._say)
+        with self.averaged():
+            with torch.no_grad():
+                metrics = self.task.evaluate(self.task.module)
+            torch.set_rng_state(random)  # evaluating more often must not change the training
+            if metrics and log:
+                self.evaluations.add(self.step, metrics)
+                self._log("eval", metrics, bar)
+                for callback in self.callbacks:
+                    callback.evaluated(self, metrics, self._say)
         return metrics
 
     def _log(self, kind: str, numbers: Mapping[str, float], bar) -> None:
@@ -317,7 +333,8 @@ class TrainLoop:
             bar.set_postfix_str(numbers_text(numbers))
         else:
             pace = self._pace.told(self.step, self.steps) if kind == "train" and self._pace else ""
-            self._say(line(kind, self.step, self.steps, numbers, pace))
+            judged = f"of the averaged weights, ema {self.average.decay:g}" if kind == "eval" and self.average else ""
+            self._say(line(kind, self.step, self.steps, numbers, pace or judged))
         for callback in self.callbacks:
             callback.logged(self.step, kind, numbers, self._say)
 

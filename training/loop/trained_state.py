@@ -24,12 +24,27 @@ def trained_state(module: nn.Module, optimizer: torch.optim.Optimizer, sharded: 
 
     Of a module in shards every process has to ask at the same time; the first one gets the tensors, others nothing.
     """
-    options = StateDictOptions(full_state_dict=sharded, cpu_offload=True, ignore_frozen_params=True)
-    names = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
-    weights = {name: value for name, value in get_model_state_dict(module, options=options).items() if name in names}
+    options = _options(sharded)
+    weights = trained_weights(module, sharded)
     # Before the first step there is nothing to keep, and torch would take a step without gradients to make something.
     moments = get_optimizer_state_dict(module, optimizer, options=options) if optimizer.state else {}
     return {"weights": weights, "optimizer": moments or {"state": {}, "param_groups": []}}
+
+
+def trained_weights(module: nn.Module, sharded: bool) -> dict[str, Any]:
+    """Name -> trained parameter; as ``trained_state`` gives it."""
+    names = {name for name, parameter in module.named_parameters() if parameter.requires_grad}
+    state = get_model_state_dict(module, options=_options(sharded))
+    return {name: value for name, value in state.items() if name in names}
+
+
+def set_weights(module: nn.Module, weights: dict[str, Any], sharded: bool) -> None:
+    """Put trained weights back; every process has to bring the same."""
+    set_model_state_dict(module, dict(weights), options=StateDictOptions(full_state_dict=sharded, strict=False))
+
+
+def _options(sharded: bool) -> StateDictOptions:
+    return StateDictOptions(full_state_dict=sharded, cpu_offload=True, ignore_frozen_params=True)
 
 
 def load_trained_state(
@@ -43,7 +58,7 @@ def load_trained_state(
     if state["optimizer"]["state"]:
         moments = _by_name(state["optimizer"], module, optimizer)
         set_optimizer_state_dict(module, optimizer, moments, options=options)
-    set_model_state_dict(module, dict(state["weights"]), options=options)
+    set_weights(module, state["weights"], sharded)
 
 
 def _by_name(moments: dict[str, Any], module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""What a training will take, told before it begins: counted on the real network at its real size, without its memory."""
+"""What a training will take; how it is counted and told is ``planning``'s."""

@@ -2,89 +2,124 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from ...backbones.loading import describe_backbone
+from ...planning.encoding import count_encoding
+from ...planning.report import encoding_said, flop
+from ...planning.run_plan import Part, RunPlan, Way
 from ..flow.config import FlowConfig
 from ..flow.method import Method
 from ..flow.run import with_expert_range
 from ..flow.task import FlowRows, visible_move
-from ..loop.run_length import RunLength, concerns, run_length
+from ..loop.run_length import concerns, run_length
 from .flow_step import StepCount, count_step
-from .memory import Memory, memory_of
+from .memory import Memory, fraction_that_fits, memory_of, smaller
 
 
 @dataclass(frozen=True)
-class FlowPlan:
-    """What a run will take.
+class FlowData:
+    """What there is to train on.
 
     Attributes:
         summary: what was made of the pairs.
         rows: to train on.
-        held_out: rows.
-        length: steps and rows in each.
-        latents: [C, T, H, W] of a clip.
-        step: a counted micro batch.
-        memory: of the options as they are.
-        encoders: what encodes, with the bytes of its files; it is gone when the training begins.
-        cache: bytes of the encoded clips and captions, on disk.
-        concerns: why the run may be worth little.
+        held_out: pairs.
+        clips, prompts: distinct ones of all rows, which are encoded.
     """
 
     summary: str
     rows: int
     held_out: int
-    length: RunLength
-    latents: tuple[int, int, int, int]
-    step: StepCount
-    memory: Memory
-    encoders: tuple[tuple[str, int], ...]
-    cache: int
-    concerns: tuple[str, ...]
-
-    @property
-    def operations(self) -> float:
-        """Of the whole training."""
-        return self.step.operations / self.step.samples * self.length.batch_size * self.length.steps
+    clips: int
+    prompts: int
 
 
-def plan_flow(config: FlowConfig, method: Method) -> FlowPlan:
+def flow_data(config: FlowConfig, method: Method) -> FlowData:
+    """Read the pairs.
+
+    Raises:
+        VideoAlignError: what the training itself would refuse before it encodes.
+    """
+    rows = FlowRows(config, method)
+    clips = {clip for row in rows.all for clip in row.clips.values()}
+    prompts = {*(row.prompt for row in rows.all), *rows.further_prompts}
+    return FlowData(rows.summary, len(rows.train), len(rows.held_out), len(clips), len(prompts))
+
+
+def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) -> RunPlan:
     """Read the pairs, count a step on the network's real shapes, and reckon the rest. Nothing is encoded, loaded or written.
+
+    Args:
+        data: what the pairs will be, where they are not there yet.
 
     Raises:
         VideoAlignError: what the training itself would refuse before it encodes.
     """
     network = describe_backbone(config.model.transformer, whole=True)
     config = with_expert_range(config, network)
-    rows = FlowRows(config, method)
-    length = run_length(config, len(rows.train), config.optimizer.learning_rate, visible_move(config))
-    latents = network.latent_format.shape(config.data.frames, config.data.height, config.data.width)
-    tokens = network.family.text_tokens
-    width = network.text_width
-    step = count_step(network, config, method, latents, tokens)
-    clips = {clip for row in rows.all for clip in row.clips.values()}
-    prompts = {row.prompt for row in rows.all}
-    elements = len(clips) * math.prod(latents) + len(prompts) * tokens * width
-    encoders = [("VAE", config.model.vae), ("text encoder", Path(config.model.text_encoder))]
-    encoders += [("image encoder", config.model.image_encoder)] if config.model.image_encoder else []
-    return FlowPlan(
-        rows.summary,
-        len(rows.train),
-        len(rows.held_out),
-        length,
-        latents,
-        step,
-        memory_of(step, config.memory, config.optimizer),
-        tuple((name, _bytes(path)) for name, path in encoders),
-        2 * elements,  # float16
-        tuple(concerns(config, length, len(rows.train), config.optimizer.learning_rate, visible_move(config))),
+    data = flow_data(config, method) if data is None else data
+    rate, move = config.optimizer.learning_rate, visible_move(config)
+    length = run_length(config, data.rows, rate, move)
+    size = config.data.frames, config.data.height, config.data.width
+    latents = network.latent_format.shape(*size)
+    caption = network.family.text_tokens, network.text_width
+    step = count_step(network, config, method, latents, caption[0])
+    memory = memory_of(step, config.memory, config.optimizer)
+    models = config.model
+    encoding = (
+        None
+        if config.data.cache_only
+        else count_encoding(
+            models.vae, models.text_encoder, models.image_encoder, size, data.clips, latents, data.prompts, caption
+        )
+    )
+    samples = length.steps * length.batch_size
+    training = step.operations / step.samples * samples
+    channels, *lengths = latents
+    return RunPlan(
+        head=(
+            f"{data.summary}; {data.held_out} pairs held out.",
+            f"{length.steps} steps of {length.batch_size} rows, {samples / data.rows:.3g} times each of {data.rows} rows"
+            + (" (chosen by their number)." if length.chosen else "."),
+            f"A clip: {config.data.width}x{config.data.height}, {config.data.frames} frames at {config.data.fps:g} a second; "
+            f"{channels} x {' x '.join(map(str, lengths))} latents, {step.tokens} tokens.",
+        ),
+        at_once=f"{step.samples} row{'s' if step.samples > 1 else ''} at a time",
+        parts=_parts(step, memory, config),
+        operations=training + (encoding.operations if encoding else 0),
+        operations_said=(
+            f"Operations: {flop(step.operations / step.samples)} a row (counted), {flop(training)} in all{encoding_said(encoding, data.clips)}.",
+        ),
+        main_memory=memory.main_memory,
+        encoding=encoding,
+        ways=lambda: _ways(step, config),
+        smaller=lambda room: _smaller_clips(step, memory, config, room),
+        concerns=tuple(concerns(config, length, data.rows, rate, move)),
     )
 
 
-def _bytes(path: Path) -> int:
-    """Of a weight file, or of those in a folder; 0 where there is none (``micro``)."""
-    if path.is_file():
-        return path.stat().st_size
-    return sum(file.stat().st_size for file in path.rglob("*.safetensors")) if path.is_dir() else 0
+def _parts(step: StepCount, memory: Memory, config: FlowConfig) -> tuple[Part, ...]:
+    where = ", the blocks' matrices in main memory" if config.memory.offload_blocks else ""
+    return (
+        Part("frozen weights", memory.weights, f"counted; {config.memory.base_dtype}{where}"),
+        Part("adapter, gradients", memory.adapter, f"counted; {step.trained / 1e6:.1f} million trained in float32"),
+        Part("optimizer", memory.optimizer, f"counted; {config.optimizer.kind}"),
+        Part("activations", memory.activations, "counted on a CPU's operations"),
+    )
+
+
+def _ways(step: StepCount, config: FlowConfig) -> Sequence[Way]:
+    changes = smaller(step, config.memory, config.optimizer)
+    return [Way(one.words, one.memory.needed, one.memory.main_memory) for one in changes]
+
+
+def _smaller_clips(step: StepCount, memory: Memory, config: FlowConfig, room: float) -> str | None:
+    changes = (change.memory for change in smaller(step, config.memory, config.optimizer))
+    least = min(changes, key=lambda one: one.needed, default=memory)
+    share = fraction_that_fits(step, least, room)
+    if share is None:
+        return None
+    batch = ", micro_batch_size" if step.samples > 1 else ""
+    return f"with every option below and clips of {100 * share:.0f} % of the tokens it does (data.frames, width, height{batch})"

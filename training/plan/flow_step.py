@@ -10,12 +10,13 @@ from torch import Tensor
 
 from ...backbones.backbone import Backbone, Conditioning
 from ...backbones.devices import autocast
+from ...backbones.loading import store_as
+from ...planning.counting import Count, without_content
 from ..flow.adapter import add_adapter
 from ..flow.config import FlowConfig
 from ..flow.flow_module import FlowModule
 from ..flow.lora_files import DTYPES
 from ..flow.method import Method, NoisedClips
-from .counting import Count, without_content
 
 
 @dataclass(frozen=True)
@@ -75,7 +76,7 @@ def count_step(
 
     samples = config.micro_batch_size
     base = DTYPES["bfloat16" if config.memory.quantised else config.memory.base_dtype]
-    _cast(backbone, base)
+    store_as(backbone.module, base)
     if config.memory.gradient_checkpointing:
         backbone.module.enable_gradient_checkpointing()
     matrices = _matrices(backbone)
@@ -103,16 +104,9 @@ def count_step(
         sum(weight.numel() for weight in trained),
         max(count.peak - gradients, 0),
         count.operations,
-        _tokens(backbone, latents),
+        token_count(backbone, latents),
         samples,
     )
-
-
-def _cast(backbone: Backbone, dtype: torch.dtype) -> None:
-    """As ``load_backbone`` stores them: what diffusers keeps in float32 stays so."""
-    kept = set(getattr(backbone.module, "_keep_in_fp32_modules", None) or ())
-    for name, weight in backbone.module.named_parameters():
-        weight.data = weight.data.to(torch.float32 if kept.intersection(name.split(".")) else dtype)
 
 
 def _matrices(backbone: Backbone) -> tuple[Matrix, ...]:
@@ -129,7 +123,7 @@ def sample_batch(
         return torch.empty(samples, *latents)
 
     def group(sides: tuple[str, ...], real: NoisedClips | None) -> NoisedClips:
-        conditioning = _conditioning(backbone, latents, text_tokens, samples)
+        conditioning = conditioning_of(backbone, latents, text_tokens, samples)
         each = torch.empty(samples)
         return NoisedClips(
             {side: clips() for side in sides}, clips(), each, conditioning, each.clone(), each.clone(), real
@@ -138,9 +132,10 @@ def sample_batch(
     return group(method.sides, group(("clip",), None) if method.real_clips else None)
 
 
-def _conditioning(
+def conditioning_of(
     backbone: Backbone, latents: tuple[int, int, int, int], text_tokens: int, samples: int
 ) -> Conditioning:
+    """What a network needs, of the right shapes, with nothing in it."""
     config, needs = backbone.config, backbone.needs
     entries = {"text": torch.empty(samples, text_tokens, backbone.text_width)}
     if "image_latents" in needs:
@@ -158,7 +153,6 @@ def _tensors(batch: NoisedClips) -> list[Tensor]:
     return own + (_tensors(batch.real) if batch.real else [])
 
 
-def _tokens(backbone: Backbone, latents: tuple[int, int, int, int]) -> int:
-    patch = backbone.config.get("patch_size") or 1
-    across = patch if isinstance(patch, (list, tuple)) else (backbone.config.get("patch_size_t") or 1, patch, patch)
-    return math.prod(-(-size // step) for size, step in zip(latents[1:], across, strict=True))
+def token_count(backbone: Backbone, latents: tuple[int, int, int, int]) -> int:
+    """Tokens that the network sees of a clip."""
+    return math.prod(-(-size // step) for size, step in zip(latents[1:], backbone.patch, strict=True))

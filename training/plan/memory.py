@@ -11,12 +11,10 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from ...backbones.stored_weights import NF4_BLOCK
+from ...planning.counting import BETWEEN, with_between
 from ..flow.config import MemoryConfig, OptimizerConfig
 from .flow_step import StepCount
 
-GB = 1e9
-# Beside what is counted: kernels' workspaces, and what the allocator cannot use for its pieces; an estimate.
-BETWEEN = 0.15
 _SCALE = 4  # bytes of float8's scale of a row
 _NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * 256)  # the scale of 64 weights in 8 bits, of 256 scales one more
 _STATE = {"adamw": 8, "adamw8bit": 2.1}  # bytes a trained parameter; 8-bit states have a scale of 256
@@ -48,7 +46,7 @@ class Memory:
     @property
     def needed(self) -> float:
         """With what lies between, an estimate."""
-        return self.counted * (1 + BETWEEN)
+        return with_between(self.counted)
 
 
 def memory_of(step: StepCount, options: MemoryConfig, optimizer: OptimizerConfig) -> Memory:

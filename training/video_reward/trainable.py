@@ -86,7 +86,7 @@ def build_trainable(config: Config) -> tuple[VideoReward, dict]:
     weights = _start_weights(base, network, len(reward_tokenizer))
     network.load_state_dict(weights, assign=True)
     network.set_rotary_precision(DTYPES[settings.torch_dtype], "cpu")
-    _choose_trained(network, config, reward_tokenizer.reward_token_ids)
+    choose_trained(network, config, reward_tokenizer.reward_token_ids)
     if config.model.checkpoint is not None:
         _go_on_from(network, config.model.checkpoint, base)
     return VideoReward(network, reward_tokenizer, settings), network_config
@@ -191,7 +191,8 @@ def _without_wrappers(name: str) -> str:
     return network_name(name).replace(".default.", ".")
 
 
-def _choose_trained(network: Qwen2VLRewardNetwork, config: Config, reward_token_ids: list[int]) -> None:
+def choose_trained(network: Qwen2VLRewardNetwork, config: Config, reward_token_ids: list[int]) -> None:
+    """Put adapters on, and let those weights be trained that the options name."""
     model = config.model
     network.requires_grad_(False)
     if model.lora:

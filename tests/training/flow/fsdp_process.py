@@ -37,7 +37,8 @@ def main():
     assert loop.sharded
     assert all(isinstance(parameter, DTensor) for parameter in task.module.parameters())
     metrics = loop.run()
-    adapter = adapter_weights(task.backbone.module, TRAINED)
+    with loop.averaged():
+        adapter = adapter_weights(task.backbone.module, TRAINED)
     if loop.accelerator.is_main_process:
         export(task, lora_file(config), loop.step, dict(metrics), adapter=adapter)
     loop.accelerator.wait_for_everyone()

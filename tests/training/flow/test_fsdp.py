@@ -46,22 +46,24 @@ def trained_by_two(config):
 def trained_by_one(config):
     task = tiny_task(config)
     loop = tiny_loop(task)
-    export(task, lora_file(config), 6, dict(loop.run()))
+    metrics = dict(loop.run())
+    with loop.averaged():
+        export(task, lora_file(config), 6, metrics)
     return load_file(lora_file(config))
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("precision", "tolerance", "started"),
+    ("precision", "tolerance", "started", "ema"),
     [
-        ("float32", 1e-5, False),
-        pytest.param("float32", 1e-5, True, marks=pytest.mark.slow),
-        pytest.param("bfloat16", 5e-4, False, marks=pytest.mark.slow),
+        ("float32", 1e-5, False, 0.9),
+        pytest.param("float32", 1e-5, True, None, marks=pytest.mark.slow),
+        pytest.param("bfloat16", 5e-4, False, None, marks=pytest.mark.slow),
     ],
-    ids=["float32", "float32 from a LoRA, which is the reference", "bfloat16"],
+    ids=["float32, a moving average", "float32 from a LoRA, which is the reference", "bfloat16"],
 )
 def test_two_processes_with_fsdp_train_the_lora_of_one(
-    precision, tolerance, started, options, style, new_accelerator_state
+    precision, tolerance, started, ema, options, style, new_accelerator_state
 ):
     """Stopped after three steps and resumed; with held-out pairs that two processes cannot share equally."""
     pytest.importorskip("torch.distributed.fsdp", reason="this torch has no FSDP")
@@ -71,6 +73,8 @@ def test_two_processes_with_fsdp_train_the_lora_of_one(
         "precision": precision, "memory": {"base_dtype": precision, "gradient_checkpointing": True}, "micro_batch_size": 1,
         "data": {"eval_share": 0.25}, "evaluation": {"levels": 2, "pairs": 1}, "lora": {"dtype": "float32"},
     }  # fmt: skip
+    if ema:
+        own["ema"] = ema
     if started:
         own["lora"]["start"] = str(style)
     one, two = options("one", **own), options("two", **own)

@@ -18,7 +18,7 @@ from tiny_vaes import save_vae, tiny_wan21
 
 from videoalign.backbones.loading import load_backbone
 from videoalign.cli.main import main
-from videoalign.generation.pipeline import merge_lora
+from videoalign.lora.merging import merge_lora
 from videoalign.training.flow.data import FlowData
 from videoalign.training.loop.state_files import newest_state
 

@@ -55,7 +55,9 @@ def tiny_task(config, method=None):
 def tiny_loop(task, callbacks=(), steps=None):
     """Its loop; ``steps``: it stops as Ctrl-C would make it, after so many."""
     config, optimizer = task.config, optimizer_of(task.config.optimizer)
-    loop = TrainLoop(task, config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer)
+    loop = TrainLoop(
+        task, config, len(task.train), task.fingerprint(), callbacks=callbacks, optimizer=optimizer, ema=config.ema
+    )
     if steps is not None:
         optimize = loop._optimize
 

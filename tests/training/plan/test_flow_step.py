@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from measured_memory import allocated
 from tiny_backbones import CONFIGS, tiny
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -38,18 +39,6 @@ def on_meta(name):
     whole = kind.with_defaults(config)
     with torch.device("meta"):
         return kind(kind.build_module(whole), whole)
-
-
-def allocated(run) -> int:
-    """The most bytes that the CPU's allocator had given out at once while ``run`` ran, above those before."""
-    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True) as profile:
-        run()
-    now = peak = 0
-    events = [one for one in profile.profiler.kineto_results.events() if one.name() == "[memory]"]
-    for event in sorted(events, key=lambda one: one.start_ns()):
-        now += event.nbytes()
-        peak = max(peak, now)
-    return peak
 
 
 def measured(name, config, method):

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from videoalign.backbones.stored_weights import STORED
+from videoalign.planning.cards import CARDS, UTILISATION
 from videoalign.training.flow.config import MemoryConfig, OptimizerConfig
-from videoalign.training.plan.cards import CARDS, UTILISATION
 from videoalign.training.plan.flow_step import Matrix, StepCount
 from videoalign.training.plan.memory import fraction_that_fits, memory_of, smaller
 

@@ -34,7 +34,7 @@ class FlowSft(Method):
         """The chosen clip of every pair, and every single clip."""
         rows, counts = preference_rows(sources, data)
         chosen = [replace(row, clips={"chosen": row.clips["chosen"]}, target=1.0) for row in rows]
-        single = [row for path in data.clips for row in clip_rows(path, "chosen")]
+        single = [row for path in data.clips for row in clip_rows(path, "chosen", data.clips_needed)]
         told = f"{len(rows)} chosen clips of {len(sources)} pairs ({counts['tie']} ties, {counts['invalid']} invalid)"
         if data.clips:
             told = f"{len(single)} single clips" + (f", {told}" if data.train else "")

@@ -2,7 +2,7 @@
 
 Under torch's ``FakeTensorMode`` the same code runs on tensors that have shapes and no content, so that a step of a network of
 14 billion weights is counted in seconds on a CPU. Memory is that of storages, from the operation that makes one to the moment
-when nobody refers to it; what an operation needs inside of itself is not seen.
+when nobody refers to it; what an operation needs inside of itself is not seen, see ``BETWEEN``.
 """
 
 from __future__ import annotations
@@ -17,6 +17,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
 
+GB = 1e9
+BETWEEN = 0.15
+"""Beside what is counted: kernels' workspaces, and what the allocator cannot use for its pieces; an estimate."""
 # A new peak by this share is believed only after a garbage collection: exceptions keep frames, and frames tensors.
 _COLLECT_ABOVE = 1.01
 
@@ -76,6 +79,11 @@ class Count(TorchDispatchMode):
 
     def _gone(self, key: int) -> None:
         self._now -= self._alive.pop(key, 0)
+
+
+def with_between(size: float) -> float:
+    """Bytes that are needed for so many that are counted."""
+    return size * (1 + BETWEEN)
 
 
 def without_content(module: torch.nn.Module) -> None:
