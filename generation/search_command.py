@@ -73,6 +73,8 @@ class Config(generate_command.Config):
     def _fits_a_search(self) -> Config:
         if self.layout != "plain":
             raise ValueError("a search has no layout vbench: VBench wants the clips of fixed seeds")
+        if self.resampling.latent_reward is not None:
+            raise ValueError("a search samples each seed plainly; give resampling to videoalign generate")
         if self.keep > (self.clips_per_prompt or SEEDS):
             raise ValueError(f"keep is {self.keep}, of {self.clips_per_prompt or SEEDS} seeds (clips_per_prompt)")
         latent = [text for text in self.judge if text.partition(":")[0] == LATENT]
