@@ -10,6 +10,7 @@ from ..errors import GuidanceError
 from ..guidance.resampling.settings import ParticleSettings
 from .comfy_compat import model_management, sampler_of
 from .latent_reward_handle import LatentRewardHandle
+from .particle_rows import whole_batches
 from .reward_conditioning import check_conditioning, chosen_cond, reward_conditioning
 from .sampling_path import FLOW, check_fits, path_of
 
@@ -135,22 +136,3 @@ class ParticleCall:
         if self.callback is not None:
             sigma = self.sigmas[step]
             self.callback({"x": x, "i": step, "sigma": sigma, "sigma_hat": sigma, "denoised": clean})
-
-
-def whole_batches(rows: Sequence[int], batch: int) -> tuple[list[int], list[int]]:
-    """How latents of these rows are laid out in whole batches, row after row, and where each of them then is.
-
-    A place for which there is no latent gets the first one.
-
-    Returns:
-        (which latent stands at each place, the place of each latent).
-    """
-    seen: dict[int, int] = {}
-    places = []
-    for row in rows:
-        places.append(seen.get(row, 0) * batch + row)
-        seen[row] = seen.get(row, 0) + 1
-    source = [0] * (max(seen.values()) * batch)
-    for index, place in enumerate(places):
-        source[place] = index
-    return source, places

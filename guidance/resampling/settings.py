@@ -51,6 +51,10 @@ class ParticleSettings:
         """Particles that are sampled."""
         return self.particles if self.strength else 1
 
+    def look_steps(self, steps: int) -> tuple[int, ...]:
+        """After how many of ``steps`` the particles are judged, rising."""
+        raise NotImplementedError
+
     def weight_row(self) -> tuple[float, float, float]:
         """Weights of VQ, MQ, TA in this order, as the mode uses them."""
         return self._of_guidance().weight_row()
@@ -88,7 +92,7 @@ class RGRPSettings(ParticleSettings):
             )
 
     def look_steps(self, steps: int) -> tuple[int, ...]:
-        """After how many of ``steps`` the particles are judged, rising; fewer where steps are too few to tell looks apart."""
+        """See ``ParticleSettings``; fewer where steps are too few to tell looks apart."""
         gap = (self.last_look - self.first_look) / max(self.looks - 1, 1)
         shares = [self.last_look - gap * (self.looks - 1 - index) for index in range(self.looks)]
         return tuple(sorted({min(max(round(share * steps), 1), steps) for share in shares}))
@@ -131,5 +135,5 @@ class FeynmanKacSettings(ParticleSettings):
             raise GuidanceError(f"eta is {self.eta}; it must be from 0 (no noise) to 1.")
 
     def look_steps(self, steps: int) -> tuple[int, ...]:
-        """After how many of ``steps`` the particles are judged, rising; the last is the end."""
+        """See ``ParticleSettings``; the last is the end."""
         return tuple(sorted({max(round(steps * (index + 1) / self.looks), 1) for index in range(self.looks)}))
