@@ -2,7 +2,8 @@
 
 Of each prompt N clips of the micro model are sampled plainly (classifier-free guidance 4), and with RGRP and Feynman-Kac steering by the shipped
 latent reward. What a clip is worth is told by VideoReward and by the world's own measurement, which chose nothing, as its lead over the
-mean of the plain ones of its prompt: means over prompts with Student's intervals. Beside them stand the best of a few plain clips, chosen by
+mean of the plain ones of its prompt: means over prompts with Student's intervals. The plain clips of the seeds that the particles begin with are
+a row of their own: what a method gains is its lead over theirs. Beside them stand the best of a few plain clips, chosen by
 VideoReward on the finished clip or by the latent reward on its clean latent. The work is counted in evaluations of the network, 1 for a clip.
 """
 
@@ -37,6 +38,7 @@ from videoalign.reward.student_interval import student_mean
 HEADING = "Particles of the micro model: RGRP and Feynman-Kac steering"
 EQUAL = dict.fromkeys(DIMENSIONS, 1.0)
 REWARD, WORLD, LATENT = "VideoReward", "the measurement", "latent reward"
+SAME = "plain, the seeds that particles begin with"
 
 
 def main() -> None:
@@ -69,6 +71,7 @@ def run(section: Section, options) -> None:
     for prompt in prompts_of(options.prompts, 77):
         plain = judge.of(pipeline, prompt, sampled(pipeline, sampling, prompt, range(options.plain), euler))
         base = plain[:, :2].mean(0)
+        lead(SAME, plain[: options.seeds, :2], base)
         for few in range(2, options.plain + 1):
             for place, chosen_by in ((0, REWARD), (2, LATENT)):
                 lead(f"best of {few}, {chosen_by}", plain[[int(plain[:few, place].argmax())], :2], base)
@@ -76,12 +79,12 @@ def run(section: Section, options) -> None:
             marks = judge.of(pipeline, prompt, sampled(pipeline, sampling, prompt, range(options.seeds), sampler))
             lead(name, marks[:, :2], base)
     section.paragraph(
-        f"{options.prompts} prompts, {options.seeds} clips of each, {options.steps} steps, lambda by default, weights alike. Lead over the mean of "
+        f"{options.prompts} prompts, {options.seeds} clip(s) of each, {options.steps} steps, lambda by default, weights alike. Lead over the mean of "
         f"{options.plain} plain clips: by {REWARD} in the mean of VQ, MQ and TA, by {WORLD} in degrees of fault; {time.perf_counter() - began:.0f} s in all."
     )
     section.table("clip", "runs of the network", f"lead by {REWARD}", f"by {WORLD}")
     for name, rows in leads.items():
-        cost = samplers[name].cost() if name in samplers else float(name.split()[2].strip(","))
+        cost = samplers[name].cost() if name in samplers else 1.0 if name == SAME else float(name.split()[2].strip(","))
         cells = [interval(*_interval(column), digits=2) for column in np.array(rows).T]
         section.row(name, f"{cost:.2f}", *cells)
 
