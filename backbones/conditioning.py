@@ -61,6 +61,11 @@ def collate(conditionings: Sequence[Conditioning]) -> dict[str, Tensor]:
     return batch
 
 
+def rows_of(conditioning: Conditioning, rows: Sequence[int]) -> dict[str, Tensor]:
+    """A batch of these rows of a batch, in their order; a row may stand in it several times."""
+    return {name: value[list(rows)] for name, value in conditioning.items()}
+
+
 def _mask(conditioning: Conditioning, length: int) -> Tensor:
     tokens = len(conditioning["text"])
     mask = conditioning.get("text_mask")

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..errors import VideoAlignError
 from .backbone import Backbone
-from .conditioning import Conditioning, collate
+from .conditioning import Conditioning, collate, rows_of
 from .flow_path import seeded_noise
 from .sampling_defaults import SamplingDefaults
 from .vae import VAE
@@ -81,6 +81,50 @@ def sample(
     return x
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Clips that are sampled together, for whoever samples them.
+
+    Attributes:
+        network: ``Backbone.velocity``.
+        positive, negative, scale: see ``guided_velocity``; of B clips.
+        seeds: of the clips.
+        noise: [B, C, T, H, W], what each begins with.
+        levels: [steps + 1] noise levels, descending.
+        guidance: makes the hook of a conditioning.
+    """
+
+    network: NetworkVelocity
+    positive: Conditioning
+    negative: Conditioning | None
+    scale: float
+    seeds: Sequence[int]
+    noise: Tensor
+    levels: Tensor
+    guidance: Callable[[Conditioning], Hook] | None = None
+
+    def velocity(self, rows: Sequence[int] | None = None) -> Velocity:
+        """The velocity that is followed, after classifier-free guidance and the hook, of all clips or of these rows."""
+        positive, negative = self.positive, self.negative
+        if rows is not None:
+            positive = rows_of(positive, rows)
+            negative = None if negative is None else rows_of(negative, rows)
+        plain = guided_velocity(self.network, positive, negative, self.scale)
+        if self.guidance is None:
+            return plain
+        hook = self.guidance(positive)
+        return lambda x_t, sigma: hook(x_t, sigma, plain(x_t, sigma))
+
+
+Sampler = Callable[[Batch, Progress | None], Tensor]
+"""Samples a batch: [B, C, T, H, W]."""
+
+
+def euler(batch: Batch, progress: Progress | None = None) -> Tensor:
+    """The plain sampler: see ``sample``."""
+    return sample(batch.velocity(), batch.noise, batch.levels, progress=progress)
+
+
 Fault = Literal["conditioning", "network", "vae"]
 
 
@@ -118,6 +162,7 @@ def generate(
     extra: Conditioning | None = None,
     image: Callable[[int], Conditioning] | None = None,
     guidance: Callable[[Conditioning], Hook] | None = None,
+    sampler: Sampler = euler,
     progress: Progress | None = None,
 ) -> Iterator[GeneratedClip]:
     """Sample a clip for each prompt and seed, in order, in batches.
@@ -132,6 +177,7 @@ def generate(
         extra: unbatched entries for every conditioning.
         image: number of a prompt -> unbatched entries of the image that its clip begins with.
         guidance: makes the hook of a batch from its (positive) conditioning.
+        sampler: samples each batch; Euler's steps by default.
         progress: told after each step of the whole run.
 
     Raises:
@@ -158,15 +204,10 @@ def generate(
         texts = text_encoder.encode(list(words))
         positive = collate([text | entries for text, entries in zip(texts, others, strict=True)])
         unwanted = collate([negative | entries for entries in others]) if guided else None
-        velocity = guided_velocity(backbone.velocity, positive, unwanted, settings.guidance_scale)
         report = None if progress is None else _offset(progress, number * settings.steps, total)
-        latents = sample(
-            velocity,
-            seeded_noise(numbers, shape).to(backbone.device),
-            levels,
-            hook=None if guidance is None else guidance(positive),
-            progress=report,
-        ).float()
+        noise = seeded_noise(numbers, shape).to(backbone.device)
+        batch = Batch(backbone.velocity, positive, unwanted, settings.guidance_scale, numbers, noise, levels, guidance)
+        latents = sampler(batch, report).float()
         videos = [None] * len(words)
         if vae is not None:
             with torch.no_grad():

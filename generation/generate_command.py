@@ -1,4 +1,4 @@
-"""``videoalign generate``: several clips of each prompt from a video model, with LoRAs or reward guidance."""
+"""``videoalign generate``: several clips of each prompt from a video model, with LoRAs, reward guidance or particles."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from ..errors import ClipError, VideoAlignError, listed
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
 from .making import made_or_failed, unreadable_images
+from .particles import Resampling
 from .prompt_sets import read_prompt_set
 from .sampling_options import Sampling, distilled_field, settings_for
 from .vbench_layout import check_case, how_to_evaluate, prompt_files, vbench_clips
@@ -21,6 +22,7 @@ from .vbench_layout import check_case, how_to_evaluate, prompt_files, vbench_cli
 if TYPE_CHECKING:
     from ..backbones.sampling import Fault, GeneratedClip
     from ..backbones.sampling_defaults import SamplingDefaults
+    from .particles import ParticleSampler
     from .pipeline import Pipeline
     from .prompts import PromptRow
 
@@ -92,6 +94,7 @@ class Config(CommandConfig):
     dry_run: bool = Field(False, description="Only tell what the run will take, as videoalign plan generate does.")
     sampling: Sampling = Sampling()
     guidance: Guidance = Guidance()
+    resampling: Resampling = Resampling()
 
     @model_validator(mode="after")
     def _has_prompts(self) -> Config:
@@ -180,6 +183,7 @@ def settings_of(config: Config) -> dict:
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     loras = [lora_and_strength(entry) for entry in config.lora]
     guidance = config.guidance.model_dump() if config.guidance.latent_reward else None
+    resampling = config.resampling.identity()
     return {
         "model": config.model,
         "network": file_key(Path(network)),
@@ -190,6 +194,7 @@ def settings_of(config: Config) -> dict:
         "sampling": config.sampling.model_dump(exclude_none=True),
         "guidance": guidance,
         **({} if config.distilled is None else {"distilled": config.distilled}),
+        **({} if resampling is None else {"resampling": resampling}),
         **({} if config.layout == "plain" else {"layout": config.layout}),
     }
 
@@ -205,10 +210,11 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
     """
     from tqdm import tqdm
 
-    from ..backbones.sampling import generate
+    from ..backbones.sampling import euler, generate
     from ..clips.pixels import as_frames
 
     pipeline, sampling, guidance = prepare(config)
+    particles = particle_sampler(config, pipeline)
     folder.begin()  # the settings can be met: from here on the folder belongs to them
 
     def sampler(clips: list[Wanted]) -> Iterator[GeneratedClip]:
@@ -223,6 +229,7 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
             batch_size=config.batch_size,
             image=images_of(clips, pipeline, sampling),
             guidance=guidance,
+            sampler=particles or euler,
         )
 
     failed: dict[str, VideoAlignError] = {}
@@ -243,6 +250,8 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
             bar.update()
             if bar.disable and (number % 50 == 0 or number == len(missing)):
                 print(f"{number} of {len(missing)} clips", file=sys.stderr)
+    if particles is not None and particles.clips:
+        print(f"A clip cost {particles.cost():.2f} runs of the network on average, its particles counted together.")
     if uniform:
         print(
             f"{len(uniform)} of {len(missing)} clips have one colour throughout ({listed(uniform)}). Look at them: the network, "
@@ -301,12 +310,27 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
     return pipeline, sampling, guidance
 
 
+def particle_sampler(config: Config, pipeline: Pipeline) -> ParticleSampler | None:
+    """What samples with particles; None where the plain sampler does."""
+    from ..backbones.devices import chosen_device
+    from .particles import ParticleSampler
+
+    chosen = config.resampling
+    if chosen.latent_reward is None:
+        return None
+    return ParticleSampler(
+        chosen.latent_reward, chosen.settings(), str(chosen_device(config.device)), pipeline.backbone
+    )
+
+
 def described(config: Config, pipeline: Pipeline) -> str:
-    """The model in words, for the list of clips: name, LoRAs, guidance."""
+    """The model in words, for the list of clips: name, LoRAs, guidance, particles."""
     parts = [pipeline.name, *(Path(entry).name for entry in config.lora)]
     if config.guidance.latent_reward:
         options = config.guidance
         parts.append(
             f"guided VQ {options.VQ:g} MQ {options.MQ:g} TA {options.TA:g} {options.mode} {options.strength:g}"
         )
+    if config.resampling.latent_reward:
+        parts.append(config.resampling.described())
     return " + ".join(parts)

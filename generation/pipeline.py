@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
     from ..backbones.image_encoder import ImageEncoder
     from ..backbones.vae import VAE
+    from ..reward.latent.latent_reward import LatentReward
 
 MICRO = "micro"
 
@@ -127,19 +128,18 @@ def load_pipeline(
     return Pipeline(backbone, vae, texts, name, clip)
 
 
-def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -> Callable:
-    """Makes the sampler's hook of each batch from its conditioning, steered by a latent reward model.
+def fitting_reward(file: str, device: str, backbone: Backbone) -> LatentReward:
+    """A latent reward model for this network's latents.
+
+    Args:
+        file: or "micro", the embedded one.
 
     Raises:
-        VideoAlignError: the latent reward cannot be read, or is for other latents.
+        VideoAlignError: it cannot be read, or is for other latents.
     """
-    from ..backbones.devices import total_memory
-    from ..guidance.flow_nrg import FlowNRG
-    from ..reward.latent.gradient_memory import fit_gradient
     from ..reward.latent.reward_file import load_latent_reward
-    from ..reward.settings import EMBEDDED_LATENT_FILE
 
-    path = EMBEDDED_LATENT_FILE if file == MICRO else Path(file)
+    path = reward_path(file)
     latent_reward = load_latent_reward(path, device=device)
     trained_on, needed = latent_reward.trunk.latent_format, backbone.latent_format
     if trained_on != needed:
@@ -147,6 +147,27 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
             f"latent reward {path.name} was trained on {trained_on.name} latents ({trained_on.channels} channels); this model samples "
             f"{needed.name} latents ({needed.channels} channels). Choose a latent reward of the model's family."
         )
+    return latent_reward
+
+
+def reward_path(file: str) -> Path:
+    """The file of a latent reward model; "micro" is the embedded one."""
+    from ..reward.settings import EMBEDDED_LATENT_FILE
+
+    return EMBEDDED_LATENT_FILE if file == MICRO else Path(file)
+
+
+def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -> Callable:
+    """Makes the sampler's hook of each batch from its conditioning, steered by a latent reward model.
+
+    Raises:
+        VideoAlignError: see ``fitting_reward``.
+    """
+    from ..backbones.devices import total_memory
+    from ..guidance.flow_nrg import FlowNRG
+    from ..reward.latent.gradient_memory import fit_gradient
+
+    latent_reward = fitting_reward(file, device, backbone)
 
     def rewards(x_t, sigma, told):
         if memory := total_memory(x_t.device):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,6 +74,8 @@ class Config(generate_command.Config):
     def _fits_a_search(self) -> Config:
         if self.layout != "plain":
             raise ValueError("a search has no layout vbench: VBench wants the clips of fixed seeds")
+        if self.resampling.latent_reward is not None:
+            raise ValueError("a search samples each seed plainly; give resampling to videoalign generate")
         if self.keep > (self.clips_per_prompt or SEEDS):
             raise ValueError(f"keep is {self.keep}, of {self.clips_per_prompt or SEEDS} seeds (clips_per_prompt)")
         latent = [text for text in self.judge if text.partition(":")[0] == LATENT]
@@ -114,6 +116,7 @@ def run(config: Config) -> int:
 def tell(config: Config) -> int:
     """Print what the search will take; returns 0."""
     from ..planning.report import plan_text
+    from ..reward.search.plan import checked_looks
     from .plan import count_model
     from .search.plan import plan_search
 
@@ -121,7 +124,7 @@ def tell(config: Config) -> int:
     model = count_model(config)
     prompts = len({(clip.prompt, clip.image) for clip in wanted})
     looks = checked_looks(config.look, model.settings.steps)
-    drafted = affordable(looks, len(wanted) // prompts, config.keep, model.settings.steps, config.budget)
+    drafted = _drafted(config, looks, len(wanted) // prompts, model.settings.steps)
     print(plan_text(plan_search(config, model, prompts, looks, drafted)))
     return 0
 
@@ -131,11 +134,26 @@ def _rows_and_clips(config: Config) -> tuple[list[PromptRow], list[Wanted]]:
     return rows, wanted_clips(rows, config.clips_per_prompt or SEEDS, config.seed)
 
 
+def _drafted(config: Config, looks: Sequence[int], seeds: int, steps: int) -> int:
+    """How many of a prompt's seeds the budget allows to draft."""
+    from ..reward.search.plan import affordable, cost
+
+    return affordable(
+        looks,
+        seeds,
+        config.keep,
+        config.budget,
+        lambda plan, count: cost(plan, count, steps),
+        f"--budget {config.budget} steps do not finish {config.keep} clips of {steps} steps each; "
+        f"give {config.keep * steps} or more.",
+    )
+
+
 def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: SearchJournal) -> int:
     from tqdm import tqdm
 
     from ..clips.pixels import as_frames
-    from ..reward.search.plan import affordable, checked_looks, cost, schedule
+    from ..reward.search.plan import checked_looks, cost, schedule
     from ..reward.search.seed_search import search_seeds
     from .images import images_of
     from .search.page import write_search_page
@@ -150,15 +168,7 @@ def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: S
     by_prompt: dict[tuple, list[Wanted]] = {}
     for clip in wanted:
         by_prompt.setdefault((clip.prompt, clip.image), []).append(clip)
-    drafted = affordable(
-        looks,
-        len(next(iter(by_prompt.values()))),
-        config.keep,
-        config.budget,
-        lambda plan, seeds: cost(plan, seeds, sampling.steps),
-        f"--budget {config.budget} steps do not finish {config.keep} clips of {sampling.steps} steps each; "
-        f"give {config.keep * sampling.steps} or more.",
-    )
+    drafted = _drafted(config, looks, len(next(iter(by_prompt.values()))), sampling.steps)
     plan = schedule(looks, drafted, config.keep)
     finished: list[Wanted] = []
     results: dict[str, Found] = {}

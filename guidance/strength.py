@@ -17,6 +17,7 @@ from .settings import RAW, GuidanceSettings
 
 if TYPE_CHECKING:
     from ..reward.latent.calibration import Calibration
+    from .resampling.settings import ParticleSettings
 
 # From this confidence (2 * accuracy - 1; 60 % accuracy) on, a dimension counts in full; at chance it does not count.
 FULL_CONFIDENCE = 0.2
@@ -74,7 +75,12 @@ def coefficients(
     return settings.strength * sigma.new_tensor([table[level] for level in levels], dtype=torch.float32)
 
 
-def check_measured(settings: GuidanceSettings, calibration: Calibration) -> None:
+def trust(dimension: str, sigma: float, calibration: Calibration) -> float:
+    """How far a dimension counts at a noise level, 0 to 1, by the held-out accuracy there: at chance not at all."""
+    return min(calibration.confidence(dimension, sigma) / FULL_CONFIDENCE, 1.0)
+
+
+def check_measured(settings: GuidanceSettings | ParticleSettings, calibration: Calibration) -> None:
     """Refuse unit-free strength where it would do nothing, as nothing is known of the dimensions that have a weight.
 
     Raises:
@@ -96,6 +102,6 @@ def _unit_free_row(sigma: float, elements: int, weights, calibration: Calibratio
     made = []
     for name, weight in zip(DIMENSIONS, weights, strict=True):
         size = calibration.gradient_rms(name, sigma, elements)
-        trust = min(calibration.confidence(name, sigma) / FULL_CONFIDENCE, 1.0)
-        made.append(weight * trust / size if size > 0 and calibration.is_measured(name) else 0.0)
+        counted = weight * trust(name, sigma, calibration)
+        made.append(counted / size if size > 0 and calibration.is_measured(name) else 0.0)
     return made

@@ -48,6 +48,7 @@ __all__ = [
     "node_schema",
     "register_model_folder",
     "sampler_names",
+    "sampler_of",
     "scheduler_names",
     "seeded_noise",
     "send_to_page",
@@ -68,6 +69,13 @@ RulesSocket = io.Custom("VIDEOALIGN_RULES")
 # ComfyUI versions without growing inputs get this many sockets.
 _FIXED_SOCKETS = 8
 _MOST_SOCKETS = 64
+
+
+def sampler_of(function: Callable) -> object:
+    """A SAMPLER of a function (model, x, sigmas, extra_args, callback, disable) -> x, as those of k-diffusion."""
+    from comfy.samplers import KSAMPLER
+
+    return KSAMPLER(function)
 
 
 def register_model_folder(name: str) -> None:

@@ -16,6 +16,7 @@ from .micro_clip_node import MicroClip
 from .panel_node import PanelNode
 from .pick_best_node import PickBest
 from .ranking_rules_node import RankingRulesNode
+from .resampling_sampler_node import ResamplingSampler
 from .reward_guidance_node import RewardGuidance
 from .reward_models import FOLDER
 from .reward_trace_node import RewardTraceNode
@@ -23,6 +24,7 @@ from .reward_weights_node import RewardWeightsNode
 from .score_files_node import LoadScores, SaveScores
 from .score_video_node import ScoreVideo
 from .search_seeds_node import SearchSeeds
+from .steering_sampler_node import SteeringSampler
 from .trace_routes import register_trace_routes
 
 
@@ -57,6 +59,8 @@ class VideoAlignExtension(ComfyExtension):
             LoadLatentReward,
             RewardGuidance,
             RewardTraceNode,
+            ResamplingSampler,
+            SteeringSampler,
             MicroCaptionEncode,
             MicroClip,
         ]

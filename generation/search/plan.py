@@ -10,9 +10,9 @@ from ...backbones.vae_loading import describe_vae
 from ...planning.encoding import count_vae
 from ...planning.report import flop
 from ...planning.run_plan import Part, RunPlan
+from ...reward.search.plan import cost, schedule
 from ..pipeline import model_files
 from ..plan import ModelCount, described_clip, sampling_ways, smaller_clips
-from .takes import cost, schedule
 
 if TYPE_CHECKING:
     from ..search_command import Config

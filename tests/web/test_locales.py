@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "web" / "docs"
 LANGUAGES = ("zh", "ja")
-UNTRANSLATED = {"VQ", "MQ", "TA", "Overall", "top_k", "min_VQ", "min_MQ", "min_TA", "fps"}
+UNTRANSLATED = {"VQ", "MQ", "TA", "Overall", "top_k", "min_VQ", "min_MQ", "min_TA", "fps", "eta"}
 OPTIONS = re.compile(r"\b(?:auto|default|cpu|b?float(?:16|32)|unit-free|raw)\b", re.A | re.I)
 NUMBERS = re.compile(r"\d+(?:\.\d+)?", re.A)
 CODE = re.compile(r"`([^`]+)`")
