@@ -38,9 +38,9 @@ class ModelConfig(EncoderFiles):
     )
     blocks: int | None = Field(None, ge=1, description="Blocks of the trunk; block_share of them by default.")
     block_share: float = Field(0.27, gt=0, le=1, description="Share of the model's blocks that make the trunk.")
-    head: Literal["motion", "attention", "mean"] = Field(
+    head: Literal["motion", "attention", "mean", "query"] = Field(
         "motion",
-        description="What reads the tokens: convolutions over space and time, attention in each frame, or their mean.",
+        description="What reads the tokens: convolutions over space and time, attention in each frame, their mean, or learned queries over all of them.",
     )
     head_width: int = Field(128, ge=8, description="Hidden channels of each head.")
     lora: bool = Field(False, description="Train LoRA on the trunk (merged when saved); otherwise all of its weights.")
