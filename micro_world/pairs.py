@@ -219,14 +219,15 @@ def _write_records(
             if path[side] not in written:
                 write_video(folder / path[side], clip.frames, clip.fps, pixel_format)
                 written.add(path[side])
-        lines.append(json.dumps(_native_record(name, pair, path)) + "\n")
+        lines.append(json.dumps(native_record(name, pair, path)) + "\n")
         rows.append(_table_row(pair, path, made_by))
     write_text(table, csv_text(rows, CSV_COLUMNS))
     write_text(native, "".join(lines))
     return native
 
 
-def _native_record(name: str, pair: Pair, path: dict[str, str]) -> dict:
+def native_record(name: str, pair: Pair, path: dict[str, str]) -> dict:
+    """A pair as a line of the native preference file; ``path`` is of its clips A and B."""
     chosen, rejected, labels = pair.ordered()
     first, second = ("A", "B") if chosen is pair.a else ("B", "A")
     return {

@@ -35,6 +35,7 @@ def _run(config: Config) -> int:
 
     callbacks = trackers(config)  # what is not installed is said before anything is read
     task = build_task(config)
+    task.compute_features()
     loop = TrainLoop(task, config, len(task.train), task.fingerprint(), task.groups, callbacks)
     main = loop.accelerator.is_main_process
     if main:

@@ -1,6 +1,9 @@
-"""How the embedded latent reward is made: a trunk that has learnt to see, then ``videoalign train latent-reward``.
+"""How the embedded latent reward is made: a trunk that has learnt to see, then ``videoalign train latent-reward``, twice.
 
-The same is done a second time with clean latents alone: the ablation that shows why a latent reward must see noise.
+The second training, "ranking", goes on from the first one's trunk with new heads, and learns mostly from groups of the model's own
+samples of one prompt: which of two seeds is better is another question than which of two clips is spoilt.
+
+Trunk and first training are done once more with clean latents alone: the ablation that shows why a latent reward must see noise.
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from ...backbones.loading import load_backbone
 from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ...files.atomic_file import replacing
 from ...micro_world import ClipFormat, iterate_prompt_groups, write_prompt_groups
+from ...reward.latent.reward_file import load_latent_reward
 from ...training import train_latent_reward_command
 from ...training.latent_cache import encode_rows, encoders_of
 from ...training.latent_reward.config import Config
@@ -25,9 +29,21 @@ from ...training.latent_reward.pairs import load_pairs
 from ...training.latent_reward.task import RESULT
 from ..video.finished_files import save_dit
 from ..video.generated_pairs import write_generated
+from .own_samples import (
+    HELD_OUT_SEED,
+    HELD_OUT_SEEDS_FROM,
+    distinct_prompts,
+    make_own_samples,
+    random_prompts,
+    write_own_pairs,
+)
 from .pretraining import pretrain, truth_of
 
 FINISHED, ABLATION = "micro_latent_reward.safetensors", "micro_latent_reward_clean.safetensors"
+RANKING_TRUNK = "ranking_trunk.safetensors"
+OWN_SEEDS_FROM = 6_000_000
+EVALUATED_ELSEWHERE = (*random_prompts(40, 77), *random_prompts(100, 31_000))
+"""Prompts that benchmarks search seeds of and guide: what learns to rank seeds does not see them."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +62,12 @@ class Recipe:
             will see; their truth is the world's measurement.
         steps, batch_size, rate, head_rate: optimizer steps, pairs a step, highest learning rates of trunk and heads.
         data_seed, held_out_seed: of the clips.
+        own_prompts, own_seeds: groups of the micro model's own samples, with classifier-free guidance, of prompts that no held-out group
+            has.
+        held_out_own, held_out_own_clips: groups to evaluate on, and how many clips of each.
+        ranking_prompts, ranking_generated: prompts of drawn clips and of generated ones that are mixed in, as in the first training.
+        ranking_held_out, ranking_held_out_generated: of these, to evaluate on.
+        ranking_head, ranking_steps, ranking_rate: of the second training.
     """
 
     dit: Path = MICRO_NETWORK
@@ -71,26 +93,59 @@ class Recipe:
     held_out_seed: int = 910_001
     generated_seed: int = 12
     held_out_generated_seed: int = 910_002
+    own_prompts: int = 64
+    own_seeds: int = 8
+    own_seed: int = 13
+    held_out_own: int = 60
+    held_out_own_clips: int = 4
+    ranking_prompts: int = 160
+    ranking_generated: int = 40
+    ranking_held_out: int = 40
+    ranking_held_out_generated: int = 15
+    ranking_seed: int = 22
+    ranking_generated_seed: int = 14
+    ranking_head: str = "query"
+    ranking_steps: int = 240
+    ranking_rate: float = 1e-4
 
 
 def make_data(folder: Path, recipe: Recipe) -> None:
-    """Training and held-out pairs as MP4 files; each set is made once."""
-    drawn = {
-        "train": (recipe.prompts, recipe.clips_per_prompt, recipe.data_seed),
-        "held_out": (recipe.held_out_prompts, recipe.held_out_clips, recipe.held_out_seed),
-    }
-    generated = {
-        "generated": (recipe.generated_prompts, recipe.generated_seed),
-        "held_out_generated": (recipe.held_out_generated, recipe.held_out_generated_seed),
-    }
-    for name in (*drawn, *generated):
+    """Training and held-out pairs of the first training as MP4 files; each set is made once."""
+    _drawn(folder / "train", recipe.prompts, recipe.clips_per_prompt, recipe.data_seed)
+    _drawn(folder / "held_out", recipe.held_out_prompts, recipe.held_out_clips, recipe.held_out_seed)
+    _generated(folder / "generated", recipe.generated_prompts, recipe.generated_seed, recipe)
+    _generated(folder / "held_out_generated", recipe.held_out_generated, recipe.held_out_generated_seed, recipe)
+
+
+def make_ranking_data(folder: Path, recipe: Recipe) -> None:
+    """The same for the second training; groups of own samples are made prompt by prompt."""
+    held_out = distinct_prompts(recipe.held_out_own, HELD_OUT_SEED)
+    prompts = distinct_prompts(recipe.own_prompts, recipe.own_seed, {*held_out, *EVALUATED_ELSEWHERE})
+    models = recipe.dit, recipe.vae
+    for name, texts, first, clips in (
+        ("own", prompts, OWN_SEEDS_FROM, None),
+        ("held_out_own", held_out, HELD_OUT_SEEDS_FROM, recipe.held_out_own_clips),
+    ):
         if not (folder / name / "pairs.jsonl").exists():
-            shutil.rmtree(folder / name, ignore_errors=True)
-            if name in drawn:
-                prompts, clips, seed = drawn[name]
-                write_prompt_groups(folder / name, prompts, clips, seed=seed)
-            else:
-                write_generated(folder / name, *generated[name], recipe.dit, recipe.vae)
+            files = list(make_own_samples(folder / name, texts, recipe.own_seeds, first, *models))
+            write_own_pairs(folder / name, files, clips)
+    _drawn(folder / "ranking_drawn", recipe.ranking_prompts, recipe.clips_per_prompt, recipe.ranking_seed)
+    _drawn(folder / "ranking_held_out", recipe.ranking_held_out, recipe.held_out_clips, recipe.held_out_seed)
+    _generated(folder / "ranking_generated", recipe.ranking_generated, recipe.ranking_generated_seed, recipe)
+    held_out_generated = recipe.ranking_held_out_generated, recipe.held_out_generated_seed
+    _generated(folder / "ranking_held_out_generated", *held_out_generated, recipe)
+
+
+def _drawn(folder: Path, prompts: int, clips: int, seed: int) -> None:
+    if not (folder / "pairs.jsonl").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_prompt_groups(folder, prompts, clips, seed=seed)
+
+
+def _generated(folder: Path, prompts: int, seed: int, recipe: Recipe) -> None:
+    if not (folder / "pairs.jsonl").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        write_generated(folder, prompts, seed, recipe.dit, recipe.vae)
 
 
 def make_trunk(folder: Path, recipe: Recipe, clean: bool) -> Path:
@@ -162,16 +217,58 @@ def training_config(folder: Path, recipe: Recipe, clean: bool = False, **changes
     return Config.model_validate(values)
 
 
+def ranking_config(folder: Path, recipe: Recipe, **changes: object) -> Config:
+    """The configuration of the second training, of its own trunk; ``changes`` as of ``training_config``."""
+    sets = {
+        "train": ("own", "ranking_drawn", "ranking_generated"),
+        "eval": ("held_out_own", "ranking_held_out", "ranking_held_out_generated"),
+    }
+    values: dict = {
+        "output": folder / "ranking",
+        "max_steps": recipe.ranking_steps,
+        "data": {key: [folder / name / "pairs.jsonl" for name in names] for key, names in sets.items()},
+        "model": {"trunk": folder / RANKING_TRUNK, "head": recipe.ranking_head},
+        "optimizer": {"learning_rate": recipe.ranking_rate},
+    }
+    for key, value in changes.items():
+        values[key] = {**values.get(key, {}), **value} if isinstance(value, dict) else value
+    return training_config(folder, recipe, **values)
+
+
 def make_latent_rewards(folder: Path, recipe: Recipe) -> Iterator[Path]:
     """Run all steps into ``folder``; yields the embedded file, then the ablation. What is there already is not made again."""
     make_data(folder, recipe)
-    for clean, name in ((False, FINISHED), (True, ABLATION)):
-        finished = folder / name
-        if not finished.exists():
-            make_trunk(folder, recipe, clean)
-            config = training_config(folder, recipe, clean)
-            if train_latent_reward_command.run(config) != 0:
-                raise SystemExit(130)
-            with replacing(finished) as temporary:
-                shutil.copyfile(config.output / RESULT, temporary)
-        yield finished
+    finished = folder / FINISHED
+    if not finished.exists():
+        first = folder / "noisy" / RESULT
+        if not first.exists():
+            make_trunk(folder, recipe, clean=False)
+            _train(training_config(folder, recipe))
+        make_ranking_data(folder, recipe)
+        make_ranking_trunk(folder, first)
+        _finish(finished, ranking_config(folder, recipe))
+    yield finished
+    ablation = folder / ABLATION
+    if not ablation.exists():
+        make_trunk(folder, recipe, clean=True)
+        _finish(ablation, training_config(folder, recipe, clean=True))
+    yield ablation
+
+
+def make_ranking_trunk(folder: Path, first: Path) -> Path:
+    """The trunk of a latent reward as a model that another one can grow from; made once."""
+    file = folder / RANKING_TRUNK
+    if not file.exists():
+        save_dit(file, load_latent_reward(first).network.state_dict())
+    return file
+
+
+def _finish(file: Path, config: Config) -> None:
+    _train(config)
+    with replacing(file) as temporary:
+        shutil.copyfile(config.output / RESULT, temporary)
+
+
+def _train(config: Config) -> None:
+    if train_latent_reward_command.run(config) != 0:
+        raise SystemExit(130)

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ...errors import CheckpointError
 from ..dimensions import DIMENSIONS
+
+SHARES = ("accuracy", "within")
+"""Tables that say None where nothing was measured."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,9 @@ class Calibration:
             clip's size; ``gradient_rms`` gives what to divide a gradient by. 0 where nothing was measured.
         mean, std: by dimension, of the raw rewards of held-out latents over all sigma; r -> (r - mean) / std. Both 0 where
             nothing was measured.
+        within: within[dimension][bin], mean over prompts of the accuracy on the pairs of that prompt's clips, each clip with noise
+            of its own, as the seeds of a search have it; None where ``prompts`` is 0. Empty in files of before.
+        prompts: prompts[dimension][bin], number of prompts with two clips that differ.
     """
 
     edges: tuple[float, ...]
@@ -38,18 +44,20 @@ class Calibration:
     gradient_scale: Mapping[str, tuple[float, ...]]
     mean: Mapping[str, float]
     std: Mapping[str, float]
+    within: Mapping[str, tuple[float | None, ...]] = field(default_factory=dict)
+    prompts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         bins = len(self.edges) - 1
         if bins < 1 or self.edges[0] != 0 or self.edges[-1] != 1 or list(self.edges) != sorted(set(self.edges)):
             raise CheckpointError(f"bin edges {list(self.edges)} must ascend from 0 to 1.")
-        for name in ("accuracy", "pairs", "gradient_scale"):
+        for name in self._tables():
             table = getattr(self, name)
             if set(table) != set(DIMENSIONS) or any(len(row) != bins for row in table.values()):
                 raise CheckpointError(
                     f"{name} must have {bins} numbers (one a bin) for each of {', '.join(DIMENSIONS)}."
                 )
-            numbers = [value for row in table.values() for value in row if value is not None or name != "accuracy"]
+            numbers = [value for row in table.values() for value in row if value is not None or name not in SHARES]
             if not all(math.isfinite(value) and value >= 0 for value in numbers):
                 raise CheckpointError(f"{name} holds a number that is negative or not finite.")
         for name in ("mean", "std"):
@@ -77,8 +85,11 @@ class Calibration:
 
     def overall_accuracy(self, dimension: str) -> float | None:
         """Accuracy over all bins that were measured, each bin counting the same; None without any."""
-        shares = [share for share in self._shares(dimension) if share is not None]
-        return sum(shares) / len(shares) if shares else None
+        return _mean(self._shares(dimension))
+
+    def within_accuracy(self, dimension: str) -> float | None:
+        """``within`` over all bins that were measured, each bin counting the same; None without any."""
+        return _mean(self.within.get(dimension, ()))
 
     def is_measured(self, dimension: str) -> bool:
         """Whether anything is known of a dimension: how right it is and how steep, at one noise level at least."""
@@ -93,7 +104,7 @@ class Calibration:
         """A JSON-ready dictionary that ``from_dict`` reads."""
         tables = {
             name: {dimension: list(getattr(self, name)[dimension]) for dimension in DIMENSIONS}
-            for name in ("accuracy", "pairs", "gradient_scale")
+            for name in self._tables()
         }
         tables["accuracy"] = {dimension: self._shares(dimension) for dimension in DIMENSIONS}
         return {"edges": list(self.edges), **tables, "mean": dict(self.mean), "std": dict(self.std)}
@@ -108,21 +119,24 @@ class Calibration:
         try:
             return cls(
                 edges=tuple(map(float, values["edges"])),
-                accuracy={
-                    dimension: tuple(None if share is None else float(share) for share in row)
-                    for dimension, row in values["accuracy"].items()
-                },
-                pairs={dimension: tuple(map(int, row)) for dimension, row in values["pairs"].items()},
+                accuracy=_shares_from(values["accuracy"]),
+                pairs=_counts_from(values["pairs"]),
                 gradient_scale={
                     dimension: tuple(map(float, row)) for dimension, row in values["gradient_scale"].items()
                 },
                 mean={dimension: float(value) for dimension, value in values["mean"].items()},
                 std={dimension: float(value) for dimension, value in values["std"].items()},
+                within=_shares_from(values.get("within", {})),
+                prompts=_counts_from(values.get("prompts", {})),
             )
         except (KeyError, TypeError, AttributeError, ValueError) as error:
             if isinstance(error, CheckpointError):
                 raise
             raise CheckpointError(f"the calibration cannot be read ({error!r}).") from None
+
+    def _tables(self) -> list[str]:
+        """Names of what has a number for each dimension and bin."""
+        return ["accuracy", "pairs", "gradient_scale", *(("within", "prompts") if self.within or self.prompts else ())]
 
     def _interpolated(self, row: Sequence[float], sigma: float) -> float:
         centres = [(low + high) / 2 for low, high in zip(self.edges, self.edges[1:], strict=False)]
@@ -132,6 +146,21 @@ class Calibration:
             if sigma <= right:
                 return low + (high - low) * (sigma - left) / (right - left)
         return row[-1]
+
+
+def _mean(shares: Sequence[float | None]) -> float | None:
+    measured = [share for share in shares if share is not None]
+    return sum(measured) / len(measured) if measured else None
+
+
+def _shares_from(rows: Mapping) -> dict[str, tuple[float | None, ...]]:
+    return {
+        dimension: tuple(None if share is None else float(share) for share in row) for dimension, row in rows.items()
+    }
+
+
+def _counts_from(rows: Mapping) -> dict[str, tuple[int, ...]]:
+    return {dimension: tuple(map(int, row)) for dimension, row in rows.items()}
 
 
 def even_edges(bins: int) -> tuple[float, ...]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from ...errors import CheckpointError
 
-KINDS = ("motion", "attention", "mean")
+KINDS = ("motion", "attention", "mean", "query")
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,8 @@ class HeadConfig:
     Attributes:
         kind: "motion": convolutions over the token grid and its changes from frame to frame before pooling, so that
             faults of motion are seen where they happen; "attention": learned attention over the tokens of each frame,
-            then a small network over frames; "mean": the mean of all tokens.
+            then a small network over frames; "mean": the mean of all tokens; "query": learned queries that attend over all
+            tokens of all frames (arXiv 2606.20310: 5 to 8 points above the mean on Wan 1.3B's frozen first blocks).
         width: hidden channels.
     """
 
@@ -54,7 +55,8 @@ class RewardHead(nn.Module):
         self.inwards = nn.Linear(channels, width)
         self.noise_level = NoiseLevel(width)
         self.motion = MotionLayers(width) if config.kind == "motion" else None
-        self.pool = None if config.kind == "mean" else FramePool(width)
+        pools = {"motion": FramePool, "attention": FramePool, "query": QueryPool}
+        self.pool = pools[config.kind](width) if config.kind in pools else None
         pooled = width if config.kind == "mean" else 2 * width
         self.out = nn.Sequential(nn.LayerNorm(pooled), nn.Linear(pooled, width), nn.GELU(), nn.Linear(width, 1))
 
@@ -125,6 +127,44 @@ class FramePool(nn.Module):
         mean = frames.mean(1)
         spread = ((frames - mean[:, None]).square().mean(1) + 1e-6).sqrt()
         return torch.cat([mean, spread], -1)
+
+
+class QueryPool(nn.Module):
+    """[B, T, H, W, width] -> [B, 2 width]: what learned queries find among all tokens, and the tokens' mean.
+
+    A token is found by what it is and by its place in the clip, which is told as a share of each side, so that any size will
+    do.
+    """
+
+    QUERIES = 4
+    WAVES = 4
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(self.QUERIES, width))
+        self.place = nn.Linear(3 * 2 * self.WAVES, width)
+        self.norm = nn.LayerNorm(width)
+        self.keys, self.values = nn.Linear(width, width), nn.Linear(width, width)
+        self.found = nn.Linear(self.QUERIES * width, width)
+
+    def forward(self, grid: Tensor) -> Tensor:
+        """[B, T, H, W, width] -> [B, 2 width], see the class."""
+        tokens = self.norm(grid + self.place(self._places(grid))).flatten(1, 3)
+        scores = self.keys(tokens) @ self.queries.T / math.sqrt(tokens.shape[-1])
+        looked = scores.softmax(1).transpose(1, 2) @ self.values(tokens)
+        return torch.cat([self.found(looked.flatten(1)), tokens.mean(1)], -1)
+
+    def _places(self, grid: Tensor) -> Tensor:
+        """[T, H, W, 3 * 2 WAVES] sines and cosines of where a token's middle lies between 0 and 1 on each side."""
+        sides = grid.shape[1:4]
+        waves = math.pi * torch.arange(1, self.WAVES + 1, device=grid.device, dtype=torch.float32)
+        parts = []
+        for axis, size in enumerate(sides):
+            middles = (torch.arange(size, device=grid.device, dtype=torch.float32) + 0.5) / size
+            angles = middles[:, None] * waves
+            shape = [size if other == axis else 1 for other in range(3)]
+            parts.append(torch.cat([angles.sin(), angles.cos()], -1).view(*shape, -1).expand(*sides, -1))
+        return torch.cat(parts, -1)
 
 
 def with_ends_repeated(frames: Tensor, dim: int) -> Tensor:

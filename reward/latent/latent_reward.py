@@ -111,10 +111,16 @@ class LatentReward(nn.Module):
             raise VideoAlignError(
                 f"sigma must be one number a sample, {tuple(x_t.shape[:1])}; found {tuple(sigma.shape)}."
             )
-        tokens = self.trunk.features(x_t, sigma, conditioning)
-        grid = tokens.unflatten(1, _grid(x_t, self.trunk.patch))
-        with autocast(x_t.device, enabled=False):
-            return torch.stack([self.heads[name](grid, sigma) for name in DIMENSIONS], 1)
+        return self.rate(self.tokens(x_t, sigma, conditioning), sigma)
+
+    def tokens(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """[B, T', H', W', D]: what the trunk makes of noisy latents, in the type of ``x_t``; arguments as of ``rewards``."""
+        return self.trunk.features(x_t, sigma, conditioning).unflatten(1, _grid(x_t, self.trunk.patch))
+
+    def rate(self, tokens: Tensor, sigma: Tensor) -> Tensor:
+        """[B, 3] float32 rewards of the trunk's tokens [B, T', H', W', D] at noise levels sigma [B]."""
+        with autocast(tokens.device, enabled=False):
+            return torch.stack([self.heads[name](tokens, sigma) for name in DIMENSIONS], 1)
 
     forward = rewards
 

@@ -3,6 +3,7 @@
     FOLDER/latents/KEY.safetensors    "latents" [C, T, H, W] float16; metadata: latent_format, bucket, clip
     FOLDER/images/KEY.safetensors      "image_latents" or "image_embeds" of the image that clips begin with
     FOLDER/captions/KEY.safetensors   the tensors of a conditioning; zeros at a text's end are left out (metadata: length)
+    FOLDER/features/KEY.safetensors   "features" [T, H, W, D] that a frozen trunk made of a clip at one noise, as it made them
 
 An entry's metadata has a checksum over itself and the tensors, so that a flipped bit is never trained on (0.1.0 wrote none).
 KEY is a digest of everything that an entry depends on, so that an entry for other clips, sizes or weights is never found.
@@ -111,6 +112,19 @@ class LatentCache:
             raise VideoAlignError(f"{clip} is not in the latent cache {self.folder}; build the cache with it.")
         return digest
 
+    def keys(self, clip: Path | str, prompt: str) -> tuple[str, ...]:
+        """Names of all entries that a network is told of a clip under a prompt: what features of them depend on.
+
+        Raises:
+            VideoAlignError: the cache was not built for this clip or this prompt.
+        """
+        path = Path(clip).absolute()
+        if path not in self._clips or prompt not in self._captions:
+            raise VideoAlignError(
+                f"{clip} with the prompt {prompt!r} is not in the latent cache {self.folder}; build the cache with it."
+            )
+        return self._clips[path], self._captions[prompt], *sorted(self._images.get(path, {}).values())
+
     def conditioning(self, prompt: str) -> dict[str, Tensor]:
         """The unbatched conditioning of a prompt, as its text encoder gave it.
 
@@ -163,6 +177,10 @@ def caption_file(folder: Path, key: str) -> Path:
 
 def image_file(folder: Path, key: str) -> Path:
     return folder / "images" / f"{key}.safetensors"
+
+
+def features_file(folder: Path, key: str) -> Path:
+    return folder / "features" / f"{key}.safetensors"
 
 
 def entry_key(*parts: object) -> str:
@@ -218,6 +236,11 @@ def write_latents(folder: Path, key: str, latents: Tensor, latent_format: str, b
 def write_image(folder: Path, key: str, name: str, values: Tensor, image: Path) -> None:
     """Write an entry of a conditioning whole or not at all."""
     _write(image_file(folder, key), {name: values}, {"image": str(image)})
+
+
+def write_features(folder: Path, key: str, features: Tensor, clip: Path) -> None:
+    """Write an entry whole or not at all. Values are kept exactly."""
+    _write(features_file(folder, key), {"features": features}, {"clip": str(clip)})
 
 
 def write_caption(folder: Path, key: str, conditioning: Mapping[str, Tensor], prompt: str) -> None:

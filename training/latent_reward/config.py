@@ -38,11 +38,14 @@ class ModelConfig(EncoderFiles):
     )
     blocks: int | None = Field(None, ge=1, description="Blocks of the trunk; block_share of them by default.")
     block_share: float = Field(0.27, gt=0, le=1, description="Share of the model's blocks that make the trunk.")
-    head: Literal["motion", "attention", "mean"] = Field(
+    head: Literal["motion", "attention", "mean", "query"] = Field(
         "motion",
-        description="What reads the tokens: convolutions over space and time, attention in each frame, or their mean.",
+        description="What reads the tokens: convolutions over space and time, attention in each frame, their mean, or learned queries over all of them.",
     )
     head_width: int = Field(128, ge=8, description="Hidden channels of each head.")
+    freeze_trunk: bool = Field(
+        False, description="Leave the trunk as it is and train the heads alone. With noise.draws they train in minutes."
+    )
     lora: bool = Field(False, description="Train LoRA on the trunk (merged when saved); otherwise all of its weights.")
     lora_rank: int = Field(64, ge=1, description="LoRA rank.")
     lora_alpha: float = Field(128.0, gt=0, description="LoRA alpha; the update is scaled by alpha / rank.")
@@ -50,6 +53,12 @@ class ModelConfig(EncoderFiles):
     save_dtype: Literal["bfloat16", "float16", "float32"] = Field(
         "bfloat16", description="Type in which the weights are saved."
     )
+
+    @model_validator(mode="after")
+    def _check_trunk(self) -> ModelConfig:
+        if self.freeze_trunk and self.lora:
+            raise ValueError("a frozen trunk has no LoRA: leave out freeze_trunk or lora")
+        return self
 
 
 class NoiseConfig(CommandConfig):
@@ -62,6 +71,15 @@ class NoiseConfig(CommandConfig):
     logit_mean: float = Field(0.0, description="Mean of the normal number of logit_normal; above 0 means more noise.")
     logit_std: float = Field(1.0, gt=0, description="Standard deviation of the normal number of logit_normal.")
     shift: float = Field(3.0, gt=0, description="Of shifted: sigma becomes shift sigma / (1 + (shift - 1) sigma).")
+    shared: bool = Field(
+        True,
+        description="Both clips of a pair get the same noise, as in the paper; otherwise each has its own, as the seeds of a search do. The level is the same either way.",
+    )
+    draws: int | None = Field(
+        None,
+        ge=1,
+        description="Noises that each clip is seen at, one in each of as many equal shares of the levels; a new one every time by default. With model.freeze_trunk what the trunk makes of them is computed once and kept in the cache.",
+    )
 
 
 class OptimizerConfig(CommandConfig):

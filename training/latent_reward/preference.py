@@ -12,6 +12,7 @@ from ...reward.latent.latent_reward import LatentReward
 from ...reward.preference_losses import preference_loss
 from ..pair_targets import accuracy
 from .config import LossConfig
+from .features import tokens_alone
 from .pairs import LatentPairBatch
 
 
@@ -20,11 +21,12 @@ class PreferenceStep(nn.Module):
 
     Args:
         clean_latents: the network sees x_0 and is told sigma all the same (the ablation of training without noise).
+        frozen: the trunk is not trained; it sees clips one by one, as where its features are stored.
     """
 
-    def __init__(self, reward: LatentReward, loss: LossConfig, clean_latents: bool) -> None:
+    def __init__(self, reward: LatentReward, loss: LossConfig, clean_latents: bool, frozen: bool = False) -> None:
         super().__init__()
-        self.reward, self.loss, self.clean_latents = reward, loss, clean_latents
+        self.reward, self.loss, self.clean_latents, self.frozen = reward, loss, clean_latents, frozen
 
     def forward(self, batches: Sequence[LatentPairBatch]) -> tuple[Tensor, dict]:
         """Mean loss of a micro batch, and per dimension the share of untied pairs ranked right with their number.
@@ -51,8 +53,15 @@ class PreferenceStep(nn.Module):
     def rewards(self, batch: LatentPairBatch, clean_latents: bool = False) -> tuple[Tensor, Tensor]:
         """Raw rewards of the sides A and B: two [pairs, 3], float32."""
         device = next(self.reward.parameters()).device
-        latents, noise, sigma = (value.to(device) for value in (batch.latents, batch.noise, batch.sigma))
-        conditioning = {name: value.to(device) for name, value in batch.conditioning.items()}
-        seen = latents if clean_latents else add_noise(latents.float(), noise, sigma)
-        rewards = self.reward(seen, sigma, conditioning)
+        sigma = batch.sigma.to(device)
+        if batch.features is not None:
+            rewards = self.reward.rate(batch.features.to(device), sigma)
+        elif self.frozen and not clean_latents:
+            each = zip(batch.latents, batch.noise, batch.sigma, batch.told, strict=True)
+            rewards = self.reward.rate(torch.stack([tokens_alone(self.reward, *one) for one in each]), sigma)
+        else:
+            latents, noise = batch.latents.to(device), batch.noise.to(device)
+            conditioning = {name: value.to(device) for name, value in batch.conditioning.items()}
+            seen = latents if clean_latents else add_noise(latents.float(), noise, sigma)
+            rewards = self.reward(seen, sigma, conditioning)
         return rewards[batch.a], rewards[batch.b]

@@ -13,12 +13,14 @@ from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
 from ...reward.latent.reward_file import save_latent_reward
 from ...reward.loading import DTYPES
-from ..latent_cache import check_latent_space, encode_rows, encoders_of
+from ..latent_cache import PrintedTenths, check_latent_space, encode_rows, encoders_of
+from ..loop.processes import process_state
 from ..loop.run_length import VISIBLE
 from ..loop.same_run import by_content
 from ..pair_targets import require_winners
 from .calibrating import HeldOut
 from .config import Config
+from .features import Features
 from .pairs import LatentPairBatch, LatentPairData, load_pairs
 from .preference import PreferenceStep
 from .trainable import build_trainable, load_trunk, merged_state, parameter_groups
@@ -27,6 +29,7 @@ RESULT = "latent_reward.safetensors"
 CHECKED_OPTIONS = {
     "model", "noise", "optimizer", "loss", "clean_latents", "precision", "schedule", "warmup", "max_grad_norm",
 }  # fmt: skip
+LATER_OPTIONS = (("model", "freeze_trunk", False), ("noise", "shared", True), ("noise", "draws", None))
 
 
 class LatentRewardTask:
@@ -52,12 +55,15 @@ class LatentRewardTask:
         self.config, self.train, self.held_out, self.encoders = config, train, held_out, dict(encoders)
         example = train.training_batch([0], 0, config.seed, config.noise)[0]
         self.reward = build_trainable(config, trunk, example)
-        self.module = PreferenceStep(self.reward, config.loss, config.clean_latents)
+        self.module = PreferenceStep(self.reward, config.loss, config.clean_latents, config.model.freeze_trunk)
         self.judge = HeldOut(held_out, config.evaluation.bins, config.seed, config.micro_batch_size)
 
     def fingerprint(self) -> dict:
         """What a checkpoint depends on: data, encoders, model, noise, losses and rates."""
         options = self.config.model_dump(mode="json", include=CHECKED_OPTIONS)
+        for section, name, usual in LATER_OPTIONS:  # runs that began before these were there go on
+            if options[section][name] == usual:
+                del options[section][name]
         grouped = self.config.data.group_by_prompt
         return {"data": self.data_hash(), "encoders": self.encoders, "group_by_prompt": grouped, **options}
 
@@ -85,12 +91,33 @@ class LatentRewardTask:
 
     def contents(self) -> dict:
         """Data and model by content."""
-        model = self.config.model.model_dump(mode="json")
+        model = self.fingerprint()["model"]
         return {
             "data": self.content_hash(),
             "model": by_content(model, ("trunk", "vae", "text_encoder", "image_encoder"))
             | (self.train.cache.files if self.config.data.cache_only else {}),
         }
+
+    def compute_features(self) -> None:
+        """With a frozen trunk and fixed draws: what the trunk makes of them, and of what is judged on the way, computed where it is not
+        stored yet; each process computes a share. Nothing otherwise."""
+        config, state = self.config, process_state()
+        if not (config.model.freeze_trunk and config.noise.draws) or config.clean_latents:
+            return
+        weights = by_content({"trunk": str(config.model.trunk)}, ("trunk",))
+        trunk = {**weights, "blocks": len(self.reward.trunk.blocks), "dtype": str(self.reward.trunk.dtype)}
+        trunk["device"] = state.device.type
+        self.reward.to(state.device)
+        for data, wanted in (
+            (self.train, self.train.draws(config.seed, config.noise)),
+            (self.held_out, self.judge.seen(config.evaluation.pairs)),
+        ):
+            features = Features(data.cache, trunk, data.constants, config.data.keep_in_memory)
+            progress = PrintedTenths() if state.is_main_process else None
+            features.fill(self.reward, data, wanted[state.process_index :: state.num_processes], progress)
+            state.wait_for_everyone()
+            features.found(wanted)
+            data.features = features
 
     def notes(self) -> dict:
         """Nothing: a latent reward is written when it is finished and measured."""
@@ -167,14 +194,18 @@ def accuracy_table(reward: LatentReward) -> str:
     """Held-out accuracy by dimension and bin of sigma as text, for the end of a run; what nothing was measured of says so."""
     table = reward.calibration
     measured = {name: table.overall_accuracy(name) for name in DIMENSIONS}
-    head = f"{'sigma':6}" + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
-    rows = [
-        f"{name:6}"
-        + "".join("      -" if share is None else f"{share:7.1%}" for share in table.accuracy[name])
-        + f"{share:7.1%}"
-        for name, share in measured.items()
-        if share is not None
-    ]
+    head = f"{'sigma':13}" + "".join(f"{low:7.2f}" for low in table.edges[:-1]) + "    all"
+    rows = []
+    for name, share in measured.items():
+        if share is None:
+            continue
+        rows.append(_row(name, table.accuracy[name], share))
+        within = table.within_accuracy(name)
+        rows.append(
+            f"{'  in a prompt':13} not measured"
+            if within is None
+            else _row("  in a prompt", table.within[name], within)
+        )
     missing = [name for name, share in measured.items() if share is None]
     if missing:
         rows.append(
@@ -182,3 +213,9 @@ def accuracy_table(reward: LatentReward) -> str:
             "cannot use them in its unit-free mode; give data.eval, or pairs of more prompts."
         )
     return "\n".join([head, *rows] if len(missing) < len(DIMENSIONS) else rows)
+
+
+def _row(name: str, shares: Sequence[float | None], overall: float) -> str:
+    return (
+        f"{name:13}" + "".join("      -" if share is None else f"{share:7.1%}" for share in shares) + f"{overall:7.1%}"
+    )

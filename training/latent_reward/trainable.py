@@ -6,25 +6,30 @@ import torch
 from torch import nn
 
 from ...backbones.backbone import Backbone
+from ...backbones.devices import fast_dtype
 from ...backbones.loading import load_backbone
 from ...reward.latent.heads import HeadConfig
 from ...reward.latent.latent_reward import LatentReward, block_count
+from ..loop.processes import process_state
 from .config import Config, ModelConfig, OptimizerConfig
 from .pairs import LatentPairBatch
 
 
 def load_trunk(model: ModelConfig) -> Backbone:
-    """The first blocks of the video model; in float32 where they are trained themselves.
+    """The first blocks of the video model; in float32 where they are trained themselves, in the type that the device is fast in
+    where they are not trained at all.
 
     Raises:
         VideoAlignError: the model cannot be read, or has fewer blocks than are asked for.
     """
     blocks = model.blocks or block_count(load_backbone(model.trunk, num_blocks=1).total_blocks, model.block_share)
-    return load_backbone(model.trunk, dtype=None if model.lora else torch.float32, num_blocks=blocks)
+    trained = None if model.lora else torch.float32
+    dtype = fast_dtype(process_state().device) if model.freeze_trunk else trained
+    return load_backbone(model.trunk, dtype=dtype, num_blocks=blocks)
 
 
 def build_trainable(config: Config, trunk: Backbone, example: LatentPairBatch) -> LatentReward:
-    """A latent reward on a trunk: heads trained, the trunk trained whole or by LoRA.
+    """A latent reward on a trunk: heads trained, the trunk trained whole, by LoRA, or not.
 
     Heads (and LoRA) start from random numbers that depend on ``config.seed`` alone. Of the trunk's weights those are
     trained that a reward depends on, which a small piece of the ``example`` shows: not the output layers, nor what only
@@ -44,7 +49,7 @@ def with_trained_parts(config: Config, trunk: Backbone) -> LatentReward:
     reward = LatentReward(trunk, HeadConfig(model.head, model.head_width))
     if model.lora:
         _add_lora(reward, model)
-    else:
+    elif not model.freeze_trunk:
         reward.network.requires_grad_(True)
     for parameter in reward.parameters():
         if parameter.requires_grad and parameter.dtype != torch.float32:

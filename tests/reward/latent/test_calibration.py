@@ -57,6 +57,17 @@ def test_what_was_not_measured_is_said_to_be_so_in_memory_and_in_the_file():
     assert again.overall_accuracy("TA") is None and again.overall_accuracy("VQ") == 0.9
 
 
+def test_accuracy_within_prompts_survives_json_and_files_of_before_have_none():
+    within = {"VQ": (0.7, None), "MQ": (0.5, 0.6), "TA": (None, None)}
+    calibration = make(within=within, prompts={"VQ": (5, 0), "MQ": (5, 5), "TA": (0, 0)})
+    again = Calibration.from_dict(json.loads(json.dumps(calibration.to_dict())))
+    assert again == calibration
+    assert [again.within_accuracy(name) for name in ROWS] == [0.7, pytest.approx(0.55), None]
+    assert "within" not in make().to_dict() and make().within_accuracy("VQ") is None
+    with pytest.raises(CheckpointError, match="within"):
+        make(within={"VQ": (0.7, 0.5)})
+
+
 def test_an_inner_edge_belongs_to_the_bin_above_and_both_ends_to_their_own():
     assert [make().bin(t) for t in (0.0, 0.49, 0.5, 1.0)] == [0, 0, 1, 1]
     assert even_edges(4) == (0, 0.25, 0.5, 0.75, 1)

@@ -54,13 +54,38 @@ def test_the_reward_depends_on_the_noise_level_and_on_the_text(reward, noisy):
     assert not torch.allclose(given, model.rewards(x_t, sigma, {"text": -conditioning["text"]}))
 
 
-@pytest.mark.parametrize("kind", ["motion", "attention"])
+@pytest.mark.parametrize("kind", ["motion", "attention", "query"])
 def test_the_order_of_frames_matters_to_heads_that_keep_time(reward, noisy, kind):
     # With one block the trunk's own attention hardly orders frames; the head must.
     head = reward(kind).heads["MQ"]
     tokens = torch.randn(1, 5, 2, 2, 24, generator=torch.Generator().manual_seed(0))
     sigma = torch.tensor([0.3])
     assert not torch.allclose(head(tokens, sigma), head(tokens[:, [0, 2, 1, 3, 4]], sigma), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_tokens_part_of_the_gradient_shrinks_as_the_clip_grows(reward, kind):
+    head = reward(kind).heads["VQ"]
+    sizes = []
+    for times in (1, 2):
+        shape = 4 * times, 4 * times, 6 * times, 24
+        tokens = torch.randn(1, *shape, generator=torch.Generator().manual_seed(5)).requires_grad_(True)
+        (gradient,) = torch.autograd.grad(head(tokens, torch.tensor([0.5])).sum(), tokens)
+        sizes.append(gradient.square().mean().sqrt().item())
+    # An eighth for eight times as many tokens, but for what differs between the random tokens.
+    assert 1 / 12 < sizes[1] / sizes[0] < 1 / 5
+
+
+def test_to_queries_a_clip_of_twice_the_size_is_much_the_same_and_one_played_backwards_is_not(reward):
+    # Places are shares of a clip's sides; the middles of tokens move by a quarter of a token where each becomes two.
+    pool = reward("query").heads["MQ"].pool
+    grid = torch.randn(1, 8, 8, 8, 16, generator=torch.Generator().manual_seed(2))
+    stretched = grid
+    for side in (1, 2, 3):
+        stretched = stretched.repeat_interleave(2, side)
+    with torch.no_grad():
+        whole, large, turned = (pool(value) for value in (grid, stretched, grid.flip(1)))
+    assert (whole - large).abs().max() < 0.6 * (whole - turned).abs().max()
 
 
 def test_a_latent_of_another_family_is_refused_by_name(reward, noisy):

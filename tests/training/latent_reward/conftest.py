@@ -20,7 +20,8 @@ SHAPE = (16, 2, 4, 4)
 class LatentsInMemory:
     """What training asks of a cache, of tensors that no clip was encoded to."""
 
-    def __init__(self):
+    def __init__(self, folder=None):
+        self.folder = folder
         self.clips, self.captions = {}, {}
 
     def latents(self, path):
@@ -31,6 +32,9 @@ class LatentsInMemory:
 
     def image(self, path):
         return {}
+
+    def keys(self, path, caption):
+        return self.digest(path), caption
 
     def digest(self, path):
         return hashlib.sha256(self.clips[path].numpy().tobytes()).hexdigest()

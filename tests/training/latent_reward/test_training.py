@@ -135,6 +135,50 @@ def test_the_table_by_noise_level_is_that_of_an_independent_computation(options,
         assert table.gradient_scale["MQ"][place] == pytest.approx(sum(norms) / len(norms), rel=1e-4)
 
 
+def test_accuracy_within_prompts_is_that_of_an_independent_computation_with_a_noise_for_each_clip(options, start):
+    task, loop = start(options(max_steps=3))
+    loop.run()
+    task.calibrate()
+    table, data = task.reward.calibration, task.held_out
+    prompts = sorted({pair.prompt for pair in data.pairs})
+    clips = [path for pair in data.pairs for path in (pair.chosen, pair.rejected)]
+    for place in range(2):
+        means, levels = [], {}
+        for prompt in prompts:
+            right = []
+            for row, pair in enumerate(data.pairs):
+                if pair.prompt != prompt:
+                    continue
+                rewards, drawn = [], []
+                for side, path in zip(data.in_bin_within_prompt(row, place / 2, place / 2 + 0.5, task.config.seed), (pair.chosen, pair.rejected), strict=True):  # fmt: skip
+                    assert (side.clip, side.noise.key[-1]) == (path, clips.index(path))
+                    noise, sigma = side.noise.drawn((16, 2, 4, 4)), torch.tensor(side.noise.sigma, dtype=torch.float32)
+                    levels.setdefault(prompt, set()).add(side.noise.sigma)
+                    x_t = torch.lerp(data.cache.latents(path), noise, sigma)[None]
+                    texts = {"text": data.cache.conditioning(prompt)["text"][None]}
+                    with torch.no_grad():
+                        rewards.append(task.reward.rewards(x_t, sigma[None], texts)[0])
+                    drawn.append(noise)
+                assert not torch.equal(*drawn)
+                lead = (rewards[0] - rewards[1])[0].item() * pair.pair.label_codes(["VQ"])[0]
+                right.append(1.0 if lead > 0 else 0.0)
+            means.append(sum(right) / len(right))
+        assert all(len(of_prompt) == 1 for of_prompt in levels.values()) and len(levels) == len(prompts)
+        assert table.within["VQ"][place] == pytest.approx(sum(means) / len(means))
+        assert table.prompts["VQ"][place] == len(prompts) and table.prompts["TA"][place] == 0
+    again = load_latent_reward(task.export(loop.step)).calibration
+    assert again.within == table.within and again.within["TA"] == (None, None)
+    assert task.judge.accuracy(task.module)["within_VQ"] == pytest.approx(table.within_accuracy("VQ"))
+
+
+def test_equal_rewards_within_a_prompt_count_half(options, start):
+    task, _ = start(options())
+    for head in task.reward.heads.values():
+        torch.nn.init.zeros_(head.out[3].weight)  # says its bias of every clip
+    task.calibrate()
+    assert task.reward.calibration.within["VQ"] == (0.5, 0.5)
+
+
 def test_with_nothing_held_out_no_accuracy_is_shown_or_written(options, start):
     task, loop = start(options(max_steps=1), held_out=0)
     assert loop.run() == {}
@@ -151,9 +195,8 @@ def test_a_dimension_without_winners_is_shown_as_not_measured_beside_those_that_
     task, _ = start(options())
     task.calibrate()
     rows = accuracy_table(task.reward).splitlines()
-    assert [row.split()[0] for row in rows[1:3]] == ["VQ", "MQ"] and rows[3].startswith(
-        "TA: held-out accuracy not measured"
-    )
+    assert [row.split()[0] for row in rows[1:5]] == ["VQ", "in", "MQ", "in"]
+    assert rows[5].startswith("TA: held-out accuracy not measured")
 
 
 def test_micro_batches_give_the_gradient_of_the_whole_batch(options, start):
