@@ -293,7 +293,9 @@ def test_a_journal_of_version_0_1_0_goes_on(journal, rows, tmp_path):
 
 
 @pytest.mark.parametrize("name", ["scores.jsonl", "scores.csv"])
-def test_paths_in_the_output_start_at_its_folder_so_that_every_command_reads_it_from_anywhere(name, tmp_path, monkeypatch):
+def test_paths_in_the_output_start_at_its_folder_so_that_every_command_reads_it_from_anywhere(
+    name, tmp_path, monkeypatch
+):
     work, elsewhere = tmp_path / "work", tmp_path / "elsewhere"
     for folder in (work / "clips", work / "out", elsewhere):
         folder.mkdir(parents=True)

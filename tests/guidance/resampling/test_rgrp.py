@@ -9,10 +9,10 @@ from mixture import as_run, clean, normal, reward, velocity
 
 from videoalign.backbones.flow_path import generator_of, sigmas
 from videoalign.errors import GuidanceError
-from videoalign.generation.search.takes import cost
 from videoalign.guidance.resampling.particles import Run
 from videoalign.guidance.resampling.rgrp import rgrp
 from videoalign.guidance.resampling.settings import RGRPSettings
+from videoalign.reward.search.plan import cost
 
 
 def settings(**options):

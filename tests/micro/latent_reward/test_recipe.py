@@ -53,7 +53,7 @@ def test_what_is_there_is_not_made_again(made):
 
 
 def test_own_samples_are_of_prompts_that_are_not_held_out_and_keep_the_sampler_s_latents(made):
-    folder, recipe, _ = made
+    folder, _, _ = made
     (own,), (held_out,) = ([load_own_samples(file) for file in sorted((folder / name).glob("0*.safetensors"))] for name in ("own", "held_out_own"))  # fmt: skip
     assert own.prompt != held_out.prompt and not set(own.seeds) & set(held_out.seeds)
     assert own.x.shape == (3, len(own.levels), 16, 5, 8, 8) and own.levels[0] == 1 and own.levels[-1] == 0
