@@ -92,7 +92,7 @@ def check_conditioning(reward_name: str, trunk: Backbone, told: Mapping[str, tor
             f"latent_reward {reward_name!r} {_REMEDIES.get(entry, f'needs {entry!r}, which this sampler is not told.')}"
         )
     width = told["text"].shape[-1]
-    if width != trunk.text_width:
+    if width not in trunk.text_widths:
         raise GuidanceError(
             f"latent_reward {reward_name!r} knows texts of width {trunk.text_width} (the encoder of {trunk.family.title}); this "
             f"sampler's are {width} wide. The model shares its latents with {trunk.family.title}, but is of another family: choose "
