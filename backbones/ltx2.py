@@ -68,7 +68,9 @@ class LTX2Video(Backbone):
         heads = transformer.get("num_attention_heads", _HEADS)
         audio_heads = transformer.get("audio_num_attention_heads", _HEADS)
         if inner % heads or audio % audio_heads:
-            raise WeightsError(f"its widths are {inner} and {audio}; expected multiples of {heads} and {audio_heads} heads.")
+            raise WeightsError(
+                f"its widths are {inner} and {audio}; expected multiples of {heads} and {audio_heads} heads."
+            )
         projected = "caption_projection.linear_2.weight" in shapes
         if not projected and "caption_projection.linear_1.weight" in shapes:
             raise WeightsError("its caption_projection has one layer; only two, or none, are supported.")
@@ -114,7 +116,9 @@ class LTX2Video(Backbone):
     def latent_format_of(cls, config: Mapping[str, Any]) -> LatentFormat:
         """128 channels."""
         if config["out_channels"] != LTXAV.channels or config["in_channels"] != LTXAV.channels:
-            raise WeightsError(f"it samples latents of {config['out_channels']} channels; LTX-2 samples {LTXAV.channels}.")
+            raise WeightsError(
+                f"it samples latents of {config['out_channels']} channels; LTX-2 samples {LTXAV.channels}."
+            )
         if not config.get("ff_bias", True) or not config.get("use_prompt_adaln_single", True):
             raise WeightsError(_NEWER)
         return LTXAV
@@ -124,7 +128,9 @@ class LTX2Video(Backbone):
         """The authors' defaults of the dev models at 512 x 768; a distilled one has the same config, and takes 8 steps unguided."""
         # exp(2.05): the shift of the authors' schedule, at any size
         steps, scale = (30, 3) if config["cross_attn_mod"] else (40, 4)
-        return SamplingDefaults(shift=7.77, steps=steps, guidance_scale=scale, fps=24, frames=121, height=512, width=768)
+        return SamplingDefaults(
+            shift=7.77, steps=steps, guidance_scale=scale, fps=24, frames=121, height=512, width=768
+        )
 
     @property
     def patch(self) -> tuple[int, int, int]:
@@ -155,7 +161,9 @@ class LTX2Video(Backbone):
 
     def lora_targets(self, ffn: bool = False) -> list[str]:
         """The video's attention to itself and to the text; with ``ffn`` the two layers of its MLP."""
-        parts = [f"{attention}.{part}" for attention in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")]
+        parts = [
+            f"{attention}.{part}" for attention in ("attn1", "attn2") for part in ("to_q", "to_k", "to_v", "to_out.0")
+        ]
         if ffn:
             parts += ["ff.net.0.proj", "ff.net.2"]
         blocks = range(len(self.module.transformer_blocks))

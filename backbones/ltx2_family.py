@@ -8,9 +8,7 @@ LTXAV = LatentFormat("ltx-2", channels=128, spatial_stride=32, temporal_stride=8
 _ATTENTION = r"((audio_)?attn[12]|audio_to_video_attn|video_to_audio_attn)\.(to_q|to_k|to_v|to_out\.0|to_gate_logits)"
 _MLP = r"(audio_)?ff\.net\.(0\.proj|2)"
 _BLOCKS = rf"transformer_blocks\.\d+\.({_ATTENTION}|{_MLP})"
-_CONNECTORS = (
-    r"(audio|video)_embeddings_connector\.transformer_1d_blocks\.\d+\.(attn1\.(to_q|to_k|to_v|to_out\.0|to_gate_logits)|ff\.net\.(0\.proj|2))"
-)
+_CONNECTORS = r"(audio|video)_embeddings_connector\.transformer_1d_blocks\.\d+\.(attn1\.(to_q|to_k|to_v|to_out\.0|to_gate_logits)|ff\.net\.(0\.proj|2))"
 _REST = (
     r"((audio_)?(prompt_)?adaln_single|av_ca_(video|audio)_scale_shift_adaln_single|av_ca_(a2v|v2a)_gate_adaln_single)"
     r"\.(linear|emb\.timestep_embedder\.linear_[12])"

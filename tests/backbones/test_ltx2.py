@@ -143,7 +143,9 @@ def test_a_diffusers_without_its_class_is_said(monkeypatch):
     import diffusers
 
     monkeypatch.setitem(sys.modules, "diffusers", types.SimpleNamespace(__version__="0.30.0"))
-    with pytest.raises(VideoAlignError, match=r"LTX-2 needs LTX2VideoTransformer3DModel, which diffusers 0\.30\.0 does not have"):
+    with pytest.raises(
+        VideoAlignError, match=r"LTX-2 needs LTX2VideoTransformer3DModel, which diffusers 0\.30\.0 does not have"
+    ):
         backbone_classes()["ltx-2"].network_class()
     assert diffusers.__version__ != "0.30.0"
 

@@ -40,7 +40,9 @@ def network_of(case: str):
     if case in CONFIGS:
         return tiny(case)
     first, _, last = case.rpartition("-")
-    return tiny(first if first in CONFIGS else {"hunyuan": "hunyuan-video", "ltx": "ltx-video", "wan": "wan-t2v"}[first])
+    return tiny(
+        first if first in CONFIGS else {"hunyuan": "hunyuan-video", "ltx": "ltx-video", "wan": "wan-t2v"}[first]
+    )
 
 
 @pytest.fixture(scope="module")
