@@ -47,7 +47,7 @@ _MEMBERS = [
         ("vae_hunyuan_video.HunyuanVideoVAE",),
         ("text_hunyuan_video.HunyuanVideoTextEncoder",),
     ),
-    _Member(LTX2, "ltx2.LTX2Video", ("vae_ltx2.LTX2VAE",)),
+    _Member(LTX2, "ltx2.LTX2Video", ("vae_ltx2.LTX2VAE",), ("text_ltx2.LTX2TextEncoder",)),
     _Member(LTX_VIDEO, "ltx_video.LTXVideo", ("vae_ltx_video.LTXVideoVAE",), ("text_t5.T5TextEncoder",)),
 ]
 

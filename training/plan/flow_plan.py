@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...backbones.loading import describe_backbone
+from ...files.joined_paths import paths_of
 from ..flow.config import FlowConfig
 from ..flow.method import Method
 from ..flow.run import with_expert_range
@@ -67,7 +68,7 @@ def plan_flow(config: FlowConfig, method: Method) -> FlowPlan:
     clips = {clip for row in rows.all for clip in row.clips.values()}
     prompts = {row.prompt for row in rows.all}
     elements = len(clips) * math.prod(latents) + len(prompts) * tokens * width
-    encoders = [("VAE", config.model.vae), ("text encoder", Path(config.model.text_encoder))]
+    encoders = [("VAE", config.model.vae), ("text encoder", config.model.text_encoder)]
     encoders += [("image encoder", config.model.image_encoder)] if config.model.image_encoder else []
     return FlowPlan(
         rows.summary,
@@ -77,7 +78,7 @@ def plan_flow(config: FlowConfig, method: Method) -> FlowPlan:
         latents,
         step,
         memory_of(step, config.memory, config.optimizer),
-        tuple((name, _bytes(path)) for name, path in encoders),
+        tuple((name, sum(map(_bytes, paths_of(path)))) for name, path in encoders),
         2 * elements,  # float16
         tuple(concerns(config, length, len(rows.train), config.optimizer.learning_rate, visible_move(config))),
     )
