@@ -54,8 +54,9 @@ class LTX2TextFeatures(nn.Module):
         registers = self.connector.num_learnable_registers
         length = registers * math.ceil(max(LEAST_TOKENS, len(text)) / registers)
         given = torch.zeros(1, length, dtype=text.dtype, device=text.device)
-        given[:, len(text) :] = torch.finfo(text.dtype).min  # there the connector puts its registers
-        text = nn.functional.pad(text, (0, 0, 0, length - len(text)))
+        # Padded before the text, where the connector (of diffusers before 0.42 only there) puts it first and then its registers.
+        given[:, : length - len(text)] = torch.finfo(text.dtype).min
+        text = nn.functional.pad(text, (0, 0, length - len(text), 0))
         return self.connector(text[None], given)[0][0]
 
 

@@ -39,7 +39,7 @@ def network_of(case: str):
     """The tiny network that a case is about."""
     if case in CONFIGS:
         return tiny(case)
-    first, _, last = case.rpartition("-")
+    first, _, _ = case.rpartition("-")
     return tiny(
         first if first in CONFIGS else {"hunyuan": "hunyuan-video", "ltx": "ltx-video", "wan": "wan-t2v"}[first]
     )

@@ -39,7 +39,7 @@ def tiny_gemma():
 
     torch.manual_seed(0)
     module = transformers.Gemma3TextModel(_gemma_config(SIZES)).eval().requires_grad_(False)
-    for name, parameter in module.named_parameters():
+    for parameter in module.parameters():
         parameter.copy_(torch.randn(parameter.shape) * (0.2 if parameter.ndim == 2 else 0.1))
     return module
 
