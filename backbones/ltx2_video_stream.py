@@ -1,8 +1,8 @@
 """The video half of LTX-2's network, made of diffusers' layers; the sound, and the attentions between both, are left out.
 
 It is what the network computes of a video without sound: ComfyUI runs no layer of the sound for a latent that is a video alone, and
-diffusers runs them beside it with ``isolate_modalities=True``. So the 5.6 of 18.9 (2.0) billion weights that are the sound's need not
-be in memory.
+diffusers runs them beside it with ``isolate_modalities=True``. So the 5.8 of 18.9 (2.0) and 5.9 of 19.0 (2.3)
+billion weights that are the sound's need not be in memory.
 """
 
 from __future__ import annotations

@@ -240,22 +240,40 @@ def test_every_trainer_takes_a_network_that_has_a_sound_beside_its_video(run, tm
         tmp_path / "base",
     )  # fmt: skip
     run(
-        "score", "--manifest", tmp_path / "base" / "clips.jsonl", "--model", "micro", "--output", scores, "--device", "cpu"
+        "score",
+        "--manifest",
+        tmp_path / "base" / "clips.jsonl",
+        "--model",
+        "micro",
+        "--output",
+        scores,
+        "--device",
+        "cpu",
     )
     run("pairs", scores, "--output", pairs)
     frames, height, width = family.size
     shared = [
         "--precision", "float32", "--data.train", pairs, "--data.eval-share", "0.5", "--data.frames", frames, "--data.height", height,
         "--data.width", width, "--data.fps", family.fps, "--model.vae", family.vae, "--model.text-encoder", family.text_encoder,
-        "--max-steps", 2, "--batch-size", 1, "--optimizer.learning-rate", "1e-2", "--no-tensorboard",
+        "--max-steps", 2, "--batch-size", 1, "--optimizer.learning-rate", "1e-2",
     ]  # fmt: skip
     for method in ("sft", "rwr", "rvm"):
         more = ["--data.clips", scores] if method == "rvm" else []
         run(
             "train", method, *shared, *more, "--model.transformer", family.network, "--lora.rank", 2, "--lora.alpha", 4, "--output",
-            tmp_path / method,
+            tmp_path / method, "--no-tensorboard",
         )  # fmt: skip
         check_lora(tmp_path / method / "lora.safetensors", family)
-    run("train", "latent-reward", *shared, "--model.trunk", family.network, "--model.blocks", 2, "--output", tmp_path / "reward")
+    run(
+        "train",
+        "latent-reward",
+        *shared,
+        "--model.trunk",
+        family.network,
+        "--model.blocks",
+        2,
+        "--output",
+        tmp_path / "reward",
+    )
     reward = load_latent_reward(next((tmp_path / "reward").glob("*.safetensors")))
     assert (reward.trunk.name, len(reward.trunk.blocks), reward.trunk.total_blocks) == ("ltx-2", 2, 3)
