@@ -103,6 +103,18 @@ def original_state(backbone: Backbone) -> dict[str, torch.Tensor]:
     }
 
 
+def beside(backbone: Backbone) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata that a family's files have besides the network that is built."""
+    if backbone.name != "ltx-2":
+        return {}, {}
+    return tiny_ltx2.sound(backbone) | tiny_ltx2.connectors(backbone), tiny_ltx2.metadata(backbone)
+
+
+def whole_module(backbone: Backbone) -> torch.nn.Module:
+    """What a diffusers folder has: the network, of LTX-2 with its sound."""
+    return tiny_ltx2.whole_network(backbone) if backbone.name == "ltx-2" else backbone.module
+
+
 def published_name(name: str) -> str:
     """A name of ComfyUI's network as the files for it have it.
 
@@ -118,10 +130,9 @@ def save_single(
     """One file as they are published for ComfyUI."""
     if backbone.config.get("causal_temporal_positioning"):
         metadata = {"config": json.dumps({"transformer": {"causal_temporal_positioning": True}})}
-    state = original_state(backbone)
-    if backbone.name == "ltx-2":
-        state |= tiny_ltx2.sound(backbone) | tiny_ltx2.connectors(backbone)
-        metadata = tiny_ltx2.metadata(backbone) | (metadata or {})
+    tensors, described = beside(backbone)
+    state = original_state(backbone) | tensors
+    metadata = described | (metadata or {}) or None
     state = {prefix + published_name(name): tensor.to(dtype) for name, tensor in state.items()}
     save_file(state, path, metadata=metadata)
     return path
@@ -130,9 +141,8 @@ def save_single(
 def save_scaled_fp8(backbone: Backbone, path: Path, style: str) -> tuple[Path, dict[str, torch.Tensor]]:
     """One of ComfyUI's scaled fp8 forms, ``scale_weight``, ``comfy_quant`` or ``metadata``; and what its weights mean."""
     state, meant, layers = {}, {}, {}
-    described = tiny_ltx2.metadata(backbone) if backbone.name == "ltx-2" else {}
-    beside = tiny_ltx2.sound(backbone) | tiny_ltx2.connectors(backbone) if described else {}
-    for name, tensor in (original_state(backbone) | beside).items():
+    tensors, described = beside(backbone)
+    for name, tensor in (original_state(backbone) | tensors).items():
         state[name] = meant[name] = tensor
         if tensor.ndim != 2 or not name.endswith(".weight"):
             continue
