@@ -48,7 +48,7 @@ class Backbone(ABC):
     diffusers_class: ClassVar[str]  # what config.json of a folder calls the network
     block_lists: ClassVar[dict[str, str]]  # attribute of the module -> the config's count, in the order of evaluation
     distilled: ClassVar[Mapping[str, Distilled]] = {}
-    ignored: ClassVar[str] = "(?!)"  # pattern of tensors that diffusers' folders have and its class does not read
+    ignored: ClassVar[str] = "(?!)"  # pattern of tensors that files or folders have and the network does not read
 
     def __init__(
         self, module: nn.Module, config: Mapping[str, Any], sampling: SamplingDefaults | None = None,
@@ -278,10 +278,9 @@ class Backbone(ABC):
         for key, value in conditioning.items():
             if len(value) != len(x_t):
                 raise ConditioningError(f"'{key}' is for {len(value)} samples; there are {len(x_t)} latents.")
-        width = self.text_width
-        if conditioning["text"].ndim != 3 or conditioning["text"].shape[2] != width:
+        if conditioning["text"].ndim != 3 or conditioning["text"].shape[2] not in self.text_widths:
             raise ConditioningError(
-                f"{self.name} needs text [B, L, {width}]; found {list(conditioning['text'].shape)}. Is it of another text encoder?"
+                f"{self.name} needs text [B, L, {self.text_width}]; found {list(conditioning['text'].shape)}. Is it of another text encoder?"
             )
 
     @property
@@ -293,6 +292,11 @@ class Backbone(ABC):
     @abstractmethod
     def text_width(self) -> int:
         """D of the text embeddings."""
+
+    @property
+    def text_widths(self) -> tuple[int, ...]:
+        """Widths that a text may have: ``text_width``, and more where ComfyUI hands on what is another stream's behind it."""
+        return (self.text_width,)
 
     def constants(self, sampling: SamplingDefaults) -> dict[str, Tensor]:
         """Unbatched entries of every conditioning that do not come from the prompt: embedded guidance, frame rate."""

@@ -15,6 +15,7 @@ from ..errors import VideoAlignError
 from .family import Family
 from .hunyuan_video_family import HUNYUAN_VIDEO
 from .latent_format import LatentFormat
+from .ltx2_family import LTX2
 from .ltx_video_family import LTX_VIDEO
 from .wan_family import WAN
 
@@ -46,6 +47,7 @@ _MEMBERS = [
         ("vae_hunyuan_video.HunyuanVideoVAE",),
         ("text_hunyuan_video.HunyuanVideoTextEncoder",),
     ),
+    _Member(LTX2, "ltx2.LTX2Video", ("vae_ltx2.LTX2VAE",), ("text_ltx2.LTX2TextEncoder",)),
     _Member(LTX_VIDEO, "ltx_video.LTXVideo", ("vae_ltx_video.LTXVideoVAE",), ("text_t5.T5TextEncoder",)),
 ]
 

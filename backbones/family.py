@@ -33,6 +33,8 @@ class Family:
             ComfyUI's naming and in diffusers': it tells whose a LoRA file is.
         text_tokens: the longest that a caption's embedding gets.
         lora_bare_names: whether ComfyUI's LoRA loader knows the layers without any prefix too.
+        lora_alphas: whether its LoRA files hold an alpha beside A and B. diffusers' loader of some families takes a file with any for
+            damaged; there B is written times alpha / rank, and alpha is the rank, as every loader assumes.
         file_names: the layers that its files call otherwise than ComfyUI's network; None where there are none.
     """
 
@@ -47,3 +49,4 @@ class Family:
     lora_others: str = r"(?!)"  # none
     text_tokens: int = 512
     lora_bare_names: bool = False
+    lora_alphas: bool = True

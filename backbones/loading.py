@@ -172,13 +172,13 @@ class _Source:
         return self.kind.original_rows(key, config)
 
     def _may_be_left(self, name: str, config: Mapping[str, Any]) -> bool:
-        """A block that was not asked for; or what diffusers itself leaves unread in its folders."""
+        """A block that was not asked for; or what the network leaves unread."""
         for attribute, count in self.kind.block_lists.items():
             list_name = self.kind.original_rows(attribute, self.config)[0][0] if self.original else attribute
             match = re.match(rf"{re.escape(list_name)}\.(\d+)\.", name)
             if match and config[count] <= int(match[1]) < self.config[count]:
                 return True
-        return not self.original and re.search(self.kind.ignored, name) is not None
+        return re.search(self.kind.ignored, name) is not None
 
 
 def _open_file(path: Path) -> _Source:

@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 
 from ..errors import WeightsError
+from ..files.joined_paths import paths_of
 from .families import text_encoder_classes
 from .micro_text import MicroTextEncoder
 from .pretrained_folder import encoder_folder, folder_config
@@ -29,8 +30,8 @@ def load_text_encoder(
     """Load a text encoder.
 
     Args:
-        path: "micro"; a ComfyUI file of umt5 or T5 (.safetensors, also fp8 and scaled fp8); or a diffusers folder, the
-            pipeline's or its ``text_encoder`` (its tokenizer folders beside it).
+        path: "micro"; a ComfyUI file of umt5 or T5 (.safetensors, also fp8 and scaled fp8); two of them, GEMMA+CHECKPOINT, for LTX-2;
+            or a diffusers folder, the pipeline's or its ``text_encoder`` (its tokenizer folders beside it).
         dtype: of the weights and of the arithmetic; bfloat16 by default.
         tokenizer: folder with tokenizer.json or spiece.model, for files that carry none (T5-XXL). Without it, folders
             beside the file and the tokenizers that come with ComfyUI are looked into.
@@ -44,7 +45,7 @@ def load_text_encoder(
     with torch.inference_mode(False), torch.no_grad():
         if Path(path).is_dir():
             return _kind_of_folder(path).from_folder(Path(path), dtype, device)
-        files = open_weights(path)
+        files = _opened(path)
         return _kind_of_file(files).from_file(files, dtype, device, tokenizer)
 
 
@@ -59,8 +60,14 @@ def text_identity(path: Path | str, dtype: torch.dtype | None = None, tokenizer:
     dtype = dtype or torch.bfloat16
     if Path(path).is_dir():
         return _kind_of_folder(path).identity_of_folder(Path(path), dtype)
-    files = open_weights(path)
+    files = _opened(path)
     return _kind_of_file(files).identity_of_file(files, dtype, tokenizer)
+
+
+def _opened(path: Path | str) -> WeightFiles:
+    """A file, or several as one; of each what is there is checked."""
+    several = [file for part in paths_of(path) for file in open_weights(part, "model").paths]
+    return WeightFiles(several, str(path)) if len(several) > 1 else open_weights(path)
 
 
 def _kind_of_folder(path: Path | str) -> type[TextEncoder]:

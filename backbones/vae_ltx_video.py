@@ -32,7 +32,7 @@ _ENCODER_090 = blocks_of(
     ("res_x", 4), ("compress_all", 1), ("res_x_y", 1), ("res_x", 3), ("compress_all", 1), ("res_x_y", 1), ("res_x", 3),
     ("compress_all", 1), ("res_x", 3), ("res_x", 4),
 )  # fmt: skip
-_ENCODER_095 = blocks_of(
+ENCODER_095 = blocks_of(
     ("res_x", 4), ("compress_space_res", {"multiplier": 2}), ("res_x", 6), ("compress_time_res", {"multiplier": 2}),
     ("res_x", 6), ("compress_all_res", {"multiplier": 2}), ("res_x", 2), ("compress_all_res", {"multiplier": 2}), ("res_x", 2),
 )  # fmt: skip
@@ -52,6 +52,7 @@ _DECODER_095 = blocks_of(
     ("res_x", 5),
 )
 
+_UPSAMPLERS = {"compress_all": "spatiotemporal", "compress_space": "spatial", "compress_time": "temporal"}
 _DOWNSAMPLERS = {
     "compress_all": "conv", "compress_all_res": "spatiotemporal", "compress_space_res": "spatial",
     "compress_time_res": "temporal",
@@ -77,7 +78,7 @@ class LTXVideoVAE(VAE):
     @staticmethod
     def config_of(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> dict:
         """Lists of blocks from the metadata, or those of the version that the shapes tell."""
-        described = _described(metadata)
+        described = described_vae(metadata)
         both = described.get("blocks")
         encoder, decoder = described.get("encoder_blocks", both), described.get("decoder_blocks", both)
         if not (encoder and decoder):
@@ -89,7 +90,7 @@ class LTXVideoVAE(VAE):
         patch = described.get("patch_size", 4)
         return {
             **encoder_config(encoder, shapes["encoder.conv_in.conv.weight"][0]),
-            **decoder_config(decoder, shapes["decoder.conv_in.conv.weight"][0]),
+            **_of_one_kind(decoder_config(decoder, shapes["decoder.conv_in.conv.weight"][0])),
             "latent_channels": shapes["decoder.conv_in.conv.weight"][1],
             "timestep_conditioning": "decoder.last_scale_shift_table" in shapes,
             "decoder_causal": described.get("causal_decoder", False),
@@ -107,7 +108,7 @@ class LTXVideoVAE(VAE):
     def adapt(module: nn.Module, metadata: dict[str, str]) -> None:
         """How the decoder goes on beyond the picture's sides."""
         # ComfyUI continues the picture by reflection in the decoder unless the file says otherwise; diffusers by zeros.
-        mode = _described(metadata).get("spatial_padding_mode", "reflect")
+        mode = described_vae(metadata).get("spatial_padding_mode", "reflect")
         for layer in module.decoder.modules():
             if isinstance(layer, nn.Conv3d) and layer.kernel_size[-1] > 1:
                 layer.padding_mode = mode
@@ -141,8 +142,12 @@ class LTXVideoVAE(VAE):
         return {name: _original_name(name, originals) for name in module.state_dict()}
 
 
-def _described(metadata: dict[str, str]) -> dict:
-    """What a file's metadata says about its VAE."""
+def described_vae(metadata: dict[str, str]) -> dict:
+    """What a file's metadata says about its VAE.
+
+    Raises:
+        WeightsError: it is not JSON.
+    """
     try:
         return dict(parse_object(metadata.get("config", "{}")).get("vae") or {})
     except (ValueError, TypeError) as error:
@@ -187,7 +192,7 @@ def encoder_config(blocks: list[Block], width: int) -> dict:
 
 def decoder_config(blocks: list[Block], width: int) -> dict:
     """diffusers' arguments from the decoder's list in order of execution: a middle res_x, then blocks of [res_x_y]
-    [compress_all] [res_x]. diffusers wants them from the last block to the first.
+    [compress_all, or compress_space or compress_time] [res_x]. diffusers wants them from the last block to the first.
 
     Raises:
         WeightsError: a list that diffusers' class cannot express.
@@ -195,15 +200,15 @@ def decoder_config(blocks: list[Block], width: int) -> dict:
     rest, first = list(blocks), width
     middle = rest.pop(0)[1] if rest[0][0] == "res_x" else {"num_layers": 0}
     layers, noise = [middle["num_layers"]], [middle.get("inject_noise", False)]
-    widths, scaling, residual, factors = [], [], [], []
+    widths, scaling, kinds, residual, factors = [], [], [], [], []
     while rest:
         before, options, up = len(rest), {"num_layers": 0}, {}
         if rest[0][0] == "res_x_y":
             options = {**rest.pop(0)[1], "num_layers": 0}
             width //= options.get("multiplier", 2)
-        scaled = bool(rest) and rest[0][0] == "compress_all"
+        scaled, kind = bool(rest) and rest[0][0] in _UPSAMPLERS, "compress_all"
         if scaled:
-            up = rest.pop(0)[1]
+            kind, up = rest.pop(0)
             width //= up.get("multiplier", 1)
         if rest and rest[0][0] == "res_x":
             options = rest.pop(0)[1]
@@ -212,6 +217,7 @@ def decoder_config(blocks: list[Block], width: int) -> dict:
         layers.append(options["num_layers"])
         noise.append(options.get("inject_noise", False))
         scaling.append(scaled)
+        kinds.append(_UPSAMPLERS[kind])
         residual.append(up.get("residual", False))
         factors.append(up.get("multiplier", 1))
         widths.append(width * factors[-1])
@@ -222,9 +228,21 @@ def decoder_config(blocks: list[Block], width: int) -> dict:
         "decoder_layers_per_block": layers[::-1],
         "decoder_inject_noise": noise[::-1],
         "decoder_spatio_temporal_scaling": scaling[::-1],
+        "upsample_type": kinds,
         "upsample_residual": residual[::-1],
         "upsample_factor": factors[::-1],
     }
+
+
+def _of_one_kind(config: dict) -> dict:
+    """A decoder's arguments for LTX-Video's class, which doubles space and time together.
+
+    Raises:
+        WeightsError: the list has steps for one of them.
+    """
+    if set(config.pop("upsample_type")) != {"spatiotemporal"}:
+        raise WeightsError("LTX-Video decoder blocks that double space or time alone are not supported.")
+    return config
 
 
 def _older_version(shapes: dict[str, tuple[int, ...]]) -> tuple[list, list]:
@@ -232,7 +250,7 @@ def _older_version(shapes: dict[str, tuple[int, ...]]) -> tuple[list, list]:
     if shapes.get("decoder.up_blocks.0.res_blocks.0.conv1.conv.weight", (0,))[0] != 1024:
         return _ENCODER_090, _ENCODER_090
     return (
-        (_ENCODER_095, _DECODER_095)
+        (ENCODER_095, _DECODER_095)
         if "encoder.down_blocks.1.conv.conv.bias" in shapes
         else (_ENCODER_090, _DECODER_091)
     )

@@ -1,7 +1,7 @@
 """What does a step of Flow-DPO take on the networks that people train, and on which cards does it fit?
 
 The loss runs forward and backward on each network at its real size with tensors that have no content (``training/plan``), for a
-clip of 832 x 480 pixels and 81 frames (LTX-Video: 768 x 480, HunyuanVideo as Wan), bfloat16, a LoRA of rank 64 and gradient
+clip of 832 x 480 pixels and 81 frames (LTX-Video and LTX-2, its video stream: 768 x 480, HunyuanVideo as Wan), bfloat16, a LoRA of rank 64 and gradient
 checkpointing; so nothing of it is measured, and no GPU has run it. Memory is what tensors fill, 15 % more for what lies between.
 """
 
@@ -16,10 +16,14 @@ WAN = {"in_channels": 16, "out_channels": 16}
 WAN_1_3B = WAN | {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
 WAN_14B = WAN | {"num_attention_heads": 40, "ffn_dim": 13824, "num_layers": 40}
 WAN_5B = {"in_channels": 48, "out_channels": 48, "num_attention_heads": 24, "ffn_dim": 14336, "num_layers": 30}
+LTX_23 = {"gated_attn": True, "cross_attn_mod": True, "audio_gated_attn": True, "audio_cross_attn_mod": True,
+          "use_prompt_embeddings": False}  # fmt: skip
 NETWORKS = {
     "Wan 2.1 1.3B": ("wan", WAN_1_3B, (832, 480, 81), 512),
     "Wan 2.1 14B": ("wan", WAN_14B, (832, 480, 81), 512),
     "Wan 2.2 TI2V-5B": ("wan", WAN_5B, (832, 480, 81), 512),
+    "LTX-2 19B": ("ltx-2", {}, (768, 480, 81), 1024),
+    "LTX-2.3 22B": ("ltx-2", LTX_23, (768, 480, 81), 1024),
     "LTX-Video 2B": ("ltx-video", {}, (768, 480, 81), 128),
     "HunyuanVideo 13B": ("hunyuan-video", {}, (832, 480, 81), 256),
 }

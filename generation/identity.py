@@ -6,17 +6,20 @@ from pathlib import Path
 
 from ..errors import VideoAlignError
 from ..files.digests import sampled_digest
+from ..files.joined_paths import paths_of
 
 _PARTS = (".safetensors", ".json", ".bin", ".model")
 
 
 def file_key(path: Path) -> str:
-    """A hash of a weight file, or of the weight and configuration files in a folder.
+    """A hash of a weight file, or of the weight and configuration files in a folder; of several with ``+`` between them likewise.
 
     Raises:
         VideoAlignError: there is no such file.
     """
-    if not path.exists():
-        raise VideoAlignError(f"There is no {path}; check the path.")
-    files = sorted(file for file in path.rglob("*") if file.suffix in _PARTS) if path.is_dir() else [path]
+    files = []
+    for part in paths_of(path):
+        if not part.exists():
+            raise VideoAlignError(f"There is no {part}; check the path.")
+        files += sorted(file for file in part.rglob("*") if file.suffix in _PARTS) if part.is_dir() else [part]
     return sampled_digest(files)

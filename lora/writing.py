@@ -1,6 +1,7 @@
 """Write a LoRA that ComfyUI's stock loader applies completely, at strength 1 exactly as it was trained.
 
-Keys: ``diffusion_model.<original module>.lora_A.weight``, ``.lora_B.weight`` and the scalar ``.alpha`` (DESIGN.md section 5).
+Keys: ``diffusion_model.<original module>.lora_A.weight``, ``.lora_B.weight`` and the scalar ``.alpha`` (DESIGN.md section 5), or
+``.alpha``'s scale in B (``Family.lora_alphas``).
 """
 
 from __future__ import annotations
@@ -50,6 +51,8 @@ def save_lora(
         raise LoraFileError(f"{path} exists. Choose another name, or allow overwriting.")
     adapter = backbone.module if adapter is None else adapter
     weights = adapter_weights(adapter) if isinstance(adapter, nn.Module) else _checked(adapter)
+    if not backbone.family.lora_alphas:
+        weights = {name: LoraWeights(lora.A, lora.B.float() * lora.scale, lora.rank) for name, lora in weights.items()}
     tensors, stacked = _tensors(ModuleNames(backbone), weights, dtype)
     strings = to_strings(
         metadata or LoraMetadata(),
@@ -106,7 +109,8 @@ def _tensors(
         key = f"diffusion_model.{original}"
         tensors[f"{key}.lora_A.weight"] = lora.A.to(dtype, copy=True).contiguous()
         tensors[f"{key}.lora_B.weight"] = lora.B.to(dtype, copy=True).contiguous()
-        tensors[f"{key}.alpha"] = torch.tensor(lora.alpha, dtype=torch.float32)
+        if names.family.lora_alphas:
+            tensors[f"{key}.alpha"] = torch.tensor(lora.alpha, dtype=torch.float32)
     return tensors, stacked
 
 

@@ -95,7 +95,7 @@ def check_conditioning(
             f"latent_reward {reward_name!r} {_REMEDIES.get(entry, f'needs {entry!r}, which this sampler is not told.')}"
         )
     width = told["text"].shape[-1]
-    if width == trunk.text_width:
+    if width in trunk.text_widths:
         return
     knows = (
         f"latent_reward {reward_name!r} knows texts of width {trunk.text_width} (the encoder of {trunk.family.title})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +18,12 @@ from ..backbones.vae import VAE
 from ..backbones.vae_loading import describe_vae
 from ..backbones.weight_files import WeightFiles, open_weights
 from ..errors import WeightsError
+from ..files.joined_paths import paths_of
 from .counting import Count, with_between, without_content
 
 _HALF, _WHOLE = 2, 4  # bytes of a weight of the encoder of captions on an accelerator, and of images
 _FURTHER = "text_encoder_2"  # HunyuanVideo's CLIP
+_OF_THE_TEXT = r"text_embedding_projection|video_embeddings_connector"  # in LTX-2's checkpoint
 
 
 @dataclass(frozen=True)
@@ -115,13 +118,17 @@ def count_vae(vae: VAE, size: tuple[int, int, int], way: Literal["encode", "deco
 
 
 def text_encoder_bytes(path: Path | str) -> int:
-    """Bytes of a text encoder's weights in 16 bits; of HunyuanVideo's both. What it makes of a caption is small beside them.
+    """Bytes of a text encoder's weights in 16 bits; of HunyuanVideo's both, of LTX-2's with what its checkpoint has of it. What it makes
+    of a caption is small beside them.
 
     Raises:
         WeightsError: it is missing or damaged.
     """
     if str(path) == MICRO:
         return 0
+    if len(paths := paths_of(path)) > 1:  # an encoder, and a checkpoint that has the rest of it among much else
+        encoder, *others = (open_weights(one) for one in paths)
+        return _HALF * (_elements([encoder]) + _elements(others, _OF_THE_TEXT))
     if not Path(path).is_dir():
         return _HALF * _elements([open_weights(path)])
     files = [open_weights(encoder_folder(path), "model")]
@@ -141,5 +148,10 @@ def image_encoder_bytes(path: Path | str) -> int:
     return _WHOLE * _elements([open_weights(inside if inside.is_dir() else path, "model")])
 
 
-def _elements(files: Iterable[WeightFiles]) -> int:
-    return sum(math.prod(shape) for one in files for name, shape in one.shapes.items() if one.types[name] != "U8")
+def _elements(files: Iterable[WeightFiles], names: str = "") -> int:
+    return sum(
+        math.prod(shape)
+        for one in files
+        for name, shape in one.shapes.items()
+        if one.types[name] != "U8" and re.search(names, name)
+    )

@@ -51,8 +51,20 @@ for path in sorted(folder.glob("*.safetensors")):
     extra = {NAMES[key]: value for key, value in given.items() if key != "frame_rate"}
     if "frame_rate" in given:
         extra["frame_rate"] = given["frame_rate"][0].item()
-    if "adaln_single" in "".join(patcher.model.diffusion_model.state_dict()):
+    network = patcher.model.diffusion_model
+    if "adaln_single" in "".join(network.state_dict()):
         extra.setdefault("attention_mask", None)
+    if hasattr(
+        network, "audio_patchify_proj"
+    ):  # the video alone; what the sound is told of the text lies behind the video's
+        extra["latent_shapes"] = [x_t.shape]
+        text = extra["c_crossattn"]
+        width = (
+            2 * text.shape[2]
+            if not network.caption_proj_before_connector
+            else network.inner_dim + network.audio_inner_dim
+        )
+        extra["c_crossattn"] = torch.nn.functional.pad(text, (0, width - text.shape[2]), value=0.5)
     with torch.inference_mode():
         denoised = patcher.model.apply_model(x_t, sigma, **extra)
     velocity = (x_t - denoised) / sigma.view(-1, 1, 1, 1, 1)

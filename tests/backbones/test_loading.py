@@ -6,7 +6,17 @@ import struct
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_backbones import CONFIGS, inputs, original_state, save_scaled_fp8, save_single, tencent_name, tiny
+from tiny_backbones import (
+    CONFIGS,
+    beside,
+    inputs,
+    original_state,
+    save_scaled_fp8,
+    save_single,
+    tencent_name,
+    tiny,
+    whole_module,
+)
 
 from videoalign.backbones.loading import build_backbone, load_backbone
 from videoalign.errors import VideoAlignError, WeightsError
@@ -27,7 +37,7 @@ def test_a_single_file_gives_back_the_network_and_its_config(network, tmp_path):
 
 
 def test_a_diffusers_folder_gives_what_the_single_file_gives(network, tmp_path):
-    network.module.save_pretrained(tmp_path / "model" / "transformer", max_shard_size="1MB")
+    whole_module(network).save_pretrained(tmp_path / "model" / "transformer", max_shard_size="1MB")
     assert (tmp_path / "model" / "transformer" / "diffusion_pytorch_model.safetensors.index.json").is_file()
     causal = network.config.get("causal_temporal_positioning")
     index = {"_class_name": "LTXConditionPipeline" if causal else "LTXPipeline"}
@@ -55,9 +65,10 @@ def test_the_first_blocks_are_read_without_the_others(network, tmp_path):
     assert later
     for key in later:
         state[key] = torch.full_like(state[key], float("nan"))
-    save_file(state, tmp_path / "model.safetensors")
+    tensors, metadata = beside(network)
+    save_file(state | tensors, tmp_path / "model.safetensors", metadata or None)
     own = load_backbone(tmp_path / "model.safetensors", num_blocks=2)
-    assert len(own.blocks) == 2 and own.total_blocks == len(network.blocks)
+    assert own.name == network.name and len(own.blocks) == 2 and own.total_blocks == len(network.blocks)
     assert all(tensor.isfinite().all() for tensor in own.module.state_dict().values())
     with pytest.raises(VideoAlignError, match="Only 2 of the"):
         own.velocity(*inputs(own))

@@ -5,10 +5,12 @@ import torch
 from safetensors.torch import save_file
 from tiny_vaes import (
     clip,
+    ltx2_metadata,
     ltx_metadata,
     original_tensors,
     save_vae,
     tiny_hunyuan_video,
+    tiny_ltx2,
     tiny_ltx_video,
     tiny_wan21,
     tiny_wan22,
@@ -19,7 +21,7 @@ from videoalign.errors import ClipSizeError, WeightsError
 
 TINY = {
     "wan2.1": tiny_wan21, "wan2.2": tiny_wan22, "hunyuan-video": tiny_hunyuan_video, "ltxv 0.9.0": tiny_ltx_video,
-    "ltxv 0.9.5": lambda: tiny_ltx_video("0.9.5"),
+    "ltxv 0.9.5": lambda: tiny_ltx_video("0.9.5"), "ltx-2": tiny_ltx2,
 }  # fmt: skip
 
 
@@ -32,6 +34,8 @@ def vae(request):
 def metadata(request):
     """What a single file says about its VAE."""
     name = request.node.callspec.params["vae"]
+    if name == "ltx-2":
+        return ltx2_metadata()
     return ltx_metadata(name.removeprefix("ltxv ")) if name.startswith("ltxv") else None
 
 

@@ -9,7 +9,16 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from tiny_vaes import LTX_BLOCKS, clip, tiny_hunyuan_video, tiny_ltx_video, tiny_wan21, tiny_wan22
+from tiny_vaes import (
+    LTX2_BLOCKS,
+    LTX_BLOCKS,
+    clip,
+    tiny_hunyuan_video,
+    tiny_ltx2,
+    tiny_ltx_video,
+    tiny_wan21,
+    tiny_wan22,
+)
 
 from videoalign.backbones.vae_loading import load_vae
 
@@ -20,6 +29,7 @@ WAN22 = {"dim": 8, "dec_dim": 16, "z_dim": 48, "dim_mult": [1, 2, 4, 4], "num_re
 HUNYUAN = {"double_z": True, "z_channels": 16, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 32,
            "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0, "conv3d": True,
            "time_compress": 4}  # fmt: skip
+LTX = [*(f"ltx{version}" for version in LTX_BLOCKS), *(f"ltx-{version}" for version in LTX2_BLOCKS)]
 
 
 def cases():
@@ -32,6 +42,8 @@ def cases():
     }
     for version, blocks in LTX_BLOCKS.items():
         found[f"ltx{version}"] = (tiny_ltx_video(version), {"family": "ltxv", "config": blocks}, clip(9, 64, 96))
+    for version, blocks in LTX2_BLOCKS.items():
+        found[f"ltx-{version}"] = (tiny_ltx2(version), {"family": "ltxv", "config": blocks}, clip(17, 64, 96))
     return found
 
 
@@ -63,13 +75,13 @@ def relative(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
-@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", *(f"ltx{version}" for version in LTX_BLOCKS)])
+@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", *LTX])
 def test_latents_are_those_that_comfyuis_sampler_sees(results, name):
     vae, video, theirs = results[name]
     assert relative(vae.encode(video), theirs["latents"]) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", "ltx0.9.0"])
+@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", "ltx0.9.0", "ltx-2.0", "ltx-2.3"])
 def test_clips_are_those_that_comfyui_decodes(results, name):
     vae, _, theirs = results[name]
     assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < 1e-4

@@ -27,7 +27,22 @@ CASES = [
     "ltx-masked",
     "ltx-30fps",
     "wan-odd",
+    "ltx-2-fp8",
+    "ltx-2-scale_weight",
+    "ltx-2.3-comfy_quant",
+    "ltx-2.3-24fps",
 ]
+FP8 = ("scale_weight", "comfy_quant")
+
+
+def network_of(case: str):
+    """The tiny network that a case is about."""
+    if case in CONFIGS:
+        return tiny(case)
+    first, _, _ = case.rpartition("-")
+    return tiny(
+        first if first in CONFIGS else {"hunyuan": "hunyuan-video", "ltx": "ltx-video", "wan": "wan-t2v"}[first]
+    )
 
 
 @pytest.fixture(scope="module")
@@ -37,21 +52,20 @@ def folder(tmp_path_factory):
     (folder / "inputs").mkdir()
     for case in CASES:
         path = folder / f"{case}.safetensors"
-        family = {"hunyuan": "hunyuan-video", "ltx": "ltx-video", "wan": "wan-t2v"}[case.split("-")[0].rstrip("2")]
-        network = tiny(case if case in CONFIGS else family)
+        network = network_of(case)
         x_t, sigma, conditioning = inputs(network, size=(3, 7, 5) if case == "wan-odd" else (3, 8, 6))
-        if case == "wan-fp8":
+        if case.endswith("-fp8"):
             save_single(network, path, torch.float8_e4m3fn)
-        elif case in ("wan-scale_weight", "wan-comfy_quant"):
-            save_scaled_fp8(network, path, case.removeprefix("wan-"))
+        elif case.endswith(FP8):
+            save_scaled_fp8(network, path, case.rpartition("-")[2])
         elif case == "hunyuan-tencent":
             save_file({tencent_name(key): own for key, own in original_state(network).items()}, path)
         else:
             save_single(network, path)
         if case == "ltx-masked":
             conditioning["text_mask"] = (torch.arange(7) < torch.tensor([[7], [4]])).long()
-        if case == "ltx-30fps":
-            conditioning["frame_rate"] = torch.tensor([30.0, 30.0])
+        if case.endswith("fps"):
+            conditioning["frame_rate"] = torch.full((2,), float(case.rpartition("-")[2].removesuffix("fps")))
         save_file({"x_t": x_t, "sigma": sigma, **conditioning}, folder / "inputs" / path.name)
     tree = os.environ["COMFYUI_PATH"]
     python = os.environ.get("COMFYUI_PYTHON", sys.executable)
@@ -72,4 +86,7 @@ def test_the_velocity_is_comfyuis(case, folder):
         given = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     network = load_backbone(folder / f"{case}.safetensors", dtype=torch.float32)
     ours = network.velocity(given.pop("x_t"), given.pop("sigma"), given)
-    assert (ours - theirs).abs().max() < 1e-4 * theirs.abs().max()
+    # LTX-2: to the mean square of queries and keys ComfyUI adds 1e-5, the authors and diffusers 1e-6, which changes them by
+    # 4.5e-6; sums of 128 products are off by sqrt(128) 2^-24 = 7e-7, and about ten of them follow one another.
+    tolerance = 1e-5 if case.startswith("ltx-2") else 1e-4
+    assert (ours - theirs).abs().max() < tolerance * theirs.abs().max()

@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+import tiny_ltx2
 import torch
 from safetensors.torch import save_file
 
@@ -26,6 +27,12 @@ LTX = {
     "num_attention_heads": 32, "attention_head_dim": 4, "cross_attention_dim": 128, "num_layers": 3,
     "caption_channels": 4096,
 }  # fmt: skip
+LTX2 = {
+    "num_attention_heads": 32, "attention_head_dim": 4, "cross_attention_dim": 128, "audio_num_attention_heads": 32,
+    "audio_attention_head_dim": 2, "audio_cross_attention_dim": 64, "num_layers": 3, "caption_channels": 48, "rope_type": "split",
+}  # fmt: skip
+LTX23 = {"gated_attn": True, "audio_gated_attn": True, "cross_attn_mod": True, "audio_cross_attn_mod": True,
+         "use_prompt_embeddings": False, "caption_channels": 128}  # fmt: skip
 CONFIGS: dict[str, tuple[str, dict]] = {
     "wan-t2v": ("wan", WAN),
     "wan-i2v": ("wan", WAN | IMAGE),
@@ -34,6 +41,8 @@ CONFIGS: dict[str, tuple[str, dict]] = {
     "wan22-ti2v": ("wan", WAN | {"in_channels": 48, "out_channels": 48}),
     "hunyuan-video": ("hunyuan-video", HUNYUAN),
     "hunyuan-video-i2v": ("hunyuan-video", HUNYUAN | {"in_channels": 33, "guidance_embeds": False}),
+    "ltx-2": ("ltx-2", LTX2),
+    "ltx-2.3": ("ltx-2", LTX2 | LTX23),
     "ltx-video": ("ltx-video", LTX),
     "ltx-video-causal": ("ltx-video", LTX | {"causal_temporal_positioning": True}),
 }
@@ -94,6 +103,18 @@ def original_state(backbone: Backbone) -> dict[str, torch.Tensor]:
     }
 
 
+def beside(backbone: Backbone) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Tensors and metadata that a family's files have besides the network that is built."""
+    if backbone.name != "ltx-2":
+        return {}, {}
+    return tiny_ltx2.sound(backbone) | tiny_ltx2.connectors(backbone), tiny_ltx2.metadata(backbone)
+
+
+def whole_module(backbone: Backbone) -> torch.nn.Module:
+    """What a diffusers folder has: the network, of LTX-2 with its sound."""
+    return tiny_ltx2.whole_network(backbone) if backbone.name == "ltx-2" else backbone.module
+
+
 def published_name(name: str) -> str:
     """A name of ComfyUI's network as the files for it have it.
 
@@ -109,7 +130,10 @@ def save_single(
     """One file as they are published for ComfyUI."""
     if backbone.config.get("causal_temporal_positioning"):
         metadata = {"config": json.dumps({"transformer": {"causal_temporal_positioning": True}})}
-    state = {prefix + published_name(name): tensor.to(dtype) for name, tensor in original_state(backbone).items()}
+    tensors, described = beside(backbone)
+    state = original_state(backbone) | tensors
+    metadata = described | (metadata or {}) or None
+    state = {prefix + published_name(name): tensor.to(dtype) for name, tensor in state.items()}
     save_file(state, path, metadata=metadata)
     return path
 
@@ -117,7 +141,8 @@ def save_single(
 def save_scaled_fp8(backbone: Backbone, path: Path, style: str) -> tuple[Path, dict[str, torch.Tensor]]:
     """One of ComfyUI's scaled fp8 forms, ``scale_weight``, ``comfy_quant`` or ``metadata``; and what its weights mean."""
     state, meant, layers = {}, {}, {}
-    for name, tensor in original_state(backbone).items():
+    tensors, described = beside(backbone)
+    for name, tensor in (original_state(backbone) | tensors).items():
         state[name] = meant[name] = tensor
         if tensor.ndim != 2 or not name.endswith(".weight"):
             continue
@@ -133,8 +158,9 @@ def save_scaled_fp8(backbone: Backbone, path: Path, style: str) -> tuple[Path, d
             state[f"{module}.scale_input"] = torch.tensor(1.0)
     if style == "scale_weight":
         state["scaled_fp8"] = torch.zeros(2, dtype=torch.float8_e4m3fn)
-    metadata = {"_quantization_metadata": json.dumps({"layers": layers})} if style == "metadata" else None
-    save_file(state, path, metadata=metadata)
+    if style == "metadata":
+        described["_quantization_metadata"] = json.dumps({"layers": layers})
+    save_file(state, path, metadata=described or None)
     return path, meant
 
 

@@ -8,6 +8,7 @@ from safetensors.torch import save_file
 
 from videoalign.backbones.vae import VAE
 from videoalign.backbones.vae_loading import build_vae
+from videoalign.backbones.vae_ltx2 import LTX2VAE
 from videoalign.backbones.vae_ltx_video import blocks_of as described
 from videoalign.backbones.vae_ltx_video import decoder_config, encoder_config
 from videoalign.backbones.vae_wan import wan21_config, wan22_config
@@ -74,12 +75,57 @@ def tiny_ltx_video(version: str = "0.9.0") -> VAE:
         "timestep_conditioning": "timestep_conditioning" in blocks,
         "spatial_compression_ratio": 32, "temporal_compression_ratio": 8,
     }  # fmt: skip
-    vae = filled(build_vae("AutoencoderKLLTXVideo", config))
+    config.pop("upsample_type")
+    return with_statistics(filled(build_vae("AutoencoderKLLTXVideo", config)))
+
+
+# The same for LTX-2, whose encoder begins with as many channels as latents have.
+_LTX2_ENCODER = [
+    ["res_x", {"num_layers": 1}], ["compress_space_res", {"multiplier": 1}], ["res_x", {"num_layers": 1}],
+    ["compress_time_res", {"multiplier": 1}], ["res_x", {"num_layers": 1}], ["compress_all_res", {"multiplier": 1}],
+    ["res_x", {"num_layers": 1}], ["compress_all_res", {"multiplier": 1}], ["res_x", {"num_layers": 1}],
+]  # fmt: skip
+_LTX2_COMMON = {key: value for key, value in _COMMON.items() if key != "encoder_base_channels"}
+LTX2_BLOCKS = {
+    "2.0": {
+        **_LTX2_COMMON, "encoder_blocks": _LTX2_ENCODER,
+        "decoder_blocks": [
+            ["res_x", {"num_layers": 1}], _UP, ["res_x", {"num_layers": 2}], _UP, ["res_x", {"num_layers": 1}], _UP,
+            ["res_x", {"num_layers": 1}],
+        ],
+    },
+    "2.3": {
+        **_LTX2_COMMON, "encoder_blocks": _LTX2_ENCODER,
+        "decoder_blocks": [
+            ["res_x", {"num_layers": 1}], ["compress_space", {"multiplier": 2}], ["res_x", {"num_layers": 2}],
+            ["compress_time", {"multiplier": 2}], ["res_x", {"num_layers": 1}], ["compress_all", {"multiplier": 1}],
+            ["res_x", {"num_layers": 1}], ["compress_all", {"multiplier": 2}], ["res_x", {"num_layers": 1}],
+        ],
+    },
+}  # fmt: skip
+
+
+def tiny_ltx2(version: str = "2.0", padding: str = "reflect") -> VAE:
+    blocks, width = LTX2_BLOCKS[version], 64
+    shapes = {"encoder.conv_in.conv.weight": (128, 48, 3, 3, 3), "decoder.conv_in.conv.weight": (width, 128, 3, 3, 3)}
+    config = LTX2VAE.config_of(shapes, {"config": json.dumps({"vae": blocks})}) | {
+        "decoder_spatial_padding_mode": padding
+    }
+    return with_statistics(filled(build_vae("AutoencoderKLLTX2Video", config)))
+
+
+def with_statistics(vae: VAE) -> VAE:
+    """An LTX VAE whose latents have means and deviations."""
     generator = torch.Generator().manual_seed(1)
     vae.module.latents_mean.copy_(torch.randn(128, generator=generator))
     vae.module.latents_std.copy_(1 + torch.rand(128, generator=generator))
     vae.mean, vae.std = vae.statistics()
     return vae
+
+
+def ltx2_metadata(version: str = "2.0") -> dict[str, str]:
+    """What an LTX-2 file says about its VAE."""
+    return {"config": json.dumps({"vae": LTX2_BLOCKS[version]})}
 
 
 def ltx_metadata(version: str = "0.9.0") -> dict[str, str]:

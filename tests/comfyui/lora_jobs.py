@@ -49,6 +49,18 @@ def velocity(patcher, inputs):
     comfy.model_management.load_models_gpu([patcher], force_full_load=True)
     named = dict(inputs)
     x, sigma = named.pop("x"), named.pop("sigma")
+    network = patcher.model.diffusion_model
+    if hasattr(
+        network, "audio_patchify_proj"
+    ):  # LTX-2: the video alone, and what the sound is told of the text behind it
+        named["latent_shapes"] = [x.shape]
+        width = (
+            network.inner_dim + network.audio_inner_dim
+            if network.caption_proj_before_connector
+            else 2 * network.caption_channels
+        )
+        text = named["c_crossattn"]
+        named["c_crossattn"] = torch.nn.functional.pad(text, (0, width - text.shape[2]), value=0.5)
     with torch.inference_mode():
         denoised = patcher.model.apply_model(x, sigma, **named)
     return ((x - denoised) / sigma.view(-1, *[1] * (x.ndim - 1))).clone()

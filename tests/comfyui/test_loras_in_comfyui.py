@@ -11,7 +11,7 @@ import pytest
 import torch
 from comfyui_versions import versions_that_ran
 from safetensors.torch import load_file, save_file
-from tiny_backbones import inputs, original_state, tiny
+from tiny_backbones import inputs, original_state, save_single, tiny
 
 from videoalign.lora.comfyui_folder import expert_path
 from videoalign.lora.inspection import inspect_lora
@@ -30,6 +30,8 @@ KINDS = {
     "hunyuan-video": ("hunyuan-video", 0, False),  # the MLP's rows of the fused layers stay zero
     "hunyuan-video-i2v": ("hunyuan-video-i2v", 0, True),
     "ltx-video": ("ltx-video", 0, True),
+    "ltx-2": ("ltx-2", 0, True),
+    "ltx-2.3": ("ltx-2.3", 0, False),
 }
 # Conditioning entries -> arguments of ComfyUI's apply_model.
 ARGUMENTS = {
@@ -82,7 +84,10 @@ def train(kind, folder) -> tuple[Trained, dict]:
     network, seed, ffn = KINDS[kind]
     backbone = tiny(network, seed)
     model = folder / f"{kind}.safetensors"
-    save_file({name_in_files(key): tensor for key, tensor in original_state(backbone).items()}, model)
+    if backbone.name == "ltx-2":
+        save_single(backbone, model)
+    else:
+        save_file({name_in_files(key): tensor for key, tensor in original_state(backbone).items()}, model)
     x, sigma, conditioning = inputs(backbone, size=(3, 4, 6))
     with torch.no_grad():
         plain = backbone.velocity(x, sigma, conditioning)
@@ -93,7 +98,7 @@ def train(kind, folder) -> tuple[Trained, dict]:
         expert_path(folder / "loras" / f"{name}.safetensors", expert or None), backbone, dtype=torch.float32
     )
     given = {"x": x, "sigma": sigma} | {ARGUMENTS[key]: value.contiguous() for key, value in conditioning.items()}
-    if kind == "ltx-video":
+    if kind.startswith("ltx"):
         given["attention_mask"] = torch.ones(conditioning["text"].shape[:2], dtype=torch.int64)
     save_file(given, folder / f"{kind}.inputs")
     job = {
@@ -142,7 +147,9 @@ def test_every_key_of_the_file_patches_a_weight(outcomes, kind):
     stems = {key.rsplit(".lora_A.weight", 1)[0] for key in trained.tensors if key.endswith(".lora_A.weight")}
     assert set(comfyui.patches) == {f"{stem}.weight" for stem in stems}
     assert set(trained.tensors) == {
-        f"{stem}.{part}" for stem in stems for part in ("lora_A.weight", "lora_B.weight", "alpha")
+        f"{stem}.{part}"
+        for stem in stems
+        for part in ("lora_A.weight", "lora_B.weight", *([] if kind.startswith("ltx-2") else ["alpha"]))
     }
     assert not [text for text in comfyui.warnings if "lora" in text.lower()]
 
@@ -165,7 +172,7 @@ def test_inspection_foretells_what_comfyui_applies(outcomes, kind):
     assert (found.matched, found.unmatched, found.family) == (
         len(trained.tensors),
         [],
-        kind.split("2.")[0] if kind.startswith("wan") else kind.removesuffix("-i2v"),
+        kind.split("2.")[0] if kind.startswith("wan") else kind.removesuffix("-i2v").removesuffix(".3"),
     )
     assert inspect_lora(trained.lora).unmatched == []
     assert found.modules == len(comfyui.patches)

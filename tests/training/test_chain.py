@@ -9,11 +9,21 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file, save_file
 from tiny_backbones import save_single, tiny
+from tiny_gemma import save_files
 from tiny_text import comfyui_state, save_llama_and_clip, sentencepiece_file, tiny_t5
-from tiny_vaes import ltx_metadata, save_vae, tiny_hunyuan_video, tiny_ltx_video, tiny_wan21
+from tiny_vaes import (
+    ltx2_metadata,
+    ltx_metadata,
+    save_vae,
+    tiny_hunyuan_video,
+    tiny_ltx2,
+    tiny_ltx_video,
+    tiny_wan21,
+)
 
 from videoalign.backbones.text_hunyuan_video import TEMPLATE
 from videoalign.micro_world import read_video
+from videoalign.reward.latent.reward_file import load_latent_reward
 
 PROMPTS = ["a cat walks over the red hill", "two dogs"]
 DIMENSIONS = ("VQ", "MQ", "TA", "Overall")
@@ -25,10 +35,11 @@ class Family:
 
     network: Path
     vae: Path
-    text_encoder: Path
+    text_encoder: Path | str
     size: tuple[int, int, int]  # frames, height, width
     fps: float
     layers: set[str]  # under ComfyUI's names, N for a block's number
+    alphas: bool = True  # in its LoRA files
 
     @property
     def model(self):
@@ -86,7 +97,20 @@ def hunyuan_video(folder):
     )
 
 
-@pytest.fixture(params=[wan, ltx_video, hunyuan_video], ids=lambda family: family.__name__)
+def ltx2(folder):
+    """The text encoder is two files; the network's holds the sound too, which no LoRA changes."""
+    return Family(
+        save_single(tiny("ltx-2.3"), folder / "network.safetensors"),
+        save_vae(tiny_ltx2(), folder / "vae.safetensors", ltx2_metadata()),
+        save_files(folder, "ltx-2.3"),
+        (9, 64, 96),
+        24,
+        {f"transformer_blocks.N.attn{n}.{part}" for n in (1, 2) for part in ("to_q", "to_k", "to_v", "to_out.0")},
+        alphas=False,
+    )
+
+
+@pytest.fixture(params=[wan, ltx_video, hunyuan_video, ltx2], ids=lambda family: family.__name__)
 def family(request, tmp_path):
     (tmp_path / "model").mkdir()
     return request.param(tmp_path / "model")
@@ -121,10 +145,11 @@ def check_clips(folder, family):
 
 
 def check_lora(file, family):
-    """The LoRA has A, B and alpha for just the expected layers of the network's file, in their sizes, and has learnt."""
+    """The LoRA has A, B and, where its family's files do, alpha for just the expected layers of the network's file, in their sizes, and has learnt."""
     lora, network = load_file(file), load_file(family.network)
-    stems = {name.removesuffix(".alpha") for name in lora if name.endswith(".alpha")}
-    assert set(lora) == {stem + tail for stem in stems for tail in (".lora_A.weight", ".lora_B.weight", ".alpha")}
+    stems = {name.removesuffix(".lora_A.weight") for name in lora if name.endswith(".lora_A.weight")}
+    tails = [".lora_A.weight", ".lora_B.weight", *([".alpha"] if family.alphas else [])]
+    assert set(lora) == {stem + tail for stem in stems for tail in tails}
     found = {stem.removeprefix("diffusion_model.") for stem in stems}
     known = {name.removesuffix(".weight") for name in network}
     assert found == {layer for layer in known if re.sub(r"\.\d+\.", ".N.", layer, count=1) in family.layers}
@@ -192,7 +217,7 @@ def test_each_stage_takes_what_the_stage_before_wrote(family, run, tmp_path):
     )  # fmt: skip
     check_lora(lora, family)
     inspected = json.loads(run("lora", "inspect", lora, "--model", family.network, "--json"))
-    assert inspected["unmatched"] == [] and inspected["matched"] == 3 * inspected["modules"]
+    assert inspected["unmatched"] == [] and inspected["matched"] == (2 + family.alphas) * inspected["modules"]
 
     run(*generate, "--output", aligned, "--lora", lora)
     after = check_clips(aligned, family)
@@ -201,3 +226,54 @@ def test_each_stage_takes_what_the_stage_before_wrote(family, run, tmp_path):
     told = run("compare", base, aligned, "--model", "micro", "--output", tmp_path / "comparison", "--device", "cpu")
     assert "aligned against base: share of 4 pairs won" in told
     check_comparison(tmp_path / "comparison")
+
+
+@pytest.mark.long
+def test_every_trainer_takes_a_network_that_has_a_sound_beside_its_video(run, tmp_path):
+    """Rewards of single clips, the chosen ones alone, and a latent reward on the network's first blocks."""
+    (tmp_path / "model").mkdir()
+    family = ltx2(tmp_path / "model")
+    prompts, scores, pairs = (tmp_path / name for name in ("prompts.txt", "scores.jsonl", "pairs.jsonl"))
+    prompts.write_text("\n".join(PROMPTS), encoding="utf-8")
+    run(
+        "generate", prompts, *family.model, *family.sampling, "--clips-per-prompt", 2, "--device", "cpu", "--output",
+        tmp_path / "base",
+    )  # fmt: skip
+    run(
+        "score",
+        "--manifest",
+        tmp_path / "base" / "clips.jsonl",
+        "--model",
+        "micro",
+        "--output",
+        scores,
+        "--device",
+        "cpu",
+    )
+    run("pairs", scores, "--output", pairs)
+    frames, height, width = family.size
+    shared = [
+        "--precision", "float32", "--data.train", pairs, "--data.eval-share", "0.5", "--data.frames", frames, "--data.height", height,
+        "--data.width", width, "--data.fps", family.fps, "--model.vae", family.vae, "--model.text-encoder", family.text_encoder,
+        "--max-steps", 2, "--batch-size", 1, "--optimizer.learning-rate", "1e-2",
+    ]  # fmt: skip
+    for method in ("sft", "rwr", "rvm"):
+        more = ["--data.clips", scores] if method == "rvm" else []
+        run(
+            "train", method, *shared, *more, "--model.transformer", family.network, "--lora.rank", 2, "--lora.alpha", 4, "--output",
+            tmp_path / method, "--no-tensorboard",
+        )  # fmt: skip
+        check_lora(tmp_path / method / "lora.safetensors", family)
+    run(
+        "train",
+        "latent-reward",
+        *shared,
+        "--model.trunk",
+        family.network,
+        "--model.blocks",
+        2,
+        "--output",
+        tmp_path / "reward",
+    )
+    reward = load_latent_reward(next((tmp_path / "reward").glob("*.safetensors")))
+    assert (reward.trunk.name, len(reward.trunk.blocks), reward.trunk.total_blocks) == ("ltx-2", 2, 3)

@@ -11,6 +11,7 @@ from typing import Any
 
 from ...errors import TrainingStopped
 from ...files.digests import sampled_digest
+from ...files.joined_paths import paths_of
 
 MICRO = "micro"
 """The embedded text encoder, whatever lies in the current folder under that name."""
@@ -63,7 +64,7 @@ def by_content(section: Mapping[str, Any], names: Iterable[str]) -> dict[str, An
     values = dict(section)
     for name in names:
         value = values.get(name)
-        if value and value != MICRO and (files := _files(Path(value))):
+        if value and value != MICRO and (files := [file for path in paths_of(value) for file in _files(path)]):
             values[name] = sampled_digest(files)
     return values
 

@@ -46,6 +46,12 @@ PRESETS = {
     "wan2.2-ti2v-5b-24gb": ("1280x704x121@24", 64, "float8", False, "adamw"),
     "wan2.2-ti2v-5b-80gb": ("1280x704x121@24", 64, "bfloat16", False, "adamw"),
 }  # fmt: skip
+PRESETS |= {  # since then
+    "ltx-2-12gb": ("768x512x121@24", 64, "nf4", True, "adamw"),
+    "ltx-2-16gb": ("768x512x121@24", 64, "nf4", True, "adamw"),
+    "ltx-2-24gb": ("1280x704x121@24", 64, "bfloat16", True, "adamw"),
+    "ltx-2-80gb": ("1280x704x121@24", 64, "bfloat16", False, "adamw"),
+}
 
 
 def test_the_defaults_are_the_papers():

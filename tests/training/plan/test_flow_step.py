@@ -17,6 +17,7 @@ LATENTS = {
     "wan-i2v": (16, 3, 16, 16),
     "hunyuan-video": (16, 3, 16, 16),
     "ltx-video": (128, 5, 16, 16),
+    "ltx-2.3": (128, 5, 16, 16),
 }
 TOKENS = 24
 CLOSE = 0.1  # the aim; what differs is what the kernels need inside of themselves
@@ -77,7 +78,7 @@ def measured(name, config, method):
     + [
         pytest.param(*other, marks=pytest.mark.slow)
         for other in (
-            ("wan-t2v", "joint", True), ("wan-i2v", "split", True), ("hunyuan-video", "split", True), ("ltx-video", "joint", True),
+            ("wan-t2v", "joint", True), ("wan-i2v", "split", True), ("hunyuan-video", "split", True), ("ltx-video", "joint", True), ("ltx-2.3", "joint", True),
         )
     ],
 )  # fmt: skip
