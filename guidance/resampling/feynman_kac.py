@@ -111,9 +111,9 @@ def feynman_kac(run: Run, x: Tensor, noise: Tensor | None, settings: FeynmanKacS
                 left = tuple(particle.number for particle in rows[row])
                 looks[row].append(Look(done, numbers, tuple(seen.tolist()), tuple(weights.tolist()), left))
         told(run, rows, done, [int(own.last.argmax()) for own in ways])
-    weights = [softmax(own.log_weights) for own in ways]
+    final = [softmax(own.log_weights) for own in ways]
     if settings.pick == BEST:
         chosen = [int(own.last.argmax()) for own in ways]
     else:
-        chosen = [one(own, generator_of("pick", *key)) for own, key in zip(weights, run.keys, strict=True)]
-    return Outcome(rows, weights, chosen, looks)
+        chosen = [one(own, generator_of("pick", *key)) for own, key in zip(final, run.keys, strict=True)]
+    return Outcome(rows, final, chosen, looks)

@@ -123,15 +123,15 @@ def begin(run: Run, x: Tensor, noise: Tensor | None, count: int, spread: float) 
         noise: z, the noise in x, like x; None or 0 where it is not known: then all begin with x.
         spread: b.
     """
-    known = noise is not None and bool(noise.any())
+    known = noise if noise is not None and bool(noise.any()) else None
     rows: Rows = []
     for row, key in enumerate(run.keys):
         made = [Particle(x[row], 0)]
         for number in range(1, count):
             own = x[row]
-            if known:
+            if known is not None:
                 eps = torch.randn(tuple(own.shape), generator=generator_of("particle", *key, number)).to(own)
-                z = noise[row]
+                z = known[row]
                 own = own + run.levels[0] * ((math.sqrt(1 - spread**2) - 1) * z + spread * eps)
             made.append(Particle(own, number))
         rows.append(made)
@@ -163,10 +163,12 @@ def rewards(run: Run, rows: Rows, level: float) -> list[np.ndarray]:
 def told(run: Run, rows: Rows, step: int, leading: Sequence[int]) -> None:
     """Show each row's leading particle."""
     ahead = [row[index] for row, index in zip(rows, leading, strict=True)]
-    run.seen(step, torch.stack([one.x for one in ahead]), torch.stack([one.clean for one in ahead]))
+    run.seen(
+        step, torch.stack([one.x for one in ahead]), torch.stack([one.clean for one in ahead if one.clean is not None])
+    )
 
 
-def copies(row: Sequence[Particle], indices: Sequence[int]) -> list[Particle]:
+def copies(row: Sequence[Particle], indices: Sequence[int] | np.ndarray) -> list[Particle]:
     """The particles of these indices, each an object of its own."""
     return [replace(row[index]) for index in indices]
 

@@ -51,7 +51,11 @@ def rgrp(run: Run, x: Tensor, noise: Tensor, settings: RGRPSettings) -> Outcome:
     planned = settings.look_steps(run.steps)
     for step in range(run.steps):
         level, following = run.levels[step], run.levels[step + 1]
-        advance(run, rows, step, lambda whose, x, v, on=(level, following): euler_step(x, v, *on))
+
+        def moved(whose, x, v, on=(level, following)):
+            return euler_step(x, v, *on)
+
+        advance(run, rows, step, moved)
         done = step + 1
         if done in planned and any(len(row) > 1 for row in rows):
             for row, seen in enumerate(rewards(run, rows, following)):
