@@ -92,7 +92,7 @@ class ParticleCall:
 
         steps, settings = len(self.levels) - 1, self.of.settings
         if settings.count > 1:
-            self.of.reward.make_room(self.guider.model_patcher, self.x.shape)
+            self.of.reward.make_room(self.guider.model_patcher, self.x.shape, self.x.shape)
         # A mask and the latent under it are as long as the batch; of several clips they cannot be laid beside more rows.
         alone = self.extra.get("denoise_mask") is not None and len(self.x) > 1
         keys = [(self.extra.get("seed"), row) for row in range(len(self.x))]

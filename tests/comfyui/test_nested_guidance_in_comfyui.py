@@ -168,11 +168,11 @@ def test_another_caption_steers_otherwise_and_strength_0_changes_nothing(sample,
     [
         (
             {"text_width": 64},
-            "has another text encoder: connect the CLIP of Tiny ltxav to clip and the prompt to caption",
+            "has another text encoder: connect the CLIP of LTX-2 to clip and the prompt to caption",
         ),
         (
             {"text_width": 64, "clip": 32, "caption": "a kite"},
-            "clip gives texts 32 wide. Connect the CLIP of Tiny ltxav",
+            "clip gives texts 32 wide. Connect the CLIP of LTX-2",
         ),
         ({"text_width": 64, "clip": 64, "caption": " "}, "caption is empty"),
         ({"text_width": 64, "clip": 64}, "caption is empty"),

@@ -1,7 +1,7 @@
 """Tiny audio-video networks of ComfyUI's own classes with random weights, and latent rewards for their videos.
 
-For use inside ``ComfyProcess``. The project has no family for these networks: a trunk of one that it has is built for their
-latents, and registered as another package would do it.
+For use inside ``ComfyProcess``. The trunk of LTX-2's reward is the project's own. It has no family for MiniMax H3: a trunk of Wan is built for
+its latents, and registered as another package would do it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from comfy.supported_models_base import ClipTarget
 from comfy.text_encoders.genmo import mochi_te
 from comfy.text_encoders.lt import LTXVT5Tokenizer
 from sampling_calls import pack
+from tiny_backbones import LTX2
 
 LTXAV = {
     "num_attention_heads": 2, "attention_head_dim": 16, "audio_num_attention_heads": 2, "audio_attention_head_dim": 8,
@@ -31,7 +32,7 @@ H3 = {
 }  # fmt: skip
 # What reaches a hook as c_crossattn is what the network makes of a text before the first step: its width.
 TEXT = {"ltxav": (24, 48), "h3": (40, 64)}
-CHANNELS = {"ltxav": 128, "h3": 24}
+CHANNELS = {"h3": 24}
 _models: dict = {}
 
 
@@ -91,11 +92,8 @@ def _made_reward(kind: str, width: int):
 
 
 def _trunk_config(kind: str, text_width: int) -> dict:
-    if kind == "ltxav":
-        return {
-            "num_attention_heads": 32, "attention_head_dim": 4, "cross_attention_dim": 128, "num_layers": 2,
-            "caption_channels": text_width,
-        }  # fmt: skip
+    if kind == "ltxav":  # ComfyUI's texts are those of both streams, one behind the other
+        return LTX2 | {"caption_channels": text_width // 2 if text_width == TEXT[kind][1] else text_width}
     return {
         "num_attention_heads": 1, "attention_head_dim": 128, "in_channels": CHANNELS[kind], "out_channels": CHANNELS[kind],
         "text_dim": text_width, "freq_dim": 256, "ffn_dim": 192, "num_layers": 2,
@@ -104,23 +102,24 @@ def _trunk_config(kind: str, text_width: int) -> dict:
 
 def _registered(kind: str) -> str:
     """The name of a family whose latents are those of a network's videos."""
+    if kind == "ltxav":
+        return "ltx-2"
     families, latents = pack("backbones.families"), pack("backbones.latent_format")
     name = f"tiny-{kind}"
     if name in families.family_names():
         return name
-    base = pack("backbones.ltx_video").LTXVideo if kind == "ltxav" else pack("backbones.wan").Wan
-    space = latents.LatentFormat(name, CHANNELS[kind], *((32, 8) if kind == "ltxav" else (16, 4)))
+    space = latents.LatentFormat(name, CHANNELS[kind], 16, 4)
     facts = pack("backbones.family").Family(
         name=name,
         title=f"Tiny {kind}",
         implementation="https://example.org/tiny",
-        latent_formats={"LTXAV" if kind == "ltxav" else "MiniMaxH3AV": space},
+        latent_formats={"MiniMaxH3AV": space},
         conditioning={"text": "c_crossattn", "text_mask": "attention_mask"},
         lora_layers=rf"{kind}_blocks\.\d+",
         lora_signs=rf"{kind}_blocks_\d+",
     )
 
-    class Trunk(base):
+    class Trunk(pack("backbones.wan").Wan):
         family = facts
 
         @classmethod
