@@ -160,7 +160,7 @@ class FlowTask:
             "lora": adapter,
             "size": size,
             "base_dtype": self.config.memory.base_dtype,
-            "ema": self.config.ema,
+            **({} if self.config.ema is None else {"ema": self.config.ema}),  # 0.1.0 had none
         }
 
     def parameter_groups(self) -> list[dict]:

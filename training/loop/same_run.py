@@ -34,11 +34,11 @@ def check_same_run(
     """
     began, stored = state["fingerprint"], state.get("contents", {})
     changed = []
-    for key, value in fingerprint.items():
+    for key in dict.fromkeys([*fingerprint, *began]):
         if key in contents and key in stored:
             same = stored[key] == contents[key]
         else:
-            same = key == "steps" or began.get(key) == value
+            same = key == "steps" or began.get(key) == fingerprint.get(key)
         if not same:
             changed.append(key)
     if changed:

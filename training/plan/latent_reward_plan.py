@@ -153,6 +153,8 @@ def pair_batch(
         torch.empty(clips, *latents),
         torch.empty(clips),
         conditioning,
+        [],
+        None,
         list(range(pairs)),
         list(range(pairs, clips)),
         judged.long(),

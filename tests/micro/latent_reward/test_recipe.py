@@ -36,8 +36,8 @@ def test_it_makes_a_latent_reward_that_saw_noise_and_one_that_did_not(made):
     rewards = [load_latent_reward(file) for file in files]
     assert [reward.record.clean_latents for reward in rewards] == [False, True]
     assert [reward.head_config.kind for reward in rewards] == ["query", "motion"]
-    # own 3, drawn 2 x 3, generated 6; held out 1, 3, 6. The ablation: 3 x 3 drawn, 6 generated; 2 x 1, 6.
-    assert [(reward.record.pairs, reward.record.held_out) for reward in rewards] == [(15, 10), (15, 8)]
+    # own 3, drawn 2 x 3, generated 6; held out 1, 1, 6. The ablation: 3 x 3 drawn, 6 generated; 2 x 1, 6.
+    assert [(reward.record.pairs, reward.record.held_out) for reward in rewards] == [(15, 8), (15, 8)]
     for reward in rewards:
         assert len(reward.trunk.blocks) == 1 and reward.record.text_encoder == "micro-text-1"
         assert reward.record.steps == 2

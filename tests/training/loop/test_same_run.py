@@ -36,6 +36,11 @@ def test_what_has_no_content_has_to_be_the_same():
         check({"rate": 0.2}, {"data": "content-1"})
 
 
+def test_what_this_run_no_longer_has_is_another_run():
+    with pytest.raises(TrainingStopped, match="another ema"):
+        check({"ema": 0.9})
+
+
 def test_a_run_can_be_made_longer_and_not_shorter():
     check({"steps": 4})
     with pytest.raises(TrainingStopped, match=r"a run of 20 steps, and 10 are asked for.*max_steps 20"):
