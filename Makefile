@@ -7,6 +7,10 @@ PYTEST = -m pytest --run-long -n $(WORKERS) --maxprocesses 4 --max-worker-restar
 demo: .venv/ready
 	.venv/bin/videoalign demo --output demo
 
+# The tables about the micro family in benchmarks/RESULTS.md, about half a day of one core; goes on where it was stopped.
+evidence: .venv/ready-test
+	.venv/bin/python benchmarks/evidence.py evidence --write
+
 # Everything: style, types, all tests, the numeric ones with fewer instructions, those of the oldest supported versions.
 test:
 	$(MAKE) -j 3 prepare
@@ -61,4 +65,4 @@ test-oldest: .venv-oldest/ready
 clean:
 	rm -rf .venv .venv-oldest .comfyui demo build *.egg-info
 
-.PHONY: demo test tests prepare lint types test-newest test-isa test-oldest clean
+.PHONY: demo evidence test tests prepare lint types test-newest test-isa test-oldest clean
