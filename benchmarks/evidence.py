@@ -61,7 +61,7 @@ def main() -> None:
     parser.add_argument("--list", action="store_true", help="say what is finished and what is left, and make nothing")
     options = parser.parse_args()
     chosen = [table for table in TABLES if not options.only or table.name in options.only]
-    folder = options.folder / family_state(FAMILY)
+    folder = options.folder.absolute() / family_state(FAMILY)
     if options.list:
         for table in chosen:
             state = "finished" if (folder / table.name / FINISHED).exists() else f"about {table.hours:g} hours"
@@ -96,7 +96,7 @@ def make(folder: Path, tables: Sequence[Table], options: argparse.Namespace) -> 
 
 def command(table: Table, folder: Path) -> list[str]:
     """The command line of a table."""
-    arguments = [str(folder.absolute()) if word == "FOLDER" else word for word in table.arguments]
+    arguments = [str(folder) if word == "FOLDER" else word for word in table.arguments]
     return [sys.executable, str(Path("benchmarks") / f"{table.script}.py"), *arguments]
 
 
