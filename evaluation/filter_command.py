@@ -13,7 +13,7 @@ from pydantic import Field, field_validator, model_validator
 
 from ..cli.options import CommandConfig, positional
 from ..reward.gates import parse_gates
-from .filtering.weights_by_column import parse_weight
+from .filtering.weights_by_column import parse_weighted_column
 
 if TYPE_CHECKING:
     from .filtering.choosing import Choice
@@ -76,7 +76,7 @@ class Config(CommandConfig):
     @classmethod
     def _are_weights(cls, by: list[str]) -> list[str]:
         for text in by:
-            parse_weight(text)
+            parse_weighted_column(text)
         return by
 
     @model_validator(mode="after")

@@ -9,6 +9,7 @@ from ..files.digests import content_fingerprint
 from ..judges import JudgeError, JudgeOptions, judge_names
 from .comfy_compat import CATEGORY, RewardSocket, folder_paths, io, node_schema
 from .reward_models import FOLDER, judge_source_names, path_in
+from .wired_choices import check_choices
 
 NONE = "none"
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
@@ -98,13 +99,9 @@ class LoadJudge(io.ComfyNode):
     @classmethod
     def execute(cls, judge: str, model: str, precision: str, device: str) -> io.NodeOutput:
         """Open it."""
-        for name, value, known in (
-            ("judge", judge, _judges()),
-            ("precision", precision, _precisions()),
-            ("device", device, _DEVICES),
-        ):
-            if value not in known:  # by wire
-                raise CheckpointError(f"{name} is {value!r}; choose one of {', '.join(known)}.")
+        check_choices(
+            ("judge", judge, _judges()), ("precision", precision, _precisions()), ("device", device, _DEVICES)
+        )
         from .reward_handle import RewardHandle
 
         few = {"weights": precision} if precision in _FEWER_BITS else {"dtype": precision}

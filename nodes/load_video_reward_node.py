@@ -6,6 +6,7 @@ from ..errors import CheckpointError
 from ..files.digests import content_fingerprint
 from .comfy_compat import CATEGORY, RewardSocket, folder_paths, io, node_schema
 from .reward_models import EMBEDDED_NAME, FOLDER, reward_model_names, reward_model_path
+from .wired_choices import check_choices
 
 _DTYPES = ("auto", "float32", "bfloat16", "float16")
 _DEVICES = ("default", "cpu")
@@ -83,9 +84,7 @@ class LoadVideoReward(io.ComfyNode):
     @classmethod
     def execute(cls, model: str, dtype: str, device: str) -> io.NodeOutput:
         """Read it."""
-        for name, value, known in (("dtype", dtype, _DTYPES), ("device", device, _DEVICES)):
-            if value not in known:  # by wire
-                raise CheckpointError(f"{name} is {value!r}; choose one of {', '.join(known)}.")
+        check_choices(("dtype", dtype, _DTYPES), ("device", device, _DEVICES))
         from ..reward.loading import DTYPES
         from .reward_handle import RewardHandle
 

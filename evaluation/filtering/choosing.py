@@ -11,7 +11,7 @@ from typing import Literal
 from ...reward.gates import Gate
 from ...reward.z_scores import best_share, weighted_z_within
 from .score_file import FilterError, ScoredRow, ScoreFile
-from .weights_by_column import parse_weight
+from .weights_by_column import parse_weighted_column
 
 Within = Literal["prompt", "all"]
 FAILED, MISSING, NOT_BEST = "no scores", "the file is missing", "not among the best"
@@ -83,7 +83,7 @@ def ranking_of(file: ScoreFile, by: Sequence[str], share: float, within: Within)
             raise FilterError(f"{file.path}: name what is best with --by; its columns are {', '.join(file.columns)}.")
         by = marks
     weights: dict[str, float] = {}
-    for name, weight in map(parse_weight, by):
+    for name, weight in map(parse_weighted_column, by):
         column = file.column(name)
         if column in weights:
             raise FilterError(f"--by names {column} twice.")

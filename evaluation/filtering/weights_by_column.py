@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-def parse_weight(text: str) -> tuple[str, float]:
+def parse_weighted_column(text: str) -> tuple[str, float]:
     """``VQ`` or ``VQ=0.5`` as column and weight.
 
     Raises:
