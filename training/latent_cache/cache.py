@@ -119,11 +119,11 @@ class LatentCache:
             VideoAlignError: the cache was not built for this clip or this prompt.
         """
         path = Path(clip).absolute()
-        if path not in self._clips or prompt not in self._captions:
+        if path not in self._clips or prompt not in self.captions:
             raise VideoAlignError(
                 f"{clip} with the prompt {prompt!r} is not in the latent cache {self.folder}; build the cache with it."
             )
-        return self._clips[path], self._captions[prompt], *sorted(self._images.get(path, {}).values())
+        return self._clips[path], self.captions[prompt], *sorted(self._images.get(path, {}).values())
 
     def conditioning(self, prompt: str) -> dict[str, Tensor]:
         """The unbatched conditioning of a prompt, as its text encoder gave it.

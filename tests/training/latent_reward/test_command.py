@@ -117,3 +117,18 @@ def test_two_processes_train_what_one_does_with_the_same_global_batch(videoalign
         ours, expected = (newest_state(tmp_path / name / "checkpoints")["weights"] for name in (two, one))
         assert all(torch.allclose(ours[name], value, atol=1e-4) for name, value in expected.items())
         assert (tmp_path / two / "latent_reward.safetensors").exists()
+
+
+def test_heads_learn_from_a_frozen_trunks_features_which_a_second_run_finds(videoalign, arguments, tmp_path):
+    frozen = ["--model.freeze-trunk", "--noise.draws=2"]
+    files = []
+    for name in ("first", "second"):
+        outcome = videoalign("train", "latent-reward", *arguments(name), *frozen)
+        assert outcome.status == 0, outcome.err
+        assert ("computing features" in outcome.err) == (name == "first")
+        files.append(load_file(tmp_path / name / "latent_reward.safetensors"))
+    assert all(torch.equal(files[0][key], value) for key, value in files[1].items())
+    trunk = load_latent_reward(tmp_path / "first" / "latent_reward.safetensors").trunk.module
+    weights = {key: value for key, value in trunk.state_dict().items() if key.startswith("blocks.")}
+    before = tiny("wan-t2v").module.state_dict()
+    assert weights and all(torch.equal(value, before[key].bfloat16().float()) for key, value in weights.items())
