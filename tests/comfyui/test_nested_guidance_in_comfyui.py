@@ -12,7 +12,10 @@ pytestmark = pytest.mark.comfyui
 KINDS = ("ltxav", "h3")
 NOISE = 1 - 1e-6  # from here on there is no shift; LTX-2's schedule begins a rounding below 1
 OWN_TEXT = {"text_width": 64, "clip": 64, "caption": "a (red:1.2) kite over the sea"}
-SAMPLERS = ("euler", "heun", "dpmpp_2m", "res_multistep", "uni_pc", "euler_ancestral")
+SAMPLERS = (
+    "euler", "dpmpp_2m", "euler_ancestral",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("heun", "res_multistep", "uni_pc")),
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,7 @@ def test_the_shift_is_the_formulas_on_the_video_alone(process, kind, batch, own_
         assert (shift - expected).norm() <= 1e-5 * (expected.norm() + row["before"].norm())
 
 
-@pytest.mark.parametrize("sampler", ("euler", "dpmpp_2m", "res_multistep", "euler_ancestral"))
+@pytest.mark.parametrize("sampler", SAMPLERS)
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_finished_sound_changes_through_the_network_alone(sample, kind, sampler):
     """Guided in its last evaluation only, after which no network runs, a clip keeps its sound to the bit; guided earlier not."""
