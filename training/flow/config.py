@@ -202,6 +202,13 @@ class FlowConfig(LoopConfig):
         return without_encoders(_merged(preset_values(values["preset"]), values) if values.get("preset") else values)
 
     @model_validator(mode="after")
+    def _preset_batch_is_a_default(self) -> FlowConfig:
+        """A preset does not know how many rows there are: its batch, as the default's, is cut to them (``run_length``)."""
+        if self.preset and preset_values(self.preset).get("batch_size") == self.batch_size:
+            self.model_fields_set.discard("batch_size")
+        return self
+
+    @model_validator(mode="after")
     def _previews_have_a_vae(self) -> FlowConfig:
         if self.preview.prompts and self.data.cache_only:
             raise ValueError("preview.prompts need the VAE, which data.cache_only does without; give one of them")

@@ -24,7 +24,7 @@ from ..loop.train_loop import TrainLoop
 from .adapter import TRAINED, add_adapter
 from .config import FlowConfig, OptimizerConfig
 from .curves import CurvesPage
-from .diagnostics import Diagnostics
+from .diagnostics import ENOUGH_PAIRS, Diagnostics
 from .fsdp import check_fsdp
 from .lora_files import DTYPES, RAW, LoraFiles, export, lora_file, write_lora
 from .method import Method
@@ -92,7 +92,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
         if loop.moves_nothing:
             print(f"WARNING: {file} will hardly show: {loop.moves_nothing}", file=sys.stderr)
         best = loop.evaluations.best
-        if best is not None and best[0] < loop.step:
+        enough = len(task.held_out.rows) >= ENOUGH_PAIRS
+        if best is not None and best[0] < loop.step and enough:
             print(
                 f"Held-out accuracy was best after step {best[0]} ({best[1]:.2f}): {lora_file(task.config, 'best')} is that LoRA.",
                 file=sys.stderr,

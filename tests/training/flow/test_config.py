@@ -7,6 +7,7 @@ import pytest
 from videoalign.cli.options import ConfigError, parse_command
 from videoalign.training.flow.methods import method_summaries
 from videoalign.training.flow.presets import TABLE, preset_names, preset_values
+from videoalign.training.loop.run_length import RunLength, concerns, run_length
 from videoalign.training.train_flow_command import train_command
 
 if sys.version_info >= (3, 11):
@@ -85,6 +86,13 @@ def test_the_micro_preset_fits_too():
     assert (config.precision, config.memory.base_dtype, config.lora.dtype) == ("float32",) * 3
     assert (config.lora.rank, config.lora.alpha, config.optimizer.learning_rate) == (16, 32, 3e-4)
     assert not config.tensorboard and not config.memory.gradient_checkpointing
+
+
+def test_the_batch_of_a_preset_is_cut_to_the_rows_and_one_that_is_given_is_not():
+    for given, steps in (([], RunLength(60, 15)), (["--batch-size", "32"], RunLength(60, 32))):
+        config = parse_command(Config, "train dpo", [*NEEDED, "--preset", "micro", *given])
+        assert run_length(config, 15, config.optimizer.learning_rate) == steps
+        assert len(concerns(config, steps, 15, config.optimizer.learning_rate)) == len(given) // 2
 
 
 def test_no_preset_of_the_table_repeats_another_of_its_model_or_a_default():
