@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from videoalign.cli.options import ConfigError, parse_command
 from videoalign.training.flow.methods import method_summaries
 from videoalign.training.flow.presets import TABLE, preset_names, preset_values
@@ -86,6 +87,16 @@ def test_the_micro_preset_fits_too():
     assert (config.precision, config.memory.base_dtype, config.lora.dtype) == ("float32",) * 3
     assert (config.lora.rank, config.lora.alpha, config.optimizer.learning_rate) == (16, 32, 3e-4)
     assert not config.tensorboard and not config.memory.gradient_checkpointing
+
+
+def test_the_micro_preset_knows_its_model_unless_another_one_is_given():
+    config = parse_command(Config, "train dpo", ["--preset", "micro", "--data.train", "p.jsonl"])
+    assert config.model.transformer == MICRO_NETWORK and config.model.vae == MICRO_VAE
+    assert (config.model.text_encoder, config.model.name) == ("micro", "videoalign-micro")
+    other = parse_command(Config, "train dpo", ["--preset", "micro", *NEEDED])
+    assert (str(other.model.transformer), str(other.model.vae), other.model.name) == ("m", "v", None)
+    with pytest.raises(ConfigError, match="--model.vae"):
+        parse_command(Config, "train dpo", ["--preset", "micro", "--data.train", "p.jsonl", "--model.transformer", "m"])
 
 
 def test_the_batch_of_a_preset_is_cut_to_the_rows_and_one_that_is_given_is_not():
