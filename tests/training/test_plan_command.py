@@ -40,7 +40,7 @@ def words(tmp_path):
 def test_a_plan_says_what_is_counted_and_writes_nothing(tmp_path, words, capsys, command):
     assert main([*command, *words]) == 0
     told = capsys.readouterr().out
-    assert "3 pairs of 3" in told and "1 pairs held out" in told and "16 x 2 x 8 x 8 latents, 32 tokens" in told
+    assert "3 pairs of 3" in told and "1 pair held out" in told and "16 x 2 x 8 x 8 latents, 32 tokens" in told
     for part in ("frozen weights", "adapter, gradients", "optimizer", "activations"):
         assert any(line.startswith(f"  {part}") and "counted" in line for line in told.splitlines()), part
     assert "RTX 3060 12 GB" in told and "estimate" in told

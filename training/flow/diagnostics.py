@@ -135,8 +135,9 @@ class Diagnostics(Callback):
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
         self._take(kind, numbers)
         if kind == "eval":
-            self.last = diagnose(self.history, self.pairs)
-            if self.last is not None:
+            before, self.last = self.last, diagnose(self.history, self.pairs)
+            again = before is not None and before.state == "too few"
+            if self.last is not None and not (again and self.last.state == "too few"):
                 say(f"step {step}: {self.last.sentence}")
 
     def _take(self, kind: str, numbers: Mapping[str, float]) -> None:

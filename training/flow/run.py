@@ -60,8 +60,11 @@ def run_method(config: FlowConfig, method: Method) -> int:
         if config.overwrite:
             for name in ("", "newest", "best", RAW):
                 lora_file(task.config, name).unlink(missing_ok=True)
-        held_out = f"{len(task.held_out.rows)} pairs held out"
-        print(f"{task.rows.summary}; {held_out}; {loop.steps} steps.", file=sys.stderr)
+        held_out, steps = len(task.held_out.rows), loop.steps
+        print(
+            f"{task.rows.summary}; {held_out} pair{'' if held_out == 1 else 's'} held out; {steps} step{'' if steps == 1 else 's'}.",
+            file=sys.stderr,
+        )
     try:
         metrics = loop.run()
     except KeyboardInterrupt:
