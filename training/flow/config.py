@@ -201,7 +201,8 @@ class FlowConfig(LoopConfig):
         """With the preset's settings under those that are given, and without encoders where the cache is enough."""
         name = values.get("preset")
         if name:
-            values = _merged(preset_values(name), values)
+            preset = preset_values(name)  # it may hold sections of several methods
+            values = _merged({key: preset[key] for key in preset if key in cls.model_fields}, values)
             if not (values.get("model") or {}).get("transformer"):
                 values = _merged({"model": preset_model(name)}, values)
         return without_encoders(values)

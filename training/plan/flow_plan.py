@@ -81,7 +81,7 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     return RunPlan(
         head=(
             f"{data.summary}; {data.held_out} pair{'' if data.held_out == 1 else 's'} held out.",
-            f"{length.steps} steps of {length.batch_size} rows, {samples / data.rows:.3g} times each of {data.rows} rows"
+            f"{length.steps} step{'' if length.steps == 1 else 's'} of {length.batch_size} rows, {samples / data.rows:.3g} times each of {data.rows} rows"
             + (" (chosen by their number)." if length.chosen else "."),
             f"A clip: {config.data.width}x{config.data.height}, {config.data.frames} frames at {config.data.fps:g} a second; "
             f"{channels} x {' x '.join(map(str, lengths))} latents, {step.tokens} tokens.",

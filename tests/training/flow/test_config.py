@@ -99,6 +99,16 @@ def test_the_micro_preset_knows_its_model_unless_another_one_is_given():
         parse_command(Config, "train dpo", ["--preset", "micro", "--data.train", "p.jsonl", "--model.transformer", "m"])
 
 
+def test_the_micro_presets_anchor_is_of_rvm_alone_and_an_own_one_wins():
+    needed = ["--preset", "micro", "--data.train", "p.jsonl", "--data.clips", "c.jsonl"]
+    rvm = train_command("rvm").Config
+    assert parse_command(rvm, "train rvm", needed).rvm.anchor == 0.1
+    assert parse_command(rvm, "train rvm", [*needed, "--rvm.anchor", "0.02", "--rvm.scale", "0.2"]).rvm.anchor == 0.02
+    assert parse_command(rvm, "train rvm", [*needed[2:], *NEEDED]).rvm.anchor == 1e-3  # the paper's
+    for method in set(method_summaries()) - {"rvm"}:
+        assert not hasattr(parse_command(train_command(method).Config, "train", needed[:4]), "rvm")
+
+
 def test_the_batch_of_a_preset_is_cut_to_the_rows_and_one_that_is_given_is_not():
     for given, steps in (([], RunLength(60, 15)), (["--batch-size", "32"], RunLength(60, 32))):
         config = parse_command(Config, "train dpo", [*NEEDED, "--preset", "micro", *given])
@@ -109,7 +119,10 @@ def test_the_batch_of_a_preset_is_cut_to_the_rows_and_one_that_is_given_is_not()
 def test_no_preset_of_the_table_repeats_another_of_its_model_or_a_default():
     contents = [(name.rpartition("-")[0], preset_values(name)) for name in tomllib.loads(TABLE.read_text())]
     assert all(contents.count(content) == 1 for content in contents)
-    defaults = Config.model_validate({"data": {"train": ["p"]}, "model": dict.fromkeys(MODEL_FILES, "m")}).model_dump()
+    needed = {"data": {"train": ["p"]}, "model": dict.fromkeys(MODEL_FILES, "m")}
+    defaults = {}
+    for method in method_summaries():  # each has a section of its own
+        defaults |= train_command(method).Config.model_validate(needed).model_dump()
     for name, values in contents:
         for key, value in values.items():
             pairs = (
