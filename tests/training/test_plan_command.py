@@ -1,6 +1,7 @@
 """``videoalign plan`` and ``--dry-run`` on the embedded micro model."""
 
 import json
+import re
 
 import pytest
 
@@ -50,3 +51,11 @@ def test_a_plan_says_what_is_counted_and_writes_nothing(tmp_path, words, capsys,
 def test_a_run_that_moves_nothing_is_told_with_the_remedy(words, capsys):
     assert main(["plan", "sft", *words, "--max-steps", "1", "--optimizer.learning-rate", "5e-6"]) == 0
     assert "WARNING: 1 step at a learning rate of 5e-06" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_no_more_rows_are_at_once_in_memory_than_a_batch_has(words, capsys):
+    assert main(["plan", "dpo", *words, "--max-steps", "300", "--micro-batch-size", "24"]) == 0
+    told = capsys.readouterr().out
+    rows = re.search(r"^300 steps of (\d+) rows", told, flags=re.MULTILINE)[1]
+    assert int(rows) < 24 and re.search(rf"^Memory on the device, {rows} rows? at a time", told, flags=re.MULTILINE)

@@ -62,10 +62,12 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     data = flow_data(config, method) if data is None else data
     rate, move = config.optimizer.learning_rate, visible_move(config)
     length = run_length(config, data.rows, rate, move)
+    rows = min(config.micro_batch_size, length.batch_size)
     size = config.data.frames, config.data.height, config.data.width
     latents = network.latent_format.shape(*size)
     caption = network.family.text_tokens, network.text_width
-    step = count_step(network, config, method, latents, caption[0])
+    at_once = config.model_copy(update={"micro_batch_size": rows})
+    step = count_step(network, at_once, method, latents, caption[0])
     memory = memory_of(step, config.memory, config.optimizer)
     models = config.model
     encoding = (
