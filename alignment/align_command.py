@@ -33,6 +33,7 @@ from .config import Config, PairOptions, split_of
 __all__ = ["Config", "PairOptions", "run", "tell"]
 
 FINISHED_LORA = "lora.safetensors"
+SETTINGS = "align.json"
 
 
 def run(config: Config) -> int:
@@ -84,6 +85,7 @@ def _check(config: Config) -> None:
 
 
 def _run(config: Config) -> int:
+    config = _with_begun_share(config)
     _check_settings(config)
     training, held_out = split_prompts(config)
     lora: Path | None = None
@@ -312,6 +314,13 @@ def _comparison(config: Config, prompts: Path, lora: Path, number: int) -> int:
     return _stage("comparison", lambda: compare_command.run(compare))
 
 
+def _with_begun_share(config: Config) -> Config:
+    """A run that began with another default share of held-out prompts (0.1.0's: a fifth, however few) goes on with it."""
+    file = config.output / SETTINGS
+    begun = read_json(file).get("held_out") if config.held_out is None and file.exists() else None
+    return config if begun is None else config.model_copy(update={"held_out": begun})
+
+
 def _check_settings(config: Config) -> None:
     """A folder belongs to one set of options: half of a run with others would be worth nothing."""
     left_out = {"device", "batch_size", "rounds", "judge", "output", "stop_on_hacking", "dry_run"}
@@ -327,7 +336,7 @@ def _check_settings(config: Config) -> None:
         del settings["method"]
     settings["prompts"] = read_prompts(config.prompts)
     settings["train"] = read_text(config.train) if config.train and config.train.exists() else str(config.train)
-    file = config.output / "align.json"
+    file = config.output / SETTINGS
     if not file.exists():
         write_json(file, settings)
         return

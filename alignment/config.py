@@ -15,8 +15,11 @@ from ..generation import generate_command
 from ..generation.prompts import read_prompts
 from ..generation.sampling_options import distilled_field
 from ..preferences import pairs_command
+from ..reward.guard.verdict import LEAST_PROMPTS
 from ..reward.weight_options import WeightOptions
 from ..training.flow.methods import method_summaries
+
+USUAL_SHARE = 0.2
 
 
 class PairOptions(CommandConfig):
@@ -71,7 +74,12 @@ class Config(CommandConfig):
     )
     rounds: int = Field(1, ge=1, description="How often to generate, score, pair and train.")
     clips_per_prompt: int = Field(6, ge=2, description="Clips of each training prompt in a round.")
-    held_out: float = Field(0.2, gt=0, lt=1, description="Share of the prompts that is kept for the comparison.")
+    held_out: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="Share of the prompts that is kept for the comparison. A fifth by default, but six prompts, of which a verdict can be told, where twice as many are left.",
+    )
     compare_clips: int = Field(4, ge=1, description="Clips of each held-out prompt in the comparison.")
     judge: list[str] = Field([], description="A further judge of the comparison, as NAME or NAME:SOURCE; repeatable.")
     stop_on_hacking: bool = Field(
@@ -116,6 +124,9 @@ def split_of(config: Config) -> tuple[list[str], list[str]]:
     prompts = read_prompts(config.prompts)
     if len(prompts) < 2:
         raise VideoAlignError(f"{config.prompts} holds one prompt; align needs one to train on and one to compare on.")
-    count = min(max(1, round(config.held_out * len(prompts))), len(prompts) - 1)
+    share = USUAL_SHARE if config.held_out is None else config.held_out
+    count = min(max(1, round(share * len(prompts))), len(prompts) - 1)
+    if config.held_out is None and len(prompts) >= 3 * LEAST_PROMPTS:
+        count = max(count, LEAST_PROMPTS)
     kept = set(random.Random(config.seed).sample(prompts, count))
     return [one for one in prompts if one not in kept], [one for one in prompts if one in kept]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 
 from ..generation.clip_folder import Wanted
 from ..generation.plan import count_model, plan_generate
@@ -75,7 +76,7 @@ def plan_align(generating: object, training: FlowConfig, method: Method, stages:
     trained = plan_flow(training, method, trained_rows(method.name, stages, training.data.eval_share))
     # The clips without the LoRA are made once.
     sets = 1 + stages.comparisons
-    compared = plan_generate(generating, _clips(sets * stages.held_out, stages.compared))
+    compared = plan_generate(generating, _clips(stages.held_out, stages.compared, sets))
     scored = stages.rounds * stages.training * stages.clips + sets * stages.held_out * stages.compared
     told = [
         (f"{stages.rounds} x clips", made, stages.rounds),
@@ -105,8 +106,10 @@ def plan_align(generating: object, training: FlowConfig, method: Method, stages:
     )  # fmt: skip
 
 
-def _clips(prompts: int, each: int) -> list[Wanted]:
-    return [Wanted(f"{one}_{seed}", str(one), seed) for one in range(prompts) for seed in range(each)]
+def _clips(prompts: int, each: int, sets: int = 1) -> list[Wanted]:
+    """The same prompts and seeds for each of some models."""
+    counts = range(sets), range(prompts), range(each)
+    return [Wanted(f"{model}_{one}_{seed}", str(one), seed) for model, one, seed in product(*counts)]
 
 
 def _ways(ways: Sequence[Way], other: float, of_training: bool) -> list[Way]:

@@ -26,6 +26,8 @@ VOCABULARY: tuple[str, ...] = (
     "over", "a", "plain", "textured", "black", "grey", "white", "ground",
 )  # fmt: skip
 
+EXAMPLE = "two red circles move left over a plain grey ground"
+
 
 @cache
 def word_vector(word: str) -> np.ndarray:
@@ -37,7 +39,10 @@ def word_vector(word: str) -> np.ndarray:
         PromptError: a word outside VOCABULARY.
     """
     if word not in VOCABULARY:
-        raise PromptError(f"unknown word {word!r}. The micro world knows only: {', '.join(VOCABULARY)}.")
+        raise PromptError(
+            f"unknown word {word!r}. The micro world knows only: {', '.join(VOCABULARY)}. A caption reads like {EXAMPLE!r}; other "
+            "prompts need a real model."
+        )
     seed = int.from_bytes(hashlib.sha256(f"micro world: {word}".encode()).digest()[:8], "little")
     # Raw bits are the part of NumPy's random streams that never changes; 53 of them are exact in float64.
     uniform = (np.random.PCG64(seed).random_raw(WIDTH) >> np.uint64(11)).astype(np.float64) * 2.0**-53

@@ -28,7 +28,7 @@ HEADING = "Signed velocity matching and Flow-DPO over three rounds of the micro 
 METHODS = {
     "DPO": {"method": "dpo", "batch": 24, "rate": 3e-4, "section": ""},
     "RVM, anchor 0.1": {"method": "rvm", "batch": 48, "rate": 3e-4, "section": "[rvm]\nanchor = 0.1\n"},
-    "RVM, anchor 0.001": {"method": "rvm", "batch": 48, "rate": 1e-4, "section": ""},
+    "RVM, anchor 0.001": {"method": "rvm", "batch": 48, "rate": 1e-4, "section": "[rvm]\nanchor = 0.001\n"},
 }
 TRAINING_SEED, TESTING_SEED = 61_000, 63_000
 

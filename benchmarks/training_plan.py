@@ -1,8 +1,8 @@
 """What does a step of Flow-DPO take on the networks that people train, and on which cards does it fit?
 
 The loss runs forward and backward on each network at its real size with tensors that have no content (``training/plan``), for a
-clip of 832 x 480 pixels and 81 frames (LTX-Video and LTX-2, its video stream: 768 x 480, HunyuanVideo as Wan), bfloat16, a LoRA of rank 64 and gradient
-checkpointing; so nothing of it is measured, and no GPU has run it. Memory is what tensors fill, 15 % more for what lies between.
+clip of 832 x 480 pixels and 81 frames (of LTX-2 its video stream), bfloat16, a LoRA of rank 64 and gradient checkpointing; so nothing of
+it is measured, and no GPU has run it. Memory is what tensors fill, 15 % more for what lies between.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ NETWORKS = {
     "Wan 2.1 1.3B": ("wan", WAN_1_3B, (832, 480, 81), 512),
     "Wan 2.1 14B": ("wan", WAN_14B, (832, 480, 81), 512),
     "Wan 2.2 TI2V-5B": ("wan", WAN_5B, (832, 480, 81), 512),
-    "LTX-2 19B": ("ltx-2", {}, (768, 480, 81), 1024),
-    "LTX-2.3 22B": ("ltx-2", LTX_23, (768, 480, 81), 1024),
-    "LTX-Video 2B": ("ltx-video", {}, (768, 480, 81), 128),
+    "LTX-2 19B": ("ltx-2", {}, (832, 480, 81), 1024),
+    "LTX-2.3 22B": ("ltx-2", LTX_23, (832, 480, 81), 1024),
+    "LTX-Video 2B": ("ltx-video", {}, (832, 480, 81), 128),
     "HunyuanVideo 13B": ("hunyuan-video", {}, (832, 480, 81), 256),
 }
 FORMS = (

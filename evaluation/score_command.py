@@ -76,7 +76,10 @@ class Config(ScoringOptions):
         if self.prompt and self.captions_from_txt:
             raise ValueError("--prompt and --captions-from-txt exclude each other")
         if (self.model is None) == (not self.judge):
-            raise ValueError("give either --model or --judge")
+            raise ValueError(
+                "give either --model or --judge: what scores the clips, such as --model KlingTeam/VideoReward, or --model micro for clips "
+                "of the micro model"
+            )
         return self
 
 

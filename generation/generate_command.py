@@ -115,6 +115,8 @@ def run(config: Config) -> int:
         return tell(config)
     from ..files.atomic_file import write_json
     from ..files.output_folder import held
+    from ..micro_world.domain import unknown_captions_note
+    from .pipeline import MICRO
 
     rows, wanted, left_out = rows_and_clips(config)
     unreadable = unreadable_images(wanted)
@@ -128,6 +130,8 @@ def run(config: Config) -> int:
             check_case(wanted, config.output)
         folder = ClipFolder(config.output, settings)
         missing = [clip for clip in folder.missing(wanted) if clip.id not in failed]
+        if config.model == MICRO and (note := unknown_captions_note(clip.prompt for clip in missing)):
+            print(f"note: {note}", file=sys.stderr)
         if missing:
             try:
                 failed |= generate_into(folder, missing, config)

@@ -45,6 +45,7 @@ VOCABULARY: tuple[str, ...] = (
     *COUNTS, *COLOURS, *SHAPES, *_PLURALS.values(), "moves", "move", *DIRECTIONS,
     "over", "a", *GROUND_KINDS, *GROUNDS, "ground",
 )  # fmt: skip
+EXAMPLE = "two red circles move left over a plain grey ground"
 
 
 @dataclass(frozen=True)
@@ -229,10 +230,10 @@ def parse_caption(text: str) -> Attributes:
     for word in words:
         if word not in VOCABULARY:
             raise ValueError(
-                f"caption {text!r}: unknown word {word!r}. The micro world knows only: {', '.join(VOCABULARY)}."
+                f"caption {text!r}: unknown word {word!r}. The micro world knows only: {', '.join(VOCABULARY)}. A caption reads like "
+                f"{EXAMPLE!r}."
             )
     singular = {plural: shape for shape, plural in _PLURALS.items()}
-    example = "two red circles move left over a plain grey ground"
     if len(words) == 10:
         count, colour, shape, _, direction, _, _, ground_kind, ground, _ = words
         try:
@@ -240,10 +241,10 @@ def parse_caption(text: str) -> Attributes:
                 colour, singular.get(shape, shape), direction, COUNTS.get(count, 0), ground, ground_kind
             )
         except ValueError as error:
-            raise ValueError(f"caption {text!r}: {error} A caption reads like {example!r}.") from error
+            raise ValueError(f"caption {text!r}: {error} A caption reads like {EXAMPLE!r}.") from error
         if caption(attributes).split() == words:
             return attributes
-    raise ValueError(f"caption {text!r} is not of the micro world's form; a caption reads like {example!r}.")
+    raise ValueError(f"caption {text!r} is not of the micro world's form; a caption reads like {EXAMPLE!r}.")
 
 
 def _pick(rng: np.random.Generator, options):

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from small_alignment import PROMPTS, TRAIN, arguments, files
 
 from videoalign.alignment import align_command
+from videoalign.alignment.config import split_of
 from videoalign.cli.main import main
 from videoalign.cli.options import parse_command
 from videoalign.preferences.reading import read_pairs
@@ -74,6 +75,28 @@ def test_a_further_round_goes_on_from_the_lora_so_far_and_is_held_to_it(files, f
     assert run_method(training, method(training.dpo)) == 0
     first = read_log(tmp_path / "training" / "log.jsonl")[0]
     assert first["step"] == 1 and first["loss"] == pytest.approx(math.log(2), abs=1e-6) and first["drift"] == 0
+
+
+@pytest.mark.parametrize(
+    ("prompts", "given", "held_out"),
+    [(2, [], 1), (8, [], 2), (17, [], 3), (18, [], 6), (24, [], 6), (40, [], 8), (24, ["--held-out", "0.2"], 5), (3, ["--held-out", "0.9"], 2)],
+)  # fmt: skip
+def test_six_prompts_are_held_out_where_that_leaves_twice_as_many(tmp_path, prompts, given, held_out):
+    file = tmp_path / "prompts.txt"
+    file.write_text("".join(f"prompt {number}\n" for number in range(prompts)))
+    config = parse_command(align_command.Config, "align", [str(file), "--output", str(tmp_path / "out"), *given])
+    training, kept = split_of(config)
+    assert len(kept) == held_out and len(training) == prompts - held_out and not {*training} & {*kept}
+
+
+def test_a_run_that_began_with_another_default_of_held_out_prompts_goes_on_with_it(files, finished, tmp_path):
+    folder = tmp_path / "begun"
+    shutil.copytree(finished, folder)
+    settings = json.loads((folder / "align.json").read_text())
+    (folder / "align.json").write_text(json.dumps(settings | {"held_out": 0.2}))
+    before = (folder / "held_out_prompts.jsonl").read_text()
+    assert main(arguments(files, folder)) == 0
+    assert (folder / "held_out_prompts.jsonl").read_text() == before
 
 
 def test_another_run_in_the_same_folder_is_refused(files, finished, capsys):

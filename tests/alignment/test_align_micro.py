@@ -27,6 +27,6 @@ def test_prompts_become_a_lora_and_a_comparison(tmp_path):
     assert inspection.matched and not inspection.unmatched
     report = json.loads((output / "round_1" / "comparison" / "report.json").read_text())
     held_out = (output / "held_out_prompts.jsonl").read_text().splitlines()
-    assert report["pairs"] == 4 * len(held_out) == 20
+    assert report["pairs"] == 4 * len(held_out) == 24
     assert len(report["judges"]) == 2  # the reward, and the world's own measurement
     assert (output / "round_1" / "comparison" / "index.html").exists()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -197,3 +198,15 @@ def test_bare_pairs_are_written_as_they_are(tmp_path):
     write_preferences(tmp_path / "pairs.jsonl", [pair])
     assert json.loads((tmp_path / "pairs.jsonl").read_text()) == {"prompt": "x", "chosen": "c.mp4", "rejected": "d.mp4"}
     assert list(Preferences([pair], tmp_path)) == [pair]
+
+
+@pytest.mark.parametrize(("chosen", "rejected"), [("a.mp4", "a.mp4"), ("clips/a.mp4", "clips/../clips/./a.mp4")])
+def test_a_pair_of_a_clip_with_itself_is_refused_by_its_row(tmp_path, chosen, rejected):
+    rows = [
+        {"prompt": "p", "chosen": "x.mp4", "rejected": "y.mp4"},
+        {"prompt": "p", "chosen": chosen, "rejected": rejected},
+    ]
+    file = tmp_path / "pairs.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(PreferenceFileError, match=rf"pairs\.jsonl, (row|line) 2: both clips are {re.escape(chosen)}\."):
+        read_preferences(file)

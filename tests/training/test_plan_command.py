@@ -1,6 +1,7 @@
 """``videoalign plan`` and ``--dry-run`` on the embedded micro model."""
 
 import json
+import re
 
 import pytest
 
@@ -40,7 +41,7 @@ def words(tmp_path):
 def test_a_plan_says_what_is_counted_and_writes_nothing(tmp_path, words, capsys, command):
     assert main([*command, *words]) == 0
     told = capsys.readouterr().out
-    assert "3 pairs of 3" in told and "1 pairs held out" in told and "16 x 2 x 8 x 8 latents, 32 tokens" in told
+    assert "3 pairs of 3" in told and "1 pair held out" in told and "16 x 2 x 8 x 8 latents, 32 tokens" in told
     for part in ("frozen weights", "adapter, gradients", "optimizer", "activations"):
         assert any(line.startswith(f"  {part}") and "counted" in line for line in told.splitlines()), part
     assert "RTX 3060 12 GB" in told and "estimate" in told
@@ -50,3 +51,11 @@ def test_a_plan_says_what_is_counted_and_writes_nothing(tmp_path, words, capsys,
 def test_a_run_that_moves_nothing_is_told_with_the_remedy(words, capsys):
     assert main(["plan", "sft", *words, "--max-steps", "1", "--optimizer.learning-rate", "5e-6"]) == 0
     assert "WARNING: 1 step at a learning rate of 5e-06" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_no_more_rows_are_at_once_in_memory_than_a_batch_has(words, capsys):
+    assert main(["plan", "dpo", *words, "--max-steps", "300", "--micro-batch-size", "24"]) == 0
+    told = capsys.readouterr().out
+    rows = re.search(r"^300 steps of (\d+) rows", told, flags=re.MULTILINE)[1]
+    assert int(rows) < 24 and re.search(rf"^Memory on the device, {rows} rows? at a time", told, flags=re.MULTILINE)

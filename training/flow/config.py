@@ -12,7 +12,7 @@ from ...reward.weight_options import WeightOptions
 from ..data_config import EncodedData, EncoderFiles, without_encoders
 from ..loop.config import LoopConfig
 from .noise import NoiseConfig
-from .presets import preset_values
+from .presets import preset_model, preset_values
 
 
 class DataConfig(EncodedData):
@@ -166,7 +166,7 @@ class FlowConfig(LoopConfig):
 
     preset: str | None = Field(
         None,
-        description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb; options that are given win over them.",
+        description="Settings for a model and a size of GPU, such as wan2.1-1.3b-24gb, or micro, the embedded model itself too; options that are given win over them.",
     )
     batch_size: int = Field(64, ge=1, description="Pairs (or clips) in an optimizer step, over all processes.")
     precision: Literal["float32", "bfloat16"] = Field(
@@ -199,7 +199,20 @@ class FlowConfig(LoopConfig):
     @classmethod
     def in_effect(cls, values: dict) -> dict:
         """With the preset's settings under those that are given, and without encoders where the cache is enough."""
-        return without_encoders(_merged(preset_values(values["preset"]), values) if values.get("preset") else values)
+        name = values.get("preset")
+        if name:
+            preset = preset_values(name)  # it may hold sections of several methods
+            values = _merged({key: preset[key] for key in preset if key in cls.model_fields}, values)
+            if not (values.get("model") or {}).get("transformer"):
+                values = _merged({"model": preset_model(name)}, values)
+        return without_encoders(values)
+
+    @model_validator(mode="after")
+    def _preset_batch_is_a_default(self) -> FlowConfig:
+        """A preset does not know how many rows there are: its batch, as the default's, is cut to them (``run_length``)."""
+        if self.preset and preset_values(self.preset).get("batch_size") == self.batch_size:
+            self.model_fields_set.discard("batch_size")
+        return self
 
     @model_validator(mode="after")
     def _previews_have_a_vae(self) -> FlowConfig:

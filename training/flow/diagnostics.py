@@ -9,13 +9,19 @@ from typing import Literal, NamedTuple
 from ..loop.callback import Callback, Run, Say
 from ..loop.log_file import read_log
 
-State = Literal["learning", "not learning", "winner error rising", "diverged", "far", "wrong way", "overfitting", "won"]
+State = Literal[
+    "learning", "not learning", "winner error rising", "diverged", "far", "wrong way", "overfitting", "won", "too few"
+]
 
 RISING = 0.01  # of the reference's error, from which on a rise of the winner's error is worth a word
 DIVERGED = 0.25
 FAR = 0.1  # of the reference's error: squared distance of the velocities from the reference's
 ENOUGH_EVALUATIONS = 3
 WON = 0.02
+ENOUGH_PAIRS = 5
+"""Of fewer held-out pairs chance alone reaches 0 and 1: two standard deviations of it are 0.5 or more."""
+UNSURE = 0.2
+"""A half width of chance from which on "no better than chance" is no finding: fewer than 25 pairs."""
 
 
 class Diagnosis(NamedTuple):
@@ -37,7 +43,11 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
         return None
     now, chance = history[-1], 2 * 0.5 / math.sqrt(max(pairs, 1))
     accuracy, rise = now["accuracy"], now["winner_error"] / max(now["reference_error"], 1e-12)
-    said = f"held-out accuracy {accuracy:.2f} (chance 0.50 +- {chance:.2f} with {pairs} pairs)"
+    few = pairs < ENOUGH_PAIRS
+    counted = f"{pairs} pair{'' if pairs == 1 else 's'}"
+    said = f"held-out accuracy {accuracy:.2f} " + (
+        f"of {counted}, too few to tell" if few else f"(chance 0.50 +- {chance:.2f} with {counted})"
+    )
     if not math.isfinite(rise) or rise > DIVERGED:
         return Diagnosis(
             "diverged",
@@ -57,6 +67,11 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
         return Diagnosis(
             "far", f"{far}: the learning rate is too high, or the run too long. Lower it, and start again."
         )
+    if few:
+        return Diagnosis(
+            "too few",
+            f"{said} whether it is learning: that takes {ENOUGH_PAIRS} or more (data.eval, or a larger data.eval_share). Compare clips with and without the LoRA (videoalign compare).",
+        )
     if accuracy < 0.5 - chance:
         return Diagnosis(
             "wrong way",
@@ -71,6 +86,11 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
         return Diagnosis("won", f"{said}: the pairs are won already; more steps only move away from the reference.")
     if accuracy > 0.5 + chance:
         return Diagnosis("learning", f"learning: {said}, winner error {100 * rise:+.2f} %{_where(now)}.")
+    if len(history) >= ENOUGH_EVALUATIONS and chance >= UNSURE:
+        return Diagnosis(
+            "too few",
+            f"{said}: whether it is learning cannot be told from so few. Hold out more (data.eval, or a larger data.eval_share), or compare clips with and without the LoRA (videoalign compare).",
+        )
     if len(history) >= ENOUGH_EVALUATIONS:
         return Diagnosis(
             "not learning",
@@ -115,8 +135,9 @@ class Diagnostics(Callback):
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
         self._take(kind, numbers)
         if kind == "eval":
-            self.last = diagnose(self.history, self.pairs)
-            if self.last is not None:
+            before, self.last = self.last, diagnose(self.history, self.pairs)
+            again = before is not None and before.state == "too few"
+            if self.last is not None and not (again and self.last.state == "too few"):
                 say(f"step {step}: {self.last.sentence}")
 
     def _take(self, kind: str, numbers: Mapping[str, float]) -> None:

@@ -8,6 +8,8 @@ import sys
 from functools import cache
 from pathlib import Path
 
+from ...backbones.micro_files import MICRO_NETWORK, MICRO_VAE
+
 TABLE = Path(__file__).with_suffix(".toml")
 COUNTED = "counted"
 """In the table: no option, but what the preset needs."""
@@ -40,6 +42,14 @@ def preset_values(name: str) -> dict:
 def preset_memory(name: str) -> dict[str, float]:
     """What a preset was counted to need, see the table: GB by part, and tokens; nothing for ``micro``."""
     return _entry(name).get(COUNTED, {})
+
+
+def preset_model(name: str) -> dict[str, str]:
+    """Options of ``[model]`` that a preset knows where no network is given: the embedded one's for ``micro``, none for others."""
+    if name != "micro":
+        return {}
+    network, vae = str(MICRO_NETWORK), str(MICRO_VAE)
+    return {"transformer": network, "vae": vae, "text_encoder": "micro", "name": "videoalign-micro"}
 
 
 def _entry(name: str) -> dict:

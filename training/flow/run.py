@@ -24,7 +24,7 @@ from ..loop.train_loop import TrainLoop
 from .adapter import TRAINED, add_adapter
 from .config import FlowConfig, OptimizerConfig
 from .curves import CurvesPage
-from .diagnostics import Diagnostics
+from .diagnostics import ENOUGH_PAIRS, Diagnostics
 from .fsdp import check_fsdp
 from .lora_files import DTYPES, RAW, LoraFiles, export, lora_file, write_lora
 from .method import Method
@@ -60,8 +60,11 @@ def run_method(config: FlowConfig, method: Method) -> int:
         if config.overwrite:
             for name in ("", "newest", "best", RAW):
                 lora_file(task.config, name).unlink(missing_ok=True)
-        held_out = f"{len(task.held_out.rows)} pairs held out"
-        print(f"{task.rows.summary}; {held_out}; {loop.steps} steps.", file=sys.stderr)
+        held_out, steps = len(task.held_out.rows), loop.steps
+        print(
+            f"{task.rows.summary}; {held_out} pair{'' if held_out == 1 else 's'} held out; {steps} step{'' if steps == 1 else 's'}.",
+            file=sys.stderr,
+        )
     try:
         metrics = loop.run()
     except KeyboardInterrupt:
@@ -92,7 +95,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
         if loop.moves_nothing:
             print(f"WARNING: {file} will hardly show: {loop.moves_nothing}", file=sys.stderr)
         best = loop.evaluations.best
-        if best is not None and best[0] < loop.step:
+        enough = len(task.held_out.rows) >= ENOUGH_PAIRS
+        if best is not None and best[0] < loop.step and enough:
             print(
                 f"Held-out accuracy was best after step {best[0]} ({best[1]:.2f}): {lora_file(task.config, 'best')} is that LoRA.",
                 file=sys.stderr,

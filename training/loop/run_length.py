@@ -54,8 +54,10 @@ def run_length(
             return RunLength(earlier["steps"], batch)
     elif not (longer or "batch_size" in given):
         return chosen_length(config, rows, rate, visible, world)
-    else:
+    elif "batch_size" in given:
         batch = config.batch_size
+    else:  # a default, or a preset's: no row is seen twice in a step without being asked for
+        batch = math.ceil(min(config.batch_size, max(1, rows)) / world) * world
     return RunLength(config.max_steps or max(1, math.ceil(config.epochs * rows / batch)), batch)
 
 
@@ -85,10 +87,11 @@ def concerns(config: LoopConfig, length: RunLength, rows: int, rate: float, visi
         rate: the highest learning rate of any part.
     """
     said, batch = [], length.batch_size
-    if batch > rows:
+    if batch > rows and "batch_size" in config.model_fields_set:
+        smaller = min(LEAST_BATCH, rows)
         said.append(
             f"A batch of {batch} is larger than the {rows} rows to train on: each step sees every row {batch / rows:.3g} times, at "
-            f"other noise. --batch-size {min(LEAST_BATCH, rows)} makes {batch / min(LEAST_BATCH, rows):.3g} steps in the same time."
+            f"other noise. A step of --batch-size {smaller} takes 1/{batch / smaller:.3g} of the time."
         )
     short = too_short(config, length, rows, rate, visible)
     return said if short is None else [*said, short]

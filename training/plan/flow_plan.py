@@ -62,10 +62,12 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     data = flow_data(config, method) if data is None else data
     rate, move = config.optimizer.learning_rate, visible_move(config)
     length = run_length(config, data.rows, rate, move)
+    rows = min(config.micro_batch_size, length.batch_size)
     size = config.data.frames, config.data.height, config.data.width
     latents = network.latent_format.shape(*size)
     caption = network.family.text_tokens, network.text_width
-    step = count_step(network, config, method, latents, caption[0])
+    at_once = config.model_copy(update={"micro_batch_size": rows})
+    step = count_step(network, at_once, method, latents, caption[0])
     memory = memory_of(step, config.memory, config.optimizer)
     models = config.model
     encoding = (
@@ -80,8 +82,8 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     channels, *lengths = latents
     return RunPlan(
         head=(
-            f"{data.summary}; {data.held_out} pairs held out.",
-            f"{length.steps} steps of {length.batch_size} rows, {samples / data.rows:.3g} times each of {data.rows} rows"
+            f"{data.summary}; {data.held_out} pair{'' if data.held_out == 1 else 's'} held out.",
+            f"{length.steps} step{'' if length.steps == 1 else 's'} of {length.batch_size} rows, {samples / data.rows:.3g} times each of {data.rows} rows"
             + (" (chosen by their number)." if length.chosen else "."),
             f"A clip: {config.data.width}x{config.data.height}, {config.data.frames} frames at {config.data.fps:g} a second; "
             f"{channels} x {' x '.join(map(str, lengths))} latents, {step.tokens} tokens.",

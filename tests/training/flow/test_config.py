@@ -4,9 +4,11 @@ import sys
 
 import pytest
 
+from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from videoalign.cli.options import ConfigError, parse_command
 from videoalign.training.flow.methods import method_summaries
 from videoalign.training.flow.presets import TABLE, preset_names, preset_values
+from videoalign.training.loop.run_length import RunLength, concerns, run_length
 from videoalign.training.train_flow_command import train_command
 
 if sys.version_info >= (3, 11):
@@ -87,10 +89,40 @@ def test_the_micro_preset_fits_too():
     assert not config.tensorboard and not config.memory.gradient_checkpointing
 
 
+def test_the_micro_preset_knows_its_model_unless_another_one_is_given():
+    config = parse_command(Config, "train dpo", ["--preset", "micro", "--data.train", "p.jsonl"])
+    assert config.model.transformer == MICRO_NETWORK and config.model.vae == MICRO_VAE
+    assert (config.model.text_encoder, config.model.name) == ("micro", "videoalign-micro")
+    other = parse_command(Config, "train dpo", ["--preset", "micro", *NEEDED])
+    assert (str(other.model.transformer), str(other.model.vae), other.model.name) == ("m", "v", None)
+    with pytest.raises(ConfigError, match=r"--model\.vae"):
+        parse_command(Config, "train dpo", ["--preset", "micro", "--data.train", "p.jsonl", "--model.transformer", "m"])
+
+
+def test_the_micro_presets_anchor_is_of_rvm_alone_and_an_own_one_wins():
+    needed = ["--preset", "micro", "--data.train", "p.jsonl", "--data.clips", "c.jsonl"]
+    rvm = train_command("rvm").Config
+    assert parse_command(rvm, "train rvm", needed).rvm.anchor == 0.1
+    assert parse_command(rvm, "train rvm", [*needed, "--rvm.anchor", "0.02", "--rvm.scale", "0.2"]).rvm.anchor == 0.02
+    assert parse_command(rvm, "train rvm", [*needed[2:], *NEEDED]).rvm.anchor == 1e-3  # the paper's
+    for method in set(method_summaries()) - {"rvm"}:
+        assert not hasattr(parse_command(train_command(method).Config, "train", needed[:4]), "rvm")
+
+
+def test_the_batch_of_a_preset_is_cut_to_the_rows_and_one_that_is_given_is_not():
+    for given, steps in (([], RunLength(60, 15)), (["--batch-size", "32"], RunLength(60, 32))):
+        config = parse_command(Config, "train dpo", [*NEEDED, "--preset", "micro", *given])
+        assert run_length(config, 15, config.optimizer.learning_rate) == steps
+        assert len(concerns(config, steps, 15, config.optimizer.learning_rate)) == len(given) // 2
+
+
 def test_no_preset_of_the_table_repeats_another_of_its_model_or_a_default():
     contents = [(name.rpartition("-")[0], preset_values(name)) for name in tomllib.loads(TABLE.read_text())]
     assert all(contents.count(content) == 1 for content in contents)
-    defaults = Config.model_validate({"data": {"train": ["p"]}, "model": dict.fromkeys(MODEL_FILES, "m")}).model_dump()
+    needed = {"data": {"train": ["p"]}, "model": dict.fromkeys(MODEL_FILES, "m")}
+    defaults = {}
+    for method in method_summaries():  # each has a section of its own
+        defaults |= train_command(method).Config.model_validate(needed).model_dump()
     for name, values in contents:
         for key, value in values.items():
             pairs = (

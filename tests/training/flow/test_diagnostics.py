@@ -42,6 +42,24 @@ def test_with_few_pairs_the_same_accuracy_is_chance():
     assert diagnose(history(0.5, 0.61), pairs=20) is None
 
 
+@pytest.mark.parametrize(("accuracy", "pairs"), [(1.0, 1), (0.0, 1), (1.0, 4), (0.0, 4), (0.5, 4)])
+def test_pairs_that_chance_alone_wins_are_too_few_to_tell_whatever_they_say(accuracy, pairs):
+    found = diagnose(history(0.5, 1.0, accuracy), pairs)
+    assert found.state == "too few" and "chance" not in found.sentence and "data.eval" in found.sentence
+    assert f"accuracy {accuracy:.2f} of {pairs} pair{'s' if pairs > 1 else ''}, too few to tell" in found.sentence
+
+
+def test_that_the_clips_are_destroyed_is_seen_on_one_pair_too():
+    assert diagnose(history(1.0, winner=0.4), pairs=1).state == "diverged"
+    assert "of 1 pair, too few to tell" in diagnose(history(1.0, drift=0.3), pairs=1).sentence
+
+
+def test_within_chance_of_few_pairs_it_is_not_said_that_nothing_is_learnt():
+    found = diagnose(history(0.5, 0.6, 0.7), pairs=16)
+    assert found.state == "too few" and "cannot be told" in found.sentence and "not learning" not in found.sentence
+    assert diagnose(history(0.5, 0.51, 0.52), pairs=26).state == "not learning"
+
+
 def test_a_winner_error_that_falls_again_is_not_called_rising():
     entries = history(0.7, winner=0.05) + history(0.7, winner=0.02)
     assert diagnose(entries, pairs=100).state == "learning"

@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from tiny_backbones import save_single, tiny
 from tiny_vaes import tiny_wan21
 
+from videoalign.backbones.loading import load_backbone
 from videoalign.micro_world import write_dataset
 from videoalign.reward.latent.reward_file import load_latent_reward
 from videoalign.training.loop.state_files import newest_state
@@ -59,6 +60,32 @@ def test_it_trains_on_clips_reads_only_the_first_blocks_and_says_what_it_measure
     assert "VQ" in outcome.err and "latent_reward_models" in outcome.err
     lines = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").read_text().splitlines()]
     assert any(name.startswith("acc_VQ/0-") for line in lines for name in line)
+
+
+def test_trained_by_lora_a_run_that_is_gone_on_with_gives_one_runs_file_of_which_only_the_adapted_layers_left_the_trunk(
+    videoalign, arguments, world, tmp_path
+):
+    lora = ["--model.lora", "--model.lora-rank=2", "--warmup=0", "--model.save-dtype=float32"]
+    parts = [one for one in arguments("parts", *lora) if not one.startswith("--max-steps")]
+    for steps in (2, 4):
+        outcome = videoalign("train", "latent-reward", *parts, f"--max-steps={steps}")
+        assert outcome.status == 0, outcome.err
+    assert "Going on from step 2 of 4" in outcome.err
+    assert videoalign("train", "latent-reward", *arguments("whole", *lora), "--max-steps=4").status == 0
+    ours, expected = (load_file(tmp_path / name / "latent_reward.safetensors") for name in ("parts", "whole"))
+    assert ours.keys() == expected.keys() and all(torch.equal(ours[name], expected[name]) for name in expected)
+    assert not any("lora" in name or "base_layer" in name for name in ours)
+    reward = load_latent_reward(tmp_path / "parts" / "latent_reward.safetensors")
+    trunk = load_backbone(str(world / "model.safetensors"), dtype=torch.float32, num_blocks=1)
+    before = dict(trunk.module.named_parameters())
+    changed = {
+        name
+        for name, now in reward.trunk.module.named_parameters()
+        if f"network.{name}" in ours and not torch.equal(now.float(), before[name])
+    }  # the output layers are not in the file
+    assert changed and changed <= {f"{target}.weight" for target in reward.trunk.lora_targets()}
+    other = videoalign("train", "latent-reward", *arguments("parts"), "--max-steps=6")  # without the adapters
+    assert other.status == 1 and "belongs to a run with another" in other.err
 
 
 def test_scored_clips_of_one_prompt_become_pairs_with_a_margin_for_each_dimension(

@@ -62,6 +62,22 @@ def test_options_that_are_given_count_as_they_always_did(given, expected):
 
 
 @pytest.mark.parametrize(
+    ("given", "rows", "world", "expected"),
+    [
+        ({"max_steps": 7}, 15, 1, RunLength(7, 15)),  # the default batch is 32
+        ({"epochs": 4}, 15, 1, RunLength(4, 15)),
+        ({"max_steps": 7}, 15, 2, RunLength(7, 16)),
+        ({"max_steps": 7, "batch_size": 32}, 15, 1, RunLength(7, 32)),
+    ],
+)
+def test_a_batch_that_nobody_gave_is_not_larger_than_the_rows_and_nothing_is_said_of_it(given, rows, world, expected):
+    chosen = length(rows, world=world, **given)
+    assert chosen == expected
+    told = concerns(LoopConfig(warmup=0.0, **given), chosen, rows, 3e-4, VISIBLE)
+    assert len(told) == ("batch_size" in given)
+
+
+@pytest.mark.parametrize(
     ("given", "expected"),
     [
         ({}, RunLength(12, 6)),
