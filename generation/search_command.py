@@ -17,6 +17,7 @@ from . import generate_command
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 
 if TYPE_CHECKING:
+    from ..reward.search.pace import Pace
     from ..reward.search.seed_search import Found, Rule
     from .prompts import PromptRow
     from .search.journal import SearchJournal
@@ -70,6 +71,13 @@ class Config(generate_command.Config):
     budget: int | None = Field(
         None, ge=1, description="Most steps for a prompt, all takes together; as many seeds are drafted as it allows."
     )
+    budget_seconds: float | None = Field(
+        None,
+        gt=0,
+        description=(
+            "Most seconds for a prompt, by the pace of the first take (kept in pace.json); as many seeds are drafted as it allows."
+        ),
+    )
     preview_frames: int | None = Field(
         None, ge=1, description="Latent frames of a preview that are decoded; all by default."
     )
@@ -91,8 +99,8 @@ class Config(generate_command.Config):
         latent = [text for text in self.judge if text.partition(":")[0] == LATENT]
         if latent and len(self.judge) > 1:
             raise ValueError("a latent reward judges alone; give one --judge")
-        if self.calibrate and (self.calibration or self.budget or self.enough):
-            raise ValueError("calibrate finishes every take; leave calibration, budget and enough out")
+        if self.calibrate and (self.calibration or self.budget or self.budget_seconds or self.enough):
+            raise ValueError("calibrate finishes every take; leave calibration, budget, budget_seconds and enough out")
         if self.calibrate and (self.clips_per_prompt or SEEDS) < 2:
             raise ValueError("calibrate compares the seeds of a prompt; give clips_per_prompt 2 or more")
         if self.calibration and self.look:
@@ -180,6 +188,27 @@ def _drafted(config: Config, looks: Sequence[int], seeds: int, steps: int) -> in
     )
 
 
+def _in_time(config: Config, pace: Pace, looks: Sequence[int], seeds: int, steps: int) -> int:
+    """How many of a prompt's seeds the seconds allow to draft; says so."""
+    from ..reward.search.plan import affordable, schedule
+
+    least = pace.seconds(schedule(looks, config.keep, config.keep), config.keep, steps)
+    drafted = affordable(
+        looks,
+        seeds,
+        config.keep,
+        config.budget_seconds,
+        lambda plan, count: pace.seconds(plan, count, steps),
+        f"--budget-seconds {config.budget_seconds:g} do not finish {config.keep} clips: a step took {pace.step:.3g} s and a look {pace.look:.3g} s, so "
+        f"{config.keep} clips with their looks take {least:.3g} s. Give more.",
+    )
+    print(
+        f"A step takes {pace.step:.3g} s and a look {pace.look:.3g} s: {drafted} of {seeds} seeds of a prompt are drafted in "
+        f"{config.budget_seconds:g} s."
+    )
+    return drafted
+
+
 def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: SearchJournal) -> int:
     from tqdm import tqdm
 
@@ -188,6 +217,7 @@ def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: S
     from ..reward.search.seed_search import search_seeds
     from .images import images_of
     from .search import calibrating
+    from .search.pacing import pace_of
     from .search.page import write_search_page
     from .search.takes import PromptTakes, check_finite
 
@@ -205,7 +235,17 @@ def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: S
     by_prompt: dict[tuple, list[Wanted]] = {}
     for clip in wanted:
         by_prompt.setdefault((clip.prompt, clip.image), []).append(clip)
-    seeds = len(next(iter(by_prompt.values())))
+    (first_prompt, _), first_clips = next(iter(by_prompt.items()))
+    seeds = len(first_clips)
+    if config.budget_seconds:
+        image = images_of(first_clips[:1], pipeline, sampling)
+        first_takes = PromptTakes(
+            pipeline, sampling, first_prompt, config.negative_prompt, image(0) if image else None, guidance
+        )
+        seen = journal.seen(first_prompt, {clip.seed: clip for clip in first_clips}, sampling.fps)
+        pace = pace_of(config.output, judge, first_takes, first_prompt, first_clips[0].seed, looks[0], seen)
+        journal.of(judge.identity())
+        seeds = _in_time(config, pace, looks, seeds, sampling.steps)
     plan = _plan(config, looks, seeds, sampling.steps)
     drafted = seeds if config.calibrate else _drafted(config, looks, seeds, sampling.steps)
     finished: list[Wanted] = []

@@ -96,7 +96,7 @@ class Calibration:
         """What is to be said of few prompts; empty where there are enough."""
         if self.prompts >= FEW:
             return ""
-        return f"{self.prompts} prompts are few: the intervals are wide. Measure {FEW} or more."
+        return f"{self.prompts} prompt{'s are' if self.prompts > 1 else ' is'} few: the intervals are wide. Measure {FEW} or more."
 
     def write(self, file: Path) -> None:
         """Write it as JSON; bounds that are not finite are null."""
@@ -172,7 +172,7 @@ def calibrate(looks: Mapping[str, Sequence[Look]], steps: int, about: Mapping[st
 def _table(looks: Sequence[Look], steps: int) -> np.ndarray | None:
     """[steps looked at, seeds] totals of the takes that were judged everywhere."""
     at = sorted({look.step for look in looks})
-    totals = {(look.step, look.seed): look.total for look in looks if look.total is not None}
+    totals = {(look.step, look.seed): look.total for look in looks if look.total is not None and not look.out}
     seeds = [seed for seed in {look.seed: None for look in looks} if all((step, seed) in totals for step in at)]
     if len(seeds) < 2 or not at or at[-1] != steps:
         return None

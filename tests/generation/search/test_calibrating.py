@@ -45,7 +45,7 @@ def test_all_takes_are_finished_and_the_file_chooses_the_look_of_a_search(tmp_pa
 def test_a_calibration_of_another_sampling_is_refused(tmp_path, search, brightness, capsys):
     assert search("--clips-per-prompt", "2", "--calibrate", "--look", "1") == 0
     calibration = tmp_path / "out" / "calibration.json"
-    assert search("--calibration", calibration, "--sampling.guidance_scale", "2", output="other") == 1
+    assert search("--calibration", calibration, "--sampling.guidance-scale", "2", output="other") == 1
     assert "other values of guidance_scale, sampling" in capsys.readouterr().err
     stored = json.loads(calibration.read_text(encoding="utf-8"))
     assert stored["about"]["judge"]["grey"] == 1 and stored["about"]["sampler"] == "euler"
@@ -54,7 +54,7 @@ def test_a_calibration_of_another_sampling_is_refused(tmp_path, search, brightne
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--calibrate", "--budget", "9"], "leave calibration, budget and enough out"),
+        (["--calibrate", "--budget", "9"], "leave calibration, budget, budget_seconds and enough out"),
         (["--calibrate", "--clips-per-prompt", "1"], "give clips_per_prompt 2 or more"),
         (["--calibration", "c.json", "--look", "2"], "leave look out"),
     ],

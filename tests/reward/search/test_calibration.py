@@ -60,7 +60,7 @@ def test_a_take_that_is_out_somewhere_counts_nowhere_and_a_single_prompt_has_no_
         {"a": looks_of([[1, None, 3], [1, 2, 3]], (2, 4)), "b": looks_of([[1, None], [1, 2]], (2, 4))}, 4, {}
     )
     assert (found.prompts, found.seeds) == (1, 2) and found.worth[0].share.mean == 1
-    assert found.worth[0].share.high == math.inf and found.caution().startswith("1 prompts are few")
+    assert found.worth[0].share.high == math.inf and found.caution().startswith("1 prompt is few")
     found.write(tmp_path / "c.json")
     assert Calibration.read(tmp_path / "c.json") == found
     with pytest.raises(VideoAlignError, match="nothing can be measured"):
