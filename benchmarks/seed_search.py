@@ -85,7 +85,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="of a clip (default: 12)")
     parser.add_argument("--looks", type=int, nargs="+", default=[1, 2, 3, 4, 6, 8], help="after so many steps")
     parser.add_argument("--latent-reward", type=Path, default=Path(EMBEDDED_LATENT_FILE))
-    parser.add_argument("--steered", type=int, default=1, help="clips of a prompt by guidance and particles (default: 1)")
+    parser.add_argument(
+        "--steered", type=int, default=1, help="clips of a prompt by guidance and particles (default: 1)"
+    )
     parser.add_argument("--picture", type=Path, help="SVG file of the curves (takes matplotlib)")
     options = parser.parse_args()
     with Section(HEADING, options) as section:

@@ -29,6 +29,7 @@ from videoalign.reward.scoring_stream import score_clips
 
 EQUAL = dict.fromkeys(DIMENSIONS, 1.0)
 
+
 @dataclass(frozen=True)
 class Steering:
     """A sampler that is compared.
@@ -69,7 +70,9 @@ class Steered:
 
 def steerings(latent_reward: Path, backbone: Backbone) -> dict[str, Steering]:
     """What is compared by name; what stands before the comma is the line of the picture."""
-    made = {f"guidance, strength {GuidanceSettings().strength:g}": guided(GuidanceSettings(EQUAL), latent_reward, backbone)}
+    made = {
+        f"guidance, strength {GuidanceSettings().strength:g}": guided(GuidanceSettings(EQUAL), latent_reward, backbone)
+    }
     for count in (3, 6):
         settings = RGRPSettings(EQUAL, particles=count, at_once=count)
         made[f"RGRP, {count} particles"] = particles(settings, latent_reward, backbone)
@@ -100,9 +103,7 @@ def guided(settings: GuidanceSettings, latent_reward: Path, backbone: Backbone) 
     return Steering(run)
 
 
-def particles(
-    settings: ParticleSettings, latent_reward: Path, backbone: Backbone, keeps_seed: bool = True
-) -> Steering:
+def particles(settings: ParticleSettings, latent_reward: Path, backbone: Backbone, keeps_seed: bool = True) -> Steering:
     """Particles, as ``videoalign generate`` samples them. Their work is the network's evaluations."""
     sampler = ParticleSampler(str(latent_reward), settings, "cpu", backbone)
 
