@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from videoalign.backbones.conditioning import rows_of
 from videoalign.backbones.sampling import generate
 from videoalign.clips.frames import Frames
 from videoalign.clips.pixels import as_frames
@@ -47,11 +48,11 @@ class Observed:
     def latent_marks(self, takes: PromptTakes, reward: LatentReward) -> np.ndarray:
         """[S, L, 3] what a latent reward says of the noisy latents."""
         marks = np.empty(self.previews.shape)
+        told = rows_of(takes.positive, [0] * len(self.latents))
         with torch.no_grad():
             for look, sigma in enumerate(self.sigmas):
-                for seed, latent in enumerate(self.latents[:, look]):
-                    level = torch.full((1,), float(sigma))
-                    marks[seed, look] = reward.rewards(torch.from_numpy(latent)[None], level, takes.positive)[0].numpy()
+                level = torch.full((len(self.latents),), float(sigma))
+                marks[:, look] = reward.rewards(torch.from_numpy(self.latents[:, look]), level, told).numpy()
         return marks
 
 

@@ -2,13 +2,14 @@
 
 Of each prompt N seeds are sampled to the end and watched (classifier-free guidance 4): after some steps by VideoReward on the
 decoded clean clip that the sampler foresees, and by the latent reward on the noisy latent. Then every way to choose is played on the same
-takes: best of n, one early look, halving. Guidance and resampling sample clips of their own from the same noise. What a way
-gains over a random seed is told by VideoReward on the finished clips and by the world's own measurement, which chose nothing, as means over
-prompts with Student's intervals. Work is in evaluations of the network, in units of one plain clip.
+takes: best of n, one early look, halving. Guidance, RGRP and Feynman-Kac steering by the latent reward sample clips of their own, each from a
+seed's noise. What a way gains over a random seed is told by VideoReward on the finished clips and by the world's own measurement, which chose
+nothing, as means over prompts with Student's intervals. Work is in evaluations of the network, in units of one plain clip; of guidance, which
+asks no more of the network, in CPU seconds. Judging, decoding and the latent reward's passes are not counted.
 
     python benchmarks/seed_search.py FOLDER [--prompts 120] [--picture search.svg]
 
-FOLDER keeps the takes (about 2 MB a prompt); a second run makes only what is missing.
+FOLDER keeps the takes (about 1 MB a prompt) and what came of the steered clips; a second run makes only what is missing.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ import numpy as np
 from micro_clips import prompts_of
 from observed_takes import Observed, observe
 from results_section import Section, benchmark_parser, interval
-from steered_takes import guided, steered
+from steered_takes import steered, steerings
 
 from videoalign.generation.pipeline import load_pipeline
 from videoalign.generation.search.takes import PromptTakes
@@ -84,6 +85,9 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=12, help="of a clip (default: 12)")
     parser.add_argument("--looks", type=int, nargs="+", default=[1, 2, 3, 4, 6, 8], help="after so many steps")
     parser.add_argument("--latent-reward", type=Path, default=Path(EMBEDDED_LATENT_FILE))
+    parser.add_argument(
+        "--steered", type=int, default=1, help="clips of a prompt by guidance and particles (default: 1)"
+    )
     parser.add_argument("--picture", type=Path, help="SVG file of the curves (takes matplotlib)")
     options = parser.parse_args()
     with Section(HEADING, options) as section:
@@ -95,21 +99,25 @@ def run(section: Section, options: argparse.Namespace) -> None:
     pipeline, judge = load_pipeline("micro"), open_judge("videoreward:micro")
     reward = load_latent_reward(options.latent_reward, device="cpu")
     sampling = replace(pipeline.backbone.sampling, steps=options.steps, guidance_scale=4.0)
-    samplers = {f"guidance, strength {strength:g}": guided(strength, options.latent_reward) for strength in (0.3, 0.6)}
-    known, own = [], {name: [] for name in samplers}
+    others = steerings(options.latent_reward, pipeline.backbone)
+    known, own = [], {name: [] for name in others}
     for number, prompt in enumerate(prompts_of(options.prompts, 77)):
         takes = PromptTakes(pipeline, sampling, prompt)
         observed = observe(
             options.folder / "takes" / f"{number:03d}.npz", takes, prompt, range(options.seeds), options.looks, judge
         )
         known.append(known_takes(observed, observed.latent_marks(takes, reward), options.steps))
-        for name, sampler in samplers.items():
-            file = options.folder / name.replace(" ", "-").replace(",", "") / f"{number:03d}.npz"
-            own[name].append(steered(file, sampler, takes, prompt, judge, by_time=True).gains(observed))
+        for name, steering in others.items():
+            folder = options.folder / name.replace(" ", "-").replace(",", "")
+            clips = [
+                steered(folder / f"{number:03d}-{seed}.npz", steering, takes, seed, prompt, judge)
+                for seed in range(options.steered)
+            ]
+            own[name].append(np.mean([clip.gains(observed, steering.keeps_seed) for clip in clips], axis=0))
     ways = [*played(known, options), *sampled(own)]
     whole = next(way for way in ways if way.line == FINISHED and way.work == options.seeds)
     section.paragraph(
-        f"{options.prompts} prompts, {options.seeds} seeds, {options.steps} steps. Gain over a random seed: by VideoReward in standard deviations of "
+        f"{options.prompts} prompts, {options.seeds} seeds, {options.steps} steps; of guidance and particles {options.steered} clip(s) a prompt. Gain over a random seed: by VideoReward in standard deviations of "
         "a prompt's clips, by the measurement in degrees of fault; 95 % intervals over prompts. A look after k steps of n seeds costs "
         "(n k + T - k) / T clips."
     )
@@ -168,7 +176,7 @@ def played(known: list[Takes], options: argparse.Namespace) -> Iterator[Way]:
                 yield _way(f"{line}, halving", name, work, known, partial(_halved, line=line, plan=plan))
 
 
-def sampled(own: dict[str, list[tuple[float, float, float]]]) -> Iterator[Way]:
+def sampled(own: dict[str, list[np.ndarray]]) -> Iterator[Way]:
     """Samplers of clips of their own: gains by both judges and work of each prompt."""
     for name, rows in own.items():
         reward, measured, work = np.array(rows).T
@@ -202,7 +210,7 @@ def _halved(takes: Takes, line: str, plan: Sequence[tuple[int, int]]) -> np.ndar
 
 
 def _total(marks: np.ndarray) -> np.ndarray:
-    return np.mean([z_scores(column) for column in marks.T], axis=0)
+    return np.mean([z_scores(column.tolist()) for column in marks.T], axis=0)
 
 
 def _bounds(values: np.ndarray) -> tuple[float, float]:

@@ -74,10 +74,10 @@ class ClipFolder:
     def __init__(self, folder: Path, settings: dict) -> None:
         self.folder = folder
         self.manifest = folder / CLIP_LIST
-        self._settings = json.loads(json.dumps(settings))
+        self.settings = json.loads(json.dumps(settings))
         file = folder / SETTINGS
         if file.exists():
-            earlier, settings = read_json(file), self._settings
+            earlier, settings = read_json(file), self.settings
             changed = sorted(name for name in {*earlier, *settings} if earlier.get(name) != settings.get(name))
             if changed:
                 shown = "; ".join(f"{name} was {earlier.get(name)!r}, is {settings.get(name)!r}" for name in changed)
@@ -98,7 +98,7 @@ class ClipFolder:
             FileError: it cannot be written.
         """
         if not (self.folder / SETTINGS).exists():
-            write_json(self.folder / SETTINGS, self._settings)
+            write_json(self.folder / SETTINGS, self.settings)
 
     def missing(self, wanted: list[Wanted]) -> list[Wanted]:
         """Those of the wanted clips that are not finished.

@@ -17,6 +17,7 @@ from . import generate_command
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 
 if TYPE_CHECKING:
+    from ..reward.search.pace import Pace
     from ..reward.search.seed_search import Found, Rule
     from .prompts import PromptRow
     from .search.journal import SearchJournal
@@ -41,6 +42,16 @@ class Config(generate_command.Config):
     )
     batch_size: int = Field(1, ge=1, le=1, description="Takes are sampled one after the other: 1.")
     look: list[int] = Field([], description="Judge after so many steps; repeatable. A quarter of the steps by default.")
+    calibrate: bool = Field(
+        False,
+        description=(
+            "Finish all takes of all prompts, look at them after several steps (--look, or five), and write calibration.json: how much of the gain a look "
+            "after each step keeps."
+        ),
+    )
+    calibration: Path | None = Field(
+        None, description="A calibration.json of this model, sampling and judge, which chooses the step of the look."
+    )
     keep: int = Field(1, ge=1, description="How many clips of each prompt are finished.")
     judge: list[str] = Field(
         ["micro"],
@@ -59,6 +70,13 @@ class Config(generate_command.Config):
     )
     budget: int | None = Field(
         None, ge=1, description="Most steps for a prompt, all takes together; as many seeds are drafted as it allows."
+    )
+    budget_seconds: float | None = Field(
+        None,
+        gt=0,
+        description=(
+            "Most seconds for a prompt, by the pace of the first take (kept in pace.json); as many seeds are drafted as it allows."
+        ),
     )
     preview_frames: int | None = Field(
         None, ge=1, description="Latent frames of a preview that are decoded; all by default."
@@ -81,6 +99,12 @@ class Config(generate_command.Config):
         latent = [text for text in self.judge if text.partition(":")[0] == LATENT]
         if latent and len(self.judge) > 1:
             raise ValueError("a latent reward judges alone; give one --judge")
+        if self.calibrate and (self.calibration or self.budget or self.budget_seconds or self.enough):
+            raise ValueError("calibrate finishes every take; leave calibration, budget, budget_seconds and enough out")
+        if self.calibrate and (self.clips_per_prompt or SEEDS) < 2:
+            raise ValueError("calibrate compares the seeds of a prompt; give clips_per_prompt 2 or more")
+        if self.calibration and self.look:
+            raise ValueError("calibration chooses the look; leave look out")
         named_weights(self.weight)
         return self
 
@@ -123,10 +147,25 @@ def tell(config: Config) -> int:
     _, wanted = _rows_and_clips(config)
     model = count_model(config)
     prompts = len({(clip.prompt, clip.image) for clip in wanted})
-    looks = checked_looks(config.look, model.settings.steps)
-    drafted = _drafted(config, looks, len(wanted) // prompts, model.settings.steps)
-    print(plan_text(plan_search(config, model, prompts, looks, drafted)))
+    steps, seeds = model.settings.steps, len(wanted) // prompts
+    looks = checked_looks(config.look, steps)
+    if config.calibration:
+        from ..reward.search.calibration import Calibration
+
+        looks = [Calibration.read(config.calibration).chosen().step]
+    plan = _plan(config, looks, seeds, steps)
+    drafted = seeds if config.calibrate else _drafted(config, looks, seeds, steps)
+    print(plan_text(plan_search(config, model, prompts, plan, drafted)))
     return 0
+
+
+def _plan(config: Config, looks: Sequence[int], seeds: int, steps: int) -> list[tuple[int, int]]:
+    from ..reward.search.plan import schedule
+    from .search.calibrating import calibrating_plan
+
+    if config.calibrate:
+        return calibrating_plan(config.look, steps, seeds, config.keep)
+    return schedule(looks, _drafted(config, looks, seeds, steps), config.keep)
 
 
 def _rows_and_clips(config: Config) -> tuple[list[PromptRow], list[Wanted]]:
@@ -149,13 +188,36 @@ def _drafted(config: Config, looks: Sequence[int], seeds: int, steps: int) -> in
     )
 
 
+def _in_time(config: Config, pace: Pace, looks: Sequence[int], seeds: int, steps: int) -> int:
+    """How many of a prompt's seeds the seconds allow to draft; says so."""
+    from ..reward.search.plan import affordable, schedule
+
+    least = pace.seconds(schedule(looks, config.keep, config.keep), config.keep, steps)
+    drafted = affordable(
+        looks,
+        seeds,
+        config.keep,
+        config.budget_seconds,
+        lambda plan, count: pace.seconds(plan, count, steps),
+        f"--budget-seconds {config.budget_seconds:g} do not finish {config.keep} clips: a step took {pace.step:.3g} s and a look {pace.look:.3g} s, so "
+        f"{config.keep} clips with their looks take {least:.3g} s. Give more.",
+    )
+    print(
+        f"A step takes {pace.step:.3g} s and a look {pace.look:.3g} s: {drafted} of {seeds} seeds of a prompt are drafted in "
+        f"{config.budget_seconds:g} s."
+    )
+    return drafted
+
+
 def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: SearchJournal) -> int:
     from tqdm import tqdm
 
     from ..clips.pixels import as_frames
-    from ..reward.search.plan import checked_looks, cost, schedule
+    from ..reward.search.plan import checked_looks, cost
     from ..reward.search.seed_search import search_seeds
     from .images import images_of
+    from .search import calibrating
+    from .search.pacing import pace_of
     from .search.page import write_search_page
     from .search.takes import PromptTakes, check_finite
 
@@ -164,12 +226,28 @@ def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: S
     looks = checked_looks(config.look, sampling.steps)
     judge = _judge(config)
     rule = _rule(config, judge)
+    known_as = calibrating.about(folder.settings, sampling.steps, sampling.guidance_scale, judge, rule)
+    if config.calibration:
+        worth, told = calibrating.chosen_look(config.calibration, known_as)
+        looks = [worth.step]
+        print(told)
     journal.of(judge.identity())
     by_prompt: dict[tuple, list[Wanted]] = {}
     for clip in wanted:
         by_prompt.setdefault((clip.prompt, clip.image), []).append(clip)
-    drafted = _drafted(config, looks, len(next(iter(by_prompt.values()))), sampling.steps)
-    plan = schedule(looks, drafted, config.keep)
+    (first_prompt, _), first_clips = next(iter(by_prompt.items()))
+    seeds = len(first_clips)
+    if config.budget_seconds:
+        image = images_of(first_clips[:1], pipeline, sampling)
+        first_takes = PromptTakes(
+            pipeline, sampling, first_prompt, config.negative_prompt, image(0) if image else None, guidance
+        )
+        seen = journal.seen(first_prompt, {clip.seed: clip for clip in first_clips}, sampling.fps)
+        pace = pace_of(config.output, judge, first_takes, first_prompt, first_clips[0].seed, looks[0], seen)
+        journal.of(judge.identity())
+        seeds = _in_time(config, pace, looks, seeds, sampling.steps)
+    plan = _plan(config, looks, seeds, sampling.steps)
+    drafted = seeds if config.calibrate else _drafted(config, looks, seeds, sampling.steps)
     finished: list[Wanted] = []
     results: dict[str, Found] = {}
     evaluations, failed = 0, {}
@@ -215,6 +293,8 @@ def _search(config: Config, wanted: list[Wanted], folder: ClipFolder, journal: S
         f"{steps / sampling.steps:.2f} of one clip's; {evaluations} evaluations of the network in this run."
     )
     print(f"Open {page} to see the previews.")
+    if config.calibrate:
+        print("\n".join(calibrating.lines(*calibrating.measured(config.output, results, sampling.steps, known_as))))
     for name, why in list(failed.items())[:MOST_TOLD]:
         print(f"videoalign search: {name}: {why}", file=sys.stderr)
     return 1 if failed else 0

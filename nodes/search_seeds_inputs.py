@@ -13,6 +13,7 @@ from .comfy_compat import (
 )
 
 REPLAY, CONTINUE = "replay", "continue"  # of seed_takes, which takes torch; a test holds them together
+CALIBRATE = "calibrate"
 _STEPLESS = ("dpm_fast", "dpm_adaptive")
 _MOST = 0xFFFFFFFFFFFFFFFF
 
@@ -108,13 +109,14 @@ def _search() -> list:
         io.Int.Input("keep", default=1, min=1, max=256, tooltip="How many clips are finished."),
         io.Combo.Input(
             "mode",
-            options=[REPLAY, CONTINUE],
+            options=[REPLAY, CONTINUE, CALIBRATE],
             default=REPLAY,
             tooltip=(
                 "replay: the best are sampled again from their seeds, number for number as KSampler samples them. continue: they go on from where "
                 "they were looked at, which saves those steps. Then euler, ddim, heun and dpm_2 differ by rounding; dpmpp_2m, uni_pc, res_multistep, deis "
                 "and the like by some hundredths of a standard deviation in 8 steps; and the seed alone does not give the clip again. "
-                "Samplers that add noise are refused."
+                "Samplers that add noise are refused. calibrate: all takes are finished, and the report tells how much of the gain each look keeps; "
+                "run it for ten prompts or more."
             ),
         ),
         io.Float.Input(

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ..errors import VideoAlignError
 from ..reward.gates import parse_gates
 from ..reward.weights import RewardWeights
-from .comfy_compat import CATEGORY, ExecutionBlocker, ScoresSocket, io, node_schema
+from .comfy_compat import CATEGORY, ExecutionBlocker, ScoresSocket, folder_paths, io, node_schema
 from .contact_sheet import contact_sheet
 from .ranking_rules import entries
-from .search_seeds_inputs import CONTINUE, REPLAY, search_inputs
+from .search_seeds_inputs import CALIBRATE, CONTINUE, REPLAY, search_inputs
 from .seed_numbers import parse_seeds
 from .shown_ranking import shown_ranking
 
@@ -95,8 +97,10 @@ class SearchSeeds(io.ComfyNode):
         from .seed_takes import SeedSampling
         from .take_judging import TakePreview
 
-        if mode not in (REPLAY, CONTINUE):  # by wire
-            raise VideoAlignError(f"mode is {mode!r}; choose {REPLAY} or {CONTINUE}.")
+        if mode not in (REPLAY, CONTINUE, CALIBRATE):  # by wire
+            raise VideoAlignError(f"mode is {mode!r}; choose {REPLAY}, {CONTINUE} or {CALIBRATE}.")
+        calibrated = mode == CALIBRATE
+        mode = REPLAY if calibrated else mode
         stages = stages_of(
             model, positive, negative, cfg, sampler_name, scheduler, steps, denoise, mode, sampler, sigmas, low_noise,
             switch_step,
@@ -115,6 +119,7 @@ class SearchSeeds(io.ComfyNode):
             parse_seeds(keep_seeds, "keep_seeds"),
             frozenset(parse_seeds(exclude_seeds, "exclude_seeds")),
             use_this,
+            calibrated,
         )
         plan = SearchPlan.of(settings, sampling)
         marks = _marks(judge, TakePreview(vae, preview_frames, fps) if vae else None, stages, clip, caption)
@@ -123,6 +128,11 @@ class SearchSeeds(io.ComfyNode):
             result = search.run()
         ranking = result.ranking
         told = summary(plan, sampling, result)
+        if calibrated:
+            from .search_calibration import measured
+
+            output = Path(folder_paths.get_output_directory())
+            told = f"{told}\n{measured(result.found.looks, sampling, marks, caption.strip(), output)}"
         nothing = None if result.finished else ExecutionBlocker(ranking.why_none())
         finished = list(result.finished)
         return io.NodeOutput(

@@ -36,6 +36,7 @@ class SearchSettings:
         keep_seeds: in the running, too.
         exclude_seeds: never drafted.
         use_this: a person's choice, as ``ranking.choice_of`` writes it.
+        calibrate: all takes are looked at at all looks, at half of the steps and at the end.
     """
 
     first_seed: int
@@ -49,6 +50,7 @@ class SearchSettings:
     keep_seeds: tuple[int, ...] = ()
     exclude_seeds: frozenset[int] = frozenset()
     use_this: str = ""
+    calibrate: bool = False
 
     def candidates(self, count: int) -> list[int]:
         """``count`` seeds: those that are kept, then from the first on."""
@@ -91,6 +93,8 @@ class SearchPlan:
         (quarter,) = checked_looks((), sampling.steps)
         looks = checked_looks([look or quarter for look in settings.looks], sampling.steps, "look_after")
         one = sampling.work(sampling.steps)
+        if settings.calibrate:
+            return cls._calibrating(settings, sampling, looks, one)
 
         def work(plan, seeds):
             if sampling.mode == REPLAY:
@@ -107,6 +111,19 @@ class SearchPlan:
         count = affordable(looks, settings.seeds, settings.keep, settings.budget, work, refusal)
         plan = schedule(looks, count, settings.keep)
         return cls(tuple(settings.candidates(count)), tuple(plan), work(plan, count), one)
+
+    @classmethod
+    def _calibrating(
+        cls, settings: SearchSettings, sampling: SeedSampling, looks: Sequence[int], one: int
+    ) -> SearchPlan:
+        if settings.budget is not None or settings.enough or settings.seeds < 2:
+            raise VideoAlignError(
+                "mode 'calibrate' finishes all takes and compares them: set budget to 0, leave stop_when empty, and give 2 seeds or more."
+            )
+        early = sorted({*looks, max(1, sampling.steps // 2)} - {sampling.steps})
+        plan = [*((step, settings.seeds) for step in early), (sampling.steps, settings.keep)]
+        work = replayed_cost(plan, settings.seeds, sampling.steps, sampling.work)
+        return cls(tuple(settings.candidates(settings.seeds)), tuple(plan), work, one)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,7 +9,7 @@ from ...backbones.vae_loading import describe_vae
 from ...planning.encoding import count_vae
 from ...planning.report import flop
 from ...planning.run_plan import Part, RunPlan
-from ...reward.search.plan import cost, schedule
+from ...reward.search.plan import Plan, cost
 from ..pipeline import model_files
 from ..plan import ModelCount, described_clip, sampling_ways, smaller_clips
 
@@ -18,17 +17,16 @@ if TYPE_CHECKING:
     from ..search_command import Config
 
 
-def plan_search(config: Config, model: ModelCount, prompts: int, looks: Sequence[int], drafted: int) -> RunPlan:
+def plan_search(config: Config, model: ModelCount, prompts: int, plan: Plan, drafted: int) -> RunPlan:
     """Reckon from a counted step. Nothing is loaded, sampled or written.
 
     Args:
-        looks: steps after which takes are looked at.
+        plan: (step, how many are kept after it) of each look.
         drafted: seeds of each prompt.
 
     Raises:
         WeightsError: the VAE cannot be used.
     """
-    plan = schedule(looks, drafted, config.keep)
     steps = cost(plan, drafted, model.settings.steps)
     alive = [drafted, *(kept for _, kept in plan)][: len(plan)]
     # A latent reward sees the noisy latent itself.

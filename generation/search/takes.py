@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from ...backbones.conditioning import Conditioning, collate
+from ...backbones.conditioning import Conditioning, collate, rows_of
 from ...backbones.flow_path import seeded_noise
-from ...backbones.sampling import Hook, guided_velocity, sample
+from ...backbones.sampling import Batch, Hook, guided_velocity, sample
 from ...backbones.sampling_defaults import SamplingDefaults
 from ...errors import ClipError
 from ..pipeline import Pipeline
@@ -24,7 +24,7 @@ class PromptTakes:
 
     Attributes:
         evaluations: of the network so far, one for each clip and each side of classifier-free guidance.
-        positive: the conditioning of one clip.
+        positive, negative: the conditioning of one clip; no negative one without classifier-free guidance.
     """
 
     def __init__(
@@ -39,17 +39,27 @@ class PromptTakes:
         others = backbone.constants(sampling) | dict(image or {})
         self.positive = collate([texts.encode([prompt])[0] | others])
         guided = sampling.guidance_scale != 1
-        negative = collate([texts.encode([negative_prompt])[0] | others]) if guided else None
-        entries = [*self.positive.values(), *(negative or {}).values()]
+        self.negative = collate([texts.encode([negative_prompt])[0] | others]) if guided else None
+        entries = [*self.positive.values(), *(self.negative or {}).values()]
         if not all(entry.isfinite().all() for entry in entries):
             raise ClipError(
                 f"What the text or image encoder made of {prompt!r} is not finite. Use another file of that encoder."
             )
-        self.velocity = guided_velocity(self._counted, self.positive, negative, sampling.guidance_scale)
+        self.velocity = guided_velocity(self._counted, self.positive, self.negative, sampling.guidance_scale)
 
     def begin(self, seed: int) -> Take:
         """A take that has not begun."""
         return Take(self, seed)
+
+    def batch(self, seeds: Sequence[int]) -> Batch:
+        """Clips of these seeds, for whoever samples them another way."""
+        rows = [0] * len(seeds)
+        negative = None if self.negative is None else rows_of(self.negative, rows)
+        noise = seeded_noise(seeds, self.shape).to(self.pipeline.backbone.device)
+        return Batch(
+            self._counted, rows_of(self.positive, rows), negative, self.sampling.guidance_scale, seeds, noise,
+            self.levels, self.guidance,
+        )  # fmt: skip
 
     def decoded(self, latents: Tensor) -> Tensor:
         """[3, T, H, W] in -1..1 on the CPU of latents [C, T, H, W]."""

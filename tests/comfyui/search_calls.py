@@ -8,6 +8,7 @@ import comfy.model_management
 import comfy.samplers
 import torch
 from comfy_extras import nodes_custom_sampler
+from tiny_av_models import tiny_clip
 
 import __main__ as calls
 import nodes
@@ -69,13 +70,16 @@ def forget() -> None:
 
 def search(
     model: str, reward: str, latent: dict | None = None, custom: bool = False, low_noise: str | None = None, about: dict | None = None,
-    remember: bool = False, interrupt_after: int | None = None, patches: tuple = (), **settings,
+    remember: bool = False, interrupt_after: int | None = None, patches: tuple = (), own_text: bool = False, decoder: str | None = None,
+    **settings,
 ):  # fmt: skip
     """Run the node; what it gives, and how often the network was asked.
 
     Args:
         custom: by GUIDER, SAMPLER and SIGMAS.
         interrupt_after: ComfyUI is interrupted in this call of the network.
+        own_text: the caption goes to the reward by a CLIP of its own.
+        decoder: file in models/vae_approx of the previews' VAE.
     """
     if not remember:
         forget()
@@ -87,6 +91,10 @@ def search(
         wires = {"model": network, "positive": positive, "negative": negative}
         if low_noise is not None:
             wires["low_noise"] = calls.video_model(low_noise)
+        if own_text:
+            wires["clip"] = tiny_clip(64)
+        if decoder is not None:
+            wires["vae"] = nodes.VAELoader().load_vae(decoder)[0]
         if custom:
             guider, sampler, sigmas = parts(network, used, positive, negative)
             wires = {"model": guider, "sampler": sampler, "sigmas": sigmas}
@@ -152,7 +160,25 @@ def going_on() -> dict:
     return {"exact": sorted(known.WITHOUT_MEMORY), "near": sorted(known.WITH_MEMORY)}
 
 
-def plain_marks(model: str, reward: str, seed: int, steps: int, cfg: float, look: int) -> dict:
+def small_decoder(folder: str) -> list[str]:
+    """Write a small decoder of random weights, as ComfyUI knows them; what Load VAE lists then."""
+    import folder_paths
+    import safetensors.torch
+    from comfy.taesd.taehv import TAEHV
+
+    torch.manual_seed(0)
+    made = {
+        name: torch.randn(tensor.shape) / max(tensor[0].numel(), 1) ** 0.5
+        for name, tensor in TAEHV(SIZE[0]).state_dict().items()
+    }
+    safetensors.torch.save_file(made, f"{folder}/lighttaew2_1.safetensors")
+    folder_paths.add_model_folder_path("vae_approx", folder)
+    return nodes.VAELoader.vae_list(nodes.VAELoader)
+
+
+def plain_marks(
+    model: str, reward: str, seed: int, steps: int, cfg: float, look: int, own_caption: str | None = None
+) -> dict:
     """Euler's rule by hand, and the reward of what it gives after ``look`` steps, in the unit in which the node shows it."""
     patcher, judge = calls.video_model(model), calls.handle(reward)
     comfy.model_management.load_models_gpu([patcher])
@@ -165,7 +191,11 @@ def plain_marks(model: str, reward: str, seed: int, steps: int, cfg: float, look
             denoised = [patcher.model.apply_model(x, t[None], c_crossattn=text) for text in (with_text, without)]
             v_with, v_without = ((x - one) / t for one in denoised)
             x = x + (sigmas[step + 1] - t) * (v_without + cfg * (v_with - v_without))
-        values = judge.reward.rewards(x.clone(), sigmas[look][None], {"text": with_text})[0].tolist()
+        text = with_text
+        if own_caption is not None:
+            clip = tiny_clip(64)
+            text = clip.encode_from_tokens_scheduled(clip.tokenize(own_caption))[0][0]
+        values = judge.reward.rewards(x.clone(), sigmas[look][None], {"text": text})[0].tolist()
     return dict(zip(("VQ", "MQ", "TA"), values, strict=True))  # the calibration's mean is 0, its deviation 1
 
 

@@ -32,10 +32,13 @@ def files(tmp_path_factory):
     for seed in (0, 1):
         save_single(tiny("wan-t2v", seed), folder / f"{seed}.safetensors")
     save_latent_reward(folder / "reward.safetensors", random_reward(tiny("wan-t2v", seed=3)), torch.float32)
+    other_text = random_reward(tiny("wan-t2v", seed=4, text_dim=64))
+    save_latent_reward(folder / "own_text.safetensors", other_text, torch.float32)
     return {
         "model": str(folder / "0.safetensors"),
         "reward": str(folder / "reward.safetensors"),
         "other": str(folder / "1.safetensors"),
+        "own_text": str(folder / "own_text.safetensors"),
     }
 
 
@@ -155,6 +158,46 @@ def test_a_latent_reward_sees_what_eulers_step_gives_it(process, files, search):
     )
     for name, mark in found["marks"][5].items():
         assert mark == pytest.approx(expected[name], abs=2e-4)
+
+
+def test_a_latent_reward_with_another_text_encoder_is_told_the_caption_by_its_own_clip(process, files):
+    """Its trunk takes texts of 64, the sampler's are of 4096; the marks are those of the caption that its own CLIP has encoded."""
+    asked = {"model": files["model"], "reward": files["own_text"], "seeds": 1, "look_after": 3}
+    caption = "one red circle moves left"
+    found = process.call("search_calls.search", **asked, own_text=True, caption=caption)
+    expected = process.call(
+        "search_calls.plain_marks", model=files["model"], reward=files["own_text"], seed=5, steps=8, cfg=3.0, look=3,
+        own_caption=caption,
+    )  # fmt: skip
+    for name, mark in found["marks"][5].items():
+        assert mark == pytest.approx(expected[name], abs=2e-4)
+    other = process.call("search_calls.search", **asked, own_text=True, caption="two blue squares")
+    assert other["marks"][5] != found["marks"][5]
+    with pytest.raises(Exception, match="text"):
+        process.call("search_calls.search", **asked)
+
+
+def test_previews_are_decoded_by_a_small_decoder_of_comfyui(process, search, tmp_path):
+    assert "lighttaew2_1.safetensors" in process.call("search_calls.small_decoder", folder=str(tmp_path))
+    (row,) = search(seeds=1, decoder="lighttaew2_1.safetensors")["shown"]["clips"]
+    assert row["total_frames"] == 9 and row["frames"]  # of 3 latent frames
+    assert (
+        search(seeds=1, decoder="lighttaew2_1.safetensors", preview_frames=2)["shown"]["clips"][0]["total_frames"] == 5
+    )
+
+
+def test_calibrating_finishes_all_takes_adds_prompts_and_names_the_step(process, search):
+    first = search(mode="calibrate", seeds=3, caption="a")
+    # Looks after 3, after half of 8 steps, and at the end, each sampled anew from its seed.
+    assert first["asked"] == 3 * (3 + 4 + 8) and "Calibration, 1 prompt since" in first["report"]
+    again = search(mode="calibrate", seeds=3, caption="b", first_seed=9)
+    assert "Calibration, 2 prompts since" in again["report"] and "2 prompts are few" in again["report"]
+    assert "step 8  Spearman 1.00 [1.00, 1.00]  Pearson 1.00 [1.00, 1.00]  share of the gain 1.00" in again["report"]
+    step = int(again["report"].partition("Set look_after to ")[2].partition(".")[0])
+    assert step in (3, 4, 8) and f"a look after {step} of 8 steps keeps" in again["report"]
+    assert first["seed"] == first["order"][0] and first["samples"] is not None
+    with pytest.raises(Exception, match="set budget to 0"):
+        search(mode="calibrate", budget=100)
 
 
 def test_more_seeds_another_keep_and_a_choice_sample_only_what_is_new(search, plain):

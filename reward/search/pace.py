@@ -1,0 +1,25 @@
+"""How long a search takes, reckoned from its first take."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .plan import Plan, cost
+
+
+@dataclass(frozen=True)
+class Pace:
+    """What was measured.
+
+    Attributes:
+        step: seconds of a step of one take.
+        look: seconds of decoding and judging one take.
+    """
+
+    step: float
+    look: float
+
+    def seconds(self, plan: Plan, seeds: int, steps: int) -> float:
+        """Of a plan for so many seeds, finished clips included, their decoding not."""
+        alive = [seeds, *(kept for _, kept in plan)][: len(plan)]
+        return self.step * cost(plan, seeds, steps) + self.look * sum(alive)
