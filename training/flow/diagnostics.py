@@ -60,7 +60,7 @@ def diagnose(history: Sequence[Mapping[str, float]], pairs: int) -> Diagnosis | 
     ):
         return Diagnosis(
             "winner error rising",
-            f"winner error is rising ({100 * rise:+.1f} % against the reference; {said}): lower the learning rate or switch on the safeguard.",
+            f"winner error is rising ({100 * rise:+.1f} % against the reference; {said}): it moves away from the chosen clips too. Where clips get worse (videoalign compare), lower the learning rate or end earlier.",
         )
     if now.get("drift", 0.0) > FAR * now["reference_error"]:
         far = f"the network is far from its reference (its velocities differ by {100 * now['drift'] / now['reference_error']:.0f} % of the error; {said})"

@@ -94,9 +94,8 @@ def run_method(config: FlowConfig, method: Method) -> int:
             )
         if loop.moves_nothing:
             print(f"WARNING: {file} will hardly show: {loop.moves_nothing}", file=sys.stderr)
-        best = loop.evaluations.best
-        enough = len(task.held_out.rows) >= ENOUGH_PAIRS
-        if best is not None and best[0] < loop.step and enough:
+        best = loop.evaluations.best_before_the_end
+        if best is not None and len(task.held_out.rows) >= ENOUGH_PAIRS:
             print(
                 f"Held-out accuracy was best after step {best[0]} ({best[1]:.2f}): {lora_file(task.config, 'best')} is that LoRA.",
                 file=sys.stderr,

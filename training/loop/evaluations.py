@@ -39,6 +39,11 @@ class Evaluations:
         return max(self.values, key=lambda one: (one[1], -one[0]), default=None)
 
     @property
+    def best_before_the_end(self) -> tuple[int, float] | None:
+        """The best where the last evaluation is worse than it; None where there is nothing better to go back to."""
+        return self.best if self.best is not None and self.best[1] > self.values[-1][1] else None
+
+    @property
     def exhausted(self) -> bool:
         """Whether there were ``patience`` evaluations since the best."""
         if self.patience is None or self.best is None:

@@ -20,7 +20,7 @@ def history(*accuracies, winner=0.0, push=0.4, drift=0.001, **details):
         (
             history(0.5, 0.52, 0.7, winner=0.03),
             "winner error rising",
-            "lower the learning rate or switch on the safeguard",
+            "lower the learning rate or end earlier",
         ),
         (history(0.6, winner=0.4), "diverged", "10 times lower"),
         (history(0.6, winner=float("nan")), "diverged", "10 times lower"),

@@ -32,3 +32,13 @@ def test_a_checkpoint_gives_back_what_was_judged_up_to_its_step():
     evaluations = Evaluations("acc")
     evaluations.restore(judged(0.5, 0.7, 0.6).stored, 2)
     assert evaluations.values == [(1, 0.5), (2, 0.7)]
+
+
+def test_there_is_something_to_go_back_to_only_where_the_end_is_worse():
+    evaluations = Evaluations("accuracy")
+    assert evaluations.best_before_the_end is None
+    for step, value in ((10, 0.7), (20, 0.75), (30, 0.75)):
+        evaluations.add(step, {"accuracy": value})
+        assert evaluations.best_before_the_end is None
+    evaluations.add(40, {"accuracy": 0.5})
+    assert evaluations.best_before_the_end == (20, 0.75)
