@@ -84,7 +84,8 @@ class LanguageModel(nn.Module):
     def __init__(self, shape: TextShape, vocabulary: int) -> None:
         super().__init__()
         self.shape = shape
-        self.embed_tokens = nn.Embedding(vocabulary, shape.hidden_size)
+        # Drawn by ``initialise``: on the meta device, drawing would import a compiler.
+        self.embed_tokens = nn.Embedding(vocabulary, shape.hidden_size, _weight=torch.empty(vocabulary, shape.hidden_size))
         self.layers = nn.ModuleList(_TextLayer(shape, index) for index in range(shape.num_hidden_layers))
         self.norm = RMSNorm(shape.hidden_size, shape.rms_norm_eps)
         self.rotary_emb = RotaryFrequencies(shape.head_dim, shape.rope_theta)
@@ -262,7 +263,7 @@ class _TextMLP(nn.Module):
 def initialise(parts: Sequence[nn.Module], std: float) -> None:
     """Random weights as Qwen2-VL begins: matrices from N(0, std^2), no biases, norms of one."""
     for module in (module for part in parts for module in part.modules()):
-        if isinstance(module, (nn.Linear, nn.Conv3d, nn.Embedding)):
+        if isinstance(module, (nn.Linear, nn.Conv3d, nn.Embedding)) and not module.weight.is_meta:
             nn.init.normal_(module.weight, std=std)
             if getattr(module, "bias", None) is not None:
                 nn.init.zeros_(module.bias)
@@ -275,5 +276,5 @@ def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def inverse_frequencies(dim: int, theta: float) -> Tensor:
-    """[dim / 2] in float32."""
-    return 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float32) / dim)
+    """[dim / 2] in float32, on the CPU whatever the default device: on the meta device, arange would import a compiler."""
+    return 1.0 / theta ** (torch.arange(0, dim, 2, dtype=torch.float32, device="cpu") / dim)
