@@ -169,10 +169,10 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
 
     latent_reward = fitting_reward(file, device, backbone)
 
-    def rewards(x_t, sigma, told):
+    def rewards(x_t, sigma, told, counted):
         if memory := total_memory(x_t.device):
             fit_gradient(latent_reward, x_t.shape, memory)
-        return latent_reward.rewards(x_t, sigma, told)
+        return latent_reward.rewards(x_t, sigma, told, counted)
 
     nrg = FlowNRG(rewards, settings, latent_reward.calibration)
 

@@ -15,7 +15,7 @@ STEP = 1e-2
 
 def checks() -> list[Check]:
     """One, where COMFYUI_PATH names a ComfyUI."""
-    return [Check("ComfyUI: a latent reward loaded, unloaded, loaded again", 45, loaded_again)]
+    return [Check("ComfyUI: a latent reward loaded, unloaded, loaded again", 40, loaded_again)]
 
 
 def loaded_again(bench: Bench) -> Outcome:

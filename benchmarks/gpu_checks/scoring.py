@@ -23,8 +23,8 @@ MARGIN = 8
 def checks() -> list[Check]:
     """Speed, then agreement."""
     return [
-        Check("VideoReward 2B, bfloat16: a clip of 1360x752", 90, speed, planned),
-        Check("VideoReward: scores of CPU and GPU, float32", 60, agreement),
+        Check("VideoReward 2B, bfloat16: a clip of 1360x752", 70, speed, planned),
+        Check("VideoReward: scores of CPU and GPU, float32", 45, agreement),
     ]
 
 

@@ -9,7 +9,7 @@ from .case import Bench, Check, Outcome, parameter_bytes
 
 def checks() -> list[Check]:
     """Both ways."""
-    return [Check("Wan's VAE: 33 frames of 832x480 there and back", 40, there_and_back)]
+    return [Check("Wan's VAE: 33 frames of 832x480 there and back", 30, there_and_back)]
 
 
 def there_and_back(bench: Bench) -> Outcome:
