@@ -36,7 +36,9 @@ def main() -> int:
     how = parser.add_mutually_exclusive_group()
     how.add_argument("--rehearse", action="store_true", help="small sizes on the CPU")
     how.add_argument("--plan", action="store_true", help="count at the real sizes, run nothing")
-    parser.add_argument("--only", action="append", metavar="WORDS", help="checks with these words in their name; repeatable")
+    parser.add_argument(
+        "--only", action="append", metavar="WORDS", help="checks with these words in their name; repeatable"
+    )
     parser.add_argument("--minutes", type=float, default=MINUTES, help=f"all together (default: {MINUTES:g})")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all numbers to this file as well")
     options = parser.parse_args()

@@ -13,7 +13,6 @@ from pathlib import Path
 import av
 import numpy as np
 import torch
-
 from transformers_halves import vision_tower
 
 from videoalign.reward.clip import Frames, PreparedClip, prepare_clip

@@ -85,7 +85,9 @@ class LanguageModel(nn.Module):
         super().__init__()
         self.shape = shape
         # Drawn by ``initialise``: on the meta device, drawing would import a compiler.
-        self.embed_tokens = nn.Embedding(vocabulary, shape.hidden_size, _weight=torch.empty(vocabulary, shape.hidden_size))
+        self.embed_tokens = nn.Embedding(
+            vocabulary, shape.hidden_size, _weight=torch.empty(vocabulary, shape.hidden_size)
+        )
         self.layers = nn.ModuleList(_TextLayer(shape, index) for index in range(shape.num_hidden_layers))
         self.norm = RMSNorm(shape.hidden_size, shape.rms_norm_eps)
         self.rotary_emb = RotaryFrequencies(shape.head_dim, shape.rope_theta)

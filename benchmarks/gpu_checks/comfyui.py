@@ -91,6 +91,6 @@ def _start_comfyui(bench: Bench) -> None:
         import comfy.options
 
         comfy.options.enable_args_parsing()
-        import comfy.model_management  # noqa: F401
+        import comfy.model_management
     finally:
         sys.argv = arguments

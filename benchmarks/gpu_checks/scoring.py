@@ -32,7 +32,9 @@ def speed(bench: Bench) -> Outcome:
     """Clips through the whole stream; the share of decoding is that of reading the same clips without a model."""
     from videoalign.reward.scoring_stream import Request, score_stream
 
-    model = random_video_reward(bench.dtype, str(bench.device), None if bench.real else SMALL, drawn_on=str(bench.device))
+    model = random_video_reward(
+        bench.dtype, str(bench.device), None if bench.real else SMALL, drawn_on=str(bench.device)
+    )
     count, threads = (32, min(16, os.cpu_count() or 2)) if bench.real else (2, 1)
     with tempfile.TemporaryDirectory() as name:
         files = _clips(Path(name), count, (41, 752, 1360) if bench.real else (5, 64, 96))
@@ -136,5 +138,7 @@ def _pixels(frames: int, height: int, width: int) -> np.ndarray:
     """Moving waves of colour with some noise, [T, H, W, 3] uint8."""
     rows, columns = np.mgrid[:height, :width] / 40
     noise = np.random.default_rng(0).normal(0, 4, (height, width, 3))
-    moving = [np.stack([np.sin(rows + t / 3 + c) + np.cos(columns - t / 4 * c) for c in range(3)], -1) for t in range(frames)]
+    moving = [
+        np.stack([np.sin(rows + t / 3 + c) + np.cos(columns - t / 4 * c) for c in range(3)], -1) for t in range(frames)
+    ]
     return np.clip(128 + 55 * np.stack(moving) + noise, 0, 255).astype(np.uint8)

@@ -71,7 +71,10 @@ def test_a_check_that_fails_is_told_and_the_next_one_still_runs():
 def test_what_the_minutes_do_not_hold_is_left_out_and_said():
     real = Bench(torch.device("cpu"), real=True)
     ran = []
-    checks = [Check("long", 90, ran.append), Check("short", 1, lambda bench: ran.append("short") or Outcome(seconds=1.0))]
+    checks = [
+        Check("long", 90, ran.append),
+        Check("short", 1, lambda bench: ran.append("short") or Outcome(seconds=1.0)),
+    ]
     lines = Lines()
     gpu_check.report(lines, checks, real, SimpleNamespace(plan=False, minutes=1.0))
     assert ran == ["short"]

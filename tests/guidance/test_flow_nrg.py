@@ -186,6 +186,8 @@ def test_a_reward_that_asks_which_dimensions_count_is_told_those_with_a_weight(r
 
     x_t, v, conditioning = drawn
     settings = GuidanceSettings({"VQ": 0.5, "MQ": 0.0, "TA": 0.5}, strength, RAW)
-    shifted, plainly = (FlowNRG(each, settings).begin().shift_velocity(x_t, at(0.6), v, conditioning) for each in (asks, reward))
+    shifted, plainly = (
+        FlowNRG(each, settings).begin().shift_velocity(x_t, at(0.6), v, conditioning) for each in (asks, reward)
+    )
     assert heard == [told]
     assert torch.equal(shifted, plainly)

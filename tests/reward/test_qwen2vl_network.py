@@ -5,8 +5,8 @@ import json
 
 import pytest
 import torch
-
 from transformers_halves import language_model, vision_tower
+
 from videoalign.errors import CheckpointError
 from videoalign.reward.qwen2vl_layers import KeyValueCache, inverse_frequencies
 from videoalign.reward.qwen2vl_network import Qwen2VLRewardNetwork

@@ -146,7 +146,9 @@ def test_dimensions_that_do_not_count_have_their_reward_and_no_gradient(reward, 
     every, some = (model.rewards(x_t, sigma, conditioning, which) for which in (DIMENSIONS, counted))
     assert torch.allclose(every, some, rtol=0, atol=1e-5)
     weights = torch.tensor([float(name in counted) for name in DIMENSIONS])
-    expected, gradient = (torch.autograd.grad((weights * each).sum(), x_t, retain_graph=True)[0] for each in (every, some))
+    expected, gradient = (
+        torch.autograd.grad((weights * each).sum(), x_t, retain_graph=True)[0] for each in (every, some)
+    )
     assert torch.allclose(gradient, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
     if counted != DIMENSIONS:
         left = 1 - weights
