@@ -19,7 +19,7 @@ from ..files.json_text import read_json
 from ..files.output_folder import held
 from ..files.tables import read_text
 from ..generation import generate_command
-from ..generation.pipeline import MICRO, model_files
+from ..generation.model_files import MICRO, model_files
 from ..generation.prompts import read_prompt_rows, read_prompts
 from ..judges import judge_or_reward
 from ..lora.comfyui_folder import expert_path

@@ -23,7 +23,7 @@ import argparse
 import ctypes
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -37,6 +37,7 @@ from videoalign.backbones.micro_files import MICRO_NETWORK
 from videoalign.backbones.sampling import guided_velocity, sample
 from videoalign.guidance.flow_nrg import FlowNRG
 from videoalign.guidance.settings import RAW, GuidanceSettings
+from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.latent.heads import HeadConfig
 from videoalign.reward.latent.latent_reward import LatentReward
 
@@ -45,7 +46,9 @@ SHARE_COLUMNS = ("CPU, fastest", "median", "clock, fastest", "median")
 SIGMA, CFG_SCALE = 0.6, 5.0
 ONCE, CFG, GUIDED = "unguided step without CFG", "unguided step with CFG", "guided step with CFG"
 OVERHEAD, OVERHEAD_0 = "overhead", "  the same without trunk blocks"
+HEADS, HEADS_ONE_BY_ONE, ONE_HEAD = "heads there and back", "  one by one, the plain way", "  one of three with weight"
 PLAIN, ONCE_0 = "plain forward + backward of the trunk blocks", "unguided step without CFG, without layers"
+ROWS = (ONCE, CFG, GUIDED, OVERHEAD, OVERHEAD_0, PLAIN, ONCE_0, HEADS, HEADS_ONE_BY_ONE, ONE_HEAD)
 
 
 def main() -> None:
@@ -110,6 +113,11 @@ def report(section: Section, run: Run, options: argparse.Namespace, layers: int,
         cfg = times[CFG] + 2 * more * a_layer
         show_shares(section, overhead, plain, cfg, times[ONCE] + more * a_layer)
         of_plain, of_cfg = overhead / plain, overhead / cfg
+    together, alone = (times[name] / times[HEADS_ONE_BY_ONE] for name in (HEADS, ONE_HEAD))
+    section.note(
+        f"Heads together take {together[0]:.2f} of one by one in fastest CPU seconds, {together[2]:.2f} by the clock; with one "
+        f"of three that has a weight {alone[0]:.2f} and {alone[2]:.2f}."
+    )
     kind = "in fastest CPU seconds" + (", scaled" if layers < size.layers else "")
     section.aim(f"overhead / plain {kind}", of_plain[0], at_most=1.25)
     if (options.size, options.reward_size) == ("14b", "1.3b"):
@@ -146,6 +154,11 @@ class Run:
         self.once = guided_velocity(self.generator.velocity, self.text)
         self.cfg = guided_velocity(self.generator.velocity, self.text, empty, CFG_SCALE)
         self.guidance = FlowNRG(self.reward.rewards, GuidanceSettings(strength=100.0, mode=RAW)).begin()
+        conditioned = {"text": self.text["text"].to(dtype)}
+        with torch.no_grad():
+            self.features = self.reward.tokens(
+                self.x_t.to(dtype), torch.tensor([SIGMA], device=self.device), conditioned
+            )
         self.plain = plain_trunk(trunk, self.x_t, self.text["text"].to(dtype))
 
     def step(self, velocity: Callable, hook: Callable | None = None) -> None:
@@ -157,6 +170,15 @@ class Run:
         """Guidance alone, for a velocity that is there."""
         self.guidance.hook(self.text)(self.x_t, torch.tensor([SIGMA], device=self.device), self.x_t)
 
+    def heads(self, counted: Sequence[str] = DIMENSIONS, one_by_one: bool = False) -> None:
+        """The heads' rewards of tokens that are there, and their gradient to them."""
+        tokens, sigma = self.features.clone().requires_grad_(), torch.tensor([SIGMA], device=self.device)
+        if one_by_one:
+            rewards = torch.stack([self.reward.heads[name](tokens, sigma) for name in DIMENSIONS], 1)
+        else:
+            rewards = self.reward.rate(tokens, sigma, counted)
+        torch.autograd.grad(rewards.sum(), tokens)
+
     def times(self, repeats: int) -> dict[str, Times]:
         """Times of each row."""
         hook = self.guidance.hook(self.text)
@@ -164,7 +186,7 @@ class Run:
         watch = Stopwatch(self.wait)
         for _ in range(repeats):
             self.round(watch, hook)
-        return {name: watch.times[name] for name in (ONCE, CFG, GUIDED, OVERHEAD, OVERHEAD_0, PLAIN, ONCE_0)}
+        return {name: watch.times[name] for name in ROWS}
 
     def round(self, watch: Stopwatch, hook: Callable) -> None:
         """Every row once."""
@@ -172,6 +194,9 @@ class Run:
         watch.run(CFG, self.step, self.cfg)
         watch.run(GUIDED, self.step, self.cfg, lambda *arguments: watch.run(OVERHEAD, hook, *arguments))
         watch.run(PLAIN, self.plain)
+        watch.run(HEADS, self.heads)
+        watch.run(HEADS_ONE_BY_ONE, self.heads, DIMENSIONS, True)
+        watch.run(ONE_HEAD, self.heads, DIMENSIONS[:1])
         with depth(self.generator, 0), depth(self.reward.trunk, 0):
             watch.run(ONCE_0, self.step, self.once)
             watch.run(OVERHEAD_0, self.guide)

@@ -7,11 +7,13 @@ frames by pair of frames.)
 
 from __future__ import annotations
 
+from functools import lru_cache
 from pathlib import Path
 
 import av
 import numpy as np
 import torch
+from transformers_halves import vision_tower
 
 from videoalign.reward.clip import Frames, PreparedClip, prepare_clip
 from videoalign.reward.video_reward import VideoReward
@@ -43,6 +45,11 @@ def score_plainly(model: VideoReward, path: Path, caption: str) -> list[float]:
 def vision_features(model: VideoReward, clip: PreparedClip) -> torch.Tensor:
     """Features of one clip by transformers' tower."""
     grid = torch.tensor([clip.grid], device=model.device)
-    features = model.network.visual(clip.patches.to(model.device, model.dtype), grid_thw=grid)
+    features = _theirs(model.network)(clip.patches.to(model.device, model.dtype), grid_thw=grid)
     # transformers 5 returns an object; its last_hidden_state is from before the merger.
     return getattr(features, "pooler_output", features)
+
+
+@lru_cache(maxsize=1)
+def _theirs(network: torch.nn.Module) -> torch.nn.Module:
+    return vision_tower(network)

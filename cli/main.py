@@ -22,6 +22,9 @@ PLANNED = {"latent-reward": "train latent-reward", "video-reward": "train video-
 }
 """What ``videoalign plan`` takes besides the methods of training -> the command that it is about."""
 
+NETWORKS_ALONE = ("generate", "search")
+"""Commands that need diffusers' networks and nothing else of it."""
+
 
 def _method_commands() -> dict[str, tuple[str, str]]:
     train = {f"train {name}": (TRAIN_FLOW, summary) for name, summary in method_summaries().items()}
@@ -67,10 +70,10 @@ def main(arguments: list[str] | None = None) -> int:
     """Run ``videoalign COMMAND ...`` and return its exit status: 0 done, 1 something failed, 2 wrong usage."""
     leave_out_needless_warnings()
     with visible_output():
-        return _run(list(sys.argv[1:] if arguments is None else arguments))
+        return _run(list(sys.argv[1:] if arguments is None else arguments), whole_process=arguments is None)
 
 
-def _run(arguments: list[str]) -> int:
+def _run(arguments: list[str], whole_process: bool) -> int:
     if not arguments or arguments[0] in ("-h", "--help"):
         print(_usage())
         return 0 if arguments else 2
@@ -91,7 +94,12 @@ def _run(arguments: list[str]) -> int:
     from .options import ConfigError, parse_command
 
     try:
-        status = command.run(parse_command(command.Config, name, rest))
+        config = parse_command(command.Config, name, rest)
+        if whole_process and name in NETWORKS_ALONE:
+            from ..backbones.diffusers_start import import_networks_alone
+
+            import_networks_alone()
+        status = command.run(config)
         sys.stdout.flush()  # a full disk behind it is said here, not by Python at exit
         return status
     except ConfigError as error:

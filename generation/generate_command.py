@@ -160,7 +160,7 @@ def rows_and_clips(config: Config) -> tuple[list[PromptRow], list[Wanted], list[
     Raises:
         VideoAlignError: the prompts cannot be read, or the model takes an image and they have none (or the other way round).
     """
-    from .pipeline import model_files
+    from .model_files import model_files
 
     rows = read_prompt_set(config.prompts, config.download)
     check_images(model_files(config.model, config.vae, config.text_encoder)[0], rows)
@@ -182,7 +182,7 @@ def settings_of(config: Config) -> dict:
     """What the clips depend on, with the content of the files that are named."""
     from ..lora.merging import lora_and_strength
     from .identity import file_key
-    from .pipeline import model_files
+    from .model_files import model_files
 
     network, vae, text_encoder = model_files(config.model, config.vae, config.text_encoder)
     loras = [lora_and_strength(entry) for entry in config.lora]

@@ -11,17 +11,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from ..backbones.experts import expert_of, noise_range
-from ..backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from ..errors import VideoAlignError
 from ..lora.merging import lora_and_strength, merge_lora
+from .model_files import MICRO, image_encoder_file, model_files
 
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
     from ..backbones.image_encoder import ImageEncoder
     from ..backbones.vae import VAE
     from ..reward.latent.latent_reward import LatentReward
-
-MICRO = "micro"
 
 
 @dataclass(frozen=True)
@@ -39,37 +37,6 @@ class Pipeline:
     text_encoder: Any
     name: str
     image_encoder: ImageEncoder | None = None
-
-
-def model_files(model: str, vae: str | None, text_encoder: str | None) -> tuple[str, str, str]:
-    """Network, VAE and text encoder: "micro" stands for the embedded ones; a diffusers folder holds all three.
-
-    Raises:
-        VideoAlignError: a part is not given and not in the model's folder.
-    """
-    if model == MICRO:
-        return str(MICRO_NETWORK), vae or str(MICRO_VAE), text_encoder or MICRO
-    folder = Path(model)
-    missing = []
-    if vae is None and (folder / "vae").is_dir():
-        vae = str(folder / "vae")
-    elif vae is None:
-        missing.append("--vae")
-    if text_encoder is None and (folder / "text_encoder").is_dir():
-        text_encoder = model
-    elif text_encoder is None:
-        missing.append("--text-encoder")
-    if missing:
-        raise VideoAlignError(
-            f"{model} holds the network alone; give {' and '.join(missing)} as well (a file or a diffusers folder)."
-        )
-    return model, vae, text_encoder
-
-
-def image_encoder_file(model: str, image_encoder: str | None) -> str | None:
-    """The image encoder: as given, or the one in a diffusers folder."""
-    folder = Path(model) / "image_encoder"
-    return image_encoder or (str(folder) if folder.is_dir() else None)
 
 
 def load_pipeline(
@@ -169,10 +136,10 @@ def reward_guidance(file: str, settings: Any, device: str, backbone: Backbone) -
 
     latent_reward = fitting_reward(file, device, backbone)
 
-    def rewards(x_t, sigma, told):
+    def rewards(x_t, sigma, told, counted):
         if memory := total_memory(x_t.device):
             fit_gradient(latent_reward, x_t.shape, memory)
-        return latent_reward.rewards(x_t, sigma, told)
+        return latent_reward.rewards(x_t, sigma, told, counted)
 
     nrg = FlowNRG(rewards, settings, latent_reward.calibration)
 

@@ -27,7 +27,7 @@ from ..reward.latent.reward_file import describe_latent_reward
 from ..reward.settings import EMBEDDED_LATENT_FILE
 from ..training.plan.flow_step import conditioning_of, token_count
 from .clip_folder import Wanted
-from .pipeline import MICRO, image_encoder_file, model_files
+from .model_files import MICRO, image_encoder_file, model_files
 from .sampling_options import settings_for
 
 if TYPE_CHECKING:

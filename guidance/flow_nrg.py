@@ -12,6 +12,7 @@ only, never through the generator, and the shift comes after classifier-free gui
 
 from __future__ import annotations
 
+import inspect
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -59,7 +60,8 @@ class FlowNRG:
 
     Args:
         reward: rewards(x_t [B, C, T, H, W], sigma [B], conditioning) -> [B, 3], VQ MQ TA, differentiable in x_t. Each row
-            may depend on the latent of its sample only.
+            may depend on the latent of its sample only. One that takes ``counted``, as ``LatentReward.rewards``, is told the
+            dimensions that have a weight.
         settings: weights, strength, window.
         calibration: how large the reward's gradients are and how right it is, by noise level; for unit-free strength.
 
@@ -76,8 +78,16 @@ class FlowNRG:
         self.reward = reward
         self.settings = settings
         self.calibration = calibration
+        self._takes_counted = "counted" in inspect.signature(reward).parameters
         if settings.strength:
             coefficients(torch.tensor([0.5]), 1, settings, calibration)
+
+    def counted(self, steer: bool) -> dict[str, frozenset[str]]:
+        """What a reward that takes ``counted`` is told: the dimensions that have a weight, none where nothing is steered."""
+        if not self._takes_counted:
+            return {}
+        row = zip(DIMENSIONS, self.settings.weight_row(), strict=True)
+        return {"counted": frozenset(name for name, weight in row if weight and steer)}
 
     def begin(
         self, sigmas: Sequence[float] = (), listener: Callable[[int, TracePoint], None] | None = None
@@ -223,7 +233,7 @@ class GuidedRun:
         with torch.inference_mode(False), torch.set_grad_enabled(steer):
             leaf = x_t.detach().clone().float().requires_grad_(steer)
             told = {name: _plain(value) for name, value in conditioning.items()}
-            rewards = guidance.reward(leaf, _plain(sigma), told).float()
+            rewards = guidance.reward(leaf, _plain(sigma), told, **guidance.counted(steer)).float()
             if rewards.shape != (len(leaf), len(DIMENSIONS)):
                 raise GuidanceError(
                     f"The reward gave numbers of shape {tuple(rewards.shape)}; {(len(leaf), len(DIMENSIONS))} was expected: VQ, MQ "

@@ -129,9 +129,9 @@ class Hpsv3(Judge):
 
     def working_memory(self, clip: Pictures) -> int:
         """See ``Judge``: a block's widest activations for the frames of one pass."""
-        config = self.network.language_model.config
+        shape = self.network.language_model.shape
         tokens = min(len(clip.pixels), FRAMES_AT_ONCE) * (256 + 1024)
-        return int(2 * 4 * tokens * (config.intermediate_size + 4 * config.hidden_size))
+        return int(2 * 4 * tokens * (shape.intermediate_size + 4 * shape.hidden_size))
 
     def described(self, clip: Pictures) -> str:
         """See ``Judge``."""

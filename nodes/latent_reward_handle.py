@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..reward.dimensions import DIMENSIONS
 from ..reward.latent.gradient_memory import fit_gradient, gradient_bytes
 from .comfy_compat import model_management
 from .whole_model_patcher import WholeModelPatcher
@@ -83,10 +84,12 @@ class LatentRewardHandle:
         needed = max(sampling, gradient_bytes(self.reward, shape))  # one runs after the other
         model_management.load_models_gpu([*beside, self.patcher], memory_required=needed)
 
-    def rewards(self, x_t: torch.Tensor, sigma: torch.Tensor, conditioning) -> torch.Tensor:
+    def rewards(
+        self, x_t: torch.Tensor, sigma: torch.Tensor, conditioning, counted: Collection[str] = DIMENSIONS
+    ) -> torch.Tensor:
         """``LatentReward.rewards`` where its weights are; the result is on x_t's device."""
         device = self.patcher.load_device
         if self.reward.trunk.device.type != device.type:  # unloaded while the sampler runs
             model_management.load_models_gpu([self.patcher], memory_required=gradient_bytes(self.reward, x_t.shape))
         told = {name: value.to(device) for name, value in conditioning.items()}
-        return self.reward.rewards(x_t.to(device), sigma.to(device), told).to(x_t.device)
+        return self.reward.rewards(x_t.to(device), sigma.to(device), told, counted).to(x_t.device)

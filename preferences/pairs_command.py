@@ -150,7 +150,8 @@ def _paired(config: Config, clips: list[ScoredClip]) -> list[PreferencePair]:
         clips = passing(clips, parse_gates(config.gate))
     weights = config.weights.weights().as_given()
     gaps = config.gaps.model_dump(exclude_none=True)
-    pairs = pair_clips(clips, pairing=config.pairing, weights=weights, margin=config.margin, gaps=gaps)
+    most = config.pairs_per_prompt
+    pairs = pair_clips(clips, pairing=config.pairing, weights=weights, margin=config.margin, gaps=gaps, most=most)
     return clearest(pairs, weights, config.pairs_per_prompt)
 
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 
@@ -15,14 +14,12 @@ from ..errors import CaptionError, ClipError
 from .clip import PreparedClip, prepare_clip, prepare_frames, view_of
 from .dimensions import VIDEO_REWARD_DETAILS, VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL
 from .judge import Judge
+from .qwen2vl_layers import KeyValueCache
 from .qwen2vl_network import Qwen2VLRewardNetwork
 from .reward_tokenizer import RewardTokenizer
 from .scores import ClipScores, clip_scores
 from .scoring_stream import score_clips
 from .settings import RewardSettings
-
-if TYPE_CHECKING:
-    from transformers import DynamicCache
 
 # Captions of one clip that share a forward pass after the part that no caption changes.
 CAPTION_BATCH = 16
@@ -157,7 +154,7 @@ class VideoReward(Judge):
 
     def working_memory(self, clip: PreparedClip) -> int:
         """See ``Judge``: a block's widest activations, a few of them at once."""
-        visual, text = self.network.visual.config, self.network.language_model.config
+        visual, text = self.network.visual.shape, self.network.language_model.shape
         patches = 4 * clip.video_tokens * visual.embed_dim * visual.mlp_ratio
         tokens = 2 * clip.video_tokens * text.intermediate_size
         return int(4 * 4 * max(patches, tokens))
@@ -193,13 +190,11 @@ class VideoReward(Judge):
 
         Read in turn: what comes before any caption, what the captions have in common, and the rest of each caption.
         """
-        from transformers import DynamicCache
-
         if not captions:
             return []
         ids = [self._ids(clip, caption) for caption in captions]
         caption_free = self._caption_free(ids[0], clip)
-        cache = DynamicCache()  # always: with and without one, kernels may differ
+        cache = KeyValueCache()  # always: with and without one, kernels may differ
         features = self.network.embed_clips([clip.patches], [clip.grid])[0]
         hidden = self.network.read(self._embed(ids[0][:caption_free], clip, features)[None], cache=cache)[0]
         before = self._rewards_within(hidden, ids[0], 0, caption_free)
@@ -213,19 +208,17 @@ class VideoReward(Judge):
                 self.network.read(self.network.embed_tokens(tokens), cache)
         for start in range(0, len(members), CAPTION_BATCH):
             group = members[start : start + CAPTION_BATCH]
-            # The forward pass appends to the cache, so every group but the last gets a copy.
-            past = cache if start + CAPTION_BATCH >= len(members) else copy.deepcopy(cache)
-            for index, suffix in zip(group, self._go_on([ids[index] for index in group], shared, past), strict=True):
+            # The forward pass appends to the cache, so every group gets its own.
+            suffixes = self._go_on([ids[index] for index in group], shared, cache.repeated(len(group)))
+            for index, suffix in zip(group, suffixes, strict=True):
                 rows[index] += self._rewards_within(suffix, ids[index], shared, len(ids[index]))
         return rows
 
-    def _go_on(self, ids: list[list[int]], shared: int, cache: DynamicCache) -> torch.Tensor:
-        """Hidden states [B, L, hidden] of what follows the first ``shared`` tokens, which the cache holds, right-padded."""
+    def _go_on(self, ids: list[list[int]], shared: int, cache: KeyValueCache) -> torch.Tensor:
+        """Hidden states [B, L, hidden] of what follows the first ``shared`` tokens, which each row of the cache holds, right-padded."""
         group = [row[shared:] for row in ids]
         longest = max(map(len, group))
         padded = [row + [self.tokenizer.pad_token_id] * (longest - len(row)) for row in group]
-        if len(group) > 1:
-            cache.batch_repeat_interleave(len(group))
         return self.network.read(self.network.embed_tokens(torch.tensor(padded, device=self.device)), cache)
 
     def _caption_free(self, ids: list[int], clip: PreparedClip) -> int:

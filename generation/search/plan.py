@@ -10,7 +10,7 @@ from ...planning.encoding import count_vae
 from ...planning.report import flop
 from ...planning.run_plan import Part, RunPlan
 from ...reward.search.plan import Plan, cost
-from ..pipeline import model_files
+from ..model_files import model_files
 from ..plan import ModelCount, described_clip, sampling_ways, smaller_clips
 
 if TYPE_CHECKING:

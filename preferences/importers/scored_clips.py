@@ -134,19 +134,25 @@ def pair_clips(
     margin: float = 0.0,
     gaps: Mapping[str, float] | None = None,
     source_format: str = "scored_clips",
+    most: int | None = None,
 ) -> list[PreferencePair]:
     """Pairs of clips with the same prompt, in the order in which the prompts first occur; see the module.
 
     `margin` >= 0 and `gaps` are in the scores' unit; `weights` (0 or more, not all 0) are divided by their sum. Clips
-    without a score in a dimension that ranks or gates are paired by "all" only.
+    without a score in a dimension that ranks or gates are paired by "all" only. With `most`, a prompt's pairs are those so
+    many whose clips rank furthest apart, and no others are made; not with "all", whose clips need no rank.
     """
     _check(pairing, dimension, weights, margin, gaps or {})
     ranking = RewardWeights({dimension: 1.0} if weights is None else weights)
     shares = {name: weight for name, weight in ranking.as_given().items() if weight}
     needed = {*shares, *(gaps or {}), *(DIMENSIONS if pairing == "dominance" else ())}
 
+    ranks: dict[int, float] = {}
+
     def rank(clip: ScoredClip) -> float:
-        return ranking.scalar(clip.scores)
+        if id(clip) not in ranks:
+            ranks[id(clip)] = ranking.scalar(clip.scores)
+        return ranks[id(clip)]
 
     def kept(a: ScoredClip, b: ScoredClip) -> bool:
         better, worse = (a, b) if rank(a) >= rank(b) else (b, a)
@@ -157,6 +163,7 @@ def pair_clips(
             wide = rank(better) - rank(worse) > margin
         return wide and all(lead[name] >= gap for name, gap in (gaps or {}).items())
 
+    clips = list(clips)  # alive together: ``ranks`` goes by identity
     by_prompt: dict[str, list[ScoredClip]] = {}
     for clip in clips:
         by_prompt.setdefault(clip.prompt, []).append(clip)
@@ -173,6 +180,9 @@ def pair_clips(
                 couples = list(combinations(rated, 2))
             couples = [couple for couple in couples if kept(*couple)]
             couples = [(a, b) if rank(a) >= rank(b) else (b, a) for a, b in couples]
+            if most is not None:  # a pair takes seventy times as long to make as to rank
+                order = sorted(range(len(couples)), key=lambda index: rank(couples[index][1]) - rank(couples[index][0]))
+                couples = [couples[index] for index in sorted(order[:most])]
         for a, b in couples:
             pair = _pair(a, b, prompt, margin, source_format)
             pairs.append(pair if pairing == "all" or pair.chosen == a.path else pair.swapped())

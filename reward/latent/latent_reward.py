@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 
@@ -13,7 +14,7 @@ from ...backbones.devices import autocast
 from ...errors import CheckpointError, VideoAlignError
 from ..dimensions import DIMENSIONS
 from .calibration import Calibration
-from .heads import HeadConfig, RewardHead
+from .heads import HeadConfig, RewardHead, rate_by_all
 
 BLOCK_SHARE = 0.27
 """Share of the video model's blocks that the paper's latent reward model keeps: 8 of Wan 1.3B's 30."""
@@ -85,13 +86,16 @@ class LatentReward(nn.Module):
         """Run each block again for the gradient, or keep what it made: a third more time, a fraction of the memory."""
         self.network.enable_gradient_checkpointing() if on else self.network.disable_gradient_checkpointing()
 
-    def rewards(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+    def rewards(
+        self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning, counted: Collection[str] = DIMENSIONS
+    ) -> Tensor:
         """Raw rewards, differentiable with respect to ``x_t``.
 
         Args:
             x_t: [B, C, T, H, W] noisy latents in the space that the sampler sees, any size.
             sigma: [B] noise levels in [0, 1], 0 clean.
             conditioning: of the B prompts.
+            counted: dimensions whose gradient is asked for; the others have none, and cost no graph.
 
         Returns:
             [B, 3] float32: VQ, MQ, TA in the unit of the preference model (a lead of 1 wins 73 % of the time);
@@ -111,16 +115,24 @@ class LatentReward(nn.Module):
             raise VideoAlignError(
                 f"sigma must be one number a sample, {tuple(x_t.shape[:1])}; found {tuple(sigma.shape)}."
             )
-        return self.rate(self.tokens(x_t, sigma, conditioning), sigma)
+        return self.rate(self.tokens(x_t, sigma, conditioning), sigma, counted)
 
     def tokens(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         """[B, T', H', W', D]: what the trunk makes of noisy latents, in the type of ``x_t``; arguments as of ``rewards``."""
         return self.trunk.features(x_t, sigma, conditioning).unflatten(1, _grid(x_t, self.trunk.patch))
 
-    def rate(self, tokens: Tensor, sigma: Tensor) -> Tensor:
-        """[B, 3] float32 rewards of the trunk's tokens [B, T', H', W', D] at noise levels sigma [B]."""
+    def rate(self, tokens: Tensor, sigma: Tensor, counted: Collection[str] = DIMENSIONS) -> Tensor:
+        """[B, 3] float32 rewards of the trunk's tokens [B, T', H', W', D] at noise levels sigma [B]; ``counted`` as of ``rewards``."""
+        rated: dict[str, Tensor] = {}
         with autocast(tokens.device, enabled=False):
-            return torch.stack([self.heads[name](tokens, sigma) for name in DIMENSIONS], 1)
+            for with_graph in (True, False):
+                names = [name for name in DIMENSIONS if (name in counted) is with_graph]
+                if not names:
+                    continue
+                heads = [cast(RewardHead, self.heads[name]) for name in names]
+                with torch.set_grad_enabled(with_graph and torch.is_grad_enabled()):
+                    rated |= zip(names, rate_by_all(heads, tokens, sigma).unbind(1), strict=True)
+            return torch.stack([rated[name] for name in DIMENSIONS], 1)
 
     forward = rewards
 

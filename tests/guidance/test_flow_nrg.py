@@ -174,3 +174,20 @@ def test_a_reward_of_another_shape_is_refused(drawn):
     x_t, v, conditioning = drawn
     with pytest.raises(GuidanceError, match=r"shape \(2, 1\)"):
         raw(lambda x, sigma, told: x.mean((1, 2, 3, 4))[:, None]).shift_velocity(x_t, at(0.5), v, conditioning)
+
+
+@pytest.mark.parametrize(("strength", "told"), [(100.0, {"VQ", "TA"}), (0.0, set())])
+def test_a_reward_that_asks_which_dimensions_count_is_told_those_with_a_weight(reward, drawn, strength, told):
+    heard = []
+
+    def asks(x_t, sigma, conditioning, counted):
+        heard.append(set(counted))
+        return reward(x_t, sigma, conditioning)
+
+    x_t, v, conditioning = drawn
+    settings = GuidanceSettings({"VQ": 0.5, "MQ": 0.0, "TA": 0.5}, strength, RAW)
+    shifted, plainly = (
+        FlowNRG(each, settings).begin().shift_velocity(x_t, at(0.6), v, conditioning) for each in (asks, reward)
+    )
+    assert heard == [told]
+    assert torch.equal(shifted, plainly)

@@ -144,8 +144,8 @@ def test_a_wrong_order_of_vision_positions_is_noticed(official, model, monkeypat
         order = torch.arange(h * w).reshape(h // 2, w // 2, 2, 2).permute(0, 2, 1, 3).flatten()
         return cos[order], sin[order]
 
-    original = model.network._vision_rotary
-    monkeypatch.setattr(model.network, "_vision_rotary", row_by_row)
+    original = model.network.visual._rotary
+    monkeypatch.setattr(model.network.visual, "_rotary", row_by_row)
     assert missed(official, model).max() > 0.01
 
 

@@ -110,4 +110,4 @@ def test_the_configuration_read_off_the_shapes_is_that_of_qwen2_vl_2b(released):
 def test_the_network_has_the_parameters_of_qwen2_vl_2b(network):
     language = LAYERS * (sum(out * into for out, into in LINEARS.values()) + HIDDEN + 2 * KEYS + 2 * HIDDEN)
     assert sum(p.numel() for p in network.language_model.parameters()) == language + HIDDEN + VOCABULARY * HIDDEN
-    assert network.text_head_dim == 128 and network.vision_head_dim == 80
+    assert network.language_model.shape.head_dim == 128 and network.visual.shape.head_dim == 80

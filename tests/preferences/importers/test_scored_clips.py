@@ -1,6 +1,7 @@
 """Scored clips become pairs by margin, best against worst, or all."""
 
 import json
+import random
 
 import pytest
 
@@ -133,3 +134,26 @@ def test_a_file_of_0_1_0_whose_paths_start_at_the_folder_that_it_was_written_fro
         (work / "out" / "clips" / f"{name}.mp4").write_bytes(b"clip")
     assert read_scored_pairs(file, dimension="VQ").clip(0, "chosen").resolve() == work / "out" / "clips" / "a.mp4"
     assert read_scored_pairs(file, tmp_path, dimension="VQ").root == tmp_path  # a root that is given counts
+
+
+@pytest.mark.parametrize("pairing", ["margin", "dominance"])
+def test_the_clearest_pairs_of_a_prompt_are_those_of_all_pairs_and_no_others_are_made(monkeypatch, pairing):
+    from videoalign.preferences.importers import scored_clips
+    from videoalign.preferences.pairs_command import clearest
+
+    draw = random.Random(0)
+    names = ("VQ", "MQ", "TA")
+    clips = [
+        scored_clips.ScoredClip(f"{prompt}_{number}.mp4", prompt, dict(zip(names, draws, strict=True)))
+        for prompt in ("a", "b")
+        for number in range(30)
+        for draws in [[draw.gauss(0, 1) for _ in names]]
+    ]
+    weights = {"VQ": 0.5, "MQ": 1.0, "TA": 0.25}
+    every = scored_clips.pair_clips(clips, pairing=pairing, weights=weights, margin=0.1)
+    made = []
+    build = scored_clips._pair
+    monkeypatch.setattr(scored_clips, "_pair", lambda *given: made.append(1) or build(*given))
+    few = scored_clips.pair_clips(clips, pairing=pairing, weights=weights, margin=0.1, most=10)
+    assert few == clearest(every, weights, 10)
+    assert len(made) == len(few) == 20 < len(every)

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from videoalign.errors import VideoAlignError
-from videoalign.reward.latent.heads import KINDS
+from videoalign.reward.dimensions import DIMENSIONS
+from videoalign.reward.latent.heads import KINDS, rate_by_all
 from videoalign.reward.latent.latent_reward import block_count
 
 
@@ -112,3 +113,50 @@ def test_under_inference_mode_gradients_still_flow_as_in_a_sampler(reward, noisy
     plain = {name: value.clone() for name, value in conditioning.items()}
     (expected,) = torch.autograd.grad(model.rewards(expected_x, sigma.clone(), plain).sum(), expected_x)
     assert torch.equal(gradient, expected)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_frozen_heads_together_are_the_heads_one_by_one_and_so_are_their_gradients(reward, noisy, kind):
+    model = reward(kind).requires_grad_(False)
+    x_t, sigma, conditioning = noisy(batch=2)
+    tokens = model.tokens(x_t, sigma, conditioning).detach().requires_grad_()
+    heads = [model.heads[name] for name in DIMENSIONS]
+    weights = torch.tensor([1.0, -0.5, 2.0])
+    plainly = torch.stack([head(tokens, sigma) for head in heads], 1)
+    together = rate_by_all(heads, tokens, sigma)
+    # Sums of at most some thousand products of numbers of size one, each rounded at random: sqrt(n) u stays below 1e-5.
+    assert torch.allclose(together, plainly, rtol=0, atol=1e-5)
+    expected, gradient = (torch.autograd.grad((weights * each).sum(), tokens)[0] for each in (plainly, together))
+    assert expected.abs().max() > 0
+    assert torch.allclose(gradient, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+
+
+def test_heads_that_are_trained_get_their_gradients(reward, noisy):
+    model = reward("motion")
+    model.heads.requires_grad_(True)
+    model.rewards(*noisy()).sum().backward()
+    assert all(parameter.grad is not None for parameter in model.heads.parameters())
+
+
+@pytest.mark.parametrize("counted", [("MQ",), ("VQ", "TA"), DIMENSIONS])
+def test_dimensions_that_do_not_count_have_their_reward_and_no_gradient(reward, noisy, counted):
+    model = reward("motion").requires_grad_(False)
+    x_t, sigma, conditioning = noisy()
+    x_t.requires_grad_(True)
+    every, some = (model.rewards(x_t, sigma, conditioning, which) for which in (DIMENSIONS, counted))
+    assert torch.allclose(every, some, rtol=0, atol=1e-5)
+    weights = torch.tensor([float(name in counted) for name in DIMENSIONS])
+    expected, gradient = (
+        torch.autograd.grad((weights * each).sum(), x_t, retain_graph=True)[0] for each in (every, some)
+    )
+    assert torch.allclose(gradient, expected, rtol=0, atol=1e-5 * float(expected.abs().max()))
+    if counted != DIMENSIONS:
+        left = 1 - weights
+        (none,) = torch.autograd.grad((left * some).sum(), x_t)
+        assert not none.any()
+
+
+def test_with_none_that_counts_there_is_no_graph(reward, noisy):
+    x_t, sigma, conditioning = noisy()
+    model = reward("motion").requires_grad_(False)
+    assert not model.rewards(x_t.requires_grad_(True), sigma, conditioning, ()).requires_grad
