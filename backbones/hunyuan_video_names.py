@@ -96,9 +96,8 @@ FILE_NAMES = FileNames(
 
 
 VARIANTS = {
-    "cond_type_embedding.weight": "HunyuanVideo 1.5",
-    "vision_in.proj.0.weight": "HunyuanVideo 1.5",
-    "byt5_in.fc1.weight": "HunyuanVideo 1.5 or HunyuanImage",
+    "vision_in.proj.0.weight": "damaged HunyuanVideo 1.5",
+    "byt5_in.fc1.weight": "HunyuanImage",
     "time_r_in.in_layer.weight": "mean-flow",
 }
 """A tensor that gives a variant away which diffusers' HunyuanVideoTransformer3DModel cannot be."""

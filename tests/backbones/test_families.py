@@ -97,6 +97,7 @@ def _modules():
 
 
 OF_A_FAMILY = (
+    "hunyuan_video15",
     "wan",
     "hunyuan_video",
     "ltx_video",
