@@ -28,8 +28,8 @@ HUNYUAN_VIDEO15 = Family(
     },
     lora_layers=rf"{_BLOCKS}|{_REFINER}|{_REST}|double_blocks\.\d+\.(img|txt)_attn\.norm\.(query|key)_norm|cond_type_embedding",
     lora_others=rf"({_BLOCKS}|{_REFINER}|{_REST})\.bias",
-    # HunyuanVideo has 20 of the blocks that this one has 54 of, under the same names.
-    lora_signs=r"byt5_in_|vision_in_|cond_type_embedding|(double|transformer)_blocks_(2\d|[345]\d)_(img|txt|ff_context|attn_(add_|to_add))",
+    # HunyuanVideo has 20 of the blocks that this one has 54 of, under the same names: a LoRA of the first 20 alone is taken for one of its.
+    lora_signs=r"byt5_in_|vision_in_|cond_type_embedding|(double|transformer)_blocks_([2-5]\d)_(img|txt|ff_context|attn_(to|add)_)",
     text_tokens=1000,
     file_names=FILE_NAMES,
 )

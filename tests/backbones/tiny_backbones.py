@@ -150,7 +150,7 @@ def save_scaled_fp8(backbone: Backbone, path: Path, style: str) -> tuple[Path, d
     tensors, described = beside(backbone)
     for name, tensor in (original_state(backbone) | tensors).items():
         state[name] = meant[name] = tensor
-        if tensor.ndim != 2 or not name.endswith(".weight"):
+        if tensor.ndim != 2 or not name.endswith(".weight") or "embedding.weight" in name:  # a table is no layer
             continue
         module = name.removesuffix(".weight")
         scale = tensor.abs().max() / 448
