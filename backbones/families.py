@@ -42,7 +42,12 @@ class _Member:
 # In the order in which a file is shown to them: a variant that looks like another family stands before that one.
 _MEMBERS = [
     _Member(WAN, "wan.Wan", ("vae_wan.WanVAE",), ("text_t5.T5TextEncoder",)),
-    _Member(HUNYUAN_VIDEO15, "hunyuan_video15.HunyuanVideo15", ("vae_hunyuan_video15.HunyuanVideo15VAE",)),
+    _Member(
+        HUNYUAN_VIDEO15,
+        "hunyuan_video15.HunyuanVideo15",
+        ("vae_hunyuan_video15.HunyuanVideo15VAE",),
+        ("text_hunyuan_video15.HunyuanVideo15TextEncoder",),
+    ),
     _Member(
         HUNYUAN_VIDEO,
         "hunyuan_video.HunyuanVideo",
