@@ -140,13 +140,18 @@ class HunyuanVideo15(Backbone):
         return self.module.x_embedder.proj.weight
 
     def lora_targets(self, ffn: bool = False) -> list[str]:
-        """Attention of both streams; with ``ffn`` their MLPs."""
-        parts = ["to_q", "to_k", "to_v", "to_out.0", "add_q_proj", "add_k_proj", "add_v_proj", "to_add_out"]
-        parts = [f"attn.{part}" for part in parts]
+        """Attention of both streams; with ``ffn`` their MLPs. What the last block makes of the text is read by nothing, and left out."""
+        joint = ["attn.to_q", "attn.to_k", "attn.to_v", "attn.to_out.0", "attn.add_k_proj", "attn.add_v_proj"]
+        text = ["attn.add_q_proj", "attn.to_add_out"]
         if ffn:
-            parts += [f"{mlp}.net.{part}" for mlp in ("ff", "ff_context") for part in ("0.proj", "2")]
-        blocks = range(len(self.module.transformer_blocks))
-        return [f"transformer_blocks.{index}.{part}" for index in blocks for part in parts]
+            joint += ["ff.net.0.proj", "ff.net.2"]
+            text += ["ff_context.net.0.proj", "ff_context.net.2"]
+        last = len(self.module.transformer_blocks) - 1
+        return [
+            f"transformer_blocks.{index}.{part}"
+            for index in range(last + 1)
+            for part in (joint if index == last else joint + text)
+        ]
 
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         text_mask = conditioning.get("text_mask")
