@@ -7,7 +7,9 @@ from .latent_format import LatentFormat
 LATENTS = LatentFormat("hunyuan-video-1.5", channels=32, spatial_stride=16, temporal_stride=4)
 
 _BLOCKS = r"double_blocks\.\d+\.(img|txt)_(attn\.(qkv|proj)|mod\.lin|mlp\.[02])"
-_REFINER = r"txt_in\.individual_token_refiner\.blocks\.\d+\.(self_attn\.(qkv|proj)|mlp\.[02]|adaLN_modulation\.1|norm[12])"
+_REFINER = (
+    r"txt_in\.individual_token_refiner\.blocks\.\d+\.(self_attn\.(qkv|proj)|mlp\.[02]|adaLN_modulation\.1|norm[12])"
+)
 _REST = (
     r"time_in\.(in|out)_layer|txt_in\.(input_embedder|[tc]_embedder\.(in|out)_layer)|img_in\.proj"
     r"|final_layer\.(linear|adaLN_modulation\.1)|byt5_in\.(fc[123]|layernorm)|vision_in\.proj\.[0134]"

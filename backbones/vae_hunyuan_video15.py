@@ -37,7 +37,11 @@ class HunyuanVideo15VAE(VAE):
     def recognises(shapes: dict[str, tuple[int, ...]]) -> bool:
         """32 latent channels, and pixels that are packed into channels on the way."""
         conv_in = shapes.get("decoder.conv_in.conv.weight")
-        return conv_in is not None and conv_in[1] == LATENTS.channels and "encoder.down.0.downsample.conv.conv.weight" in shapes
+        return (
+            conv_in is not None
+            and conv_in[1] == LATENTS.channels
+            and "encoder.down.0.downsample.conv.conv.weight" in shapes
+        )
 
     @staticmethod
     def config_of(shapes: dict[str, tuple[int, ...]], metadata: dict[str, str]) -> dict:

@@ -49,7 +49,10 @@ def build(family, config, path):
             for part in ("encoder", "decoder")
         }
         regularizer = {"target": "comfy.ldm.models.autoencoder.EmptyRegularizer"}
-        module, form = AutoencodingEngine(regularizer_config=regularizer, **parts), comfy.latent_formats.HunyuanVideo15()
+        module, form = (
+            AutoencodingEngine(regularizer_config=regularizer, **parts),
+            comfy.latent_formats.HunyuanVideo15(),
+        )
     else:
         from comfy.ldm.lightricks.vae.causal_video_autoencoder import VideoVAE
 

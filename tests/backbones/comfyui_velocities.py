@@ -52,7 +52,8 @@ for path in sorted(folder.glob("*.safetensors")):
     if "frame_rate" in given:
         extra["frame_rate"] = given["frame_rate"][0].item()
     network = patcher.model.diffusion_model
-    if getattr(network, "vision_in", None) is not None and "c_concat" not in extra:  # what text to video gets beside x_t
+    if getattr(network, "vision_in", None) is not None and "c_concat" not in extra:
+        # HunyuanVideo 1.5: what text to video gets beside x_t
         extra["c_concat"] = patcher.model.concat_cond(noise=x_t, device=x_t.device)
     if "adaln_single" in "".join(network.state_dict()):
         extra.setdefault("attention_mask", None)

@@ -15,6 +15,7 @@ from videoalign.backbones.conditioning import collate
 from videoalign.backbones.text_hunyuan_video15 import glyph_ids
 from videoalign.backbones.text_loading import load_text_encoder, text_identity
 from videoalign.errors import WeightsError
+from videoalign.planning.encoding import text_encoder_bytes
 
 PROMPTS = ["a cat walks over the red hill", 'a sign says "open" and \u201cshut\u201d', "", "the red hill " * 200]
 
@@ -69,6 +70,11 @@ def test_what_is_missing_is_said(encoded, tmp_path):
     save_file(load_file(language), tmp_path / "qwen.safetensors")
     with pytest.raises(WeightsError, match="carries no tokenizer"):
         load_text_encoder(f"{tmp_path / 'qwen.safetensors'}+{byt5}")
+
+
+def test_a_plan_counts_both(encoded):
+    elements = sum(load_file(part)[name].numel() for part in encoded[0].split("+") for name in load_file(part))
+    assert text_encoder_bytes(encoded[0]) == 2 * elements
 
 
 @pytest.mark.comfyui

@@ -87,7 +87,9 @@ def test_latents_are_those_that_comfyuis_sampler_sees(results, name):
     assert relative(vae.encode(video), theirs["latents"]) < 1e-4
 
 
-@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", "hunyuan15_image", "ltx0.9.0", "ltx-2.0", "ltx-2.3"])
+@pytest.mark.parametrize(
+    "name", ["wan21", "wan22", "hunyuan_image", "hunyuan15_image", "ltx0.9.0", "ltx-2.0", "ltx-2.3"]
+)
 def test_clips_are_those_that_comfyui_decodes(results, name):
     vae, _, theirs = results[name]
     assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < 1e-4

@@ -54,7 +54,11 @@ def save_tokenizer(folder: Path) -> Path:
     tokenizer.save(str(folder / "tokenizer.json"))
     (folder / "vocab.json").write_text(json.dumps(tokenizer.get_vocab()))
     (folder / "merges.txt").write_text("#version: 0.2\n")
-    config = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": SPECIAL[0], "additional_special_tokens": list(SPECIAL[1:])}
+    config = {
+        "tokenizer_class": "Qwen2Tokenizer",
+        "pad_token": SPECIAL[0],
+        "additional_special_tokens": list(SPECIAL[1:]),
+    }
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return folder
 
@@ -65,7 +69,9 @@ def save_files(folder: Path, vocabulary: int = 259, tokenizer: bool = True) -> s
     language["visual.patch_embed.proj.weight"] = torch.zeros(2)
     save_file(language, folder / "qwen.safetensors")
     state = tiny_byt5().state_dict()
-    save_file({name: tensor for name, tensor in state.items() if "embed_tokens" not in name}, folder / "byt5.safetensors")
+    save_file(
+        {name: tensor for name, tensor in state.items() if "embed_tokens" not in name}, folder / "byt5.safetensors"
+    )
     if tokenizer:
         save_tokenizer(folder / "tokenizer")
     return f"{folder / 'qwen.safetensors'}+{folder / 'byt5.safetensors'}"

@@ -8,10 +8,11 @@ import comfy.ldm.wan.model as wan
 import comfy.ldm.wan.model_animate as animate
 import comfy.ops
 import comfy.sd
-import nodes
 import torch
 from safetensors.torch import save_file
 from sampling_calls import conditioning, guided
+
+import nodes
 
 SMALL = {"dim": 128, "ffn_dim": 192, "num_heads": 1, "num_layers": 2, "text_dim": 4096}
 MEMBERS = {
@@ -47,7 +48,9 @@ def member(name: str, reward: str, path: str):
         used, _, trace = guided(model, reward, strength=3.0, cap=1.0)
         for own in (model, used):
             latent = {"samples": torch.zeros(1, 16, 3, 8, 8)}
-            out = nodes.common_ksampler(own, 5, 4, 3.0, "euler", "simple", conditioning(1), conditioning(2), latent, 1.0)[0]
+            out = nodes.common_ksampler(
+                own, 5, 4, 3.0, "euler", "simple", conditioning(1), conditioning(2), latent, 1.0
+            )[0]
             results.append(out["samples"].clone())
         points = len(trace.of(out["samples"])["points"])
     return type(model.model).__name__, *results, points
