@@ -34,7 +34,9 @@ def reward(tmp_path_factory):
 @pytest.mark.parametrize("name", SAID)
 def test_a_member_is_guided_and_its_training_is_refused_or_that_of_image_to_video(name, process, reward, tmp_path):
     path = tmp_path / f"{name}.safetensors"
-    kind, plain, shifted, points = process.call("wan_member_calls.member", name=name, reward=reward, path=str(path))
+    kind, plain, shifted, points = process.call(
+        "wan_member_calls.member", member_name=name, reward=reward, path=str(path)
+    )
     assert kind == SAID[name][0]
     assert plain.isfinite().all() and shifted.isfinite().all()
     assert (plain - shifted).abs().max() > 1e-2 and points == 3

@@ -35,9 +35,9 @@ def _random(name: str, tensor: torch.Tensor, seed: int) -> torch.Tensor:
     return noise * 0.1 + ("norm" in name and name.endswith("weight"))
 
 
-def member(name: str, reward: str, path: str):
+def member(member_name: str, reward: str, path: str):
     """ComfyUI's class of the member, its samples without and with guidance, and the steps that were traced; its file is written."""
-    kind, about = MEMBERS[name]
+    kind, about = MEMBERS[member_name]
     with torch.inference_mode(False):
         made = kind(**{**SMALL, **about}, dtype=torch.float32, device="cpu", operations=comfy.ops.disable_weight_init)
         state = {key: _random(key, own, index) for index, (key, own) in enumerate(made.state_dict().items())}
