@@ -84,7 +84,7 @@ def relative(ours: torch.Tensor, theirs: torch.Tensor) -> float:
 @pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", "hunyuan15_image", *LTX])
 def test_latents_are_those_that_comfyuis_sampler_sees(results, name):
     vae, video, theirs = results[name]
-    assert relative(vae.encode(video), theirs["latents"]) < 1e-4
+    assert relative(vae.encode(video), theirs["latents"]) < (1e-5 if name.startswith("hunyuan15") else 1e-4)
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_latents_are_those_that_comfyuis_sampler_sees(results, name):
 )
 def test_clips_are_those_that_comfyui_decodes(results, name):
     vae, _, theirs = results[name]
-    assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < 1e-4
+    assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < (1e-5 if name.startswith("hunyuan15") else 1e-4)
 
 
 def test_hunyuan_videos_uncut_clips_differ_from_comfyuis_by_the_causal_mask_alone(results, monkeypatch):

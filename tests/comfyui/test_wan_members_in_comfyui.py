@@ -32,7 +32,7 @@ def reward(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_a_member_is_guided_and_its_training_is_refused_or_that_of_image_to_video(name, process, reward, tmp_path):
+def test_a_member_is_guided_and_searched_and_its_training_is_refused_or_that_of_image_to_video(name, process, reward, tmp_path):
     path = tmp_path / f"{name}.safetensors"
     kind, plain, shifted, points = process.call(
         "wan_member_calls.member", member_name=name, reward=reward, path=str(path)
@@ -40,6 +40,8 @@ def test_a_member_is_guided_and_its_training_is_refused_or_that_of_image_to_vide
     assert kind == SAID[name][0]
     assert plain.isfinite().all() and shifted.isfinite().all()
     assert (plain - shifted).abs().max() > 1e-2 and points == 3
+    found = process.call("search_calls.search", model=str(path), reward=reward, seeds=2, steps=4, look_after=2)
+    assert sorted(found["order"]) == [5, 6] and found["samples"].isfinite().all()
     if SAID[name][1] is None:
         assert image_entries(load_backbone(path), name) == ("image_latents",)
         return
