@@ -393,15 +393,3 @@ def concatenated(x_t: Tensor, conditioning: Conditioning, channels: int) -> Tens
     if list(image.shape) != expected:
         raise ConditioningError(f"image_latents must have shape {expected}; found {list(image.shape)}.")
     return torch.cat([x_t, image], dim=1)
-
-
-def block_count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
-    """Blocks of the list ``prefix`` of a file.
-
-    Raises:
-        KeyError: there is none.
-    """
-    numbers = [int(key[len(prefix):].split(".")[0]) for key in shapes if key.startswith(prefix)]  # fmt: skip
-    if not numbers:
-        raise KeyError(f"{prefix}0")
-    return 1 + max(numbers)

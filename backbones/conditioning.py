@@ -68,7 +68,7 @@ def _padded(key: str, conditionings: Sequence[Conditioning]) -> dict[str, Tensor
     for own in tokens:
         if own.ndim != 2 or own.shape[1] != tokens[0].shape[1]:
             raise ConditioningError(
-                f"{key.capitalize()} must be [L, D] of one width; found {list(own.shape)} beside {list(tokens[0].shape)}."
+                f"{key.capitalize().removesuffix('s')}s must be [L, D] of one width; found {list(own.shape)} beside {list(tokens[0].shape)}."
             )
     length = max(map(len, tokens))
     made = {key: torch.stack([torch.nn.functional.pad(own, (0, 0, 0, length - len(own))) for own in tokens])}

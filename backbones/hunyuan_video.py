@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from ..errors import WeightsError
-from .backbone import Backbone, OriginalRows, block_count, concatenated, pad_to_patches
+from .backbone import Backbone, OriginalRows, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
 from .hunyuan_video_family import HUNYUAN_VIDEO, LATENTS
-from .hunyuan_video_names import FILE_NAMES, VARIANTS, original_rows
+from .hunyuan_video_names import FILE_NAMES, VARIANTS, block_count, original_rows
 from .latent_format import LatentFormat
 from .sampling_defaults import Distilled, SamplingDefaults
 

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .backbone import Backbone, OriginalRows, block_count
+from .backbone import Backbone, OriginalRows
 from .conditioning import Conditioning, ConditioningError
 from .hunyuan_video15_family import HUNYUAN_VIDEO15, LATENTS
 from .hunyuan_video15_names import SIGN, original_rows
-from .hunyuan_video_names import FILE_NAMES
+from .hunyuan_video_names import FILE_NAMES, block_count
 from .latent_format import LatentFormat
 from .sampling_defaults import Distilled, SamplingDefaults
 
