@@ -32,7 +32,9 @@ def reward(tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", SAID)
-def test_a_member_is_guided_and_searched_and_its_training_is_refused_or_that_of_image_to_video(name, process, reward, tmp_path):
+def test_a_member_is_guided_and_searched_and_its_training_is_refused_or_that_of_image_to_video(
+    name, process, reward, tmp_path
+):
     path = tmp_path / f"{name}.safetensors"
     kind, plain, shifted, points = process.call(
         "wan_member_calls.member", member_name=name, reward=reward, path=str(path)
