@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import VideoAlignError
 from .family import Family
+from .hunyuan_video15_family import HUNYUAN_VIDEO15
 from .hunyuan_video_family import HUNYUAN_VIDEO
 from .latent_format import LatentFormat
 from .ltx2_family import LTX2
@@ -41,6 +42,12 @@ class _Member:
 # In the order in which a file is shown to them: a variant that looks like another family stands before that one.
 _MEMBERS = [
     _Member(WAN, "wan.Wan", ("vae_wan.WanVAE",), ("text_t5.T5TextEncoder",)),
+    _Member(
+        HUNYUAN_VIDEO15,
+        "hunyuan_video15.HunyuanVideo15",
+        ("vae_hunyuan_video15.HunyuanVideo15VAE",),
+        ("text_hunyuan_video15.HunyuanVideo15TextEncoder",),
+    ),
     _Member(
         HUNYUAN_VIDEO,
         "hunyuan_video.HunyuanVideo",

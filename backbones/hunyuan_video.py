@@ -12,7 +12,7 @@ from ..errors import WeightsError
 from .backbone import Backbone, OriginalRows, concatenated, pad_to_patches
 from .conditioning import Conditioning, ConditioningError
 from .hunyuan_video_family import HUNYUAN_VIDEO, LATENTS
-from .hunyuan_video_names import FILE_NAMES, VARIANTS, original_rows
+from .hunyuan_video_names import FILE_NAMES, VARIANTS, block_count, original_rows
 from .latent_format import LatentFormat
 from .sampling_defaults import Distilled, SamplingDefaults
 
@@ -61,9 +61,9 @@ class HunyuanVideo(Backbone):
             "out_channels": shapes["final_layer.linear.weight"][0] // 4,
             "num_attention_heads": hidden // _HEAD,
             "attention_head_dim": _HEAD,
-            "num_layers": _count(shapes, "double_blocks."),
-            "num_single_layers": _count(shapes, "single_blocks."),
-            "num_refiner_layers": _count(shapes, "txt_in.individual_token_refiner.blocks."),
+            "num_layers": block_count(shapes, "double_blocks."),
+            "num_single_layers": block_count(shapes, "single_blocks."),
+            "num_refiner_layers": block_count(shapes, "txt_in.individual_token_refiner.blocks."),
             "mlp_ratio": shapes["double_blocks.0.img_mlp.0.weight"][0] / hidden,
             "patch_size": 2,
             "patch_size_t": 1,
@@ -175,15 +175,3 @@ def _tokens_first(text: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
     order = mask.long().argsort(dim=1, descending=True, stable=True)
     return text.gather(1, order[..., None].expand_as(text)), mask.gather(1, order).long()
-
-
-def _count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
-    """Blocks of the list ``prefix``.
-
-    Raises:
-        KeyError: there is none.
-    """
-    numbers = [int(key[len(prefix):].split(".")[0]) for key in shapes if key.startswith(prefix)]  # fmt: skip
-    if not numbers:
-        raise KeyError(f"{prefix}0")
-    return 1 + max(numbers)

@@ -6,6 +6,7 @@ The original fuses q, k and v of a double block, and q, k, v and the MLP's first
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from .renaming import FileNames, Renames
 
@@ -96,9 +97,20 @@ FILE_NAMES = FileNames(
 
 
 VARIANTS = {
-    "cond_type_embedding.weight": "HunyuanVideo 1.5",
-    "vision_in.proj.0.weight": "HunyuanVideo 1.5",
-    "byt5_in.fc1.weight": "HunyuanVideo 1.5 or HunyuanImage",
+    "vision_in.proj.0.weight": "damaged HunyuanVideo 1.5",
+    "byt5_in.fc1.weight": "HunyuanImage",
     "time_r_in.in_layer.weight": "mean-flow",
 }
 """A tensor that gives a variant away which diffusers' HunyuanVideoTransformer3DModel cannot be."""
+
+
+def block_count(shapes: Mapping[str, tuple[int, ...]], prefix: str) -> int:
+    """Blocks of the list ``prefix`` of a file.
+
+    Raises:
+        KeyError: there is none.
+    """
+    numbers = [int(key[len(prefix):].split(".")[0]) for key in shapes if key.startswith(prefix)]  # fmt: skip
+    if not numbers:
+        raise KeyError(f"{prefix}0")
+    return 1 + max(numbers)

@@ -15,7 +15,7 @@ from .conditioning import Conditioning, ConditioningError
 from .latent_format import LatentFormat
 from .ltx2_family import LTX2, LTXAV
 from .ltx2_names import BESIDE_THE_VIDEO, SIGN, original
-from .sampling_defaults import SamplingDefaults
+from .sampling_defaults import Distilled, SamplingDefaults
 
 _HEADS = 32
 _FPS = 25.0  # where a conditioning tells none, as ComfyUI has it
@@ -27,6 +27,8 @@ _FIXED = {  # metadata that would make it another network than diffusers' class,
     "timestep_scale_multiplier": (1000, 1000),
     "vae_scale_factors": ([8, 32, 32], [8, 32, 32]),
 }
+# Noise levels that the distilled checkpoints and LoRAs were made for.
+_DISTILLED_LEVELS = (1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875, 0.0)
 _NEWER = "it is of LTX-2.5 or newer, which is not supported yet. Use an LTX-2 or LTX-2.3 model."
 
 
@@ -40,6 +42,12 @@ class LTX2Video(Backbone):
     family = LTX2
     diffusers_class = "LTX2VideoTransformer3DModel"
     block_lists = {"transformer_blocks": "num_layers"}  # noqa: RUF012
+    distilled = {  # noqa: RUF012
+        "distilled": Distilled(
+            "LTX-2 and LTX-2.3 distilled, and their LoRAs", {"steps": 8, "guidance_scale": 1.0, "levels": _DISTILLED_LEVELS},
+            "the first stage of LTX-2's distilled pipeline (DISTILLED_SIGMA_VALUES, in diffusers too)",
+        ),
+    }  # fmt: skip
     ignored = BESIDE_THE_VIDEO
 
     @classmethod
@@ -124,7 +132,7 @@ class LTX2Video(Backbone):
 
     @classmethod
     def sampling_of(cls, config: Mapping[str, Any]) -> SamplingDefaults:
-        """The authors' defaults of the dev models at 512 x 768; a distilled one has the same config, and takes 8 steps unguided."""
+        """The authors' defaults of the dev models at 512 x 768; a distilled one has the same config: see ``distilled``."""
         # exp(2.05): the shift of the authors' schedule, at any size
         steps, scale = (30, 3) if config["cross_attn_mod"] else (40, 4)
         return SamplingDefaults(

@@ -3,6 +3,7 @@
     umt5-xxl                Wan             512 tokens, zeros after the prompt's tokens
     T5-XXL                  LTX-Video       the prompt's tokens alone
     LLaVA-LLaMA and CLIP-L  HunyuanVideo    LLaMA's tokens behind a fixed instruction, and CLIP's pooled vector
+    Qwen2.5-VL and ByT5     HunyuanVideo 1.5  Qwen's tokens behind a fixed instruction, and ByT5's of what the prompt quotes
     Gemma 3 12B             LTX-2           1024 tokens: all layers' states of the prompt, projected, and learned registers
     micro                   micro model     one token a word
 

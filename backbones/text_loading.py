@@ -30,7 +30,7 @@ def load_text_encoder(
     """Load a text encoder.
 
     Args:
-        path: "micro"; a ComfyUI file of umt5 or T5 (.safetensors, also fp8 and scaled fp8); two of them, GEMMA+CHECKPOINT, for LTX-2;
+        path: "micro"; a ComfyUI file of umt5 or T5 (.safetensors, also fp8 and scaled fp8); two of them, GEMMA+CHECKPOINT for LTX-2, QWEN+BYT5 for HunyuanVideo 1.5;
             or a diffusers folder, the pipeline's or its ``text_encoder`` (its tokenizer folders beside it).
         dtype: of the weights and of the arithmetic; bfloat16 by default.
         tokenizer: folder with tokenizer.json or spiece.model, for files that carry none (T5-XXL). Without it, folders

@@ -64,8 +64,9 @@ class T5TextEncoder(TextEncoder):
     # -- loading ---------------------------------------------------------------------------------------------------------
     @classmethod
     def recognises(cls, shapes: Mapping[str, tuple[int, ...]]) -> bool:
-        """T5 and umt5 share T5's names, with relative positions in the first layer at least."""
-        return f"{_FIRST_LAYER}.relative_attention_bias.weight" in shapes and "shared.weight" in shapes
+        """T5 and umt5 share T5's names, with relative positions in the first layer at least; alone, not beside a language model."""
+        beside = any(name.startswith("model.layers.") for name in shapes)
+        return f"{_FIRST_LAYER}.relative_attention_bias.weight" in shapes and "shared.weight" in shapes and not beside
 
     @classmethod
     def from_folder(cls, path: Path, dtype: torch.dtype, device: torch.device | str) -> T5TextEncoder:
@@ -94,27 +95,38 @@ class T5TextEncoder(TextEncoder):
         Raises:
             WeightsError: damaged, or there is no tokenizer for it.
         """
-        import transformers
-
-        kind, config = _described(files)
-        with torch.device("meta"):
-            module = getattr(transformers, _CLASSES[kind])(getattr(transformers, f"{kind.upper()}Config")(**config))
-        state = {
-            name: files.read("shared.weight" if name == "encoder.embed_tokens.weight" else name, dtype)
-            for name in module.state_dict()
-        }
-        fill_module(module, state, files.name)
+        kind, _ = described(files)
+        module = t5_encoder(files, dtype)
         tokenize, tokens = _file_tokenizer(files, kind, tokenizer)
         return cls(module.to(device), tokenize, kind == "umt5", _identity(files, tokens, dtype))
 
     @classmethod
     def identity_of_file(cls, files: WeightFiles, dtype: torch.dtype, tokenizer: Path | str | None = None) -> str:
         """Weights, tokenizer and type."""
-        kind, _ = _described(files)
+        kind, _ = described(files)
         return _identity(files, _file_tokenizer(files, kind, tokenizer)[1], dtype)
 
 
-def _described(files: WeightFiles) -> tuple[str, dict]:
+def t5_encoder(files: WeightFiles, dtype: torch.dtype) -> nn.Module:
+    """transformers' encoder with the weights of a file; its configuration is derived from the tensors' shapes.
+
+    Raises:
+        WeightsError: it is damaged.
+    """
+    import transformers
+
+    kind, config = described(files)
+    with torch.device("meta"):
+        module = getattr(transformers, _CLASSES[kind])(getattr(transformers, f"{kind.upper()}Config")(**config))
+    state = {
+        name: files.read("shared.weight" if name == "encoder.embed_tokens.weight" else name, dtype)
+        for name in module.state_dict()
+    }
+    fill_module(module, state, files.name)
+    return module
+
+
+def described(files: WeightFiles) -> tuple[str, dict]:
     """(``umt5`` or ``t5``, transformers' configuration) of a file."""
     shapes, first = files.shapes, _FIRST_LAYER
     gated = "encoder.block.0.layer.1.DenseReluDense.wi_0.weight" in shapes

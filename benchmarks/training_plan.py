@@ -26,6 +26,7 @@ NETWORKS = {
     "LTX-2.3 22B": ("ltx-2", LTX_23, (832, 480, 81), 1024),
     "LTX-Video 2B": ("ltx-video", {}, (832, 480, 81), 128),
     "HunyuanVideo 13B": ("hunyuan-video", {}, (832, 480, 81), 256),
+    "HunyuanVideo 1.5 8.3B": ("hunyuan-video-1.5", {"task_type": "t2v"}, (832, 480, 81), 1000),
 }
 FORMS = (
     ("as it is", {}, "adamw"),

@@ -38,5 +38,5 @@ def distilled_field() -> Any:
     """The option ``distilled``, of all commands that sample."""
     return Field(
         None,
-        description="Sample as a distilled model, in few steps and without classifier-free guidance: lightx2v (Wan's 4-step models and LoRAs), distilled (LTX-Video), fasthunyuan (HunyuanVideo). [sampling] wins over it.",
+        description="Sample as a distilled model, in few steps and without classifier-free guidance: lightx2v (Wan's 4-step models and LoRAs), distilled (LTX-Video, LTX-2), fasthunyuan (HunyuanVideo), hunyuan15-cfg (HunyuanVideo 1.5). [sampling] wins over it.",
     )

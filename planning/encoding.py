@@ -23,7 +23,8 @@ from .counting import Count, with_between, without_content
 
 _HALF, _WHOLE = 2, 4  # bytes of a weight of the encoder of captions on an accelerator, and of images
 _FURTHER = "text_encoder_2"  # HunyuanVideo's CLIP
-_OF_THE_TEXT = r"text_embedding_projection|video_embeddings_connector"  # in LTX-2's checkpoint
+# In LTX-2's checkpoint; and HunyuanVideo 1.5's second encoder, a T5.
+_OF_THE_TEXT = r"text_embedding_projection|video_embeddings_connector|^(encoder|shared)\."
 
 
 @dataclass(frozen=True)
@@ -118,7 +119,7 @@ def count_vae(vae: VAE, size: tuple[int, int, int], way: Literal["encode", "deco
 
 
 def text_encoder_bytes(path: Path | str) -> int:
-    """Bytes of a text encoder's weights in 16 bits; of HunyuanVideo's both, of LTX-2's with what its checkpoint has of it. What it makes
+    """Bytes of a text encoder's weights in 16 bits; of HunyuanVideo's and HunyuanVideo 1.5's both, of LTX-2's with what its checkpoint has of it. What it makes
     of a caption is small beside them.
 
     Raises:
@@ -126,7 +127,8 @@ def text_encoder_bytes(path: Path | str) -> int:
     """
     if str(path) == MICRO:
         return 0
-    if len(paths := paths_of(path)) > 1:  # an encoder, and a checkpoint that has the rest of it among much else
+    if len(paths := paths_of(path)) > 1:
+        # Behind the encoder another one, or a checkpoint that has the rest of it among much else.
         encoder, *others = (open_weights(one) for one in paths)
         return _HALF * (_elements([encoder]) + _elements(others, _OF_THE_TEXT))
     if not Path(path).is_dir():

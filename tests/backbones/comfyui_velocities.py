@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 NAMES = {
     "text": "c_crossattn", "image_latents": "c_concat", "image_embeds": "clip_fea", "pooled": "y", "guidance": "guidance",
-    "text_mask": "attention_mask",
+    "text_mask": "attention_mask", "glyphs": "txt_byt5",
 }  # fmt: skip
 
 
@@ -52,6 +52,9 @@ for path in sorted(folder.glob("*.safetensors")):
     if "frame_rate" in given:
         extra["frame_rate"] = given["frame_rate"][0].item()
     network = patcher.model.diffusion_model
+    if getattr(network, "vision_in", None) is not None and "c_concat" not in extra:
+        # HunyuanVideo 1.5: what text to video gets beside x_t
+        extra["c_concat"] = patcher.model.concat_cond(noise=x_t, device=x_t.device)
     if "adaln_single" in "".join(network.state_dict()):
         extra.setdefault("attention_mask", None)
     if hasattr(

@@ -77,7 +77,10 @@ class TestEveryNetwork:
         assert [known.target(f"diffusion_model.{layer}") for layer in layers] == [f"{layer}.weight" for layer in layers]
         assert all(known.target(f"lora_unet_{layer.replace('.', '_')}") for layer in layers)
         # LTX-2's video has LTX-Video's names: whichever of both is told, the layers are right.
-        told = {family_of(originals), family_of([f"transformer.{name}.lora_A.weight" for name in targets])}
+        names = [*originals, *(f"transformer.{name}.lora_A.weight" for name in targets)]
+        if network.name == "hunyuan-video-1.5":  # HunyuanVideo has the first 20 blocks too, of the other 34 none
+            names = [name.replace("_blocks.2.", "_blocks.53.") for name in names]
+        told = {family_of(names[: len(names) // 2]), family_of(names[len(names) // 2 :])}
         assert told == {"ltx-video" if network.name == "ltx-2" else network.name}
         assert all(Network(*told).target(f"diffusion_model.{layer}") for layer in layers)
 
@@ -97,12 +100,15 @@ def _modules():
 
 
 OF_A_FAMILY = (
+    "hunyuan_video15",
     "wan",
     "hunyuan_video",
     "ltx_video",
     "ltx2",
     "vae_wan",
     "vae_hunyuan_video",
+    "vae_hunyuan_video15",
+    "text_hunyuan_video15",
     "vae_ltx_video",
     "vae_ltx2",
     "text_t5",

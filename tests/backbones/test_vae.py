@@ -10,6 +10,7 @@ from tiny_vaes import (
     original_tensors,
     save_vae,
     tiny_hunyuan_video,
+    tiny_hunyuan_video15,
     tiny_ltx2,
     tiny_ltx_video,
     tiny_wan21,
@@ -20,7 +21,7 @@ from videoalign.backbones.vae_loading import load_vae, vae_identity
 from videoalign.errors import ClipSizeError, WeightsError
 
 TINY = {
-    "wan2.1": tiny_wan21, "wan2.2": tiny_wan22, "hunyuan-video": tiny_hunyuan_video, "ltxv 0.9.0": tiny_ltx_video,
+    "wan2.1": tiny_wan21, "wan2.2": tiny_wan22, "hunyuan-video": tiny_hunyuan_video, "hunyuan-video-1.5": tiny_hunyuan_video15, "ltxv 0.9.0": tiny_ltx_video,
     "ltxv 0.9.5": lambda: tiny_ltx_video("0.9.5"), "ltx-2": tiny_ltx2,
 }  # fmt: skip
 

@@ -14,6 +14,7 @@ from tiny_vaes import (
     LTX_BLOCKS,
     clip,
     tiny_hunyuan_video,
+    tiny_hunyuan_video15,
     tiny_ltx2,
     tiny_ltx_video,
     tiny_wan21,
@@ -29,6 +30,8 @@ WAN22 = {"dim": 8, "dec_dim": 16, "z_dim": 48, "dim_mult": [1, 2, 4, 4], "num_re
 HUNYUAN = {"double_z": True, "z_channels": 16, "resolution": 256, "in_channels": 3, "out_ch": 3, "ch": 32,
            "ch_mult": [1, 1, 1, 1], "num_res_blocks": 1, "attn_resolutions": [], "dropout": 0.0, "conv3d": True,
            "time_compress": 4}  # fmt: skip
+HUNYUAN15 = {"block_out_channels": [64] * 5, "in_channels": 3, "out_channels": 3, "num_res_blocks": 1, "ffactor_spatial": 16,
+             "ffactor_temporal": 4, "downsample_match_channel": True, "upsample_match_channel": True, "z_channels": 32}  # fmt: skip
 LTX = [*(f"ltx{version}" for version in LTX_BLOCKS), *(f"ltx-{version}" for version in LTX2_BLOCKS)]
 
 
@@ -40,6 +43,9 @@ def cases():
         "hunyuan_image": (tiny_hunyuan_video(), {"family": "hunyuan-video", "config": HUNYUAN}, clip(1, 32, 48)),
         "hunyuan_clip": (tiny_hunyuan_video(), {"family": "hunyuan-video", "config": HUNYUAN}, clip(9, 16, 24)),
     }
+    for name, frames in (("image", 1), ("clip", 13)):
+        entry = {"family": "hunyuan-video-1.5", "config": HUNYUAN15}
+        found[f"hunyuan15_{name}"] = (tiny_hunyuan_video15(), entry, clip(frames, 32, 48))
     for version, blocks in LTX_BLOCKS.items():
         found[f"ltx{version}"] = (tiny_ltx_video(version), {"family": "ltxv", "config": blocks}, clip(9, 64, 96))
     for version, blocks in LTX2_BLOCKS.items():
@@ -75,16 +81,18 @@ def relative(ours: torch.Tensor, theirs: torch.Tensor) -> float:
     return float((ours - theirs).abs().max() / theirs.abs().max())
 
 
-@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", *LTX])
+@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", "hunyuan15_image", *LTX])
 def test_latents_are_those_that_comfyuis_sampler_sees(results, name):
     vae, video, theirs = results[name]
-    assert relative(vae.encode(video), theirs["latents"]) < 1e-4
+    assert relative(vae.encode(video), theirs["latents"]) < (1e-5 if name.startswith("hunyuan15") else 1e-4)
 
 
-@pytest.mark.parametrize("name", ["wan21", "wan22", "hunyuan_image", "ltx0.9.0", "ltx-2.0", "ltx-2.3"])
+@pytest.mark.parametrize(
+    "name", ["wan21", "wan22", "hunyuan_image", "hunyuan15_image", "ltx0.9.0", "ltx-2.0", "ltx-2.3"]
+)
 def test_clips_are_those_that_comfyui_decodes(results, name):
     vae, _, theirs = results[name]
-    assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < 1e-4
+    assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < (1e-5 if name.startswith("hunyuan15") else 1e-4)
 
 
 def test_hunyuan_videos_uncut_clips_differ_from_comfyuis_by_the_causal_mask_alone(results, monkeypatch):
@@ -95,3 +103,25 @@ def test_hunyuan_videos_uncut_clips_differ_from_comfyuis_by_the_causal_mask_alon
     monkeypatch.setattr(diffusers_module, "prepare_causal_attention_mask", lambda *args, **kwargs: None)
     assert relative(vae.encode(video), theirs["latents"]) < 1e-4
     assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < 1e-4
+
+
+def test_hunyuan_video_15s_clips_differ_from_comfyuis_by_causality_alone(results, monkeypatch):
+    from videoalign.backbones.vae_hunyuan_video15 import FrameAttention
+
+    vae, video, theirs = results["hunyuan15_clip"]
+    assert relative(vae.encode(video), theirs["latents"]) > 1e-4
+    monkeypatch.setattr(FrameAttention, "causal", False)
+    # The same layers in the same order: sums of up to 27 * 64 products, each off by 2^-24 sqrt(1728) = 2.5e-6 of their size.
+    assert relative(vae.encode(video), theirs["latents"]) < 1e-5
+    assert relative(vae.decode(theirs["latents"]), theirs["decoded"]) < 1e-5
+
+
+def test_hunyuan_video_15s_attention_is_diffusers(results):
+    from diffusers import AutoencoderKLHunyuanVideo15
+
+    vae, video, _ = results["hunyuan15_clip"]
+    theirs = AutoencoderKLHunyuanVideo15.from_config(dict(vae.module.config)).eval()
+    theirs.load_state_dict(vae.module.state_dict())
+    with torch.no_grad():
+        latents = theirs.encode(video).latent_dist.mode() * 1.03682
+    assert relative(vae.encode(video), latents) < 1e-5

@@ -23,6 +23,9 @@ HUNYUAN = {
     "num_attention_heads": 1, "attention_head_dim": 128, "num_layers": 2, "num_single_layers": 2, "text_embed_dim": 64,
     "pooled_projection_dim": 768,
 }  # fmt: skip
+HUNYUAN15 = {
+    "num_attention_heads": 1, "attention_head_dim": 128, "num_layers": 3, "text_embed_dim": 64, "task_type": "t2v",
+}  # fmt: skip
 LTX = {
     "num_attention_heads": 32, "attention_head_dim": 4, "cross_attention_dim": 128, "num_layers": 3,
     "caption_channels": 4096,
@@ -41,6 +44,7 @@ CONFIGS: dict[str, tuple[str, dict]] = {
     "wan22-ti2v": ("wan", WAN | {"in_channels": 48, "out_channels": 48}),
     "hunyuan-video": ("hunyuan-video", HUNYUAN),
     "hunyuan-video-i2v": ("hunyuan-video", HUNYUAN | {"in_channels": 33, "guidance_embeds": False}),
+    "hunyuan-video-1.5": ("hunyuan-video-1.5", HUNYUAN15),
     "ltx-2": ("ltx-2", LTX2),
     "ltx-2.3": ("ltx-2", LTX2 | LTX23),
     "ltx-video": ("ltx-video", LTX),
@@ -80,6 +84,8 @@ def inputs(backbone: Backbone, batch: int = 2, size=(3, 8, 6), tokens: int = 7, 
         conditioning["image_embeds"] = noise(batch, config.get("pos_embed_seq_len") or 257, config["image_dim"])
     if "pooled" in backbone.needs:
         conditioning["pooled"] = noise(batch, config["pooled_projection_dim"])
+    if "glyphs" in backbone.family.conditioning:
+        conditioning["glyphs"] = noise(batch, 5, config["text_embed_2_dim"])
     if config.get("guidance_embeds"):
         conditioning["guidance"] = torch.full((batch,), 6.0)
     return noise(batch, backbone.latent_format.channels, *size), torch.linspace(0.3, 0.9, batch), conditioning
@@ -144,7 +150,7 @@ def save_scaled_fp8(backbone: Backbone, path: Path, style: str) -> tuple[Path, d
     tensors, described = beside(backbone)
     for name, tensor in (original_state(backbone) | tensors).items():
         state[name] = meant[name] = tensor
-        if tensor.ndim != 2 or not name.endswith(".weight"):
+        if tensor.ndim != 2 or not name.endswith(".weight") or "embedding.weight" in name:  # a table is no layer
             continue
         module = name.removesuffix(".weight")
         scale = tensor.abs().max() / 448

@@ -31,6 +31,11 @@ def tiny_hunyuan_video() -> VAE:
     return filled(build_vae("AutoencoderKLHunyuanVideo", config))
 
 
+def tiny_hunyuan_video15() -> VAE:
+    config = {"block_out_channels": [64] * 5, "layers_per_block": 1, "scaling_factor": 1.03682}
+    return filled(build_vae("AutoencoderKLHunyuanVideo15", config))
+
+
 # ComfyUI's descriptions of tiny LTX-Video VAEs that have all the kinds of blocks of the three published layouts.
 _COMMON = {
     "dims": 3, "in_channels": 3, "out_channels": 3, "latent_channels": 128, "norm_layer": "pixel_norm", "patch_size": 4,

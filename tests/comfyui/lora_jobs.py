@@ -61,6 +61,8 @@ def velocity(patcher, inputs):
         )
         text = named["c_crossattn"]
         named["c_crossattn"] = torch.nn.functional.pad(text, (0, width - text.shape[2]), value=0.5)
+    if getattr(network, "vision_in", None) is not None:  # HunyuanVideo 1.5: what text to video gets beside x
+        named["c_concat"] = patcher.model.concat_cond(noise=x, device=x.device)
     with torch.inference_mode():
         denoised = patcher.model.apply_model(x, sigma, **named)
     return ((x - denoised) / sigma.view(-1, *[1] * (x.ndim - 1))).clone()

@@ -214,6 +214,12 @@ def test_image_to_video_conditions_reach_the_reward(process, files, sample):
             {"attention_mask": torch.tensor([[1, 1, 1, 1, 0, 0]]), "frame_rate": 25.0},
         ),
         ("wan22-ti2v", (48, 3, 8, 8), 4096, {}),
+        (
+            "hunyuan-video-1.5",
+            (32, 3, 4, 4),
+            64,
+            {"pooled_output": torch.ones(1, 8), "conditioning_byt5small": torch.ones(1, 5, 1472)},
+        ),
     ],
 )
 def test_other_families_are_guided(sample, name, size, width, about):

@@ -29,6 +29,7 @@ KINDS = {
     "wan2.2-i2v-a14b_high_noise": ("wan22-i2v", 1, False),
     "hunyuan-video": ("hunyuan-video", 0, False),  # the MLP's rows of the fused layers stay zero
     "hunyuan-video-i2v": ("hunyuan-video-i2v", 0, True),
+    "hunyuan-video-1.5": ("hunyuan-video-1.5", 0, True),
     "ltx-video": ("ltx-video", 0, True),
     "ltx-2": ("ltx-2", 0, True),
     "ltx-2.3": ("ltx-2.3", 0, False),
@@ -36,6 +37,7 @@ KINDS = {
 # Conditioning entries -> arguments of ComfyUI's apply_model.
 ARGUMENTS = {
     "text": "c_crossattn", "image_latents": "c_concat", "image_embeds": "clip_fea", "pooled": "y", "guidance": "guidance",
+    "glyphs": "txt_byt5",
 }  # fmt: skip
 
 

@@ -17,6 +17,7 @@ from videoalign.generation.sampling_options import Sampling, settings_for
     ("family", "name", "steps", "levels"),
     [
         ("wan-t2v", "lightx2v", 4, [1.0, 0.9375, 5 / 6, 0.625, 0.0]),  # shift 5 of 1, 3/4, 1/2, 1/4
+        ("ltx-2", "distilled", 8, [1.0, 0.99375, 0.9875, 0.98125, 0.975, 0.909375, 0.725, 0.421875, 0.0]),
         ("ltx-video", "distilled", 8, [1.0, 0.9937, 0.9875, 0.9812, 0.975, 0.9094, 0.725, 0.4219, 0.0]),
         ("hunyuan-video", "fasthunyuan", 6, [17 * t / (1 + 16 * t) for t in (1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6, 0)]),
     ],

@@ -49,6 +49,10 @@ PRESETS = {
     "wan2.2-ti2v-5b-80gb": ("1280x704x121@24", 64, "bfloat16", False, "adamw"),
 }  # fmt: skip
 PRESETS |= {  # since then
+    "hunyuan-video-1.5-12gb": ("640x368x81@24", 64, "bfloat16", True, "adamw"),
+    "hunyuan-video-1.5-16gb": ("640x368x81@24", 64, "bfloat16", True, "adamw"),
+    "hunyuan-video-1.5-24gb": ("848x480x121@24", 64, "bfloat16", True, "adamw"),
+    "hunyuan-video-1.5-80gb": ("848x480x121@24", 64, "bfloat16", False, "adamw"),
     "ltx-2-12gb": ("768x512x121@24", 64, "nf4", True, "adamw"),
     "ltx-2-16gb": ("768x512x121@24", 64, "nf4", True, "adamw"),
     "ltx-2-24gb": ("1280x704x121@24", 64, "bfloat16", True, "adamw"),

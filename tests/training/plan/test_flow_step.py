@@ -16,6 +16,7 @@ LATENTS = {
     "wan-t2v": (16, 3, 16, 16),
     "wan-i2v": (16, 3, 16, 16),
     "hunyuan-video": (16, 3, 16, 16),
+    "hunyuan-video-1.5": (32, 3, 16, 16),
     "ltx-video": (128, 5, 16, 16),
     "ltx-2.3": (128, 5, 16, 16),
 }
@@ -79,6 +80,7 @@ def measured(name, config, method):
         pytest.param(*other, marks=pytest.mark.slow)
         for other in (
             ("wan-t2v", "joint", True), ("wan-i2v", "split", True), ("hunyuan-video", "split", True), ("ltx-video", "joint", True), ("ltx-2.3", "joint", True),
+            ("hunyuan-video-1.5", "split", True),
         )
     ],
 )  # fmt: skip

@@ -15,7 +15,7 @@ from videoalign.training.train_flow_command import train_command
 
 OF = {
     "wan2.1-1.3b": "Wan 2.1 1.3B", "wan2.1-14b": "Wan 2.1 14B", "wan2.2-ti2v-5b": "Wan 2.2 TI2V-5B", "ltx-video": "LTX-Video 2B",
-    "ltx-2": "LTX-2.3 22B", "hunyuan-video": "HunyuanVideo 13B",
+    "ltx-2": "LTX-2.3 22B", "hunyuan-video": "HunyuanVideo 13B", "hunyuan-video-1.5": "HunyuanVideo 1.5 8.3B",
 }  # fmt: skip
 NAMES = [name for name in preset_names() if name != "micro"]
 
