@@ -267,7 +267,7 @@ def initialise(parts: Sequence[nn.Module], std: float) -> None:
     for module in (module for part in parts for module in part.modules()):
         if isinstance(module, (nn.Linear, nn.Conv3d, nn.Embedding)) and not module.weight.is_meta:
             nn.init.normal_(module.weight, std=std)
-            if getattr(module, "bias", None) is not None:
+            if not isinstance(module, nn.Embedding) and module.bias is not None:
                 nn.init.zeros_(module.bias)
 
 

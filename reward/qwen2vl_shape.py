@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from ..errors import CheckpointError
@@ -95,7 +95,8 @@ def text_shape(config: dict) -> TextShape:
 
 
 def _known(kind: type, values: dict) -> dict:
-    return {key: value for key, value in values.items() if key in kind.__dataclass_fields__ and key != "sections"}
+    names = {field.name for field in fields(kind)}
+    return {key: value for key, value in values.items() if key in names and key != "sections"}
 
 
 def _must_be(values: dict, key: str, wanted: object) -> None:

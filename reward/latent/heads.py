@@ -80,7 +80,7 @@ def rate_by_all(heads: Sequence[RewardHead], tokens: Tensor, sigma: Tensor) -> T
     trained = any(parameter.requires_grad for head in heads for parameter in head.parameters())
     if trained or len(heads) == 1 or heads[0].motion is None:
         return torch.stack([head(tokens, sigma) for head in heads], 1)
-    weights, buffers = torch.func.stack_module_state([*heads])  # type: ignore[arg-type]
+    weights, buffers = torch.func.stack_module_state([*heads])
 
     def one(weights: dict[str, Tensor], buffers: dict[str, Tensor]) -> Tensor:
         return torch.func.functional_call(heads[0], (weights, buffers), (tokens, sigma))

@@ -111,10 +111,11 @@ class Calibration:
         """
         try:
             told = read_json(file)
-            worth = tuple(
-                StepWorth(**{name: _told(value) if isinstance(value, dict) else value for name, value in one.items()})
+            rows: list[dict[str, Any]] = [
+                {name: _told(value) if isinstance(value, dict) else value for name, value in one.items()}
                 for one in told["worth"]
-            )
+            ]
+            worth = tuple(StepWorth(**row) for row in rows)
             return cls(**(told | {"worth": worth}))
         except (KeyError, TypeError, ValueError) as error:
             raise VideoAlignError(
