@@ -87,17 +87,16 @@ class _Sweep:
         last = np.flatnonzero(np.append(self.magnitude[1:] != self.magnitude[:-1], True)) + 1
         zero = np.searchsorted(self.magnitude, 0.0, side="right")
         self.ends = np.unique(np.append(last, zero))
+        self.lead = self.tie - self.right
 
-    def fit(self, weights: np.ndarray) -> int:
-        """End of the prefix with the best weighted accuracy; the smallest threshold among equally good ones."""
-        gained = np.append(0.0, np.cumsum(weights * (self.tie - self.right)))
-        return int(self.ends[gained[self.ends].argmax()])
+    def gained(self, lead: np.ndarray) -> np.ndarray:
+        """For each threshold, by how much more of the weight is right than without any; ``lead`` is weights * ``self.lead``."""
+        sums = np.zeros(len(lead) + 1)
+        np.cumsum(lead, out=sums[1:])
+        return sums[self.ends]
 
-    def correct(self, end: int) -> np.ndarray:
-        """1 where the sorted pair's verdict is the people's, else 0."""
-        return np.concatenate([self.tie[:end], self.right[end:]])
-
-    def threshold(self, end: int) -> float:
+    def threshold(self, number: int) -> float:
+        end = self.ends[number]
         return float(self.magnitude[end - 1]) if end else 0.0
 
 
@@ -107,8 +106,9 @@ def calibrate_ties(labels: ArrayLike, differences: ArrayLike) -> TieCalibration:
     if not len(h):
         return TieCalibration(0.0, float("nan"), 0)
     sweep = _Sweep(h, d)
-    end = sweep.fit(np.ones(len(h)))
-    return TieCalibration(sweep.threshold(end), float(sweep.correct(end).mean()), len(h))
+    gained = sweep.gained(sweep.lead)
+    best = int(gained.argmax())  # the smallest threshold among equally good ones
+    return TieCalibration(sweep.threshold(best), float((sweep.right.sum() + gained[best]) / len(h)), len(h))
 
 
 def ties_included_accuracy(labels: ArrayLike, differences: ArrayLike, threshold: float) -> float:
@@ -127,13 +127,13 @@ def _cross_fitted(
     """One random split into folds by cluster: held-out accuracy over all pairs, and the mean threshold."""
     size = int(cluster.max()) + 1
     fold = (rng.permutation(size) % folds)[cluster]
-    right, thresholds = 0.0, []
-    for part in range(folds):
-        held_out = fold == part
-        end = sweep.fit(np.where(held_out, 0.0, weights))
-        right += float(weights @ (sweep.correct(end) * held_out))
-        thresholds.append(sweep.threshold(end))
-    return right / float(weights.sum()), float(np.mean(thresholds))
+    lead = weights * sweep.lead
+    gained = [sweep.gained(np.where(fold == part, lead, 0.0)) for part in range(folds)]
+    # Weights are counts, so these sums are exact, and what a fold leaves out is the difference.
+    total = np.sum(gained, axis=0)
+    best = [int((total - own).argmax()) for own in gained]
+    right = float(weights @ sweep.right) + sum(float(own[at]) for own, at in zip(gained, best, strict=True))
+    return right / float(weights.sum()), float(np.mean([sweep.threshold(at) for at in best]))
 
 
 def held_out_ties(
