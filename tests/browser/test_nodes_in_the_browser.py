@@ -121,9 +121,11 @@ def test_a_saved_graph_comes_back_with_its_values_and_wires(page):
 def test_a_node_from_a_saved_graph_keeps_its_size(page):
     ids = build(page, {"weights": {"type": "VideoAlignRewardWeights", "at": [60, 60]}}, [])
     size = "id => [...window.app.graph.getNodeById(id).size]"
+    page.settle()
     before = page.page.evaluate(size, ids["weights"])
     page.load(page.saved())
     page.load(page.saved())
+    page.settle()
     assert page.page.evaluate(size, ids["weights"]) == pytest.approx(before, abs=2)
 
 
