@@ -142,8 +142,10 @@ def test_a_trace_is_found_by_its_video(process, kind):
         assert made[name] == whole, name
     assert made["edited"]["points"] == [] and "No trace belongs" in made["edited"]["note"]
     assert made["passed on"] and made["panel"] == whole["points"]
+    # The latent between is scaled and scaled back: two roundings (1e-7), which the steps of a random network that follow amplify, guided ones by
+    # their gradient's direction; a half that began elsewhere would differ by hundredths.
     for one, other in zip(*made["halves"], strict=True):
-        assert (one - other).norm() <= 1e-5 * one.norm()  # the latent between is scaled and scaled back
+        assert (one - other).norm() <= 1e-4 * one.norm()
     sigmas = [[point["sigma"] for point in made[name]["points"]] for name in ("output", "first half", "both halves")]
     assert sigmas[0] == sigmas[2] and sigmas[1] == sigmas[0][:1]
     assert made["both halves"]["steps"] == 5 and made["both halves"]["note"] is None
