@@ -7,6 +7,7 @@ import math
 import re
 from pathlib import Path
 
+import diffusers
 import tiny_ltx2
 import torch
 from safetensors.torch import save_file
@@ -117,8 +118,15 @@ def beside(backbone: Backbone) -> tuple[dict[str, torch.Tensor], dict[str, str]]
 
 
 def whole_module(backbone: Backbone) -> torch.nn.Module:
-    """What a diffusers folder has: the network, of LTX-2 with its sound."""
-    return tiny_ltx2.whole_network(backbone) if backbone.name == "ltx-2" else backbone.module
+    """What a diffusers folder has: a network of diffusers' own class, of LTX-2 with its sound."""
+    if backbone.name == "ltx-2":
+        return tiny_ltx2.whole_network(backbone)
+    kind = getattr(diffusers, backbone.diffusers_class)
+    if type(backbone.module) is kind:
+        return backbone.module
+    theirs = kind.from_config(backbone.module.config)
+    theirs.load_state_dict(backbone.module.state_dict())
+    return theirs
 
 
 def published_name(name: str) -> str:

@@ -15,7 +15,7 @@ def test_every_family_gives_rewards_with_gradients_and_its_file_gives_the_same(n
     whole = tiny(name)
     trunk = load_backbone(save_single(whole, tmp_path / "model.safetensors"), num_blocks=2)
     torch.manual_seed(0)
-    reward = LatentReward(trunk, HeadConfig("motion", 8), calibration)
+    reward = LatentReward(trunk, HeadConfig("motion", 8), calibration).requires_grad_(False)  # as one of a file
     x_t, sigma, conditioning = inputs(trunk)
     x_t.requires_grad_(True)
     rewards = reward.rewards(x_t, sigma, conditioning)
