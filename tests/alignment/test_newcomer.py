@@ -81,6 +81,7 @@ def test_command_by_command_from_prompts_to_a_compared_lora(videoalign, prompts,
     assert report["verdict"]["sentence"] in said[-1].replace("\n", " ")
 
 
+@pytest.mark.slow  # half a minute; test_align_command.py has the command
 def test_align_alone_does_the_same(videoalign, prompts, tmp_path):
     folder = tmp_path / "aligned"
     few = ["--clips-per-prompt=2", "--compare-clips=1", "--steps=8"]

@@ -46,7 +46,10 @@ def test_a_workflow_opens_as_it_was_laid_out_with_nothing_on_top_of_another(page
 
 @pytest.mark.parametrize(
     "file",
-    [pytest.param(file, marks=pytest.mark.slow) if file.name.startswith(("03", "04")) else file for file in ON_A_CPU],
+    [
+        pytest.param(file, marks=pytest.mark.slow) if file.name.startswith(("02", "03", "04")) else file
+        for file in ON_A_CPU
+    ],
     ids=name_of,
 )
 def test_a_workflow_for_the_cpu_runs_at_the_first_click(pages, file):

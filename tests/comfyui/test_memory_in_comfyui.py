@@ -139,6 +139,7 @@ def run(script: str) -> None:
     assert done.stdout.strip().endswith("as it should be"), done.stderr[-2000:]
 
 
+@pytest.mark.slow
 def test_a_panels_judges_take_turns_in_memory_and_say_what_they_say_with_plenty_of_it():
     run(PANEL)
 

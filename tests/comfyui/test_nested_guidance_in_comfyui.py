@@ -53,7 +53,7 @@ def test_every_prediction_keeps_its_sound_bit_for_bit_and_each_guided_one_change
 
 
 @pytest.mark.parametrize("own_text", [{}, OWN_TEXT])
-@pytest.mark.parametrize(("kind", "batch"), [("ltxav", 1), ("ltxav", 2), ("h3", 1)])
+@pytest.mark.parametrize(("kind", "batch"), [pytest.param("ltxav", 1, marks=pytest.mark.slow), ("ltxav", 2), ("h3", 1)])
 def test_the_shift_is_the_formulas_on_the_video_alone(process, kind, batch, own_text):
     for row in process.call("av_calls.shifts", kind=kind, strength=30.0, batch=batch, **own_text):
         assert same(*row["sound"])

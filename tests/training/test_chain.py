@@ -245,7 +245,9 @@ def test_each_stage_takes_what_the_stage_before_wrote(family, run, tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize(("made", "name"), [(ltx2, "ltx-2"), (hunyuan_video15, "hunyuan-video-1.5")])
+@pytest.mark.parametrize(
+    ("made", "name"), [pytest.param(ltx2, "ltx-2", marks=pytest.mark.slow), (hunyuan_video15, "hunyuan-video-1.5")]
+)
 def test_every_trainer_takes_the_newer_networks(made, name, run, tmp_path):
     """Rewards of single clips, the chosen ones alone, and a latent reward on the network's first blocks."""
     (tmp_path / "model").mkdir()

@@ -14,6 +14,8 @@ from videoalign.micro.latent_reward.own_samples import load_own_samples
 from videoalign.micro.latent_reward.recipe import Recipe, make_latent_rewards
 from videoalign.reward.latent.reward_file import load_latent_reward
 
+pytestmark = pytest.mark.slow  # a minute; run it when the recipe is changed
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):

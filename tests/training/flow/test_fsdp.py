@@ -52,7 +52,7 @@ def trained_by_one(config):
     return load_file(lora_file(config))
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("precision", "tolerance", "started", "ema"),
     [
