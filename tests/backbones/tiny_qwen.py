@@ -83,8 +83,12 @@ def save_folder(folder: Path) -> Path:
 
     rope = {"rope_type": "default", "mrope_section": [16, 24, 24]}
     sizes = {"vocab_size": 259, "rms_norm_eps": 1e-6, **SIZES}
-    config = transformers.models.qwen2_5_vl.Qwen2_5_VLTextConfig(**sizes, rope_theta=1e6, rope_scaling=rope)
-    language = transformers.models.qwen2_5_vl.Qwen2_5_VLTextModel(config)
+    theirs = transformers.models.qwen2_5_vl
+    if hasattr(theirs, "Qwen2_5_VLTextConfig"):
+        config_class, model_class = theirs.Qwen2_5_VLTextConfig, theirs.Qwen2_5_VLTextModel
+    else:  # transformers 4.50, whose model has no eyes
+        config_class, model_class = theirs.Qwen2_5_VLConfig, theirs.Qwen2_5_VLModel
+    language = model_class(config_class(**sizes, rope_theta=1e6, rope_scaling=rope))
     language.load_state_dict(tiny_qwen().state_dict())
     language.save_pretrained(folder / "text_encoder")
     tiny_byt5().save_pretrained(folder / "text_encoder_2")
