@@ -1,6 +1,7 @@
 PYTHON ?= python3
-# Tests share their files among as many workers as there are cores, four at most: one takes up to 2 GB.
-WORKERS ?= logical
+# Tests share their files among one worker more than there are cores, as the servers and browsers of some are waited for; four at most: one takes up
+# to 2 GB.
+WORKERS ?= $(shell echo $$(($$(getconf _NPROCESSORS_ONLN) + 1)))
 PYTEST = -m pytest --run-long -n $(WORKERS) --maxprocesses 4 --max-worker-restart 0
 
 # The main job, offline: makes clips, scores them, writes a page.
