@@ -4,7 +4,7 @@ The heads learn on the recipe's pairs (the micro model's own samples of one prom
 computed once and kept, so a head takes a minute or two. Each is judged as in ``latent_reward_within.py``: pairs of seeds of held-out
 prompts, on the sampler's own latents.
 
-    python benchmarks/latent_reward_heads.py FOLDER [--steps 600] [--rate 0.002] [--prompts 60] [--write]
+    python benchmarks/latent_reward_heads.py FOLDER [--steps 200] [--rate 0.002] [--prompts 60] [--write]
 
 FOLDER is of ``python -m videoalign.micro.latent_reward``; what is missing of its second training's data is made.
 """
@@ -41,7 +41,7 @@ def main() -> None:
     """Train the heads, print the table."""
     parser = benchmark_parser(__doc__)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=200)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--prompts", type=int, default=60)
     options = parser.parse_args()
