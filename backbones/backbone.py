@@ -127,9 +127,9 @@ class Backbone(ABC):
         return self.sampling.changed(**self.distilled[distilled].settings)
 
     @property
-    @abstractmethod
     def patch(self) -> tuple[int, int, int]:
         """Latent elements along time, height and width that make one token."""
+        return self.config["patch_size_t"], self.config["patch_size"], self.config["patch_size"]
 
     @abstractmethod
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
@@ -282,11 +282,14 @@ class Backbone(ABC):
             raise ConditioningError(
                 f"{self.name} needs text [B, L, {self.text_width}]; found {list(conditioning['text'].shape)}. Is it of another text encoder?"
             )
+        mask = conditioning.get("text_mask")
+        if mask is not None and not mask.bool().any(1).all():
+            raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
 
     @property
-    @abstractmethod
     def needs(self) -> tuple[str, ...]:
         """Entries that a conditioning must have."""
+        return ("text",)
 
     @property
     @abstractmethod

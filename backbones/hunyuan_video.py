@@ -104,11 +104,6 @@ class HunyuanVideo(Backbone):
         )  # fmt: skip
 
     @property
-    def patch(self) -> tuple[int, int, int]:
-        """1 x 2 x 2."""
-        return self.config["patch_size_t"], self.config["patch_size"], self.config["patch_size"]
-
-    @property
     def needs(self) -> tuple[str, ...]:
         """LLaMA's tokens and CLIP's vector; image-to-video networks an image's latents."""
         image = self.config["in_channels"] != self.latent_format.channels
@@ -171,7 +166,5 @@ def _tokens_first(text: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     if mask is None:
         return text, text.new_ones(text.shape[:2], dtype=torch.long)
     mask = mask.bool()
-    if not mask.any(1).all():
-        raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
     order = mask.long().argsort(dim=1, descending=True, stable=True)
     return text.gather(1, order[..., None].expand_as(text)), mask.gather(1, order).long()

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
-from .backbone import Backbone, OriginalRows
+from .backbone import Backbone, OriginalRows, concatenated
 from .conditioning import Conditioning, ConditioningError
 from .hunyuan_video15_family import HUNYUAN_VIDEO15, LATENTS
 from .hunyuan_video15_names import SIGN, original_rows
@@ -121,16 +120,6 @@ class HunyuanVideo15(Backbone):
         )
 
     @property
-    def patch(self) -> tuple[int, int, int]:
-        """1 x 1 x 1: every latent element is a token."""
-        return self.config["patch_size_t"], self.config["patch_size"], self.config["patch_size"]
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Text."""
-        return ("text",)
-
-    @property
     def text_width(self) -> int:
         """Qwen2.5-VL's 3584."""
         return self.config["text_embed_dim"]
@@ -157,20 +146,13 @@ class HunyuanVideo15(Backbone):
         text_mask = conditioning.get("text_mask")
         if text_mask is not None:
             text_mask = text_mask.bool()
-            if not text_mask.any(1).all():
-                raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
         glyphs, width = conditioning.get("glyphs"), self.config["text_embed_2_dim"]
         if glyphs is not None and (glyphs.ndim != 3 or glyphs.shape[2] != width):
             raise ConditioningError(f"glyphs must be [B, L, {width}]; found {list(glyphs.shape)}.")
         glyphs_mask = conditioning.get("glyphs_mask")
-        beside = conditioning.get("image_latents")
-        expected = [len(x_t), LATENTS.channels + 1, *x_t.shape[2:]]
-        if beside is None:
-            beside = x_t.new_zeros(expected)
-        elif list(beside.shape) != expected:
-            raise ConditioningError(f"image_latents must have shape {expected}; found {list(beside.shape)}.")
+        empty = {"image_latents": x_t.new_zeros(len(x_t), LATENTS.channels + 1, *x_t.shape[2:])}
         return self.module(
-            torch.cat([x_t, beside], dim=1),
+            concatenated(x_t, {**empty, **conditioning}, _CHANNELS),
             sigma * 1000,
             conditioning["text"],
             text_mask,

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from ..errors import WeightsError
 from ..files.json_text import parse_object
 from .backbone import Backbone, OriginalRows
-from .conditioning import Conditioning, ConditioningError
+from .conditioning import Conditioning
 from .latent_format import LatentFormat
 from .ltx2_family import LTX2, LTXAV
 from .ltx2_names import BESIDE_THE_VIDEO, SIGN, original
@@ -140,16 +140,6 @@ class LTX2Video(Backbone):
         )
 
     @property
-    def patch(self) -> tuple[int, int, int]:
-        """1 x 1 x 1: every latent element is a token."""
-        return self.config["patch_size_t"], self.config["patch_size"], self.config["patch_size"]
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Text."""
-        return ("text",)
-
-    @property
     def text_width(self) -> int:
         """3840 in 2.0, whose network projects the text; the network's own 4096 in 2.3."""
         if self.config["use_prompt_embeddings"]:
@@ -178,8 +168,6 @@ class LTX2Video(Backbone):
 
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         mask = conditioning.get("text_mask")
-        if mask is not None and not mask.bool().any(1).all():
-            raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
         v = self.module(
             x_t.flatten(2).transpose(1, 2),
             conditioning["text"][..., : self.text_width],

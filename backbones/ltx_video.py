@@ -11,7 +11,7 @@ from torch import Tensor
 from ..errors import WeightsError
 from ..files.json_text import parse_object
 from .backbone import Backbone, OriginalRows
-from .conditioning import Conditioning, ConditioningError
+from .conditioning import Conditioning
 from .latent_format import LatentFormat
 from .ltx_video_family import LTX_VIDEO, LTXV
 from .ltx_video_names import VARIANTS, original
@@ -122,16 +122,6 @@ class LTXVideo(Backbone):
         return SamplingDefaults(shift=10.7, steps=40, guidance_scale=3, fps=25, frames=97, height=512, width=768)
 
     @property
-    def patch(self) -> tuple[int, int, int]:
-        """1 x 1 x 1: every latent element is a token."""
-        return self.config["patch_size_t"], self.config["patch_size"], self.config["patch_size"]
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Text."""
-        return ("text",)
-
-    @property
     def text_width(self) -> int:
         """T5-XXL's 4096."""
         return self.config["caption_channels"]
@@ -155,8 +145,6 @@ class LTXVideo(Backbone):
 
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         mask = conditioning.get("text_mask")
-        if mask is not None and not mask.bool().any(1).all():
-            raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
         frames, height, width = x_t.shape[2:]
         v = self.module(
             hidden_states=x_t.flatten(2).transpose(1, 2),

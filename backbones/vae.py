@@ -78,8 +78,9 @@ class VAE:
         return False
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """[C] mean and [C] standard deviation of the raw latents."""
-        raise NotImplementedError
+        """[C] mean and [C] standard deviation of the raw latents; one scale for all channels, where a family has no more."""
+        channels = self.module.config.latent_channels
+        return torch.zeros(channels), torch.full((channels,), 1 / self.module.config.scaling_factor)
 
     def set_tiling(self, tiling: bool) -> None:
         """Encode and decode in overlapping tiles: less memory, slightly different values near the seams."""

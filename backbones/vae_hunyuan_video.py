@@ -57,11 +57,6 @@ class HunyuanVideoVAE(VAE):
         """HunyuanVideo's."""
         return LATENTS
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """One scale for all channels."""
-        channels = self.module.config.latent_channels
-        return torch.zeros(channels), torch.full((channels,), 1 / self.module.config.scaling_factor)
-
     def set_tiling(self, tiling: bool) -> None:
         """Tiles in space, and pieces in time."""
         super().set_tiling(tiling)

@@ -64,11 +64,6 @@ class HunyuanVideo15VAE(VAE):
         """HunyuanVideo 1.5's."""
         return LATENTS
 
-    def statistics(self) -> tuple[Tensor, Tensor]:
-        """One scale for all channels."""
-        channels = self.module.config.latent_channels
-        return torch.zeros(channels), torch.full((channels,), 1 / self.module.config.scaling_factor)
-
     @classmethod
     def original_names(cls, module: nn.Module) -> dict[str, str]:
         """ComfyUI's name of each of diffusers' tensors."""

@@ -160,8 +160,6 @@ class Wan(Backbone):
         self._check(x_t, sigma, conditioning)
         mask = mask.bool()
         lengths = mask.sum(1).tolist()
-        if not all(lengths):
-            raise ConditioningError("A text has no token that text_mask leaves; give at least one.")
         others = {key: value for key, value in conditioning.items() if key not in ("text", "text_mask")}
         outputs: list[Tensor | None] = [None] * len(lengths)
         for length in sorted(set(lengths)):
