@@ -166,7 +166,9 @@ DROP = """([id, data]) => {
             new DragEvent(kind, {clientX: x, clientY: y, dataTransfer, bubbles: true, cancelable: true})
         );
 }"""
-LOADERS = "window.app.graph.nodes.filter(one => one.type === 'LoadVideo').map(one => one.widgets[0].value)"
+# A loader shows a file's name when its upload begins.
+LOADERS = """window.app.graph.nodes.filter(one => one.type === 'LoadVideo')
+    .map(one => one.isUploading ? 'uploading' : one.widgets[0].value)"""
 
 
 def test_a_video_that_is_dropped_on_score_video_becomes_its_clip(page, tmp_path):
