@@ -14,14 +14,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import TypeVar
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, TypeVar
 
 from ..errors import VideoAlignError
 
-Level = TypeVar("Level", float, Tensor)
+if TYPE_CHECKING:
+    import torch  # the options of commands name these formulas: their help must not wait for it
+    from torch import Tensor
+
+Level = TypeVar("Level", float, "Tensor")
 """A noise level, or a tensor of them."""
 
 SAME_SIGMA = 2.0**-17
@@ -31,6 +32,7 @@ Samplers compute a level again as exp(log sigma) in float32: rounding the logari
 2**-20 of itself, and a few operations more are allowed for. The levels of a schedule lie further apart: the first two of 1000
 steps at shift 20 by 1 / (1000 * 20) = 2**-14.
 """
+_TINY = 2.0**-126  # the smallest normal float32: what is divided by is never 0
 
 
 # -- between x_t, x0, x1 and v -------------------------------------------------------------------------------------------
@@ -60,12 +62,12 @@ def velocity_to_x1(v: Tensor, x_t: Tensor, sigma: Level) -> Tensor:
 
 def x0_to_velocity(x0: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
     """v = (x_t - x0) / sigma; not defined at sigma = 0, where x0 = x_t whatever v is."""
-    return (x_t - x0) / over(sigma, x_t).clamp_min(torch.finfo(torch.float32).tiny)
+    return (x_t - x0) / over(sigma, x_t).clamp_min(_TINY)
 
 
 def x1_to_velocity(x1: Tensor, x_t: Tensor, sigma: Tensor) -> Tensor:
     """v = (x1 - x_t) / (1 - sigma); not defined at sigma = 1, where x1 = x_t whatever v is."""
-    return (x1 - x_t) / (1 - over(sigma, x_t)).clamp_min(torch.finfo(torch.float32).tiny)
+    return (x1 - x_t) / (1 - over(sigma, x_t)).clamp_min(_TINY)
 
 
 def exploding_to_flow(x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,7 +80,7 @@ def exploding_to_flow(x: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
 
 def over(values: Level, x: Tensor) -> Level:
     """[B] as [B, 1, 1, ...] on x's device, to be multiplied with x [B, ...]; a plain number stays one."""
-    return values.to(x.device).reshape(-1, *(1,) * (x.ndim - 1)) if isinstance(values, Tensor) else values
+    return values if isinstance(values, float | int) else values.to(x.device).reshape(-1, *(1,) * (x.ndim - 1))
 
 
 # -- noise levels --------------------------------------------------------------------------------------------------------
@@ -100,6 +102,8 @@ def sigmas(steps: int, shift: float = 1.0) -> Tensor:
     Raises:
         VideoAlignError: fewer than one step, or a shift that is not positive.
     """
+    import torch
+
     if steps < 1 or not shift > 0:
         raise VideoAlignError(
             f"{steps} steps with shift {shift} is no schedule; expected at least 1 step and a shift above 0."
@@ -141,6 +145,8 @@ def _sigmoid(x: float) -> float:
 # -- seeded noise --------------------------------------------------------------------------------------------------------
 def generator_of(*key: object) -> torch.Generator:
     """A CPU generator whose stream depends on the key alone (numbers and strings), whatever was drawn before."""
+    import torch
+
     digest = hashlib.sha256(repr(key).encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "little") >> 1)
 
@@ -150,4 +156,6 @@ def seeded_noise(seeds: Sequence[int], shape: Sequence[int]) -> Tensor:
 
     A sample's noise is what ComfyUI makes for a batch of one with that seed.
     """
+    import torch
+
     return torch.stack([torch.randn(tuple(shape), generator=torch.Generator().manual_seed(seed)) for seed in seeds])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field, model_validator
-from torch import Tensor
 
 from ...backbones.flow_path import LogitNormal, generator_of, shift_sigma, unshift_sigma
 from ...cli.options import CommandConfig
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 
 class NoiseConfig(CommandConfig):
@@ -51,6 +53,8 @@ def draw(config: NoiseConfig, shape: torch.Size, *key: object) -> tuple[float, T
 
     The same key gives the same numbers on every process and after every restart.
     """
+    import torch
+
     generator = generator_of(*key)
     u = torch.rand((), generator=generator, dtype=torch.float64).item()
     return sigma_of(config, u), torch.randn(shape, generator=generator)

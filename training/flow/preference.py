@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import torch
-import torch.nn.functional as F  # noqa: N812
-from torch import Tensor
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 def preference_logit(
@@ -16,7 +17,9 @@ def preference_logit(
 
 def preference_loss(logit: Tensor, target: Tensor) -> Tensor:
     """Cross entropy of sigmoid(logit) with the probability ``target`` that the winner is better; 1: -logsigmoid(logit)."""
-    return -(target * F.logsigmoid(logit) + (1 - target) * F.logsigmoid(-logit))
+    from torch.nn.functional import logsigmoid
+
+    return -(target * logsigmoid(logit) + (1 - target) * logsigmoid(-logit))
 
 
 def preference_measures(
@@ -28,6 +31,8 @@ def preference_measures(
     sigmoid(-logit), how strongly the pair still pulls; winner_error, loser_error: e_theta - e_ref of each side;
     reference_error: e_ref of the winner, to compare them with.
     """
+    import torch
+
     logit = logit.detach()
     accuracy = (torch.sign(logit) + 1) / 2
     untied = target != 0.5
