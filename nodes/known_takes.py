@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any
 from .nested_latents import parts
 
 if TYPE_CHECKING:
+    from ..reward.search.pace import Pace
     from .scored_clip import ScoredClip
 
 MOST_LOOKS = 256  # of some hundred kilobytes each, for their small pictures
 MOST_BYTES = 2**30  # of finished latents
+
+
+def look_key(sampled_by: str, judged_by: str, prompt: str, seed: int, step: int) -> Hashable:
+    """Of a look: all that its marks depend on."""
+    return sampled_by, judged_by, prompt, seed, step
 
 
 class KnownTakes:
@@ -28,6 +34,7 @@ class KnownTakes:
         self._most_looks, self._most_bytes = most_looks, most_bytes
         self._looks: OrderedDict[Hashable, ScoredClip] = OrderedDict()
         self._finished: OrderedDict[Hashable, Any] = OrderedDict()
+        self._paces: dict[Hashable, Pace] = {}
         self._lock = threading.Lock()
 
     def look(self, key: Hashable) -> ScoredClip | None:
@@ -40,6 +47,14 @@ class KnownTakes:
             self._looks[key] = clip
             while len(self._looks) > self._most_looks:
                 self._looks.popitem(last=False)
+
+    def pace(self, key: Hashable) -> Pace | None:
+        """How long takes last, as measured at the first one: a search that is run again drafts the same seeds."""
+        return self._paces.get(key)
+
+    def keep_pace(self, key: Hashable, pace: Pace) -> None:
+        """Remember how long takes last."""
+        self._paces[key] = pace
 
     def finished(self, key: Hashable) -> Any:
         """The samples of a finished clip, which nobody may change."""

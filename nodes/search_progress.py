@@ -27,11 +27,15 @@ class SearchProgress:
     @contextlib.contextmanager
     def of(self, plan: SearchPlan, sampling: SeedSampling) -> Iterator[None]:
         """For the steps of this plan."""
+        self.planned(plan, sampling)
+        yield
+        self._bar.update_absolute(self._steps, self._steps)
+
+    def planned(self, plan: SearchPlan, sampling: SeedSampling) -> None:
+        """So many steps are to be done in all, those that are done included."""
         counted = replayed_cost if sampling.mode == REPLAY else cost
         self._steps = counted(plan.looks, len(plan.seeds), sampling.steps)
         self._bar = ProgressBar(self._steps)
-        yield
-        self._bar.update_absolute(self._steps, self._steps)
 
     def step(self, x0: Any) -> None:
         """A step was done; ``x0`` is the clean latent, in the model's unit."""

@@ -171,6 +171,15 @@ def _search() -> list:
             max=10000,
             tooltip="From this step on low_noise samples, as start_at_step of the second KSampler (Advanced).",
         ),
+        io.Float.Input(
+            "budget_seconds",
+            optional=True,
+            default=0.0,
+            min=0.0,
+            max=1_000_000.0,
+            step=1.0,
+            tooltip="Most seconds for one prompt, besides making ready: the second take is timed, and as many seeds are drafted as these allow. 0: no limit.",
+        ),
     ]
 
 

@@ -88,8 +88,10 @@ class SearchSeeds(io.ComfyNode):
         cls, model, latent_image, judge, caption, first_seed, seeds, steps, cfg, sampler_name, scheduler, denoise, look_after,
         keep, mode, fps, preview_frames, more_looks, stop_when, budget, keep_seeds, exclude_seeds, use_this="", positive=None,
         negative=None, vae=None, weights=None, rules=None, sampler=None, sigmas=None, low_noise=None, switch_step=0, clip=None,
+        budget_seconds=0.0,
     ) -> io.NodeOutput:  # fmt: skip
         """Search."""
+        from .search_pace import pace_of
         from .search_progress import SearchProgress
         from .search_report import report, summary
         from .search_stages import finished_dtype, stages_of
@@ -116,18 +118,23 @@ class SearchSeeds(io.ComfyNode):
             rules,
             parse_gates(entries(stop_when)),
             budget or None,
+            budget_seconds or None,
             parse_seeds(keep_seeds, "keep_seeds"),
             frozenset(parse_seeds(exclude_seeds, "exclude_seeds")),
             use_this,
             calibrated,
         )
-        plan = SearchPlan.of(settings, sampling)
+        plan = SearchPlan.of(settings, sampling)  # refuses what cannot be before anything is sampled
         marks = _marks(judge, TakePreview(vae, preview_frames, fps) if vae else None, stages, clip, caption)
-        search = SeedSearch(settings, plan, sampling, marks, caption.strip())
+        pace, paced = None, frozenset()
         with progress.of(plan, sampling):
-            result = search.run()
+            if settings.budget_seconds:
+                pace, paced = pace_of(settings, sampling, marks, caption.strip())
+                plan = SearchPlan.of(settings, sampling, pace)
+                progress.planned(plan, sampling)
+            result = SeedSearch(settings, plan, sampling, marks, caption.strip(), paced=paced).run()
         ranking = result.ranking
-        told = summary(plan, sampling, result)
+        told = summary(plan, sampling, result, pace)
         if calibrated:
             from .search_calibration import measured
 

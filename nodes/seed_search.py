@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ..errors import VideoAlignError
 from ..reward.gates import Gate
+from ..reward.search.pace import Pace
 from ..reward.search.plan import affordable, checked_looks, replayed_cost, schedule
 from ..reward.search.seed_search import Found, Look, Marks, passes, search_seeds
 from ..reward.weights import RewardWeights
-from .known_takes import KNOWN, KnownTakes
+from .known_takes import KNOWN, KnownTakes, look_key
 from .ranking import Ranking, picked_of, rank
 from .ranking_rules import RankingRules
 from .scored_clip import ScoredClip
@@ -33,6 +34,7 @@ class SearchSettings:
         weights, rules: how takes are ranked.
         enough: gates that end the drafting.
         budget: most model evaluations; None for no limit.
+        budget_seconds: most seconds, by the pace of the first take; None for no limit.
         keep_seeds: in the running, too.
         exclude_seeds: never drafted.
         use_this: a person's choice, as ``ranking.choice_of`` writes it.
@@ -47,10 +49,20 @@ class SearchSettings:
     rules: RankingRules | None = None
     enough: tuple[Gate, ...] = ()
     budget: int | None = None
+    budget_seconds: float | None = None
     keep_seeds: tuple[int, ...] = ()
     exclude_seeds: frozenset[int] = frozenset()
     use_this: str = ""
     calibrate: bool = False
+
+    def steps_of_looks(self, steps: int) -> list[int]:
+        """The steps after which takes are looked at, ascending.
+
+        Raises:
+            VideoAlignError: a look behind the last step.
+        """
+        (quarter,) = checked_looks((), steps)
+        return checked_looks([look or quarter for look in self.looks], steps, "look_after")
 
     def candidates(self, count: int) -> list[int]:
         """``count`` seeds: those that are kept, then from the first on."""
@@ -80,8 +92,11 @@ class SearchPlan:
     one: int
 
     @classmethod
-    def of(cls, settings: SearchSettings, sampling: SeedSampling) -> SearchPlan:
+    def of(cls, settings: SearchSettings, sampling: SeedSampling, pace: Pace | None = None) -> SearchPlan:
         """The plan for these settings.
+
+        Args:
+            pace: seconds of a model evaluation and of a look, for settings with ``budget_seconds``; without it seconds do not limit.
 
         Raises:
             VideoAlignError: looks behind the last step, fewer seeds than are kept, or a budget that finishes nothing.
@@ -90,8 +105,7 @@ class SearchPlan:
             raise VideoAlignError(
                 f"keep is {settings.keep}, of {settings.seeds} seeds. Keep 1 or more, and no more than there are."
             )
-        (quarter,) = checked_looks((), sampling.steps)
-        looks = checked_looks([look or quarter for look in settings.looks], sampling.steps, "look_after")
+        looks = settings.steps_of_looks(sampling.steps)
         one = sampling.work(sampling.steps)
         if settings.calibrate:
             return cls._calibrating(settings, sampling, looks, one)
@@ -109,6 +123,24 @@ class SearchPlan:
             f"drafting as many seeds more. Raise it, or set it to 0 for no limit."
         )
         count = affordable(looks, settings.seeds, settings.keep, settings.budget, work, refusal)
+        if settings.budget_seconds and pace:
+            least = pace.seconds(
+                schedule(looks, settings.keep, settings.keep),
+                settings.keep,
+                work(schedule(looks, settings.keep, settings.keep), settings.keep),
+            )
+            refusal = (
+                f"budget_seconds is {settings.budget_seconds:g}, but here a model evaluation takes {pace.step:.3g} s and a look {pace.look:.3g} s, so that "
+                f"finishing {settings.keep} of {settings.keep} takes {least:.3g} s. Raise it, or set it to 0 for no limit."
+            )
+            count = affordable(
+                looks,
+                count,
+                settings.keep,
+                settings.budget_seconds,
+                lambda plan, seeds: pace.seconds(plan, seeds, work(plan, seeds)),
+                refusal,
+            )
         plan = schedule(looks, count, settings.keep)
         return cls(tuple(settings.candidates(count)), tuple(plan), work(plan, count), one)
 
@@ -116,9 +148,9 @@ class SearchPlan:
     def _calibrating(
         cls, settings: SearchSettings, sampling: SeedSampling, looks: Sequence[int], one: int
     ) -> SearchPlan:
-        if settings.budget is not None or settings.enough or settings.seeds < 2:
+        if settings.budget or settings.budget_seconds or settings.enough or settings.seeds < 2:
             raise VideoAlignError(
-                "mode 'calibrate' finishes all takes and compares them: set budget to 0, leave stop_when empty, and give 2 seeds or more."
+                "mode 'calibrate' finishes all takes and compares them: set budget and budget_seconds to 0, leave stop_when empty, and give 2 seeds or more."
             )
         early = sorted({*looks, max(1, sampling.steps // 2)} - {sampling.steps})
         plan = [*((step, settings.seeds) for step in early), (sampling.steps, settings.keep)]
@@ -149,17 +181,19 @@ class SeedSearch:
     Args:
         sampling, judge: that sample and judge.
         prompt: the caption.
+        paced: (seed, step) of looks that were taken for this run before it, to find its pace.
     """
 
     def __init__(
         self, settings: SearchSettings, plan: SearchPlan, sampling: SeedSampling, judge: PreviewMarks | LatentMarks,
-        prompt: str, memory: KnownTakes = KNOWN,
+        prompt: str, memory: KnownTakes = KNOWN, paced: frozenset[tuple[int, int]] = frozenset(),
     ) -> None:  # fmt: skip
         self.settings, self.plan, self.sampling, self.judge, self.prompt = settings, plan, sampling, judge, prompt
         self.memory, self._sampled_by = memory, sampling.key()
         self._judged_by = judge.key()
         self._clips: dict[tuple[int, int], ScoredClip] = {}
         self._known = 0
+        self._paced = paced
 
     def run(self) -> SearchResult:
         """Draft, judge and finish. What was done before an interrupt is known to the next run."""
@@ -168,7 +202,7 @@ class SeedSearch:
             clip = self.memory.look(self._look_key(seed, step))
             if clip is None:
                 return None
-            self._known += 1
+            self._known += (seed, step) not in self._paced
             return self._named(seed, step, clip).scores
 
         def seen(look: Look, clip: ScoredClip) -> None:
@@ -237,8 +271,8 @@ class SeedSearch:
         notes = [*complaint, *notes, *last.notes]
         return replace(last, order=tuple(order), notes=tuple(notes), picked=picked, top_k=self.settings.keep)
 
-    def _look_key(self, seed: int, step: int) -> tuple:
-        return self._sampled_by, self._judged_by, self.prompt, seed, step
+    def _look_key(self, seed: int, step: int) -> Hashable:
+        return look_key(self._sampled_by, self._judged_by, self.prompt, seed, step)
 
     def _named(self, seed: int, step: int, clip: ScoredClip) -> ScoredClip:
         number = self.plan.seeds.index(seed) + 1

@@ -64,7 +64,7 @@ def replayed_cost(looks: Plan, seeds: int, steps: int, evaluations: Callable[[in
 
 
 def affordable(
-    looks: Sequence[int], seeds: int, keep: int, budget: int | None, work: Callable[[Plan, int], int], refusal: str
+    looks: Sequence[int], seeds: int, keep: int, budget: float | None, work: Callable[[Plan, int], float], refusal: str
 ) -> int:
     """How many seeds can be drafted within a budget, at most ``seeds``.
 

@@ -66,6 +66,13 @@ def forget() -> None:
     known = calls.pack("nodes.known_takes").KNOWN
     known._looks.clear()
     known._finished.clear()
+    known._paces.clear()
+
+
+def set_pace(evaluation: float, look: float) -> None:
+    """Seconds that are known of every search so far."""
+    known, pace = calls.pack("nodes.known_takes").KNOWN, calls.pack("reward.search.pace").Pace(evaluation, look)
+    known._paces = dict.fromkeys(known._paces, pace)
 
 
 def search(

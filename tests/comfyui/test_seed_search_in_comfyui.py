@@ -196,8 +196,9 @@ def test_calibrating_finishes_all_takes_adds_prompts_and_names_the_step(process,
     step = int(again["report"].partition("Set look_after to ")[2].partition(".")[0])
     assert step in (3, 4, 8) and f"a look after {step} of 8 steps keeps" in again["report"]
     assert first["seed"] == first["order"][0] and first["samples"] is not None
-    with pytest.raises(Exception, match="set budget to 0"):
-        search(mode="calibrate", budget=100)
+    for limit in ({"budget": 100}, {"budget_seconds": 100.0}):
+        with pytest.raises(RemoteError, match="set budget and budget_seconds to 0"):
+            search(mode="calibrate", **limit)
 
 
 def test_more_seeds_another_keep_and_a_choice_sample_only_what_is_new(search, plain):
@@ -255,6 +256,18 @@ def test_a_take_that_is_good_enough_ends_the_drafting_and_a_budget_limits_it(sea
     assert ended["asked"] == 3 + 8 and ended["seed"] == 5 and "good enough" in ended["shown"]["notes"][0]
     limited = search(seeds=8, budget=20)
     assert len(limited["marks"]) == 4 and limited["asked"] == 4 * 3 + 8
+
+
+def test_seconds_limit_the_seeds_by_a_pace_that_costs_nothing_and_is_kept(process, search):
+    free, timed = search(seeds=4), search(seeds=4, budget_seconds=1e6)
+    assert timed["marks"] == free["marks"] and timed["asked"] == free["asked"] == 4 * 3 + 8
+    assert "A model evaluation takes" in timed["report"] and "known from before" not in timed["report"]
+    process.call("search_calls.set_pace", evaluation=1.0, look=0.5)
+    limited = search(seeds=8, budget_seconds=19, remember=True)
+    assert len(limited["marks"]) == 3  # 3 (3 + 0.5) + 8 = 18.5; a fourth would take 22
+    assert "A model evaluation takes 1 s and a look 0.5 s." in limited["report"]
+    with pytest.raises(RemoteError, match=r"budget_seconds is 11, .* finishing 1 of 1 takes 11\.5 s"):
+        search(seeds=8, budget_seconds=11, remember=True)
 
 
 @pytest.mark.parametrize(
