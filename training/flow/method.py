@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -45,6 +45,19 @@ class NoisedClips:
     def __len__(self) -> int:
         return len(self.sigma)
 
+    def row(self, number: int) -> NoisedClips:
+        """One sample as a batch of one."""
+        one = slice(number, number + 1)
+        return NoisedClips(
+            {side: clips[one] for side, clips in self.clips.items()},
+            self.noise[one],
+            self.sigma[one],
+            {name: value[one] for name, value in self.conditioning.items()},
+            self.weight[one],
+            self.target[one],
+            None if self.real is None else self.real.row(number),
+        )
+
     def noisy(self, side: str) -> Tensor:
         """x_t of a side."""
         return add_noise(self.clips[side], self.noise, self.sigma)
@@ -82,6 +95,9 @@ class Network(Protocol):
 
     def reference(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         """v_ref: as the network was before this training, without a graph."""
+
+    def parameters(self) -> Iterator[Tensor]:
+        """Of the network, frozen ones too."""
 
 
 class Method(ABC):
