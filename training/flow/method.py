@@ -138,6 +138,14 @@ class Method(ABC):
         """
         return
 
+    @classmethod
+    def ways(cls, options: Any, config: FlowConfig) -> list[Any]:
+        """Options that give the same gradient, the fastest first and last what takes least memory: the run takes the first that fits.
+
+        ``options`` themselves where they leave nothing open.
+        """
+        return [options]
+
     @abstractmethod
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """The rows that pairs give, and a sentence on what was made of them."""

@@ -151,8 +151,9 @@ def test_own_options_win_over_a_preset_and_an_unknown_preset_names_the_nearest()
 
 def test_dropout_is_refused_where_a_clip_is_run_twice():
     with pytest.raises(ConfigError, match="joint"):
-        parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1"])
-    parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1", "--dpo.backward", "joint"])
+        parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1", "--dpo.backward", "split"])
+    for given in ([], ["--dpo.backward", "joint"]):
+        parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1", *given])
 
 
 def test_a_misspelt_key_is_named():

@@ -44,9 +44,9 @@ class DpoOptions(CommandConfig):
     safeguard_mu: float = Field(
         0.9, ge=0, le=1, description="Share of its own progress that the chosen clip keeps at least, with safeguard."
     )
-    backward: Literal["split", "joint"] = Field(
-        "split",
-        description="split: the graphs of the two clips never live together; half the activation memory for a tenth more time. Same gradient.",
+    backward: Literal["auto", "split", "joint"] = Field(
+        "auto",
+        description="joint: both clips of a pair at once; split: their graphs never live together, which halves the activations. Same gradient. auto: joint where its count fits the memory that is free.",
     )
 
 
@@ -64,6 +64,8 @@ class FlowDpo(Method):
     sides = ("chosen", "rejected")
 
     def __init__(self, options: DpoOptions) -> None:
+        if options.backward == "auto":  # nobody has chosen: what takes least
+            options = options.model_copy(update={"backward": "split"})
         super().__init__(options)
         self.description |= {"beta": options.beta, "reduction": options.reduction}
         if options.reduction == "mean":
@@ -71,11 +73,19 @@ class FlowDpo(Method):
 
     @classmethod
     def check(cls, options: DpoOptions, config: FlowConfig) -> None:
-        """Dropout would differ between the two runs of a clip."""
+        """A clip that is run twice, as in shards, would drop other values the second time."""
         if config.lora.dropout and options.backward == "split":
             raise ValueError(
                 "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
             )
+
+    @classmethod
+    def ways(cls, options: DpoOptions, config: FlowConfig) -> list[DpoOptions]:
+        """Joint and split where the options say neither."""
+        if options.backward != "auto":
+            return [options]
+        named = ("joint",) if config.lora.dropout else ("joint", "split")
+        return [options.model_copy(update={"backward": name}) for name in named]
 
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Pairs with a winner, and ties where they are used."""
