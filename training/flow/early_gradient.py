@@ -23,7 +23,9 @@ def can_take_early(parameters: Iterable[Tensor]) -> bool:
     return not any(hasattr(parameter, "device_mesh") for parameter in parameters)
 
 
-def with_early_gradient(run: Callable[[], tuple[Tensor, Beside]], parameters: Sequence[Tensor]) -> tuple[Tensor, Beside]:
+def with_early_gradient(
+    run: Callable[[], tuple[Tensor, Beside]], parameters: Sequence[Tensor]
+) -> tuple[Tensor, Beside]:
     """What ``run`` returns; of its first result, which has one element, the gradient is kept in the place of the graph.
 
     Args:

@@ -14,6 +14,7 @@ from ...backbones.backbone import Conditioning
 from ...backbones.flow_path import add_noise, velocity_target
 from ...cli.options import CommandConfig
 from ...preferences.preference_file import ResolvedPair
+from ..loop.evaluation_plan import FORWARD_AND_BACKWARD
 from .config import DataConfig, FlowConfig
 from .rows import FlowRow
 
@@ -137,6 +138,11 @@ class Method(ABC):
             ValueError: the message names both options.
         """
         return
+
+    @property
+    def passes(self) -> float:
+        """What a row takes in forward passes of one clip (see ``evaluation_plan``); those of the reference are to be added."""
+        return FORWARD_AND_BACKWARD * (len(self.sides) + bool(self.real_clips))
 
     @classmethod
     def ways(cls, options: Any, config: FlowConfig) -> list[Any]:

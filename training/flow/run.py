@@ -32,12 +32,13 @@ from .method import Method
 from .previews import Previews
 from .task import FlowRows, FlowTask
 
-
 Settle = Callable[[FlowConfig, Method, int, Mapping[str, Any] | None], tuple[FlowConfig, Method, str | None]]
 """(options, method, rows at once in memory, fingerprint of the run that is gone on with) -> both with what they leave to the run, and why."""
 
 
-def as_given(config: FlowConfig, method: Method, rows: int, began: Mapping[str, Any] | None) -> tuple[FlowConfig, Method, None]:
+def as_given(
+    config: FlowConfig, method: Method, rows: int, began: Mapping[str, Any] | None
+) -> tuple[FlowConfig, Method, None]:
     """Leaves the options as they are."""
     return config, method, None
 

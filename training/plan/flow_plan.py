@@ -81,6 +81,7 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
             models.vae, models.text_encoder, models.image_encoder, size, data.clips, latents, data.prompts, caption
         )
     )
+
     @cache
     def lesser() -> tuple[StepCount, str]:
         """The step in the way that takes least memory, and what options that is."""

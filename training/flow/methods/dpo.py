@@ -79,6 +79,11 @@ class FlowDpo(Method):
                 "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
             )
 
+    @property
+    def passes(self) -> float:
+        """With the reference's of both clips."""
+        return super().passes + len(self.sides)
+
     @classmethod
     def ways(cls, options: DpoOptions, config: FlowConfig) -> list[DpoOptions]:
         """Joint and split where the options say neither."""
