@@ -20,6 +20,7 @@ import platform
 import re
 import time
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 
@@ -50,7 +51,6 @@ class Claims:
         self._finished: set[str] = set()
         self._left: set[str] = set()
         self._read_to = 0
-        self._next = 0
         self._alive = contextlib.ExitStack()
         with locked(self._table):
             if not self._others():
@@ -69,17 +69,11 @@ class Claims:
         with contextlib.suppress(OSError):
             _lock_of(self._folder, self._me).unlink()
 
-    def take(self, pieces: Sequence[str]) -> str | None:
-        """The next piece that nobody has, which this process has now; None where others have all that are left.
-
-        Args:
-            pieces: the same list in every call.
-        """
+    def take(self, pieces: Iterator[str]) -> str | None:
+        """The next of ``pieces`` that nobody has, which this process has now; None where others have all that are left."""
         with locked(self._table):
             self._read()
-            while self._next < len(pieces):
-                piece = pieces[self._next]
-                self._next += 1
+            for piece in pieces:
                 if piece not in self._finished and piece not in self._taken:
                     self._write({"take": piece})
                     return piece
@@ -102,7 +96,6 @@ class Claims:
                 for piece in [piece for piece in waiting if self._taken.get(piece) in dead]:
                     del self._taken[piece]
                 if dead or any(piece not in self._taken for piece in waiting):
-                    self._next = 0
                     return True
             if not owners:
                 return False
@@ -151,7 +144,8 @@ def in_turn(claims: Claims, pieces: Sequence[str]) -> Iterator[Iterator[str]]:
     Every piece of a stream has to be finished before the next stream is asked for.
     """
     while True:
-        yield iter(lambda: claims.take(pieces), None)
+        waiting = iter(pieces)
+        yield iter(partial(claims.take, waiting), None)
         if not claims.given_back(pieces):
             return
 
