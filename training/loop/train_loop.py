@@ -95,7 +95,6 @@ class TrainLoop:
         self.order = BatchOrder(rows, self.batch_size, config.seed, groups)
         cost = task.evaluation_cost(None if config.eval_every else self.steps * self.batch_size)
         self.evaluation_plan = evaluation_plan(self.steps, self.batch_size, cost, config.eval_every)
-        self.eval_every = self.evaluation_plan.every
         self.save_every = config.save_every or max(1, self.steps // 4)
         self.fingerprint = {**fingerprint, "seed": config.seed, "batch_size": self.batch_size, "steps": self.steps}
         self.log_file = config.output / "log.jsonl"
@@ -105,8 +104,7 @@ class TrainLoop:
         self.sharded = configure_fsdp(self.accelerator, task.module)
         self.module, self.optimizer = self.accelerator.prepare(task.module, built)
         self.average = None if ema is None else MovingAverage(task.module, ema, self.sharded)
-        self.step = 0
-        self._stop = False
+        self.step, self._stop = 0, False
         self._pace: Pace | None = None
         self._contents: dict = {}
 
@@ -130,7 +128,7 @@ class TrainLoop:
                 if self.step % self.config.log_every == 0 or self.step == self.steps:
                     self._log("train", self._over_processes(recent).means(), bar)
                     recent = Averages()
-                if self.step % self.eval_every == 0 or self.step == self.steps:
+                if self.step % self.evaluation_plan.every == 0 or self.step == self.steps:
                     metrics = self._evaluate(bar)
                 for callback in self.callbacks:
                     callback.stepped(self, self._say)
@@ -316,12 +314,10 @@ class TrainLoop:
 
     def _evaluate_beginning(self, bar) -> None:
         """Judge the untrained model: where the curves begin, and no candidate for the best."""
-        if self.step or not self.evaluation_plan.beginning:
-            return
-        there = self._evaluation_is_logged()  # by a run that was stopped before its first checkpoint
-        metrics = self._judged(partial(self.task.evaluate, beginning=True))
-        if metrics and not there:
-            self._log("eval", metrics, bar)
+        if self.step == 0 and self.evaluation_plan.beginning:
+            metrics = self._judged(partial(self.task.evaluate, beginning=True))
+            if metrics and not self._evaluation_is_logged():  # by a run that was stopped before its first checkpoint
+                self._log("eval", metrics, bar)
 
     def _judged(self, evaluate: Callable[[torch.nn.Module], Mapping[str, float]]) -> Mapping[str, float]:
         self.module.eval()
