@@ -1,12 +1,13 @@
 """Flow-DPO: time a pair and peak memory of this project's two backward passes and of a plain implementation.
 
-    joint   one batch of both clips; the reference is the same network without its adapter
-    split   the graphs of the two clips never live together (dpo.backward = split, the default)
     plain   a second copy of the model as reference, one batch of both clips
+    joint   one batch of both clips; the reference is the same network without its adapter
+    split   the graphs of the two clips never live together; the rejected clip's gradient is taken at once and scaled later
+    again   split as it is for a network in shards, and was in 0.1.0: the rejected clip is run a second time
 
 Each runs in a process of its own, one after the other, on the same Wan with random weights, the same pair, gradient
 checkpointing in all. "Activations" is the peak above what the process held before the step; "at rest" is what it held then,
-the model itself and the plain one's second copy. The gradients of all three are compared.
+the model itself and the plain one's second copy. The gradients of all are compared.
 
     python benchmarks/flow_dpo.py [--device cuda --size 1.3b] [--repeats 3]
 """
@@ -26,6 +27,7 @@ SIZES = {  # width, heads, feed-forward, blocks, latent T, H, W, LoRA rank
     "small": (256, 2, 1024, 8, 4, 24, 24, 16),
     "1.3b": (1536, 12, 8960, 30, 21, 60, 104, 64),
 }
+NAMES = ("plain", "joint", "split", "again")
 HEADINGS = {
     "small": "Flow-DPO: joint, split and plain backward",
     "1.3b": "Flow-DPO: joint, split and plain backward at Wan 1.3B's size",
@@ -37,7 +39,7 @@ def main() -> None:
     parser = benchmark_parser(__doc__, repeats=3)
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--one", choices=["joint", "split", "plain"], help=argparse.SUPPRESS)
+    parser.add_argument("--one", choices=NAMES, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.one:
         print(json.dumps(measure(options.one, options)))
@@ -52,13 +54,13 @@ def compare(section: Section, options: argparse.Namespace) -> None:
     cuda = options.device.startswith("cuda")
     section.paragraph(
         f"A Wan of width {width} and {blocks} blocks, {latent[0] * latent[1] * latent[2] // 4} tokens a clip, LoRA rank {rank}, "
-        f"{'bfloat16' if cuda else 'float32'}, {options.device}, gradient checkpointing in all three, {options.repeats} pairs after one that does "
+        f"{'bfloat16' if cuda else 'float32'}, {options.device}, gradient checkpointing in all, {options.repeats} pairs after one that does "
         f"not count. Ratios are of the fastest pairs {'by the clock' if cuda else 'in CPU seconds'}; activations = peak above what the process "
         "held before the step."
     )
     section.table("a pair", *COLUMNS, "of plain", "activations, MB", "of plain", "at rest, MB")
     rows, ratios = {}, {}
-    for name in ("plain", "joint", "split"):
+    for name in NAMES:
         rows[name] = row = in_fresh_process(name, options)
         times, plain = Times(row["runs"]), Times(rows["plain"]["runs"])
         ratios[name] = times.ratio(plain)[1 if cuda else 0], row["peak"] / rows["plain"]["peak"]
@@ -66,9 +68,9 @@ def compare(section: Section, options: argparse.Namespace) -> None:
         memory_cells = (f"{row['peak'] / 1e6:.0f}", share, f"{row['rest'] / 1e6:.0f}")
         section.row(name, *times.cells(digits=3), slower, *memory_cells)
     section.aim("split's activations, of plain", ratios["split"][1], at_most=0.6)
-    section.aim("split's time, of plain", ratios["split"][0], at_most=1.15)
+    section.aim("split's time, of plain", ratios["split"][0], at_most=1.1)
     differences = [abs(row["gradient"] / rows["plain"]["gradient"] - 1) for row in rows.values()]
-    section.note(f"The norms of the three gradients agree to {max(differences):.1e}.")
+    section.note(f"The norms of the gradients agree to {max(differences):.1e}.")
 
 
 def in_fresh_process(name: str, options: argparse.Namespace) -> dict:
@@ -145,9 +147,11 @@ def measure(name: str, options: argparse.Namespace) -> dict:
 def our_step(backbone, backward: str):
     """The project's own loss."""
     from videoalign.training.flow.flow_module import FlowModule
-    from videoalign.training.flow.methods.dpo import DpoOptions, FlowDpo
+    from videoalign.training.flow.methods import dpo
 
-    module = FlowModule(backbone, FlowDpo(DpoOptions(backward=backward)), bins=5, fps=16.0)
+    if backward == "again":
+        backward, dpo.can_take_early = "split", lambda _parameters: False
+    module = FlowModule(backbone, dpo.FlowDpo(dpo.DpoOptions(backward=backward)), bins=5, fps=16.0)
     return lambda batch: module([batch])[0]
 
 

@@ -48,6 +48,14 @@ def held(folder: Path | str, command: str, wanted: bool = True) -> Iterator[None
         yield
 
 
+def holding_command(folder: Path) -> str | None:
+    """The command of the process that holds a folder, or held it last before it was killed; None where nothing tells."""
+    try:
+        return str(json.loads((folder / HOLDER).read_bytes())["command"])
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+        return None
+
+
 def _lock(folder: Path) -> contextlib.ExitStack:
     while True:
         with contextlib.ExitStack() as stack:

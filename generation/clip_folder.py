@@ -117,6 +117,10 @@ class ClipFolder:
                 )
         return [clip for clip in wanted if clip.id not in self._rows]
 
+    def read_others(self) -> None:
+        """Take in the clips that other processes have finished meanwhile."""
+        self._rows = {row["id"]: row for row in self._finished()} | self._rows
+
     @property
     def is_empty(self) -> bool:
         """Whether no clip is finished."""

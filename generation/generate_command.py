@@ -17,11 +17,13 @@ from .making import made_or_failed, unreadable_images
 from .particles import Resampling
 from .prompt_sets import read_prompt_set
 from .sampling_options import Sampling, distilled_field, settings_for
+from .sharing import holding, launched_together, made_in_turn
 from .vbench_layout import check_case, how_to_evaluate, prompt_files, vbench_clips
 
 if TYPE_CHECKING:
     from ..backbones.sampling import Fault, GeneratedClip
     from ..backbones.sampling_defaults import SamplingDefaults
+    from ..files.claims import Claims
     from .particles import ParticleSampler
     from .pipeline import Pipeline
     from .prompts import PromptRow
@@ -53,6 +55,7 @@ class Config(CommandConfig):
     (Wan) needs an image for each prompt: a column "image" with the path of a picture, relative to the file of prompts.
     For VBench: videoalign generate vbench --layout vbench --output clips.
     A clip that fails is told, the others are made, and the exit status is 1.
+    Several processes fill one folder with --share, or by accelerate launch or torchrun; each makes the next clip when it is done with one.
     """
 
     prompts: Path | None = positional(
@@ -90,6 +93,10 @@ class Config(CommandConfig):
     download: bool = Field(
         False, description="Permit fetching a public set of prompts, which is then checked by its digest."
     )
+    share: bool = Field(
+        False,
+        description="Make the clips together with all processes that have this option, the same prompts and the same output folder, on this computer or others.",
+    )
     distilled: str | None = distilled_field()
     dry_run: bool = Field(False, description="Only tell what the run will take, as videoalign plan generate does.")
     sampling: Sampling = Sampling()
@@ -114,7 +121,6 @@ def run(config: Config) -> int:
     if config.dry_run:
         return tell(config)
     from ..files.atomic_file import write_json
-    from ..files.output_folder import held
     from ..micro_world.domain import unknown_captions_note
     from .pipeline import MICRO
 
@@ -125,7 +131,7 @@ def run(config: Config) -> int:
         raise ClipError(next(iter(failed.values())))
     rows = [row for row in rows if row.image not in unreadable]
     settings = settings_of(config) | image_settings(config.model, config.image_encoder, rows)
-    with held(config.output, "generate"):
+    with holding(config.output, "generate", config.share or launched_together()) as claims:
         if config.layout == "vbench":
             check_case(wanted, config.output)
         folder = ClipFolder(config.output, settings)
@@ -134,10 +140,19 @@ def run(config: Config) -> int:
             print(f"note: {note}", file=sys.stderr)
         if missing:
             try:
-                failed |= generate_into(folder, missing, config)
+                failed |= generate_into(folder, wanted, missing, config, claims)
             except KeyboardInterrupt:
                 print("videoalign generate: interrupted. Run the same command again to go on.", file=sys.stderr)
                 return 130
+        if claims is not None:
+            if not claims.leave():
+                print(
+                    f"This process is done ({len(failed)} clips failed); the last one writes the list.", file=sys.stderr
+                )
+                return 1 if failed and not launched_together() else 0
+            folder.read_others()
+            elsewhere = {clip.id: "another process told why" for clip in folder.missing(wanted)}
+            failed = elsewhere | failed
         made = [clip for clip in wanted if clip.id not in failed]
         folder.close(made, others=config.layout == "vbench")  # a run a dimension is usual there
         for name, prompts in prompt_files(made).items() if config.layout == "vbench" else ():
@@ -203,8 +218,10 @@ def settings_of(config: Config) -> dict:
     }
 
 
-def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> dict[str, str]:
-    """Sample the missing clips and write each as it is finished; returns the names of those that failed, and why.
+def generate_into(
+    folder: ClipFolder, wanted: list[Wanted], missing: list[Wanted], config: Config, claims: Claims | None = None
+) -> dict[str, str]:
+    """Sample those of the wanted clips that are missing and write each as it is finished; returns the names of those that failed, and why.
 
     Of a clip with values that are not finite nothing is written. One that has one colour throughout is written, and told of on
     standard error.
@@ -240,17 +257,21 @@ def generate_into(folder: ClipFolder, missing: list[Wanted], config: Config) -> 
     uniform: list[str] = []
     hopeless = min(FIRST_FAILURES, len(missing))
     with tqdm(total=len(missing), unit="clip", disable=None) as bar:
-        outcomes = made_or_failed(sampler, missing, config.batch_size, lambda fault: _cause(fault, config, pipeline))
-        for number, (wanted, made) in enumerate(outcomes, 1):
+
+        def make(clips: list[Wanted]) -> Iterator[tuple[Wanted, GeneratedClip | VideoAlignError]]:
+            return made_or_failed(sampler, clips, config.batch_size, lambda fault: _cause(fault, config, pipeline))
+
+        outcomes = made_in_turn(make, wanted, missing, config.batch_size, claims)
+        for number, (clip, made) in enumerate(outcomes, 1):
             if isinstance(made, VideoAlignError):
-                failed[wanted.id] = made
+                failed[clip.id] = made
                 if len(failed) == hopeless and folder.is_empty:
                     raise next(iter(failed.values()))
             else:
                 frames = as_frames(made.video)
-                folder.add(wanted, frames, made.fps, described(config, pipeline))
+                folder.add(clip, frames, made.fps, described(config, pipeline))
                 if frames.min() == frames.max():
-                    uniform.append(wanted.id)
+                    uniform.append(clip.id)
             bar.update()
             if bar.disable and (number % 50 == 0 or number == len(missing)):
                 print(f"{number} of {len(missing)} clips", file=sys.stderr)

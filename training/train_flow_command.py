@@ -36,11 +36,12 @@ class TrainFlowCommand:
         from .flow.run import run_method
         from .flow.two_experts import expert_runs
         from .loop.processes import holding_output
+        from .plan.choice import settle
 
         status = 0
         for run in expert_runs(config):
             with holding_output(run.output, f"train {self.method.name}"):
-                status = run_method(run, self.method(getattr(run, self.method.name)))
+                status = run_method(run, self.method(getattr(run, self.method.name)), settle)
             if status:
                 break
         return status

@@ -1,4 +1,4 @@
-"""Which rows share a forward pass, and which process scores them.
+"""Which rows share a forward pass.
 
 The last digits of a score may depend on what shares its pass: the captions of its clip, with some judges other clips. So
 batches are cut from the whole list of rows, never from what is left of it: however often a run is stopped, and whatever the
@@ -18,16 +18,14 @@ ClipRows = list[ScoreRow]
 """Rows that share one reading of their clip."""
 
 
-def share_of_rank(
-    rows: list[ScoreRow], batch_size: int, rank: int, world: int, done: Collection[str] = ()
-) -> list[list[ClipRows]]:
-    """The batches of one process: every ``world``-th, without those whose rows are all ``done``.
+def left_batches(rows: list[ScoreRow], batch_size: int, done: Collection[str] = ()) -> list[list[ClipRows]]:
+    """The batches of all rows but those whose rows are all ``done``.
 
     Returns:
         batches of ``batch_size`` clips (the very last batch of all may be shorter), each clip with its rows.
     """
-    mine = list(batches(rows, batch_size))[rank::world]
-    return [batch for batch in mine if any(row.id not in done for clip in batch for row in clip)]
+    whole = batches(rows, batch_size)
+    return [batch for batch in whole if any(row.id not in done for clip in batch for row in clip)]
 
 
 def batches(rows: list[ScoreRow], batch_size: int) -> Iterator[list[ClipRows]]:

@@ -2,7 +2,8 @@
 
 A run with ``--output scores.csv`` keeps the folder ``scores.csv.run``: ``run.json`` says with which model and settings,
 and each process appends finished rows to its own ``part-RANK-of-WORLD.jsonl``. A later run reads all parts, whatever
-their number, and goes on; the output is written from them once every row is there.
+their number, and goes on; the output is written from them once every row is there. Which process scores what is told by
+``files/claims.py`` in the same folder.
 
 A line of a part is ``{"row": {id, path, prompt, fps, file}, "result": {...}}`` with a checksum. ``file`` is the clip's size and
 time of change: a clip that was made anew under its old name is scored anew.
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from ...errors import FileError, VideoAlignError
 from ...files.atomic_file import write_json, write_text
+from ...files.claims import others_at_work
 from ...files.csv_text import csv_text
 from ...files.journal import append_records, read_journal
 from ...files.json_text import read_json
@@ -69,7 +71,7 @@ def check_output(output: Path, world: int, overwrite: bool) -> None:
     """
     if output.suffix.lower() not in (".csv", ".jsonl"):
         raise VideoAlignError(f"--output {output}: the name must end in .csv or .jsonl.")
-    if overwrite and world > 1:
+    if overwrite and (world > 1 or others_at_work(_folder(output))):
         raise VideoAlignError(
             f"--overwrite does not work with several processes; delete {output} and {_folder(output)} first."
         )

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -17,9 +19,11 @@ from pydantic import Field, model_validator
 
 from ...cli.options import CommandConfig
 from ...errors import VideoAlignError
+from ...files.claims import Claims, in_turn
+from ...files.digests import json_digest
 from ...files.portable_paths import path_text
 from ...judges import JudgeOptions, parse_judge
-from .score_batches import ClipRows, share_of_rank
+from .score_batches import ClipRows, left_batches
 from .score_journal import ScoreJournal, is_whole
 from .score_rows import ScoreRow
 
@@ -148,35 +152,64 @@ def score_rows(
     journal: ScoreJournal | None,
     report: Callable[[dict], None] | None = None,
 ) -> Outcome:
-    """Score this process's share of ``rows``; with a journal, go on where an earlier run was and write the output.
+    """Score what is left of ``rows``; with a journal, together with the other processes that use it, and write the output.
 
     Args:
         report: called with each result of this process as it comes, those of an earlier run first.
     """
-    rank, world = process.rank, process.world
-    done = journal.finished(rows) if journal else {}
-    mine = [row for batch in share_of_rank(rows, options.batch_size, rank, world) for clip in batch for row in clip]
-    left = share_of_rank(rows, options.batch_size, rank, world, done)
-    if done:
-        print(f"{len(done)} of {len(rows)} rows are done already.", file=sys.stderr)
-    already = [row for row in mine if row.id in done]
-    if report:
-        for row in already:
-            report(done[row.id])
     results, failed = [], 0
-    with progress(len(mine), len(already), process) as bar:
-        for row, answer in answers(judge, [clip for batch in left for clip in batch], options):
-            if row.id in done:  # kept its batch company
-                continue
-            result = row_result(row, answer, judge.name)
-            failed += not is_whole(result)
-            results.append(result)
-            if report:
-                report(result)
-            if journal:
-                journal.add(row, result)
-            bar.update()
-    return outcome_of(journal.write_output(rows) if journal else results, failed)
+    with nullcontext() if journal is None else Claims(journal.folder) as claims:
+        done = journal.finished(rows) if journal else {}
+        left = left_batches(rows, options.batch_size, done)
+        if done:
+            print(f"{len(done)} of {len(rows)} rows are done already.", file=sys.stderr)
+        for row in rows if report and process.rank == 0 else ():
+            if row.id in done:
+                report(done[row.id])
+        with progress(len(rows), len(done), process) as bar:
+            for row, answer in shared_answers(judge, left, options, claims):
+                if row.id in done:  # kept its batch company
+                    continue
+                result = row_result(row, answer, judge.name)
+                failed += not is_whole(result)
+                results.append(result)
+                if report:
+                    report(result)
+                if journal:
+                    journal.add(row, result)
+                bar.update()
+        if journal is None:
+            return outcome_of(results, failed)
+        return outcome_of(journal.write_output(rows) if claims.leave() else None, failed)
+
+
+def shared_answers(
+    judge: Judge, left: list[list[ClipRows]], options: ScoringOptions, claims: Claims | None
+) -> Iterator[tuple[ScoreRow, Marks | VideoAlignError]]:
+    """``answers`` of the batches that this process takes, one after another, from those that are left.
+
+    A batch is finished for the others when the answer after its last one is asked for: then its rows are in the journal.
+    """
+    if claims is None:
+        yield from answers(judge, (clip for batch in left for clip in batch), options)
+        return
+    pieces = {json_digest([row.id for clip in batch for row in clip]): batch for batch in left}
+    names = list(pieces)
+    for stream in in_turn(claims, names):
+        waiting: deque[tuple[str, int]] = deque()
+
+        def taken(stream: Iterator[str] = stream, waiting: deque = waiting) -> Iterator[ClipRows]:
+            for name in stream:
+                waiting.append((name, sum(map(len, pieces[name]))))
+                yield from pieces[name]
+
+        for answer in answers(judge, taken(), options):
+            yield answer
+            name, rows = waiting.popleft()
+            if rows == 1:
+                claims.finish(name)
+            else:
+                waiting.appendleft((name, rows - 1))
 
 
 def outcome_of(results: list[dict] | None, failed: int) -> Outcome:
@@ -197,15 +230,13 @@ def leave_to_the_last(process: Process, failed: int) -> int:
 
     torchrun and accelerate end all processes as soon as one exits with a failure, so under them it is kept for the last.
     """
-    print(
-        f"Process {process.rank} of {process.world} is done ({failed} rows failed); the last one writes the output.",
-        file=sys.stderr,
-    )
+    which = f"Process {process.rank} of {process.world}" if process.world > 1 else "This process"
+    print(f"{which} is done ({failed} rows failed); the last one writes the output.", file=sys.stderr)
     return 1 if failed and "TORCHELASTIC_RUN_ID" not in os.environ else 0
 
 
 def answers(
-    judge: Judge, clips: list[ClipRows], options: ScoringOptions
+    judge: Judge, clips: Iterable[ClipRows], options: ScoringOptions
 ) -> Iterator[tuple[ScoreRow, Marks | VideoAlignError]]:
     """Score clips in order, ``batch_size`` at a time; the rows of a clip share one reading of it."""
     from ...reward.scoring_stream import Request, score_stream

@@ -74,7 +74,7 @@ class LoraOptions(CommandConfig):
 
     rank: int = Field(64, ge=1, description="Rank.")
     alpha: float = Field(128, gt=0, description="The update is scaled by alpha / rank.")
-    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of the adapter's input; 0 with backward = split.")
+    dropout: float = Field(0.0, ge=0, lt=1, description="Dropout of the adapter's input; with it dpo.backward = joint.")
     targets: Literal["attention", "attention+ffn"] = Field(
         "attention", description="q, k, v and output of every attention; or the MLPs too."
     )
@@ -125,9 +125,14 @@ class EvaluationConfig(CommandConfig):
     """How learning is watched on held-out pairs."""
 
     levels: int = Field(
-        4, ge=1, le=100, description="Noise levels at which each held-out pair is judged, always the same."
+        4,
+        ge=1,
+        le=100,
+        description="Noise levels at which each held-out pair is judged, always the same; by default fewer in short runs.",
     )
-    pairs: int | None = Field(64, ge=1, description="Held-out pairs that are used; all of them if empty.")
+    pairs: int | None = Field(
+        64, ge=1, description="Held-out pairs that are used; all of them if empty. By default fewer in short runs."
+    )
     bins: int = Field(5, ge=1, le=100, description="Bins of noise level in which everything is reported.")
 
 

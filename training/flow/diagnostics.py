@@ -133,6 +133,8 @@ class Diagnostics(Callback):
             )
 
     def logged(self, step: int, kind: str, numbers: Mapping[str, float], say: Say) -> None:
+        if kind == "eval" and not step:
+            return  # of the untrained model
         self._take(kind, numbers)
         if kind == "eval":
             before, self.last = self.last, diagnose(self.history, self.pairs)
@@ -141,7 +143,7 @@ class Diagnostics(Callback):
                 say(f"step {step}: {self.last.sentence}")
 
     def _take(self, kind: str, numbers: Mapping[str, float]) -> None:
-        if kind == "eval":
+        if kind == "eval" and numbers.get("step", 1):
             self.history.append({**self._drift, **numbers})
         elif "drift" in numbers:
             self._drift = {"drift": numbers["drift"]}

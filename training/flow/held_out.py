@@ -14,6 +14,8 @@ from .method import NoisedClips, flow_error
 from .preference import preference_logit, preference_loss, preference_measures
 
 SIDES = ("chosen", "rejected")
+ENOUGH_TO_TELL, FEWEST = 25, 5
+"""Pairs below which chance alone is 0.2 wide on either side, and below which nothing can be told (``diagnostics``)."""
 
 
 class HeldOut:
@@ -33,9 +35,39 @@ class HeldOut:
         self.rows = list(range(len(data)))[:pairs]
         self._reference: dict[tuple[int, int, int], list[torch.Tensor]] = {}
 
+    def suit(self, passes: float, pairs_fixed: bool, levels_fixed: bool) -> None:
+        """Fewer levels, then fewer pairs, so that the reference and two evaluations take at most so many passes of one clip; one, if not
+        even the fewest would do. The first pairs stay.
+
+        Args:
+            pairs_fixed, levels_fixed: these stay as they are.
+        """
+        there = len(self.rows)
+        sizes = [(there, self.levels)]
+        if not levels_fixed:
+            sizes += [(there, min(self.levels, 2))]
+        if not pairs_fixed:
+            sizes += [(least, min(levels, self.levels)) for levels, least in ((2, ENOUGH_TO_TELL), (1, FEWEST))]
+        for evaluations in (2, 1):
+            for least, levels in sizes:
+                levels = self.levels if levels_fixed else levels
+                affordable = int(passes // (len(SIDES) * (1 + evaluations) * levels))
+                if affordable >= least:
+                    self.rows = self.rows if pairs_fixed else self.rows[:affordable]
+                    self.levels = levels
+                    return
+        self.rows = self.rows if pairs_fixed else self.rows[:FEWEST]
+        self.levels = self.levels if levels_fixed else 1
+
     @torch.no_grad()
-    def measure(self, module: FlowModule, rank: int = 0, world: int = 1) -> Mapping[str, float]:
-        """accuracy, margin, loss, winner_error, loser_error over all levels and by bin of noise level; {} without pairs."""
+    def measure(
+        self, module: FlowModule, rank: int = 0, world: int = 1, as_reference: bool = False
+    ) -> Mapping[str, float]:
+        """accuracy, margin, loss, winner_error, loser_error over all levels and by bin of noise level; {} without pairs.
+
+        Args:
+            as_reference: the network is what its reference is, and need not be run for itself.
+        """
         if not self.rows:
             return {}
         mine, share = Averages(), self.rows[rank::world]
@@ -44,7 +76,7 @@ class HeldOut:
                 # With FSDP all processes must run the network equally often: one that has no row left repeats one in vain.
                 rows = share[start : start + self.size]
                 for index, group in enumerate(self.data.held_out_batch(rows or self.rows[:1], level, self.levels)):
-                    measures = self._measures(module, group, (level, start, index))
+                    measures = self._measures(module, group, (level, start, index), as_reference)
                     if not rows:
                         continue
                     values = {name: value.tolist() for name, value in measures.items()}
@@ -58,12 +90,15 @@ class HeldOut:
             total.merge(part)
         return total.means()
 
-    def _measures(self, module: FlowModule, group: NoisedClips, key: tuple[int, int, int]) -> dict[str, torch.Tensor]:
+    def _measures(
+        self, module: FlowModule, group: NoisedClips, key: tuple[int, int, int], as_reference: bool
+    ) -> dict[str, torch.Tensor]:
         group = group.to(next(module.parameters()).device)
         if key not in self._reference:
             self._reference[key] = [self._error(module.reference, group, side) for side in SIDES]
-        winner, loser = (self._error(module.velocity, group, side) for side in SIDES)
         winner_ref, loser_ref = self._reference[key]
+        errors = self._reference[key] if as_reference else [self._error(module.velocity, group, side) for side in SIDES]
+        winner, loser = errors
         logit = preference_logit(winner, winner_ref, loser, loser_ref, self.beta)
         measures = preference_measures(logit, group.target, winner, winner_ref, loser, loser_ref)
         return {"loss": preference_loss(logit, group.target), **measures}

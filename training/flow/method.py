@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, Protocol
 
@@ -14,6 +14,7 @@ from ...backbones.backbone import Conditioning
 from ...backbones.flow_path import add_noise, velocity_target
 from ...cli.options import CommandConfig
 from ...preferences.preference_file import ResolvedPair
+from ..loop.evaluation_plan import FORWARD_AND_BACKWARD
 from .config import DataConfig, FlowConfig
 from .rows import FlowRow
 
@@ -44,6 +45,19 @@ class NoisedClips:
 
     def __len__(self) -> int:
         return len(self.sigma)
+
+    def row(self, number: int) -> NoisedClips:
+        """One sample as a batch of one."""
+        one = slice(number, number + 1)
+        return NoisedClips(
+            {side: clips[one] for side, clips in self.clips.items()},
+            self.noise[one],
+            self.sigma[one],
+            {name: value[one] for name, value in self.conditioning.items()},
+            self.weight[one],
+            self.target[one],
+            None if self.real is None else self.real.row(number),
+        )
 
     def noisy(self, side: str) -> Tensor:
         """x_t of a side."""
@@ -83,6 +97,9 @@ class Network(Protocol):
     def reference(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         """v_ref: as the network was before this training, without a graph."""
 
+    def parameters(self) -> Iterator[Tensor]:
+        """Of the network, frozen ones too."""
+
 
 class Method(ABC):
     """A loss, and the rows that it trains on. Its options enter a run's fingerprint by themselves.
@@ -121,6 +138,19 @@ class Method(ABC):
             ValueError: the message names both options.
         """
         return
+
+    @property
+    def passes(self) -> float:
+        """What a row takes in forward passes of one clip (see ``evaluation_plan``); those of the reference are to be added."""
+        return FORWARD_AND_BACKWARD * (len(self.sides) + bool(self.real_clips))
+
+    @classmethod
+    def ways(cls, options: Any, config: FlowConfig) -> list[Any]:
+        """Options that give the same gradient, the fastest first and last what takes least memory: the run takes the first that fits.
+
+        ``options`` themselves where they leave nothing open.
+        """
+        return [options]
 
     @abstractmethod
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:

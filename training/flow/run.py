@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -31,9 +32,22 @@ from .method import Method
 from .previews import Previews
 from .task import FlowRows, FlowTask
 
+Settle = Callable[[FlowConfig, Method, int, Mapping[str, Any] | None], tuple[FlowConfig, Method, str | None]]
+"""(options, method, rows at once in memory, fingerprint of the run that is gone on with) -> both with what they leave to the run, and why."""
 
-def run_method(config: FlowConfig, method: Method) -> int:
+
+def as_given(
+    config: FlowConfig, method: Method, rows: int, began: Mapping[str, Any] | None
+) -> tuple[FlowConfig, Method, None]:
+    """Leaves the options as they are."""
+    return config, method, None
+
+
+def run_method(config: FlowConfig, method: Method, settle: Settle = as_given) -> int:
     """Train and export; returns the exit status (130 when interrupted, with the state saved).
+
+    Args:
+        settle: chooses what the options leave to the run, by the memory that is free.
 
     Raises:
         VideoAlignError: data, model or a step of the training cannot be used; the message names the row or the file.
@@ -48,7 +62,7 @@ def run_method(config: FlowConfig, method: Method) -> int:
     if config.memory.base_dtype == "nf4":
         bitsandbytes_for("memory.base_dtype = nf4")  # missing it is said now, not after hours of encoding
     tracked = trackers(config, ["tensorboard"] if config.tensorboard else [])  # so is a tracker that is missing
-    task = build_task(with_begun_reference(config), method)
+    task = build_task(config, method, settle)
     diagnostics, previews = Diagnostics(len(task.held_out.rows)), Previews(task) if config.preview.prompts else None
     callbacks = [diagnostics, CurvesPage(config.output), *([previews] if previews else []), *tracked, LoraFiles(task)]
     loop = TrainLoop(
@@ -104,14 +118,18 @@ def run_method(config: FlowConfig, method: Method) -> int:
     return 0
 
 
-def build_task(config: FlowConfig, method: Method) -> FlowTask:
+def build_task(config: FlowConfig, method: Method, settle: Settle = as_given) -> FlowTask:
     """Read the pairs, encode what is not in the cache, and load the network with its adapter.
 
     Raises:
         VideoAlignError: see ``run_method``; what the network itself says against it is said before anything is encoded.
     """
-    config = with_expert_range(config, describe_backbone(config.model.transformer))
+    began = begun(config)
+    config = with_expert_range(with_begun_reference(config, began), describe_backbone(config.model.transformer))
     rows = FlowRows(config, method)
+    config, method, said = settle(config, method, min(config.micro_batch_size, len(rows.train)), began)
+    if said and process_state().is_main_process:
+        print(said, file=sys.stderr)
     cache = encode_rows(
         rows.all,
         config.data,
@@ -128,13 +146,16 @@ def build_task(config: FlowConfig, method: Method) -> FlowTask:
     return FlowTask(config, method, rows, backbone, cache)
 
 
-def with_begun_reference(config: FlowConfig) -> FlowConfig:
+def begun(config: FlowConfig) -> dict | None:
+    """The fingerprint of the run in the output folder that will be gone on with; None where a run begins."""
+    state = newest_state(config.output / "checkpoints") if config.resume and not config.overwrite else None
+    return state and state["fingerprint"]
+
+
+def with_begun_reference(config: FlowConfig, began: Mapping[str, Any] | None) -> FlowConfig:
     """A run that 0.1.0 began from a LoRA goes on as it began, held to the base model, unless the options say otherwise."""
-    resumed = config.resume and not config.overwrite and config.lora.start is not None
-    if not resumed or "reference" in config.lora.model_fields_set:
-        return config
-    state = newest_state(config.output / "checkpoints")
-    if state is None or "reference" in state["fingerprint"].get("lora", {}):
+    given = config.lora.start is None or "reference" in config.lora.model_fields_set
+    if given or began is None or "reference" in began.get("lora", {}):
         return config
     if process_state().is_main_process:
         print("The run began with the base model as its reference, and goes on so (lora.reference).", file=sys.stderr)

@@ -15,6 +15,7 @@ from ...lora.adapters import adapter_alphas
 from ...lora.merging import lora_and_strength
 from ...preferences.reading import read_pairs
 from ...preferences.splits import split_pairs
+from ..loop.evaluation_plan import SHARE, EvaluationCost
 from ..loop.processes import process_state
 from ..loop.same_run import by_content
 from .adapter import TRAINED
@@ -174,10 +175,27 @@ class FlowTask:
     def prepare(self, rows: Sequence[int], first: int) -> list[NoisedClips]:
         return self.train.training_batch(rows, first)
 
-    def evaluate(self, module: nn.Module) -> Mapping[str, float]:
+    def evaluate(self, module: nn.Module, beginning: bool = False) -> Mapping[str, float]:
         """Held-out preferences; every process takes a share of the pairs."""
         state = process_state()
-        return self.held_out.measure(module, state.process_index, state.num_processes)
+        as_reference = beginning and self._begins_as_reference
+        return self.held_out.measure(module, state.process_index, state.num_processes, as_reference)
+
+    def evaluation_cost(self, samples: int | None) -> EvaluationCost:
+        """By default fewer levels and pairs than the options' defaults where these would take too much of a short run."""
+        held_out, fixed = self.held_out, self.config.evaluation.model_fields_set
+        if samples is not None:
+            held_out.suit(SHARE * samples * self.method.passes, "pairs" in fixed, "levels" in fixed)
+        once = float(len(SIDES) * held_out.levels * len(held_out.rows))
+        beginning = once if self._begins_as_reference else 2 * once
+        pairs, levels = len(held_out.rows), held_out.levels
+        words = f"of {pairs} pair{'' if pairs == 1 else 's'} at {levels} noise level{'' if levels == 1 else 's'}"
+        return EvaluationCost(self.method.passes, once, beginning, bool(pairs), words)
+
+    @property
+    def _begins_as_reference(self) -> bool:
+        """Whether the untrained network is what it is compared with: then this has been run for it."""
+        return self.config.lora.start is None or self.config.lora.reference == "start"
 
 
 def visible_move(config: FlowConfig) -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain, islice
 from pathlib import Path
 
 import torch
@@ -11,6 +12,7 @@ import torch
 from ...backbones.image_conditioning import image_latents
 from ...clips.clip_fault import computing, reading
 from ...errors import ClipError, VideoAlignError
+from ...files.claims import Claims, in_turn
 from .buckets import Bucket
 from .cache import (
     CacheRow,
@@ -46,7 +48,7 @@ def build_cache(
     *,
     image_entries: Sequence[str] = (),
     pictures: Iterable[Path] = (),
-    share: tuple[int, int] = (0, 1),
+    main: bool = True,
     wait: Callable[[], None] | None = None,
     progress: Progress | None = None,
 ) -> LatentCache:
@@ -63,7 +65,8 @@ def build_cache(
         prompts: further captions to encode (the empty one for guidance, say).
         image_entries: what the network needs of an image, ``image_conditioning.image_entries``; usually nothing.
         pictures: further images, for clips of the first bucket.
-        share: (number of this process, number of processes): each encodes its part.
+        main: whether this is the first of the processes of a training, which writes what is told of all. Every process encodes what
+            none has begun, and so does any other training that fills the same folder.
         wait: waits for the other processes.
         progress: told about each entry.
 
@@ -84,7 +87,7 @@ def build_cache(
     identities = {  # first of all: a missing encoder is said before clips are read
         entry: encoders.vae_identity if entry == "image_latents" else encoders.image_identity for entry in image_entries
     }
-    left_out, main = LeftOut(rows), share[0] == 0
+    left_out = LeftOut(rows)
     plan = make_plan(
         folder, rows, buckets, encoders.vae_identity, left_out, report, images=bool(image_entries), keep=main
     )
@@ -99,13 +102,14 @@ def build_cache(
     identity = encoders.text_identity
     captions = {prompt: entry_key(prompt, identity) for prompt in [*(row.prompt for row in plan.rows), *prompts]}
     try:
-        _encode_captions(folder, captions, encoders, share, report)
-        encoders.release()  # so that the two never share the memory
-        _encode_clips(folder, planned, encoders, share, report)
-        for entry in image_entries:
-            if entry == "image_embeds":
-                encoders.release()  # the VAE, likewise
-            _encode_images(folder, entry, keys, encoders, share, report, set(other.values()))
+        with Claims(folder) as claims:
+            _encode_captions(folder, captions, encoders, claims, report)
+            encoders.release()  # so that the two never share the memory
+            _encode_clips(folder, planned, encoders, claims, report)
+            for entry in image_entries:
+                if entry == "image_embeds":
+                    encoders.release()  # the VAE, likewise
+                _encode_images(folder, entry, keys, encoders, claims, report, set(other.values()))
     finally:
         encoders.release()
     if wait is not None:
@@ -151,23 +155,26 @@ def _entries(
 
 
 def _encode_captions(
-    folder: Path, captions: dict[str, str], encoders: Encoders, share: tuple[int, int], report: Progress
+    folder: Path, captions: dict[str, str], encoders: Encoders, claims: Claims, report: Progress
 ) -> None:
-    missing = [prompt for prompt in _part(captions, share) if not is_whole(caption_file(folder, captions[prompt]))]
-    for start in range(0, len(missing), _CAPTIONS_AT_ONCE):
-        prompts = missing[start : start + _CAPTIONS_AT_ONCE]
-        for prompt, conditioning in zip(prompts, encoders.text_encoder.encode(prompts), strict=True):
-            write_caption(folder, captions[prompt], conditioning, prompt)
-        report("encoding captions", start + len(prompts), len(missing))
+    prompts = {key: prompt for prompt, key in captions.items()}
+    files = {f"captions/{key}": caption_file(folder, key) for key in prompts}
+    for stream in _missing(claims, files, is_whole, "encoding captions", report):
+        while names := list(islice(stream, _CAPTIONS_AT_ONCE)):
+            keys = [files[name].stem for name in names]
+            encoded = encoders.text_encoder.encode([prompts[key] for key in keys])
+            for name, key, conditioning in zip(names, keys, encoded, strict=True):
+                write_caption(folder, key, conditioning, prompts[key])
+                claims.finish(name)
 
 
 def _encode_clips(
-    folder: Path, planned: Sequence[Planned], encoders: Encoders, share: tuple[int, int], report: Progress
+    folder: Path, planned: Sequence[Planned], encoders: Encoders, claims: Claims, report: Progress
 ) -> None:
-    entries = list({plan.key: plan for plan in planned}.values())
-    missing = [plan for plan in _part(entries, share) if not is_settled(latents_file(folder, plan.key))]
-    for number, plan in enumerate(missing):
-        vae = encoders.vae
+    plans = {f"latents/{plan.key}": plan for plan in planned}
+    files = {name: latents_file(folder, plan.key) for name, plan in plans.items()}
+    for name in chain.from_iterable(_missing(claims, files, is_settled, "encoding clips", report)):
+        plan, vae = plans[name], encoders.vae
         try:
             with reading(plan.clip):
                 video = read_clip(plan.clip, plan.bucket, plan.fps)
@@ -178,17 +185,19 @@ def _encode_clips(
             refuse(latents_file(folder, plan.key), plan.clip, error)
         else:
             write_latents(folder, plan.key, latents, vae.latent_format.name, plan.bucket, plan.clip)
-        report("encoding clips", number + 1, len(missing))
+        claims.finish(name)
 
 
 def _encode_images(
-    folder: Path, entry: str, keys: dict[SourceImage, dict[str, str]], encoders: Encoders, share: tuple[int, int],
+    folder: Path, entry: str, keys: dict[SourceImage, dict[str, str]], encoders: Encoders, claims: Claims,
     report: Progress, required: set[SourceImage],
 ) -> None:  # fmt: skip
     """One entry of all images: latents by the VAE, or CLIP's tokens. An error of one of ``required`` ends the run."""
-    wanted = list({image_keys[entry]: image for image, image_keys in keys.items()}.items())
-    missing = [(key, image) for key, image in _part(wanted, share) if not is_settled(image_file(folder, key))]
-    for number, (key, image) in enumerate(missing):
+    wanted = {image_keys[entry]: image for image, image_keys in keys.items()}
+    files = {f"images/{key}": image_file(folder, key) for key in wanted}
+    for name in chain.from_iterable(_missing(claims, files, is_settled, f"encoding images ({entry})", report)):
+        key = files[name].stem
+        image = wanted[key]
         try:
             values = _encoded_image(entry, image, encoders)
         except ClipError as error:
@@ -197,7 +206,7 @@ def _encode_images(
             refuse(image_file(folder, key), image.path, error)
         else:
             write_image(folder, key, entry, values, image.path)
-        report(f"encoding images ({entry})", number + 1, len(missing))
+        claims.finish(name)
 
 
 def _encoded_image(entry: str, image: SourceImage, encoders: Encoders) -> torch.Tensor:
@@ -220,9 +229,22 @@ def _check_finite(latents: torch.Tensor, clip: Path, dtype: torch.dtype) -> None
         )
 
 
-def _part(entries: Iterable, share: tuple[int, int]) -> list:
-    """What this process encodes. Of all entries, not of the missing ones: those change while others encode."""
-    return list(entries)[share[0] :: share[1]]
+def _missing(
+    claims: Claims, files: Mapping[str, Path], there: Callable[[Path], bool], what: str, report: Progress
+) -> Iterator[Iterator[str]]:
+    """Names of entries that are not there, as this process may make them (``in_turn``); each that others have made is told of too."""
+    missing = [name for name, file in files.items() if not there(file)]
+
+    def told(stream: Iterator[str]) -> Iterator[str]:
+        before = 0
+        for name in stream:
+            yield name
+            done = missing.index(name, before) + 1  # what lies before is done, or somebody has it
+            before = done
+            report(what, done, len(missing))
+
+    for stream in in_turn(claims, missing):
+        yield told(stream)
 
 
 def _remove_left_overs(folder: Path) -> None:

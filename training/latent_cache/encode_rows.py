@@ -37,7 +37,7 @@ def encode_rows(
     prompts: Iterable[str] = (),
     pictures: Iterable[Path] = (),
 ) -> LatentCache:
-    """A cache with every clip and caption of the rows; with several processes each encodes a share.
+    """A cache with every clip and caption of the rows; several processes encode it together.
 
     Args:
         output: of the training; the cache is a folder in it unless ``data.cache`` names another.
@@ -75,7 +75,7 @@ def encode_rows(
         prompts,
         image_entries=image_entries,
         pictures=pictures,
-        share=(state.process_index, state.num_processes),
+        main=state.is_main_process,
         wait=state.wait_for_everyone,
         progress=PrintedTenths() if state.is_main_process else None,
     )

@@ -137,6 +137,9 @@ class LatentRewardTask:
         config = self.config
         return self.train.training_batch(rows, first, config.seed, config.noise, config.data.group_by_prompt)
 
+    def evaluation_cost(self, samples: int | None) -> None:
+        """Not counted: a tenth of the run lies between evaluations."""
+
     def evaluate(self, module: PreferenceStep) -> Mapping[str, float]:
         """Held-out accuracy per dimension, over all noise levels and by bin."""
         return self.judge.accuracy(module, self.config.evaluation.pairs) if len(self.held_out) else {}

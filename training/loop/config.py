@@ -37,7 +37,11 @@ class LoopConfig(CommandConfig):
         "float32", description="Arithmetic; trained weights stay float32."
     )
     log_every: int = Field(10, ge=1, description="Steps between lines in the log.")
-    eval_every: int | None = Field(None, ge=1, description="Steps between evaluations; a tenth of the run by default.")
+    eval_every: int | None = Field(
+        None,
+        ge=1,
+        description="Steps between evaluations; by default a tenth of the run, in flow training more where evaluations would take over a twentieth of its work.",
+    )
     patience: int | None = Field(
         None,
         ge=1,

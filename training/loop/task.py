@@ -7,6 +7,8 @@ from typing import Protocol
 
 from torch import nn
 
+from .evaluation_plan import EvaluationCost
+
 
 class Task(Protocol):
     """What is trained, on what, and how it is judged."""
@@ -32,7 +34,16 @@ class Task(Protocol):
         """
 
     def evaluate(self, module: nn.Module) -> Mapping[str, float]:
-        """Held-out metrics; the same on every process."""
+        """Held-out metrics; the same on every process. A task whose ``evaluation_cost`` says so is called before the first step too, with
+        ``beginning=True``."""
+
+    def evaluation_cost(self, samples: int | None) -> EvaluationCost | None:
+        """What evaluations take beside the training; None where that is not counted.
+
+        Args:
+            samples: rows of the whole run, counted as often as they are seen, to which to suit the size of an evaluation as far as the
+                options leave it open; None: it is as they and the defaults have it.
+        """
 
     def contents(self) -> dict:
         """Entries of the fingerprint that are known by content: name -> digests. See ``same_run``."""

@@ -21,6 +21,7 @@ from ...errors import TrainingStopped, VideoAlignError, afterwards
 from .averages import Averages, Number
 from .callback import Callback
 from .config import LoopConfig
+from .evaluation_plan import evaluation_plan
 from .evaluations import Evaluations
 from .interrupts import interruptible
 from .log_file import append_log, forget_later_lines, read_log
@@ -92,7 +93,8 @@ class TrainLoop:
             )
         self.evaluations = Evaluations(task.judged_by, config.patience)
         self.order = BatchOrder(rows, self.batch_size, config.seed, groups)
-        self.eval_every = config.eval_every or max(1, self.steps // 10)
+        cost = task.evaluation_cost(None if config.eval_every else self.steps * self.batch_size)
+        self.evaluation_plan = evaluation_plan(self.steps, self.batch_size, cost, config.eval_every)
         self.save_every = config.save_every or max(1, self.steps // 4)
         self.fingerprint = {**fingerprint, "seed": config.seed, "batch_size": self.batch_size, "steps": self.steps}
         self.log_file = config.output / "log.jsonl"
@@ -102,8 +104,7 @@ class TrainLoop:
         self.sharded = configure_fsdp(self.accelerator, task.module)
         self.module, self.optimizer = self.accelerator.prepare(task.module, built)
         self.average = None if ema is None else MovingAverage(task.module, ema, self.sharded)
-        self.step = 0
-        self._stop = False
+        self.step, self._stop = 0, False
         self._pace: Pace | None = None
         self._contents: dict = {}
 
@@ -118,6 +119,7 @@ class TrainLoop:
         metrics: Mapping[str, float] = {}
         self._pace = Pace(self.step)
         with interruptible(self), self._progress() as bar, self._watched():
+            self._evaluate_beginning(bar)
             recent = Averages()
             for rows, micro_batches in () if self.evaluations.exhausted else self._batches():
                 recent.merge(self._optimize(rows, micro_batches))
@@ -126,7 +128,7 @@ class TrainLoop:
                 if self.step % self.config.log_every == 0 or self.step == self.steps:
                     self._log("train", self._over_processes(recent).means(), bar)
                     recent = Averages()
-                if self.step % self.eval_every == 0 or self.step == self.steps:
+                if self.step % self.evaluation_plan.every == 0 or self.step == self.steps:
                     metrics = self._evaluate(bar)
                 for callback in self.callbacks:
                     callback.stepped(self, self._say)
@@ -310,13 +312,24 @@ class TrainLoop:
         """Whether the log has the evaluation of this step: a finished run that is run again adds no line."""
         return any(line["step"] == self.step and line.get("kind") == "eval" for line in read_log(self.log_file))
 
-    def _evaluate(self, bar, log: bool = True) -> Mapping[str, float]:
+    def _evaluate_beginning(self, bar) -> None:
+        """Judge the untrained model: where the curves begin, and no candidate for the best."""
+        if self.step == 0 and self.evaluation_plan.beginning:
+            metrics = self._judged(partial(self.task.evaluate, beginning=True))
+            if metrics and not self._evaluation_is_logged():  # by a run that was stopped before its first checkpoint
+                self._log("eval", metrics, bar)
+
+    def _judged(self, evaluate: Callable[[torch.nn.Module], Mapping[str, float]]) -> Mapping[str, float]:
         self.module.eval()
         random = torch.get_rng_state()
+        with torch.no_grad():
+            metrics = evaluate(self.task.module)
+        torch.set_rng_state(random)  # evaluating more often must not change the training
+        return metrics
+
+    def _evaluate(self, bar, log: bool = True) -> Mapping[str, float]:
         with self.averaged():
-            with torch.no_grad():
-                metrics = self.task.evaluate(self.task.module)
-            torch.set_rng_state(random)  # evaluating more often must not change the training
+            metrics = self._judged(self.task.evaluate)
             if metrics and log:
                 self.evaluations.add(self.step, metrics)
                 self._log("eval", metrics, bar)
@@ -347,6 +360,8 @@ class TrainLoop:
                 f"batch_size {self.batch_size} and {self.steps} steps, chosen for {self.rows} rows to train on; give batch_size, epochs or "
                 "max_steps to choose yourself."
             )
+        if self.evaluation_plan.said:
+            self._say(self.evaluation_plan.said)
         for concern in concerns(self.config, self.length, self.rows, self.rate, self.task.visible_move):
             self._say(f"WARNING: {concern}")
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 
+from ...backbones.backbone import Backbone
 from ...backbones.loading import describe_backbone
 from ...planning.encoding import count_encoding
 from ...planning.report import encoding_said, flop
@@ -14,8 +16,9 @@ from ..flow.method import Method
 from ..flow.run import with_expert_range
 from ..flow.task import FlowRows, visible_move
 from ..loop.run_length import concerns, run_length
+from .choice import choose_way
 from .flow_step import StepCount, count_step
-from .memory import Memory, fraction_that_fits, memory_of, smaller
+from .memory import Change, Memory, fraction_that_fits, memory_of, smaller
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,12 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     rate, move = config.optimizer.learning_rate, visible_move(config)
     length = run_length(config, data.rows, rate, move)
     rows = min(config.micro_batch_size, length.batch_size)
+    choice = choose_way(config, method, rows)
+    config, method = choice.config, choice.method
     size = config.data.frames, config.data.height, config.data.width
     latents = network.latent_format.shape(*size)
     caption = network.family.text_tokens, network.text_width
-    at_once = config.model_copy(update={"micro_batch_size": rows})
-    step = count_step(network, at_once, method, latents, caption[0])
+    step = _count(network, config, method, rows, latents, caption[0])
     memory = memory_of(step, config.memory, config.optimizer)
     models = config.model
     encoding = (
@@ -77,6 +81,16 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
             models.vae, models.text_encoder, models.image_encoder, size, data.clips, latents, data.prompts, caption
         )
     )
+
+    @cache
+    def lesser() -> tuple[StepCount, str]:
+        """The step in the way that takes least memory, and what options that is."""
+        if choice.less is None:
+            return step, ""
+        words, *other = choice.less
+        whole = describe_backbone(config.model.transformer, whole=True)
+        return _count(whole, *other, rows, latents, caption[0]), words
+
     samples = length.steps * length.batch_size
     training = step.operations / step.samples * samples
     channels, *lengths = latents
@@ -87,6 +101,7 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
             + (" (chosen by their number)." if length.chosen else "."),
             f"A clip: {config.data.width}x{config.data.height}, {config.data.frames} frames at {config.data.fps:g} a second; "
             f"{channels} x {' x '.join(map(str, lengths))} latents, {step.tokens} tokens.",
+            *([choice.said] if choice.said else []),
         ),
         at_once=f"{step.samples} row{'s' if step.samples > 1 else ''} at a time",
         parts=_parts(step, memory, config),
@@ -96,8 +111,8 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
         ),
         main_memory=memory.main_memory,
         encoding=encoding,
-        ways=lambda: _ways(step, config),
-        smaller=lambda room: _smaller_clips(step, memory, config, room),
+        ways=lambda: _ways(*lesser(), config),
+        smaller=lambda room: _smaller_clips(lesser()[0], config, room),
         concerns=tuple(concerns(config, length, data.rows, rate, move)),
     )
 
@@ -112,12 +127,24 @@ def _parts(step: StepCount, memory: Memory, config: FlowConfig) -> tuple[Part, .
     )
 
 
-def _ways(step: StepCount, config: FlowConfig) -> Sequence[Way]:
-    changes = smaller(step, config.memory, config.optimizer)
-    return [Way(one.words, one.memory.needed, one.memory.main_memory) for one in changes]
+def _count(
+    network: Backbone, config: FlowConfig, method: Method, rows: int, latents: tuple[int, int, int, int], caption: int
+) -> StepCount:
+    return count_step(network, config.model_copy(update={"micro_batch_size": rows}), method, latents, caption)
 
 
-def _smaller_clips(step: StepCount, memory: Memory, config: FlowConfig, room: float) -> str | None:
+def _ways(step: StepCount, chosen: str, config: FlowConfig) -> Sequence[Way]:
+    """Changes of the options, of how weights are kept beside ``chosen``."""
+    changes = list(smaller(step, config.memory, config.optimizer))
+    if chosen:
+        changes = [Change("", memory_of(step, config.memory, config.optimizer)), *changes]
+    return [
+        Way(", ".join(filter(None, (chosen, one.words))), one.memory.needed, one.memory.main_memory) for one in changes
+    ]
+
+
+def _smaller_clips(step: StepCount, config: FlowConfig, room: float) -> str | None:
+    memory = memory_of(step, config.memory, config.optimizer)
     changes = (change.memory for change in smaller(step, config.memory, config.optimizer))
     least = min(changes, key=lambda one: one.needed, default=memory)
     share = fraction_that_fits(step, least, room)

@@ -64,6 +64,7 @@ class StepCount:
 
 def count_step(
     backbone: Backbone, config: FlowConfig, method: Method, latents: tuple[int, int, int, int], text_tokens: int,
+    at_most: bool = False,
 ) -> StepCount:  # fmt: skip
     """Count a step of a training.
 
@@ -71,6 +72,8 @@ def count_step(
         backbone: the whole network, on the meta device; it is changed and of no use afterwards.
         latents: [C, T, H, W] of a clip.
         text_tokens: of a caption.
+        at_most: count one block of each kind alone, which takes a moment, and as many times that as there are blocks. What is alive
+            at any time is a sum of what each block keeps and of what the rest does, so the whole cannot take more.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -81,6 +84,7 @@ def count_step(
         backbone.module.enable_gradient_checkpointing()
     matrices = _matrices(backbone)
     frozen = sum(weight.nbytes for weight in backbone.module.parameters())
+    times = _one_block_of_each_kind(backbone) if at_most else 1
     options = config.lora.model_copy(update={"start": None})
     with torch.device("meta"):
         add_adapter(backbone, options, config.seed)
@@ -101,12 +105,21 @@ def count_step(
         matrices,
         base.itemsize,
         frozen - sum(one.count for one in matrices) * base.itemsize,
-        sum(weight.numel() for weight in trained),
-        max(count.peak - gradients, 0),
-        count.operations,
+        times * sum(weight.numel() for weight in trained),
+        times * max(count.peak - gradients, 0),
+        times * count.operations,
         token_count(backbone, latents),
         samples,
     )
+
+
+def _one_block_of_each_kind(backbone: Backbone) -> int:
+    """Drop the other blocks; returns how many there were of the kind that has most."""
+    lists = {name: getattr(backbone.module, name) for name in backbone.block_lists}
+    for name, blocks in lists.items():
+        setattr(backbone.module, name, blocks[:1])
+    backbone.total_blocks = len(lists)  # a network of its own, not a part that has no velocity
+    return max(map(len, lists.values()))
 
 
 def _matrices(backbone: Backbone) -> tuple[Matrix, ...]:

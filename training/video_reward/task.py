@@ -106,6 +106,9 @@ class VideoRewardTask:
     def prepare(self, rows: Sequence[int], first: int = 0) -> PairBatch:
         return self.train.batch(rows)
 
+    def evaluation_cost(self, samples: int | None) -> None:
+        """Not counted: a tenth of the run lies between evaluations."""
+
     def evaluate(self, module: PairReward) -> Mapping[str, float]:
         """Held-out accuracy without ties per dimension and in the mean; every process takes a share of the pairs."""
         if not len(self.held_out):

@@ -1,11 +1,11 @@
-"""A row is always scored in the same company, whatever is left to do and however many processes share the work."""
+"""A row is always scored in the same company, whatever is left to do."""
 
 import random
 from pathlib import Path
 
 import pytest
 
-from videoalign.evaluation.scoring.score_batches import MAX_CAPTIONS, batches, share_of_rank
+from videoalign.evaluation.scoring.score_batches import MAX_CAPTIONS, batches, left_batches
 from videoalign.evaluation.scoring.score_rows import ScoreRow
 
 
@@ -43,21 +43,20 @@ def test_a_clip_with_very_many_captions_is_read_anew_now_and_then():
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_processes_share_all_rows_in_whole_batches_whatever_is_done(seed):
+def test_what_is_left_are_whole_batches_whatever_is_done(seed):
     random_ = random.Random(seed)
-    rows, size, world = made_up_rows(random_.randint(1, 60), seed), random_.randint(1, 5), random_.randint(1, 4)
+    rows, size = made_up_rows(random_.randint(1, 60), seed), random_.randint(1, 5)
     done = {row.id for row in rows if random_.random() < random_.choice([0, 0.5, 1])}
     whole = list(batches(rows, size))
     assert [row for batch in whole for clip in batch for row in clip] == rows
-    shares = [share_of_rank(rows, size, rank, world, done) for rank in range(world)]
-    for share in shares:
-        assert all(batch in whole for batch in share)
-        assert all(len(batch) == size for batch in share[:-1])  # only the last of all may be short
-    given = [row.id for share in shares for batch in share for clip in batch for row in clip]
+    assert all(len(batch) == size for batch in whole[:-1])  # only the last of all may be short
+    left = left_batches(rows, size, done)
+    assert all(batch in whole for batch in left)
+    given = [row.id for batch in left for clip in batch for row in clip]
     assert len(given) == len(set(given))
     assert {row.id for row in rows} - done <= set(given)
 
 
 def test_nothing_is_left_when_everything_is_done():
     rows = made_up_rows(20, 0)
-    assert share_of_rank(rows, 3, 0, 1, {row.id for row in rows}) == []
+    assert left_batches(rows, 3, {row.id for row in rows}) == []

@@ -2,6 +2,8 @@
 
 import csv
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -88,13 +90,24 @@ def test_judges_that_do_not_exist_are_refused_at_once(videoalign, small_clips):
     assert outcome.status == 2 and "no judge 'nobody'" in outcome.err
 
 
+ELSEWHERE = (
+    "import pathlib, sys; from videoalign.files.claims import Claims\n"
+    "with Claims(pathlib.Path(sys.argv[1])): print('there', flush=True); sys.stdin.readline()"
+)
+
+
 def test_processes_share_the_rows_of_a_panel_as_they_do_of_one_judge(videoalign, rows, tmp_path, monkeypatch):
     whole, shared = tmp_path / "whole.csv", tmp_path / "shared.csv"
     call = ("score", "--manifest", rows, *PANEL, "--batch-size", "1")
     assert videoalign(*call, "--output", whole).status == 0
     monkeypatch.setenv("WORLD_SIZE", "2")
-    for rank in ("1", "0"):  # one after the other: the last one writes
-        monkeypatch.setenv("RANK", rank)
-        assert not shared.exists()
+    elsewhere = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "shared.csv.run")]
+    with subprocess.Popen(elsewhere, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "there\n"
+        monkeypatch.setenv("RANK", "1")
         assert videoalign(*call, "--output", shared).status == 0
+        assert not shared.exists()  # the last one writes
+        other.communicate("\n")
+    monkeypatch.setenv("RANK", "0")
+    assert videoalign(*call, "--output", shared).status == 0
     assert shared.read_bytes() == whole.read_bytes()

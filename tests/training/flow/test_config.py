@@ -86,7 +86,7 @@ def test_a_preset_gives_every_method_what_it_gave_in_0_1_0(name):
 
 def test_the_micro_preset_fits_too():
     config = parse_command(Config, "train dpo", [*NEEDED, "--preset", "micro"])
-    assert (config.max_steps, config.batch_size, config.micro_batch_size, config.eval_every) == (60, 24, 24, 20)
+    assert (config.max_steps, config.batch_size, config.micro_batch_size, config.eval_every) == (60, 24, 24, None)
     assert (config.data.width, config.data.height, config.data.frames, config.data.fps) == (64, 64, 17, 8)
     assert (config.precision, config.memory.base_dtype, config.lora.dtype) == ("float32",) * 3
     assert (config.lora.rank, config.lora.alpha, config.optimizer.learning_rate) == (16, 32, 3e-4)
@@ -151,8 +151,9 @@ def test_own_options_win_over_a_preset_and_an_unknown_preset_names_the_nearest()
 
 def test_dropout_is_refused_where_a_clip_is_run_twice():
     with pytest.raises(ConfigError, match="joint"):
-        parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1"])
-    parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1", "--dpo.backward", "joint"])
+        parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1", "--dpo.backward", "split"])
+    for given in ([], ["--dpo.backward", "joint"]):
+        parse_command(Config, "train dpo", [*NEEDED, "--lora.dropout", "0.1", *given])
 
 
 def test_a_misspelt_key_is_named():

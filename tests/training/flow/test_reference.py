@@ -11,7 +11,7 @@ from tiny_wan import noised, tiny_wan
 from videoalign.training.flow.adapter import as_reference
 from videoalign.training.flow.config import LoraOptions
 from videoalign.training.flow.lora_files import export, lora_file
-from videoalign.training.flow.run import with_begun_reference
+from videoalign.training.flow.run import begun, with_begun_reference
 from videoalign.training.loop.log_file import read_log
 from videoalign.training.loop.state_files import newest_state
 
@@ -74,13 +74,14 @@ def test_a_run_that_was_stopped_goes_on_bit_for_bit_from_the_same_reference(opti
 
 
 def test_a_run_that_0_1_0_began_is_held_to_the_base_model_to_its_end(options, train, style, capsys):
-    begun = options(lora={"start": style, "reference": "base"}, max_steps=4)  # the fingerprint that 0.1.0 computed
-    train(begun, steps=2)
+    first = options(lora={"start": style, "reference": "base"}, max_steps=4)  # the fingerprint that 0.1.0 computed
+    train(first, steps=2)
     asked = options(lora={"start": style}, max_steps=4)
-    resumed = with_begun_reference(asked)
+    resumed = with_begun_reference(asked, begun(asked))
     assert resumed.lora.reference == "base" and "goes on so" in capsys.readouterr().err
     train(resumed)
-    assert with_begun_reference(options("other", lora={"start": style})).lora.reference == "start"
+    other = options("other", lora={"start": style})
+    assert with_begun_reference(other, begun(other)).lora.reference == "start"
 
 
 def test_a_start_that_is_not_finite_is_named_before_anything_is_trained(options, tmp_path, style):

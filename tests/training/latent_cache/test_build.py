@@ -18,6 +18,7 @@ from small_clips import BUCKET, PROMPTS, clip_row, write_clip
 
 from videoalign.backbones.micro_text import MicroTextEncoder, encode_caption
 from videoalign.errors import ClipError, VideoAlignError
+from videoalign.files import claims
 from videoalign.training.latent_cache import Bucket, Encoders, build_cache
 from videoalign.training.latent_cache.clip_pixels import read_clip
 
@@ -272,18 +273,39 @@ def test_what_is_not_in_the_cache_is_named(tmp_path, rows, encoders):
         build_cache(tmp_path / "cache", rows, [], encoders)
 
 
-def test_processes_share_the_work(tmp_path, rows, encoders, encoded_clips):
-    build = lambda number: build_cache(tmp_path / "cache", rows[:1], [BUCKET], encoders, share=(number, 2), wait=done)  # noqa: E731
-    finished = []
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from videoalign.files.claims import Claims
+with Claims(Path(sys.argv[1])) as claims:
+    claims.take(iter(sys.argv[2:]))
+    print("taken", flush=True)
+    sys.stdin.readline()
+"""
 
-    def done():
-        finished.append(encoded_clips.calls)
-        if len(finished) == 1:
-            build(1)
 
-    cache = build(0)
-    assert finished == [1, 2]
-    assert cache.latents(rows[0].clips["b"]).shape == (16, 2, 4, 4)
+def test_what_another_process_encodes_is_left_to_it_and_taken_over_when_it_dies(
+    tmp_path, rows, encoders, encoded_clips, monkeypatch
+):
+    whole = build_cache(tmp_path / "whole", rows, [BUCKET], encoders)
+    first = next((tmp_path / "whole" / "latents").glob("*.safetensors")).stem  # keys do not depend on the folder
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path / "cache"), f"latents/{first}"]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "taken\n"
+    encoded_clips.calls, waited = 0, []
+
+    def sleep(_seconds):
+        if not waited:  # the others are encoded; this one is waited for, until its process dies
+            waited.append(encoded_clips.calls)
+            other.kill()
+            other.communicate()
+
+    monkeypatch.setattr(claims.time, "sleep", sleep)
+    cache = build_cache(tmp_path / "cache", rows, [BUCKET], encoders)
+    assert (waited, encoded_clips.calls) == ([3], 4)
+    for row in rows:
+        for clip in row.clips.values():
+            assert torch.equal(cache.latents(clip), whole.latents(clip))
 
 
 def test_the_cache_can_be_pickled_for_loader_processes(tmp_path, rows, encoders):

@@ -179,8 +179,8 @@ def test_pictures_are_brought_to_the_first_bucket_as_clips_are(rows, build, tiny
         build(rows, pictures=[tmp_path / "gone.png"])
 
 
-def test_two_processes_share_the_images_and_one_alone_finds_them_all(rows, clips, build, tmp_path):
-    for place in range(2):
-        build(rows, share=(place, 2))
+def test_the_second_process_of_a_training_finds_the_images_of_the_first(rows, clips, build, tmp_path):
+    for main in (True, False):
+        build(rows, main=main)
     assert len(images(tmp_path)) == 4
     assert set(build(rows).image(clips[0])) == set(BOTH)

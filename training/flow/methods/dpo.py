@@ -6,6 +6,7 @@ What people (or a reward) chose becomes likelier, the rest less (paper, Eq. 6).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Literal
 
 import torch
@@ -16,6 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from ....cli.options import CommandConfig
 from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig, FlowConfig
+from ..early_gradient import can_take_early, with_early_gradient
 from ..method import Method, Network, NoisedClips, both, flow_error
 from ..preference import preference_logit, preference_loss, preference_measures
 from ..rows import FlowRow, preference_rows
@@ -42,9 +44,9 @@ class DpoOptions(CommandConfig):
     safeguard_mu: float = Field(
         0.9, ge=0, le=1, description="Share of its own progress that the chosen clip keeps at least, with safeguard."
     )
-    backward: Literal["split", "joint"] = Field(
-        "split",
-        description="split: the graphs of the two clips never live together; half the activation memory for a tenth more time. Same gradient.",
+    backward: Literal["auto", "split", "joint"] = Field(
+        "auto",
+        description="joint: both clips of a pair at once; split: their graphs never live together, which halves the activations. Same gradient. auto: joint where its count fits the memory that is free.",
     )
 
 
@@ -62,6 +64,8 @@ class FlowDpo(Method):
     sides = ("chosen", "rejected")
 
     def __init__(self, options: DpoOptions) -> None:
+        if options.backward == "auto":  # nobody has chosen: what takes least
+            options = options.model_copy(update={"backward": "split"})
         super().__init__(options)
         self.description |= {"beta": options.beta, "reduction": options.reduction}
         if options.reduction == "mean":
@@ -69,11 +73,24 @@ class FlowDpo(Method):
 
     @classmethod
     def check(cls, options: DpoOptions, config: FlowConfig) -> None:
-        """Dropout would differ between the two runs of a clip."""
+        """A clip that is run twice, as in shards, would drop other values the second time."""
         if config.lora.dropout and options.backward == "split":
             raise ValueError(
                 "lora.dropout needs dpo.backward = joint: a clip that is run twice would drop other values"
             )
+
+    @property
+    def passes(self) -> float:
+        """With the reference's of both clips."""
+        return super().passes + len(self.sides)
+
+    @classmethod
+    def ways(cls, options: DpoOptions, config: FlowConfig) -> list[DpoOptions]:
+        """Joint and split where the options say neither."""
+        if options.backward != "auto":
+            return [options]
+        named = ("joint",) if config.lora.dropout else ("joint", "split")
+        return [options.model_copy(update={"backward": name}) for name in named]
 
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Pairs with a winner, and ties where they are used."""
@@ -110,9 +127,14 @@ class FlowDpo(Method):
 
     def _reference(self, network: Network, batch: NoisedClips) -> list[Tensor]:
         """In the same portions as the policy's, so that an adapter that does nothing gives exactly no difference."""
-        if self.options.backward == "split":
-            return [network.reference(batch.noisy(side), batch.sigma, batch.conditioning) for side in self.sides]
-        return list(network.reference(*self._together(batch)).chunk(2))
+        if self.options.backward != "split":
+            return list(network.reference(*self._together(batch)).chunk(2))
+        one_by_one = _runs_once(network)
+        portions = [[batch], [batch.row(number) for number in range(len(batch))] if one_by_one else [batch]]
+        return [
+            torch.cat([network.reference(part.noisy(side), part.sigma, part.conditioning) for part in parts])
+            for side, parts in zip(self.sides, portions, strict=True)
+        ]
 
     def _together(self, batch: NoisedClips) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
         x_t = torch.cat([batch.noisy(side) for side in self.sides])
@@ -127,21 +149,43 @@ class FlowDpo(Method):
         return [v.detach() for v in velocities], errors
 
     def _split(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
-        """The rejected clip is run without a graph first; its graph is built when the chosen clip's is gone.
+        """The rejected clips come first, one at a time: the gradient of each error is kept and its graph is not.
+
+        What it is to be multiplied by is known once the chosen clips have been run, whose graph is then the only one. So no clip is
+        run twice, and half the activations are there at once, with a gradient of the adapter for each pair.
+        """
+        if not _runs_once(network):
+            return self._split_by_running_again(network, batch)
+        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        losers, velocities = [], []
+        for number in range(len(batch)):
+            one = batch.row(number)
+            loser, velocity = with_early_gradient(partial(self._run, network, one, "rejected"), parameters)
+            losers.append(loser)
+            velocities.append(velocity)
+        winner, v_winner = self._run(network, batch, "chosen")
+        return [v_winner, torch.cat(velocities)], [winner, torch.cat(losers)]
+
+    def _split_by_running_again(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
+        """For a network in shards: the rejected clip is run without a graph first, and again when the chosen clip's graph is gone.
 
         Backward goes through the nodes made last first, hence through all of the chosen clip's before it meets the
-        checkpoint, which only then runs the rejected clip again: one more forward pass, half the activations.
+        checkpoint, which only then runs the rejected clip again: one more forward pass.
         """
-
-        def run(side: str, x_t: Tensor) -> tuple[Tensor, Tensor]:
-            velocity = network.velocity(x_t, batch.sigma, batch.conditioning)
-            return flow_error(velocity, batch.velocity(side), self.options.reduction), velocity.detach()
-
-        loser, v_loser = checkpoint(
-            run, "rejected", batch.noisy("rejected"), use_reentrant=False, preserve_rng_state=False
-        )
-        winner, v_winner = run("chosen", batch.noisy("chosen"))
+        run = partial(self._run, network, batch)
+        loser, v_loser = checkpoint(run, "rejected", use_reentrant=False, preserve_rng_state=False)
+        winner, v_winner = run("chosen")
         return [v_winner, v_loser], [winner, loser]
+
+    def _run(self, network: Network, batch: NoisedClips, side: str) -> tuple[Tensor, Tensor]:
+        """A side's error [B], and its velocity without a graph."""
+        velocity = network.velocity(batch.noisy(side), batch.sigma, batch.conditioning)
+        return flow_error(velocity, batch.velocity(side), self.options.reduction), velocity.detach()
+
+
+def _runs_once(network: Network) -> bool:
+    """Whether a clip need not be run twice in split mode."""
+    return can_take_early(network.parameters())
 
 
 def safeguard_scale(v_w: Tensor, v_l: Tensor, target_w: Tensor, target_l: Tensor, mu: float) -> Tensor:

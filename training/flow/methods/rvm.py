@@ -60,6 +60,11 @@ class FlowRvm(Method):
         if options.anchor == 0 and not options.only_better:
             raise ValueError("rvm.anchor = 0 needs rvm.only_better: nothing else would hold the network")
 
+    @property
+    def passes(self) -> float:
+        """With the reference's, where there is an anchor."""
+        return super().passes + bool(self.options.anchor)
+
     def rows(self, sources: Sequence[ResolvedPair], data: DataConfig) -> tuple[list[FlowRow], str]:
         """Every clip once, weighted by its advantage, which may be negative; clips that are like all others are left out."""
         rewarded, left_out = clip_rewards(sources, data, self.options, self.name)
