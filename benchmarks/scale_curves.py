@@ -32,7 +32,9 @@ RESUMED, MANIFEST = "score, every row in the journal", 10_000
 def main() -> None:
     """Measure every operation at every size and print the section."""
     parser = benchmark_parser(__doc__, repeats=1)
-    parser.add_argument("--only", nargs="+", metavar="WORD", help="operations whose name begins with one of these words")
+    parser.add_argument(
+        "--only", nargs="+", metavar="WORD", help="operations whose name begins with one of these words"
+    )
     parser.add_argument("--rows", type=int, help="leave larger sizes out")
     parser.add_argument("--one", nargs=2, metavar=("OPERATION", "ROWS"), help=argparse.SUPPRESS)
     options = parser.parse_args()

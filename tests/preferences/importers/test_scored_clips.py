@@ -149,7 +149,9 @@ def test_the_clearest_pairs_of_a_prompt_are_those_of_all_pairs_and_no_others_are
         scored_clips.ScoredClip(f"{prompt}_{number}.mp4", prompt, dict(zip(names, draws, strict=True)))
         for prompt in ("a", "b")
         for number in range(30)
-        for draws in [[round(draw.gauss(0, 1), digits) for _ in names]]  # whole numbers: many couples are equally far apart
+        for draws in [
+            [round(draw.gauss(0, 1), digits) for _ in names]
+        ]  # whole numbers: many couples are equally far apart
     ]
     weights = {"VQ": 0.5, "MQ": 1.0, "TA": 0.25}
     every = scored_clips.pair_clips(clips, pairing=pairing, weights=weights, margin=0.1)
