@@ -110,13 +110,27 @@ def held_out_ties(_: Path, rows: int) -> Work:
 
 def bench(folder: Path, rows: int) -> Work:
     """``videoalign bench --scores``: every pair is of the same two clips, under a prompt of its own; 100 resamples."""
+    return _bench(
+        folder,
+        _csv(rows, ("a.mp4", "b.mp4")),
+        [(f"{side}.mp4", f"prompt {row}") for row in range(rows) for side in "ab"],
+        100,
+    )
+
+
+def published_bench(folder: Path, rows: int) -> Work:
+    """The same with the resamples that it has by itself; 60 pairs a prompt and twelve models, as VideoGen-RewardBench has."""
+    clips = [(f"{side}/{row}.mp4", f"prompt {row // 60}") for row in range(rows) for side in "ab"]
+    return _bench(folder, _csv(rows, of_a_prompt=60, models=12), clips, 1_000)
+
+
+def _bench(folder: Path, pairs: Iterable[str], clips: Iterable[tuple[str, str]], resamples: int) -> Work:
     file, scores, output = folder / "bench.csv", folder / "scores.jsonl", folder / "bench"
     draw = random.Random(0)
-    _write(file, _csv(rows, ("a.mp4", "b.mp4")))
-    cells = ((f"{side}.mp4", f"prompt {row}") for row in range(rows) for side in "ab")
-    _write(scores, (_json({"path": path, "prompt": prompt, **_marks(draw)}) for path, prompt in cells))
-    words = ["bench", str(file), "--scores", str(scores), "--output", str(output), "--overwrite", "--resamples", "100"]
-    return lambda: _command(words)
+    _write(file, pairs)
+    _write(scores, (_json({"path": path, "prompt": prompt, **_marks(draw)}) for path, prompt in clips))
+    words = ["bench", str(file), "--scores", str(scores), "--output", str(output), "--overwrite"]
+    return lambda: _command([*words, "--resamples", str(resamples)])
 
 
 def score_again(folder: Path, rows: int) -> Work:
@@ -180,6 +194,7 @@ OPERATIONS = {
     "win rates with intervals": Operation(win_rate_intervals),
     "ties, held out, 100 resamples": Operation(held_out_ties),
     "bench, a prompt for each pair, 100 resamples": Operation(bench),
+    "bench of VideoGen-RewardBench's size, 1,000 resamples": Operation(published_bench, (2_646, 26_457)),
     "score, new rows into the journal": Operation(new_rows, SMALL),
     "score, every row in the journal": Operation(score_again),
     "choose merge, three people": Operation(merge),
@@ -207,14 +222,15 @@ def _pair(row: int, draw: random.Random) -> dict:
     return {"prompt": f"prompt {row // 10}", "chosen": f"a/{row}.mp4", "rejected": f"b/{row}.mp4", "labels": labels}
 
 
-def _csv(rows: int, clips: tuple[str, str] | None = None) -> Iterable[str]:
-    """Rows of VideoAlign's CSV, ten to a prompt; of two clips always the same, one to a prompt."""
+def _csv(rows: int, clips: tuple[str, str] | None = None, of_a_prompt: int = 10, models: int = 2) -> Iterable[str]:
+    """Rows of VideoAlign's CSV; where ``clips`` are given every pair is of these two, under a prompt of its own."""
     draw = random.Random(0)
     yield "path_A,path_B,A_model,B_model,prompt,VQ,MQ,TA,Overall"
     for row in range(rows):
         paths = ",".join(clips or (f"a/{row}.mp4", f"b/{row}.mp4"))
-        prompt = row if clips else row // 10
-        yield f"{paths},one,two,prompt {prompt},{','.join(draw.choice(LABELS) for _ in RATED)}"
+        made_by = ",".join(f"model {number}" for number in draw.sample(range(models), 2))
+        prompt = row if clips else row // of_a_prompt
+        yield f"{paths},{made_by},prompt {prompt},{','.join(draw.choice(LABELS) for _ in RATED)}"
 
 
 def _json(value: object) -> str:

@@ -23,8 +23,9 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
         source,
         base=options.base,
         step=options.step,
-        dtype=DTYPES.get(options.dtype),
+        dtype=DTYPES.get(options.dtype, "auto"),
         device=options.device,
+        runs_on=options.runs_on,
         allow_download=options.download,
     )
     sampling = reward.settings.sampling
