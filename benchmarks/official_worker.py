@@ -91,6 +91,8 @@ def _declare_operators(torch: Any) -> None:
 
 
 def _leave_out_training() -> None:
+    import transformers.trainer  # noqa: F401 - looks for datasets by itself, and must not find what follows
+
     trl, datasets = types.ModuleType("trl"), types.ModuleType("datasets")
     trl.RewardTrainer = type("RewardTrainer", (), {})
     trl.get_kbit_device_map = trl.get_quantization_config = lambda *_: None
