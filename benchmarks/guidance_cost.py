@@ -315,7 +315,7 @@ def kept_bytes(work: Callable[[], None], backbone: Backbone) -> int:
 def show_shares(section: Section, overhead: np.ndarray, plain: np.ndarray, cfg: np.ndarray, once: np.ndarray) -> None:
     """Ratios in all four measures of time."""
     for name, share, form in (
-        ("overhead / plain (aim: at most 1.25)", overhead / plain, ".2f"),
+        ("overhead / plain", overhead / plain, ".2f"),
         ("overhead, of a CFG step", overhead / cfg, ".1%"),
         ("overhead, of a step without CFG", overhead / once, ".1%"),
     ):

@@ -32,7 +32,6 @@ class JudgeOptions:
 
     Attributes:
         device: such as cuda:1, xpu, mps or cpu; the accelerator where there is one when None.
-        runs_on: the device that it computes on, where it is opened on another (ComfyUI's memory manager moves it).
         dtype: arithmetic: auto (as the weights are; VideoReward: what the device is fast in), float32, bfloat16, float16.
         weights: how weights are kept: auto (in the type of the arithmetic), 8bit, 4bit.
         download: permit the hub.
@@ -43,7 +42,6 @@ class JudgeOptions:
     """
 
     device: str | None = None
-    runs_on: str | None = None
     dtype: str = "auto"
     weights: str = "auto"
     download: bool = False

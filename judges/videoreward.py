@@ -25,7 +25,6 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
         step=options.step,
         dtype=DTYPES.get(options.dtype, "auto"),
         device=options.device,
-        runs_on=options.runs_on,
         allow_download=options.download,
     )
     sampling = reward.settings.sampling

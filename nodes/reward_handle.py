@@ -83,7 +83,7 @@ class RewardHandle:
         load_device, offload_device = _devices(on_cpu)
         text = judge if source is None else f"{judge}:{source}"
         with torch.inference_mode(False):
-            opened = open_judge(text, replace(options, device=str(offload_device), runs_on=str(load_device)))
+            opened = open_judge(text, replace(options, device=str(offload_device)))
         return cls(opened.title if source is None else f"{opened.title} ({source.name})", opened, load_device)
 
     def make_room(self, clips: Sequence[Prepared]) -> None:

@@ -43,7 +43,6 @@ def load_video_reward(
     step: int | None = None,
     dtype: torch.dtype | Literal["auto"] | None = None,
     device: torch.device | str | None = None,
-    runs_on: torch.device | str | None = None,
     rotary_dtype: torch.dtype | None = None,
     allow_download: bool = False,
 ) -> VideoReward:
@@ -56,7 +55,6 @@ def load_video_reward(
         step: which checkpoint-N of an official folder; the highest by default.
         dtype: arithmetic; the checkpoint's own by default; "auto": what the device is fast in (``devices.arithmetic_of``).
         device: the accelerator when there is one, else the CPU, by default.
-        runs_on: for "auto", the device that computes, where the weights are read to another.
         rotary_dtype: rounding of the rotary frequencies; the checkpoint's own type by default (right for the released one).
         allow_download: permit the hub; without it only its local cache is looked at.
 
@@ -67,10 +65,12 @@ def load_video_reward(
     path = locate(source, allow_download)
     if path.is_file():
         reward = load_converted(path, device)
-        return build(reward, _arithmetic(dtype, reward.settings, runs_on or device), device, rotary_dtype)
+        return build(reward, _arithmetic(dtype, reward.settings, device), device, rotary_dtype)
     checkpoint = open_checkpoint(path, step)
-    kind = _arithmetic(dtype, checkpoint.settings, runs_on or device)
-    return build(read_official(checkpoint, Path(base) if base else None, kind, allow_download), kind, device, rotary_dtype)
+    kind = _arithmetic(dtype, checkpoint.settings, device)
+    return build(
+        read_official(checkpoint, Path(base) if base else None, kind, allow_download), kind, device, rotary_dtype
+    )
 
 
 def read_official(
@@ -184,7 +184,7 @@ def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, tor
 
 
 def _arithmetic(
-    asked: torch.dtype | Literal["auto"] | None, settings: RewardSettings, device: torch.device | str
+    asked: torch.dtype | Literal["auto"] | None, settings: RewardSettings, device: torch.device
 ) -> torch.dtype | None:
     return arithmetic_of(_checkpoint_dtype(settings), device) if asked == "auto" else asked
 
