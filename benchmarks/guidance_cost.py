@@ -1,6 +1,7 @@
 """Reward guidance: time a step and peak memory, guided against unguided, in one run.
 
     python benchmarks/guidance_cost.py                     # the micro model as it is shipped: some seconds on a CPU
+    python benchmarks/guidance_cost.py --size 1.3b --layers 8 --blocks 4 --frames 9 --width 128 --height 128 --repeats 3
     python benchmarks/guidance_cost.py --size 14b --reward-size 1.3b --device cuda --dtype bfloat16
     python benchmarks/guidance_cost.py --size 14b --reward-size 1.3b --layers 1 --frames 17 --width 256 --height 256
 
@@ -11,10 +12,12 @@ steps. "plain" is what it can be compared with: forward and backward of the trun
 frozen weights, written out.
 
 With --layers below the model's own number the trunk has fewer blocks in proportion (or --blocks). What a layer and a block
-take beyond the same without any is then added for the missing ones: "scaled". In a longer clip attention has a larger
-share: for that the operations are counted, which is not a measurement.
+take beyond the same without any is then added for the missing ones: "scaled". A longer clip is extrapolated: seconds of a layer, a
+block and the rest as measured, by the operations that are counted (attention grows with the square of the tokens) and by the
+tokens. That is no measurement.
 
-Aims: overhead at most 1.25 of plain; a 1.3b reward on a 14b generator below 15 % of a CFG step.
+Aims: overhead at most 1.25 of plain for the micro model, 1.1 with the trunk of a 1.3b; a 1.3b reward on a 14b generator below
+15 % of a CFG step.
 """
 
 from __future__ import annotations
@@ -119,19 +122,36 @@ def report(section: Section, run: Run, options: argparse.Namespace, layers: int,
         f"of three that has a weight {alone[0]:.2f} and {alone[2]:.2f}."
     )
     kind = "in fastest CPU seconds" + (", scaled" if layers < size.layers else "")
-    section.aim(f"overhead / plain {kind}", of_plain[0], at_most=1.25)
+    section.aim(f"overhead / plain {kind}", of_plain[0], at_most=1.25 if options.reward_size == "micro" else 1.1)
     if (options.size, options.reward_size) == ("14b", "1.3b"):
         section.aim(f"overhead / CFG step {kind}", of_cfg[0], at_most=0.15, form=".1%")
     if options.size != "micro":
-        shares = []
-        for name, count in (("this clip", run.tokens), (f"{CLIP[0]} frames of {CLIP[1]}x{CLIP[2]}", CLIP_TOKENS)):
-            share = trunk * reward_size.operations(count, backward=True) / (2 * size.layers * size.operations(count))
-            shares.append(f"{share:.1%} for {name}, {count} tokens")
-        section.note(
-            f"Operations of {trunk} trunk blocks there and back, of those of a CFG step's {size.layers} layers, by count: "
-            f"{'; '.join(shares)}."
-        )
+        show_longer(section, run, {name: taken[0] for name, taken in times.items()}, options, layers)
     run.show_memory(section, trunk)
+
+
+def show_longer(
+    section: Section, run: Run, fastest: dict[str, float], options: argparse.Namespace, layers: int
+) -> None:
+    """The whole models at this clip's length and at the one that a Wan is made for, from fastest CPU seconds: extrapolated."""
+    size, reward_size = SIZES[options.size], SIZES[options.reward_size]
+    trunk, tokens = max(run.blocks, reward_size.trunk), run.tokens
+    a_layer = (fastest[ONCE] - fastest[ONCE_0]) / layers / size.operations(tokens)
+    there_and_back = reward_size.operations(tokens, backward=True)
+    a_block = (fastest[OVERHEAD] - fastest[OVERHEAD_0]) / run.blocks / there_and_back
+    a_plain_block = fastest[PLAIN] / run.blocks / there_and_back
+    section.table(
+        f"extrapolated by counted operations: {size.layers} layers, {trunk} trunk blocks",
+        *("tokens", "overhead / plain", "of a CFG step", "counted operations of a CFG step"),
+    )
+    for name, count in (("this clip", tokens), (f"{CLIP[0]} frames of {CLIP[1]}x{CLIP[2]}", CLIP_TOKENS)):
+        longer, work = count / tokens, trunk * reward_size.operations(count, backward=True)
+        whole = 2 * size.layers * size.operations(count)
+        overhead = longer * fastest[OVERHEAD_0] + work * a_block
+        cfg = 2 * longer * fastest[ONCE_0] + whole * a_layer
+        section.row(
+            name, count, f"{overhead / (work * a_plain_block):.2f}", f"{overhead / cfg:.1%}", f"{work / whole:.1%}"
+        )
 
 
 class Run:
@@ -295,7 +315,7 @@ def kept_bytes(work: Callable[[], None], backbone: Backbone) -> int:
 def show_shares(section: Section, overhead: np.ndarray, plain: np.ndarray, cfg: np.ndarray, once: np.ndarray) -> None:
     """Ratios in all four measures of time."""
     for name, share, form in (
-        ("overhead / plain (aim: at most 1.25)", overhead / plain, ".2f"),
+        ("overhead / plain", overhead / plain, ".2f"),
         ("overhead, of a CFG step", overhead / cfg, ".1%"),
         ("overhead, of a step without CFG", overhead / once, ".1%"),
     ):

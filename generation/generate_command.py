@@ -79,7 +79,9 @@ class Config(CommandConfig):
     seed: int = Field(0, ge=0, description="First seed of each prompt.")
     negative_prompt: str = Field("", description="What to steer away from.")
     batch_size: int = Field(1, ge=1, description="Clips sampled together; clips do not depend on it, up to rounding.")
-    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field("auto", description="Of the network.")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="Of the network; auto: that of its weights, but float32 on a CPU without bfloat16 instructions."
+    )
     device: str | None = Field(
         None, description="Such as cuda:1, xpu, mps or cpu; the accelerator by default where there is one."
     )
@@ -215,7 +217,22 @@ def settings_of(config: Config) -> dict:
         **({} if config.distilled is None else {"distilled": config.distilled}),
         **({} if resampling is None else {"resampling": resampling}),
         **({} if config.layout == "plain" else {"layout": config.layout}),
+        **_half_on_a_cpu(config, network),
     }
+
+
+def _half_on_a_cpu(config: Config, network: str) -> dict:
+    """Folders of earlier versions do not name a type: on a CPU it was float32, so only another one is told of."""
+    import torch
+
+    from ..backbones.devices import chosen_device
+    from .pipeline import network_dtype
+
+    device = chosen_device(config.device)
+    if device.type != "cpu":
+        return {}
+    dtype = network_dtype(network, device) if config.dtype == "auto" else getattr(torch, config.dtype)
+    return {} if dtype == torch.float32 else {"dtype": str(dtype).removeprefix("torch.")}
 
 
 def generate_into(

@@ -53,11 +53,12 @@ def load_pipeline(
     Args:
         image_encoder: file or folder; by default the one of the model's diffusers folder. Read only where the network needs it.
         loras: "file.safetensors" or "file.safetensors:0.8"; merged into the network in this order.
+        dtype: of the network; by default what the device is fast in (``network_dtype``).
 
     Raises:
         VideoAlignError: a part is missing, damaged or does not fit; the message names it.
     """
-    from ..backbones.devices import check_dtype, holds
+    from ..backbones.devices import check_dtype
     from ..backbones.image_encoder import load_image_encoder
     from ..backbones.loading import load_backbone
     from ..backbones.text_loading import load_text_encoder
@@ -65,10 +66,8 @@ def load_pipeline(
 
     network_file, vae_file, text_file = model_files(model, vae, text_encoder)
     place = torch.device(device)
-    if dtype is None and (place.type == "cpu" or not holds(place, torch.bfloat16)):
-        dtype = torch.float32  # the CPU has no fast half precision
-    if dtype is not None:
-        check_dtype(place, dtype, "the network")
+    dtype = dtype or network_dtype(network_file, place)
+    check_dtype(place, dtype, "the network")
     backbone = load_backbone(network_file, dtype=dtype, device=device)
     expert = None if backbone.expert_boundary is None else expert_of(network_file)
     for entry in loras or []:
@@ -93,6 +92,18 @@ def load_pipeline(
         clip = load_image_encoder(file, device=device)
     vae, texts = load_vae(vae_file, device=device), load_text_encoder(text_file, device=device)
     return Pipeline(backbone, vae, texts, name, clip)
+
+
+def network_dtype(file: str | Path, device: torch.device | str) -> torch.dtype:
+    """The type that a network computes in on this device where nobody says; its weights are not read.
+
+    Raises:
+        WeightsError: it cannot be read.
+    """
+    from ..backbones.devices import arithmetic_of
+    from ..backbones.loading import describe_backbone
+
+    return arithmetic_of(describe_backbone(file).dtype, device)
 
 
 def fitting_reward(file: str, device: str, backbone: Backbone) -> LatentReward:

@@ -23,7 +23,7 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
         source,
         base=options.base,
         step=options.step,
-        dtype=DTYPES.get(options.dtype),
+        dtype=DTYPES.get(options.dtype, "auto"),
         device=options.device,
         allow_download=options.download,
     )

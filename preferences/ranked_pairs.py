@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
@@ -12,7 +12,7 @@ from ..reward.dimensions import DIMENSIONS, OVERALL, RATED
 from ..reward.gates import Gate
 from ..reward.ranking import Standing, check_names, dominates, standings
 from ..reward.weights import RewardWeights
-from .importers.scored_clips import ScoredClip, source_columns
+from .importers.scored_clips import ScoredClip, furthest_apart, source_columns
 from .preference_file import PreferencePair, Source, pair_of_sides
 
 
@@ -118,27 +118,24 @@ def total(one: Placed) -> float:
     return one[1].total or 0.0
 
 
-def _clearest(rule: Rule, couples: list[Couple]) -> list[Couple]:
+def _clearest(rule: Rule, couples: Iterable[Couple]) -> Iterable[Couple]:
     if rule.pairs_per_prompt is None:
         return couples
-    order = sorted(range(len(couples)), key=lambda index: total(couples[index][1]) - total(couples[index][0]))
-    return [couples[index] for index in sorted(order[: rule.pairs_per_prompt])]
+    return furthest_apart(couples, lambda couple: total(couple[0]) - total(couple[1]), rule.pairs_per_prompt)
 
 
-def _couples(rule: Rule, group: list[Placed], lower: frozenset[str]) -> list[Couple]:
-    """Couples to be paired, the better one first."""
+def _couples(rule: Rule, group: list[Placed], lower: frozenset[str]) -> Iterator[Couple]:
+    """Couples to be paired, the better one first; one at a time, since they are as many as the square of the clips."""
+    couples: Iterable[Couple]
     if rule.pairing == "dominance":
         least = rule.least or len(rule.dominate)
-        either = [(a, b) for first, second in combinations(group, 2) for a, b in ((first, second), (second, first))]
-        couples = [(a, b) for a, b in either if dominates(a[1], b[1], rule.dominate, least, rule.margin)]
+        either = ((a, b) for first, second in combinations(group, 2) for a, b in ((first, second), (second, first)))
+        couples = ((a, b) for a, b in either if dominates(a[1], b[1], rule.dominate, least, rule.margin))
     elif rule.pairing == "best_worst":
         # max and min take the first of equals.
         couples = [(max(group, key=total), min(group, key=total))] if len(group) > 1 else []
     else:
-        couples = list(combinations(group, 2))
-    couples = [(a, b) if total(a) >= total(b) or rule.pairing == "dominance" else (b, a) for a, b in couples]
-    if rule.pairing == "all":
-        return couples
+        couples = combinations(group, 2)
 
     def wide(a: Placed, b: Placed) -> bool:
         if rule.pairing != "dominance" and not total(a) - total(b) > rule.margin:
@@ -146,7 +143,10 @@ def _couples(rule: Rule, group: list[Placed], lower: frozenset[str]) -> list[Cou
         gaps = (rule.gaps or {}).items()
         return all((-1 if name in lower else 1) * (a[0].scores[name] - b[0].scores[name]) >= gap for name, gap in gaps)
 
-    return [couple for couple in couples if wide(*couple)]
+    for a, b in couples:
+        better, worse = (a, b) if total(a) >= total(b) or rule.pairing == "dominance" else (b, a)
+        if rule.pairing == "all" or wide(better, worse):
+            yield better, worse
 
 
 def _pair(rule: Rule, chosen: Placed, rejected: Placed, shared: list[str]) -> PreferencePair:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 import torch
 
-from ..backbones.devices import check_dtype, chosen_device
+from ..backbones.devices import arithmetic_of, check_dtype, chosen_device
 from ..errors import CheckpointError
 from ..files.tensor_file import load_tensors
 from .checkpoint_files import (
@@ -40,7 +41,7 @@ def load_video_reward(
     *,
     base: str | Path | None = None,
     step: int | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | Literal["auto"] | None = None,
     device: torch.device | str | None = None,
     rotary_dtype: torch.dtype | None = None,
     allow_download: bool = False,
@@ -52,7 +53,7 @@ def load_video_reward(
             ``models/reward_models``, or a hub repository such as ``KlingTeam/VideoReward``.
         base: folder of the base model, for its tokenizer and (adapter layout) its weights.
         step: which checkpoint-N of an official folder; the highest by default.
-        dtype: arithmetic; the checkpoint's own by default.
+        dtype: arithmetic; the checkpoint's own by default; "auto": what the device is fast in (``devices.arithmetic_of``).
         device: the accelerator when there is one, else the CPU, by default.
         rotary_dtype: rounding of the rotary frequencies; the checkpoint's own type by default (right for the released one).
         allow_download: permit the hub; without it only its local cache is looked at.
@@ -64,9 +65,12 @@ def load_video_reward(
     path = locate(source, allow_download)
     if path.is_file():
         reward = load_converted(path, device)
-    else:
-        reward = read_official(open_checkpoint(path, step), Path(base) if base else None, dtype, allow_download)
-    return build(reward, dtype, device, rotary_dtype)
+        return build(reward, _arithmetic(dtype, reward.settings, device), device, rotary_dtype)
+    checkpoint = open_checkpoint(path, step)
+    kind = _arithmetic(dtype, checkpoint.settings, device)
+    return build(
+        read_official(checkpoint, Path(base) if base else None, kind, allow_download), kind, device, rotary_dtype
+    )
 
 
 def read_official(
@@ -177,6 +181,12 @@ def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, tor
     state.update({network_name(name): tensor for name, tensor in trained.items()})
     state.update(load_tensors(checkpoint.weights / ADAPTER, CheckpointError)[1])
     return state
+
+
+def _arithmetic(
+    asked: torch.dtype | Literal["auto"] | None, settings: RewardSettings, device: torch.device
+) -> torch.dtype | None:
+    return arithmetic_of(_checkpoint_dtype(settings), device) if asked == "auto" else asked
 
 
 def _checkpoint_dtype(settings: RewardSettings) -> torch.dtype:

@@ -87,13 +87,20 @@ class _Sweep:
         last = np.flatnonzero(np.append(self.magnitude[1:] != self.magnitude[:-1], True)) + 1
         zero = np.searchsorted(self.magnitude, 0.0, side="right")
         self.ends = np.unique(np.append(last, zero))
-        self.lead = self.tie - self.right
+        self.lead = (self.tie - self.right).astype(np.int32)
 
-    def gained(self, lead: np.ndarray) -> np.ndarray:
-        """For each threshold, by how much more of the weight is right than without any; ``lead`` is weights * ``self.lead``."""
-        sums = np.zeros(len(lead) + 1)
-        np.cumsum(lead, out=sums[1:])
-        return sums[self.ends]
+    def gained(self, lead: np.ndarray, running: np.ndarray, out: np.ndarray) -> np.ndarray:
+        """For each threshold, by how much more of the weight is right than without any; ``lead`` is weights * ``self.lead``.
+
+        Weights are how often a pair was drawn, so whole numbers of 32 bits are exact, and twice as fast as doubles.
+
+        Args:
+            running: int32 [pairs + 1] whose first is 0, to be written over.
+            out: int32 [thresholds]; the result.
+        """
+        np.cumsum(lead, out=running[1:])
+        np.take(running, self.ends, out=out, mode="clip")  # they are in range; "raise" would make a copy
+        return out
 
     def threshold(self, number: int) -> float:
         end = self.ends[number]
@@ -106,7 +113,7 @@ def calibrate_ties(labels: ArrayLike, differences: ArrayLike) -> TieCalibration:
     if not len(h):
         return TieCalibration(0.0, float("nan"), 0)
     sweep = _Sweep(h, d)
-    gained = sweep.gained(sweep.lead)
+    gained = sweep.gained(sweep.lead, np.zeros(len(h) + 1, np.int32), np.empty(len(sweep.ends), np.int32))
     best = int(gained.argmax())  # the smallest threshold among equally good ones
     return TieCalibration(sweep.threshold(best), float((sweep.right.sum() + gained[best]) / len(h)), len(h))
 
@@ -121,19 +128,43 @@ def ties_included_accuracy(labels: ArrayLike, differences: ArrayLike, threshold:
     return float((np.where(np.abs(d) <= threshold, 0.0, np.sign(d)) == h).mean())
 
 
-def _cross_fitted(
-    sweep: _Sweep, cluster: np.ndarray, weights: np.ndarray, folds: int, rng: np.random.Generator
-) -> tuple[float, float]:
-    """One random split into folds by cluster: held-out accuracy over all pairs, and the mean threshold."""
-    size = int(cluster.max()) + 1
-    fold = (rng.permutation(size) % folds)[cluster]
-    lead = weights * sweep.lead
-    gained = [sweep.gained(np.where(fold == part, lead, 0.0)) for part in range(folds)]
-    # Weights are counts, so these sums are exact, and what a fold leaves out is the difference.
-    total = np.sum(gained, axis=0)
-    best = [int((total - own).argmax()) for own in gained]
-    right = float(weights @ sweep.right) + sum(float(own[at]) for own, at in zip(gained, best, strict=True))
-    return right / float(weights.sum()), float(np.mean([sweep.threshold(at) for at in best]))
+class _CrossFit:
+    """Thresholds fitted on all folds but one and measured on that one, for pairs that are drawn and split again and again.
+
+    Its arrays are made once: new ones of this size each time would be pages that the system hands out and takes back.
+    """
+
+    def __init__(self, sweep: _Sweep, cluster: np.ndarray, folds: int):
+        self.sweep, self.cluster, self.clusters, self.folds = sweep, cluster, int(cluster.max()) + 1, folds
+        pairs, thresholds = len(cluster), len(sweep.ends)
+        self.lead, self.part = np.empty((2, pairs), np.int32)
+        self.fold, self.inside = np.empty(pairs, np.int8), np.empty(pairs, bool)
+        self.running = np.zeros(pairs + 1, np.int32)
+        self.total, self.others = np.empty((2, thresholds), np.int32)
+        self.gained = np.empty((folds, thresholds), np.int32)
+
+    def draw(self, weights: np.ndarray) -> None:
+        """Take each pair as often as ``weights`` [pairs] say."""
+        np.multiply(weights, self.sweep.lead, out=self.lead, casting="unsafe")
+        self.sweep.gained(self.lead, self.running, self.total)
+        # Whole numbers in doubles: exact. No dot product: BLAS wakes its threads for it, which takes longer than all else here.
+        self.right, self.weight = float((weights * self.sweep.right).sum()), float(weights.sum())
+
+    def split(self, rng: np.random.Generator) -> tuple[float, float]:
+        """One random split into folds by cluster: held-out accuracy over all pairs, and the mean threshold."""
+        numbers = (rng.permutation(self.clusters) % self.folds).astype(np.int8)
+        np.take(numbers, self.cluster, out=self.fold, mode="clip")
+        self.gained[0] = self.total
+        for number in range(1, self.folds):
+            np.equal(self.fold, number, out=self.inside)
+            np.multiply(self.lead, self.inside, out=self.part)
+            self.gained[0] -= self.sweep.gained(self.part, self.running, self.gained[number])
+        right, thresholds = self.right, []
+        for own in self.gained:
+            best = int(np.subtract(self.total, own, out=self.others).argmax())
+            right += float(own[best])
+            thresholds.append(self.sweep.threshold(best))
+        return right / self.weight, float(np.mean(thresholds))
 
 
 def held_out_ties(
@@ -169,12 +200,13 @@ def held_out_ties(
     sweep = _Sweep(h, d)
     cluster = cluster[sweep.order]
     rng = np.random.default_rng(seed)
-    ones = np.ones(len(h))
-    runs = [_cross_fitted(sweep, cluster, ones, folds, rng) for _ in range(repeats)]
-    replicates = [
-        np.mean([_cross_fitted(sweep, cluster, drawn, folds, rng)[0] for _ in range(SPLITS_PER_RESAMPLE)])
-        for drawn in resampled_weights(cluster, resamples, rng)
-    ]
+    fit = _CrossFit(sweep, cluster, folds)
+    fit.draw(np.ones(len(h)))
+    runs = [fit.split(rng) for _ in range(repeats)]
+    replicates = []
+    for weights in resampled_weights(cluster, resamples, rng):
+        fit.draw(weights)
+        replicates.append(np.mean([fit.split(rng)[0] for _ in range(SPLITS_PER_RESAMPLE)]))
     accuracy, threshold = (float(np.mean(column)) for column in zip(*runs, strict=True))
     interval = never_without_width(percentile_interval(replicates, confidence), accuracy, groups)
     return HeldOutTies(accuracy, interval, threshold, len(h), folds, repeats)

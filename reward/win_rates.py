@@ -124,8 +124,13 @@ def _sign_test(won: np.ndarray, units: Sequence) -> float:
     for unit, share in zip(units, won, strict=True):
         sums[unit] = sums.get(unit, 0.0) + float(share) - 0.5
     up, down = sum(one > 0 for one in sums.values()), sum(one < 0 for one in sums.values())
-    count = up + down
-    tail = sum(math.comb(count, number) for number in range(max(up, down), count + 1))
+    count, number = up + down, max(up, down)
+    # Whole numbers of up to ``count`` bits: each from the one before, until all that are left cannot change a double.
+    ways = tail = math.comb(count, number)
+    while number < count and ways * count > tail >> 60:
+        ways = ways * (count - number) // (number + 1)
+        tail += ways
+        number += 1
     return min(1.0, 2 * tail / 2**count)
 
 

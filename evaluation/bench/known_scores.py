@@ -60,15 +60,15 @@ def read_known_scores(
         for clip, path in zip(pair.clips, pair.paths, strict=True):
             spelled.setdefault(path, clip.file)
             wanted[clip.file].setdefault(clip.prompt, {})[clip] = None
+    meant: dict[str, Path | None] = {}  # each spelling's file: a clip has a row for each prompt
     known: dict[BenchClip, dict] = {}
     given_by: dict[BenchClip, Row] = {}
     for row in table:
         path = row.text("path")
-        candidates = (
-            spelled.get(path),
-            *(os.path.abspath(table_path(start, path)) for start in (root, file.parent, Path())),
-        )
-        match = next((Path(name) for name in candidates if name is not None and Path(name) in wanted), None)
+        if path not in meant:
+            places = (os.path.abspath(table_path(start, path)) for start in (root, file.parent, Path()))
+            meant[path] = spelled.get(path) or next((name for name in map(Path, places) if name in wanted), None)
+        match = meant[path]
         clips = [] if match is None else _meant(row, wanted[match])
         if not clips:
             continue

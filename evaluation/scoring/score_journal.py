@@ -15,7 +15,6 @@ import contextlib
 import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from ...errors import FileError, VideoAlignError
@@ -167,7 +166,7 @@ class ScoreJournal:
     def _identity(self, row: ScoreRow) -> dict:
         if row.path not in self._files:  # as it was when this run began, whatever happens to it meanwhile
             self._files[row.path] = _file_state(row.path)
-        return {**asdict(row), "path": str(row.path), "file": self._files[row.path]}
+        return {**vars(row), "path": str(row.path), "file": self._files[row.path]}
 
     def _lines(self) -> Iterator[dict]:
         for part in sorted(self.folder.glob("part-*.jsonl")):

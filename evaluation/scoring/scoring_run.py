@@ -56,7 +56,8 @@ class ScoringOptions(CommandConfig):
     step: int | None = Field(None, description="Which checkpoint-N of an official checkpoint; the highest by default.")
     download: bool = Field(False, description="Permit downloading from the hub.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Arithmetic; auto: the checkpoint's own."
+        "auto",
+        description="Arithmetic; auto: the checkpoint's own, but of a VideoReward float32 on a CPU without bfloat16 instructions.",
     )
     weights: Literal["auto", "8bit", "4bit"] = Field("auto", description="Keep a large judge's weights in fewer bits.")
     device: str | None = Field(

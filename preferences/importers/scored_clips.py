@@ -18,13 +18,14 @@ permits so much of a loss). In each pair a dimension's label is "same" where the
 
 from __future__ import annotations
 
+import heapq
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ...errors import PreferenceFileError
 from ...files.portable_paths import plain_path, table_path
@@ -34,6 +35,7 @@ from ...reward.score_columns import LOWER, is_panel, lower_is_better, mark_names
 from ...reward.weights import RewardWeights
 from ..preference_file import PreferencePair, Preferences, Source, pair_of_sides
 
+T = TypeVar("T")
 PAIRINGS = ("margin", "best_worst", "dominance", "all")
 
 
@@ -169,24 +171,47 @@ def pair_clips(
         by_prompt.setdefault(clip.prompt, []).append(clip)
     pairs = []
     for prompt, group in by_prompt.items():
+        couples: Iterable[tuple[ScoredClip, ScoredClip]]
         if pairing == "all":
-            couples = list(combinations(group, 2))
+            couples = combinations(group, 2)
         else:
             rated = [clip for clip in group if needed <= clip.scores.keys()]
             if pairing == "best_worst" and len(rated) > 1:
                 # max and min take the first of equals, so two clips of one score do not depend on the sort.
                 couples = [(max(rated, key=rank), min(rated, key=rank))]
             else:
-                couples = list(combinations(rated, 2))
-            couples = [couple for couple in couples if kept(*couple)]
-            couples = [(a, b) if rank(a) >= rank(b) else (b, a) for a, b in couples]
-            if most is not None:  # a pair takes seventy times as long to make as to rank
-                order = sorted(range(len(couples)), key=lambda index: rank(couples[index][1]) - rank(couples[index][0]))
-                couples = [couples[index] for index in sorted(order[:most])]
+                if pairing == "margin" and most is not None and not gaps:
+                    rated = _outermost(rated, rank, most)
+                couples = combinations(rated, 2)
+            couples = ((a, b) if rank(a) >= rank(b) else (b, a) for a, b in couples if kept(a, b))
+            if most is not None:
+                couples = furthest_apart(couples, lambda couple: rank(couple[0]) - rank(couple[1]), most)
         for a, b in couples:
             pair = _pair(a, b, prompt, margin, source_format)
             pairs.append(pair if pairing == "all" or pair.chosen == a.path else pair.swapped())
     return pairs
+
+
+def furthest_apart(couples: Iterable[T], lead: Callable[[T], float], most: int) -> list[T]:
+    """The ``most`` couples of the largest lead (of equal ones the first), in the order given; never more than these in memory.
+
+    The couples of a prompt are as many as half the square of its clips, and making a pair takes seventy times as long as ranking it.
+    """
+    # By place too: what is compared must never be the clips.
+    ranked = heapq.nsmallest(most, ((-lead(couple), place, couple) for place, couple in enumerate(couples)))
+    return [couple for _, _, couple in sorted(ranked, key=lambda one: one[1])]
+
+
+def _outermost(clips: list[ScoredClip], rank: Callable[[ScoredClip], float], most: int) -> list[ScoredClip]:
+    """The clips, in their order, that the ``most`` couples furthest apart are made of.
+
+    A clip with ``most`` below it and ``most`` above it is in none: exchanging it for each of those gives as many that are further apart.
+    """
+    if len(clips) <= 2 * most:
+        return clips
+    ordered = sorted(map(rank, clips))
+    low, high = ordered[most - 1], ordered[-most]
+    return [clip for clip in clips if rank(clip) <= low or rank(clip) >= high]
 
 
 def _check(

@@ -122,6 +122,37 @@ def test_the_fast_type_is_bfloat16_where_the_device_has_it(computer, monkeypatch
     assert devices.fast_dtype("cpu") == torch.float32
 
 
+@pytest.mark.parametrize("has", [True, False])
+def test_a_cpu_computes_in_bfloat16_where_it_has_the_instructions_and_the_weights_are_in_it(monkeypatch, has):
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: has, raising=False)
+    devices.cpu_multiplies_bfloat16.cache_clear()
+    try:
+        chosen = [devices.arithmetic_of(kind, "cpu") for kind in (torch.bfloat16, torch.float16, torch.float32)]
+        assert chosen == [torch.bfloat16 if has else torch.float32, torch.float32, torch.float32]
+        for limit, kept in (("AVX2", False), ("AVX512_CORE", False), ("AVX512_CORE_BF16", has), ("DEFAULT", has)):
+            monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+            devices.cpu_multiplies_bfloat16.cache_clear()
+            assert devices.cpu_multiplies_bfloat16() is kept, limit
+    finally:
+        devices.cpu_multiplies_bfloat16.cache_clear()
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="only Linux tells what its processor can")
+def test_torch_and_the_system_say_the_same_of_this_processor(monkeypatch):
+    told = devices._cpu_has_bfloat16()
+    monkeypatch.delattr(torch.cpu, "_is_avx512_bf16_supported", raising=False)
+    assert devices._cpu_has_bfloat16() is told
+
+
+def test_an_accelerator_computes_as_weights_are_stored_or_in_float32_where_it_has_no_bfloat16(monkeypatch):
+    kinds = (torch.bfloat16, torch.float16, torch.float32)
+    monkeypatch.setattr(devices, "_lack", lambda device, dtype: None)
+    assert [devices.arithmetic_of(kind, "cuda") for kind in kinds] == list(kinds)
+    monkeypatch.setattr(devices, "_lack", lambda device, dtype: "none" if dtype == torch.bfloat16 else None)
+    assert {devices.arithmetic_of(kind, "cuda") for kind in kinds} == {torch.float32}
+
+
 def test_the_cpu_holds_every_type_and_meta_too():
     for dtype in (torch.float64, torch.float8_e4m3fn, torch.bfloat16):
         devices.check_dtype(torch.device("cpu"), dtype, "it")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from videoalign.backbones import devices
 from videoalign.evaluation import score_command
 
 VIDEOREWARD = Path(__file__).resolve().parents[1] / "data" / "videoreward"
@@ -217,10 +218,31 @@ def test_other_settings_or_another_model_are_refused_for_the_same_output(score, 
     changed = score(clips / "a.mp4", *output, "--sampling.num-frames", 4)
     assert (changed.status, changed.out) == (1, "")
     assert "another sampling" in changed.err
-    other = videoalign("score", clips / "a.mp4", *output, "--model", VIDEOREWARD / "checkpoints" / "ckpt_dim3")
+    model = ("--model", VIDEOREWARD / "checkpoints" / "ckpt_dim3", "--dtype", "bfloat16")
+    other = videoalign("score", clips / "a.mp4", *output, *model)
     assert other.status == 1
     assert "another model, dtype" in other.err
     assert score(clips / "a.mp4", *output, "--sampling.num-frames", 4, "--overwrite").status == 0
+
+
+def test_the_processor_chooses_the_arithmetic_of_a_bfloat16_checkpoint_and_no_journal_mixes_two(
+    videoalign, clips, tmp_path, monkeypatch
+):
+    """The two types differ by at most 0.25 in a raw score: so do two kernels of the official code in bfloat16 (0.156 at most)."""
+    raw = {}
+    model = ("--model", VIDEOREWARD / "checkpoints" / "ckpt_full", "--prompt", "a cat", "--device", "cpu", "--json")
+    for dtype, has in (("float32", False), ("bfloat16", True)):
+        monkeypatch.setattr(devices, "cpu_multiplies_bfloat16", lambda has=has: has)
+        outcome = videoalign("score", clips / "a.mp4", *model, "--output", tmp_path / f"{dtype}.csv")
+        assert outcome.status == 0
+        assert json.loads((tmp_path / f"{dtype}.csv.run" / "run.json").read_text())["dtype"] == dtype
+        [row] = outcome.rows
+        raw[dtype] = row["raw"]
+        asked = videoalign("score", clips / "a.mp4", *model, "--dtype", dtype)
+        assert asked.rows[0]["raw"] == row["raw"]
+    assert 0 < max(abs(raw["float32"][name] - raw["bfloat16"][name]) for name in raw["float32"]) <= 0.25
+    again = videoalign("score", clips / "a.mp4", *model, "--output", tmp_path / "float32.csv")
+    assert again.status == 1 and "another dtype" in again.err
 
 
 def test_an_output_that_cannot_be_used_is_refused_before_the_model_is_loaded(videoalign, clips, tmp_path):

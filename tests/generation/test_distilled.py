@@ -1,11 +1,13 @@
 """Distilled models: their settings by name, and a LoRA that stays on under the one that is trained."""
 
 import json
+import types
 
 import pytest
 import torch
 from tiny_backbones import tiny
 
+from videoalign.backbones import devices, loading
 from videoalign.backbones.flow_path import sigmas
 from videoalign.backbones.sampling import sample
 from videoalign.errors import VideoAlignError
@@ -46,3 +48,16 @@ def test_folders_of_other_settings_are_told_apart_and_older_ones_are_as_they_wer
     plain = settings_of(Config(prompts=tmp_path / "p.txt", output=tmp_path))
     named = settings_of(Config(prompts=tmp_path / "p.txt", output=tmp_path, distilled="lightx2v"))
     assert "distilled" not in json.dumps(plain) and named["distilled"] == "lightx2v"
+
+
+def test_a_folder_tells_of_half_precision_on_a_cpu_which_older_ones_never_were(tmp_path, monkeypatch):
+    """The micro network is stored in float16: float32 by itself on every CPU."""
+    options = {"prompts": tmp_path / "p.txt", "output": tmp_path, "device": "cpu"}
+    for has in (True, False):
+        monkeypatch.setattr(devices, "cpu_multiplies_bfloat16", lambda has=has: has)
+        assert "dtype" not in settings_of(Config(**options))
+        assert settings_of(Config(**options, dtype="bfloat16"))["dtype"] == "bfloat16"
+        monkeypatch.setattr(loading, "describe_backbone", lambda file: types.SimpleNamespace(dtype=torch.bfloat16))
+        told = settings_of(Config(**options))
+        assert told.get("dtype") == ("bfloat16" if has else None)
+        monkeypatch.undo()

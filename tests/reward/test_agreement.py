@@ -155,6 +155,34 @@ def test_the_held_out_accuracy_is_the_average_over_splits_computed_one_by_one():
     assert found.threshold == pytest.approx(np.mean(thresholds), abs=1e-12)
 
 
+@pytest.mark.parametrize("digits", [None, 1])
+def test_the_held_out_interval_is_that_of_resamples_computed_pair_by_pair(digits):
+    """Each resample draws prompts, splits them five times, and fits each half's threshold on the copies in the other half."""
+    labels, differences = made_up_pairs(40, seed=5, digits=digits)
+    clusters = np.repeat(np.arange(10), 4)
+    got = held_out_ties(labels, differences, clusters, repeats=3, resamples=12, confidence=0.8, seed=9)
+    order = np.argsort(np.abs(differences), kind="stable")
+    labels, differences, clusters = labels[order], differences[order], clusters[order]
+    rng = np.random.default_rng(9)
+
+    def right(threshold):
+        return np.where(np.abs(differences) <= threshold, 0.0, np.sign(differences)) == labels
+
+    def split(copies):
+        fold = (rng.permutation(10) % 2)[clusters]
+        total = 0.0
+        for part in (0, 1):
+            fitted = [(copies * (fold != part) * right(t)).sum() for t in (0.0, *np.unique(np.abs(differences)))]
+            total += (copies * (fold == part) * right((0.0, *np.unique(np.abs(differences)))[np.argmax(fitted)])).sum()
+        return total / copies.sum()
+
+    runs = [split(np.ones(40)) for _ in range(3)]
+    replicates = [np.mean([split(copies) for _ in range(5)]) for copies in resampled_weights(clusters, 12, rng)]
+    assert got.accuracy == pytest.approx(np.mean(runs), rel=1e-14)  # a mean of three shares of whole numbers
+    low, high = np.quantile(replicates, [0.1, 0.9])
+    assert (got.interval.low, got.interval.high) == pytest.approx((low, high), rel=1e-14)
+
+
 def test_a_threshold_fitted_on_pure_noise_looks_better_on_its_own_pairs_than_held_out():
     gaps = []
     for seed in range(20):

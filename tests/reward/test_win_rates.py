@@ -1,5 +1,7 @@
 """Win rates and their intervals."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -57,6 +59,24 @@ def test_of_few_pairs_the_sign_test_must_agree():
     assert many.verdict == 1 and many.low > 0.5
     ties = win_rate([0.0] * 8, [1.0] * 6 + [0.0] * 2, range(8))
     assert ties.by_luck == 2 / 64 and ties.verdict == 1
+
+
+@pytest.mark.parametrize(("won", "lost"), [(0, 0), (1, 0), (700, 700), (801, 600), (1400, 1), (1401, 0)])
+def test_the_sign_test_of_many_is_the_sum_of_all_that_are_as_uneven(won, lost):
+    """Terms are left out where they cannot change a double: two roundings, so 4.5e-16 relative."""
+    found = win_rate([0.0] * (won + lost + 1), [1.0] * won + [-1.0] * lost + [0.0], range(won + lost + 1))
+    count = won + lost
+    exact = sum(math.comb(count, number) for number in range(max(won, lost), count + 1))
+    assert found.by_luck == pytest.approx(min(1.0, 2 * exact / 2**count), rel=4.5e-16)
+
+
+def test_the_sign_test_of_a_hundred_thousand_prompts_is_the_normal_one():
+    """Normal with a correction for whole numbers; it errs by about 1/count in the middle of the distribution."""
+    won, count = 50_300, 100_000
+    leads = np.where(np.arange(count) < won, 1.0, -1.0)
+    found = win_rate(np.zeros(count), leads, range(count))
+    z = (won - 0.5 - count / 2) / math.sqrt(count / 4)
+    assert found.by_luck == pytest.approx(math.erfc(z / math.sqrt(2)), abs=1e-5)
 
 
 def test_pairs_of_few_prompts_are_few_and_of_a_single_one_speak_for_that_one():

@@ -2,6 +2,7 @@
 
 import json
 import random
+import tracemalloc
 
 import pytest
 
@@ -136,8 +137,9 @@ def test_a_file_of_0_1_0_whose_paths_start_at_the_folder_that_it_was_written_fro
     assert read_scored_pairs(file, tmp_path, dimension="VQ").root == tmp_path  # a root that is given counts
 
 
+@pytest.mark.parametrize("digits", [None, 0])
 @pytest.mark.parametrize("pairing", ["margin", "dominance"])
-def test_the_clearest_pairs_of_a_prompt_are_those_of_all_pairs_and_no_others_are_made(monkeypatch, pairing):
+def test_the_clearest_pairs_of_a_prompt_are_those_of_all_pairs_and_no_others_are_made(monkeypatch, pairing, digits):
     from videoalign.preferences.importers import scored_clips
     from videoalign.preferences.pairs_command import clearest
 
@@ -147,7 +149,9 @@ def test_the_clearest_pairs_of_a_prompt_are_those_of_all_pairs_and_no_others_are
         scored_clips.ScoredClip(f"{prompt}_{number}.mp4", prompt, dict(zip(names, draws, strict=True)))
         for prompt in ("a", "b")
         for number in range(30)
-        for draws in [[draw.gauss(0, 1) for _ in names]]
+        for draws in [
+            [round(draw.gauss(0, 1), digits) for _ in names]
+        ]  # whole numbers: many couples are equally far apart
     ]
     weights = {"VQ": 0.5, "MQ": 1.0, "TA": 0.25}
     every = scored_clips.pair_clips(clips, pairing=pairing, weights=weights, margin=0.1)
@@ -157,3 +161,20 @@ def test_the_clearest_pairs_of_a_prompt_are_those_of_all_pairs_and_no_others_are
     few = scored_clips.pair_clips(clips, pairing=pairing, weights=weights, margin=0.1, most=10)
     assert few == clearest(every, weights, 10)
     assert len(made) == len(few) == 20 < len(every)
+
+
+def test_the_clearest_pairs_of_many_clips_of_one_prompt_never_hold_all_couples():
+    """Of 2,000 clips they are two million, a couple alone 64 bytes."""
+    from videoalign.preferences.importers.scored_clips import ScoredClip, pair_clips
+
+    draw = random.Random(0)
+    clips = [ScoredClip(f"{number}.mp4", "a", {"VQ": draw.gauss(0, 1)}) for number in range(2000)]
+    tracemalloc.start()
+    pairs = pair_clips(clips, weights={"VQ": 1.0}, most=3)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    order = sorted(clips, key=lambda clip: clip.scores["VQ"])
+    leads = sorted((high.scores["VQ"] - low.scores["VQ"] for high in order[-3:] for low in order[:3]), reverse=True)
+    got = [pair.scores_chosen["VQ"] - pair.scores_rejected["VQ"] for pair in pairs]
+    assert sorted(got, reverse=True) == leads[:3]
+    assert peak < 2_000_000
