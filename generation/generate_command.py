@@ -51,6 +51,7 @@ class Config(CommandConfig):
     was stopped goes on where it was. The output folder holds videos/, clips.jsonl (the list, with prompt and seed of
     each clip; videoalign score and videoalign compare read it) and generate.json (the settings). An image-to-video model
     (Wan) needs an image for each prompt: a column "image" with the path of a picture, relative to the file of prompts.
+    LTX-Video and LTX-2 begin their clips with such an image where there is one.
     For VBench: videoalign generate vbench --layout vbench --output clips.
     A clip that fails is told, the others are made, and the exit status is 1.
     """

@@ -21,6 +21,10 @@ class EncodedData(PairFiles):
         [],
         description="Further sizes as WIDTHxHEIGHTxFRAMES@FPS, such as 480x832x81@16: each pair goes into the one that fits both of its clips best; repeat for several.",
     )
+    image_to_video: bool = Field(
+        False,
+        description="For LTX: the first frame of each clip is given, as image-to-video has it; clips that are compared must begin with one image. An image-to-video Wan needs no such word.",
+    )
     cache: Path | None = Field(
         None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
     )

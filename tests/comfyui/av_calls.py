@@ -220,6 +220,25 @@ def ksampler(kind: str, guidance: dict | None, form: str):
         return {"streams": split[0], "given": split[1], "trace": trace and trace.of(out["samples"])}
 
 
+def told_of_what_is_given():
+    """What a latent reward is shown and told of a first frame that is given, [(that frame of x_t, the mask)], and the frame in the model's unit."""
+    trunk = av_reward("ltxav").reward.trunk
+    seen, features = [], trunk.features
+
+    def noted(x_t, sigma, conditioning):
+        seen.append((x_t[:, :, 0].detach().clone(), conditioning["noise_mask"].clone()))
+        return features(x_t, sigma, conditioning)
+
+    trunk.features = noted
+    try:
+        run = ksampler("ltxav", {}, "kept")
+    finally:
+        del trunk.features
+    with torch.inference_mode():
+        given = av_model("ltxav").model.process_latent_in(run["given"][0])[:, :, 0]
+    return seen, given
+
+
 def scored_latents(kind: str, clips: int = 2):
     """The streams of each clip that Score Video gives a joint latent of several clips to."""
     latent = empty(kind, clips)

@@ -11,7 +11,7 @@ from ...planning.report import encoding_said, flop
 from ...planning.run_plan import Part, RunPlan, Way
 from ..flow.config import FlowConfig
 from ..flow.method import Method
-from ..flow.run import with_expert_range
+from ..flow.run import needed_of_images, with_expert_range
 from ..flow.task import FlowRows, visible_move
 from ..loop.run_length import concerns, run_length
 from .flow_step import StepCount, count_step
@@ -67,7 +67,7 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     latents = network.latent_format.shape(*size)
     caption = network.family.text_tokens, network.text_width
     at_once = config.model_copy(update={"micro_batch_size": rows})
-    step = count_step(network, at_once, method, latents, caption[0])
+    step = count_step(network, at_once, method, latents, caption[0], needed_of_images(config))
     memory = memory_of(step, config.memory, config.optimizer)
     models = config.model
     encoding = (
