@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
 from ..errors import ClipError, VideoAlignError, listed
+from ..training.data_config import TEXT_ENCODER_BITS
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
 from .making import made_or_failed, unreadable_images
@@ -65,6 +66,7 @@ class Config(CommandConfig):
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
+    text_encoder_bits: Literal["8bit", "4bit"] | None = Field(None, description=TEXT_ENCODER_BITS)
     image_encoder: str | None = Field(
         None, description="CLIP vision file or folder of a Wan 2.1 image-to-video model; likewise."
     )
@@ -198,6 +200,7 @@ def settings_of(config: Config) -> dict:
         "negative_prompt": config.negative_prompt,
         "sampling": config.sampling.model_dump(exclude_none=True),
         "guidance": guidance,
+        **({} if config.text_encoder_bits is None else {"text_encoder_bits": config.text_encoder_bits}),
         **({} if config.distilled is None else {"distilled": config.distilled}),
         **({} if resampling is None else {"resampling": resampling}),
         **({} if config.layout == "plain" else {"layout": config.layout}),
@@ -299,8 +302,9 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
     device = str(chosen_device(config.device))
     dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
     pipeline = load_pipeline(
-        config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder
-    )
+        config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder,
+        config.text_encoder_bits,
+    )  # fmt: skip
     sampling = settings_for(pipeline.backbone, config.sampling, config.distilled)
     guidance = None
     if config.guidance.latent_reward:

@@ -176,7 +176,7 @@ def count_model(config: Config, pictured: bool = False) -> ModelCount:
         count_sampling(backbone, settings, dtype, config.batch_size, reward, images=entries),
         count_vae(describe_vae(vae_file), size, "decode"),
         _count_image(vae_file, size, entries),
-        text_encoder_bytes(text_file) + (image_encoder_bytes(images) if images else 0),
+        text_encoder_bytes(text_file, config.text_encoder_bits) + (image_encoder_bytes(images) if images else 0),
     )
 
 

@@ -30,7 +30,12 @@ RESULT = "latent_reward.safetensors"
 CHECKED_OPTIONS = {
     "model", "noise", "optimizer", "loss", "clean_latents", "precision", "schedule", "warmup", "max_grad_norm",
 }  # fmt: skip
-LATER_OPTIONS = (("model", "freeze_trunk", False), ("noise", "shared", True), ("noise", "draws", None))
+LATER_OPTIONS = (
+    ("model", "freeze_trunk", False),
+    ("noise", "shared", True),
+    ("noise", "draws", None),
+    ("model", "text_encoder_bits", None),
+)
 
 
 class LatentRewardTask:

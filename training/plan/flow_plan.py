@@ -74,7 +74,15 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
         None
         if config.data.cache_only
         else count_encoding(
-            models.vae, models.text_encoder, models.image_encoder, size, data.clips, latents, data.prompts, caption
+            models.vae,
+            models.text_encoder,
+            models.image_encoder,
+            size,
+            data.clips,
+            latents,
+            data.prompts,
+            caption,
+            models.text_encoder_bits,
         )
     )
     samples = length.steps * length.batch_size

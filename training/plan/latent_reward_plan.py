@@ -51,7 +51,15 @@ def plan_latent_reward(config: Config) -> RunPlan:
         None
         if config.data.cache_only
         else count_encoding(
-            model.vae, model.text_encoder, model.image_encoder, size, len(clips), latents, len(prompts), caption
+            model.vae,
+            model.text_encoder,
+            model.image_encoder,
+            size,
+            len(clips),
+            latents,
+            len(prompts),
+            caption,
+            model.text_encoder_bits,
         )
     )
     training = step.operations / step.pairs * run.samples
