@@ -164,7 +164,7 @@ def _text_bytes(files: Iterable[WeightFiles], bits: FewerBits | None) -> int:
         one.shapes[name]
         for one in files
         for name in one.shapes
-        if one.types[name] != "U8" and len(one.shapes[name]) == 2 and re.search(_LAYERS, name)
+        if len(one.shapes[name]) == 2 and re.search(_LAYERS, name)
     ]
     others = _elements(files) - sum(map(math.prod, kept))
     return _HALF * others + round(sum(kept_bytes(FORMS[bits], *shape, _HALF) for shape in kept))
@@ -175,5 +175,5 @@ def _elements(files: Iterable[WeightFiles], names: str = "") -> int:
         math.prod(shape)
         for one in files
         for name, shape in one.shapes.items()
-        if one.types[name] != "U8" and re.search(names, name)
+        if (one.types[name] != "U8" or len(shape) == 2) and re.search(names, name)  # else a tokenizer's bytes
     )
