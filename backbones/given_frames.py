@@ -14,11 +14,10 @@ import torch
 from torch import Tensor
 
 from .conditioning import Conditioning, ConditioningError
+from .family import GIVEN_ENTRIES
 from .flow_path import x0_to_velocity
 
-FIRST_FRAME, NOISE_MASK = "first_frame", "noise_mask"
-GIVEN_ENTRIES = {FIRST_FRAME: None, NOISE_MASK: "denoise_mask"}
-"""For ``Family.conditioning`` of a family whose networks take a time for each token."""
+FIRST_FRAME, NOISE_MASK = GIVEN_ENTRIES
 
 
 def seen(x_t: Tensor, conditioning: Conditioning) -> Tensor:

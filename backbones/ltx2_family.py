@@ -1,7 +1,6 @@
 """Facts of LTX-2 (2.0 and 2.3): its video stream."""
 
-from .family import Family
-from .given_frames import GIVEN_ENTRIES
+from .family import GIVEN_ENTRIES, Family
 from .latent_format import LatentFormat
 
 LTXAV = LatentFormat("ltx-2", channels=128, spatial_stride=32, temporal_stride=8)

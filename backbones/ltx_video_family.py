@@ -1,7 +1,6 @@
 """Facts of LTX-Video 0.9."""
 
-from .family import Family
-from .given_frames import GIVEN_ENTRIES
+from .family import GIVEN_ENTRIES, Family
 from .latent_format import LatentFormat
 
 LTXV = LatentFormat("ltxv", channels=128, spatial_stride=32, temporal_stride=8)
