@@ -194,7 +194,16 @@ def generate_config(
     """Options of ``videoalign generate`` for one set of clips."""
     options = {
         name: getattr(config, name)
-        for name in ("model", "vae", "text_encoder", "batch_size", "device", "distilled", "sampling")
+        for name in (
+            "model",
+            "vae",
+            "text_encoder",
+            "text_encoder_bits",
+            "batch_size",
+            "device",
+            "distilled",
+            "sampling",
+        )
     }
     return generate_command.Config(
         prompts=prompts,
@@ -245,6 +254,8 @@ def known_to_training(config: Config, pairs: Path, output: Path) -> dict:
     }
     if config.model == MICRO:
         known["model"]["name"] = "videoalign-micro"
+    if config.text_encoder_bits is not None:
+        known["model"]["text_encoder_bits"] = config.text_encoder_bits
     if config.steps is not None:
         known["max_steps"] = config.steps
     if config.learning_rate is not None:

@@ -17,6 +17,7 @@ from ..generation.sampling_options import distilled_field
 from ..preferences import pairs_command
 from ..reward.guard.verdict import LEAST_PROMPTS
 from ..reward.weight_options import WeightOptions
+from ..training.data_config import TEXT_ENCODER_BITS
 from ..training.flow.methods import method_summaries
 
 USUAL_SHARE = 0.2
@@ -59,6 +60,7 @@ class Config(CommandConfig):
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
+    text_encoder_bits: Literal["8bit", "4bit"] | None = Field(None, description=TEXT_ENCODER_BITS)
     lora: list[str] = Field(
         [],
         description="LoRA that all clips are made with, file.safetensors or file.safetensors:strength, such as one that distils the model; it stays frozen under the one that is trained. Repeatable.",

@@ -20,6 +20,8 @@ Conditioning = Mapping[str, Tensor]
     pooled         [B, P]               HunyuanVideo
     image_latents  [B, C', T, H, W]     what an image-to-video network gets beside x_t, the mask included
     image_embeds   [B, L', D']          CLIP's tokens, where the checkpoint has an image embedder (Wan 2.1 I2V)
+    first_frame    [B, C, 1, H, W]      LTX: the latents of the image that the clip begins with (given_frames.py)
+    noise_mask     [B, 1, T, H, W]      LTX: the share of sigma that each latent element is told; 0 where it is clean
     guidance       [B]                  embedded guidance scale (HunyuanVideo), as the user reads it: 6.0
     frame_rate     [B]                  LTX-Video; 25 if absent
 

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from .latent_format import LatentFormat
 from .renaming import FileNames
 
+GIVEN_ENTRIES: Mapping[str, str | None] = {"first_frame": None, "noise_mask": "denoise_mask"}
+"""Of ``Family.conditioning``, where the networks take a time for each token (``given_frames.py``)."""
+
 
 @dataclass(frozen=True)
 class Family:

@@ -12,6 +12,7 @@ from ..errors import WeightsError
 from ..files.json_text import parse_object
 from .backbone import Backbone, OriginalRows
 from .conditioning import Conditioning
+from .given_frames import FIRST_FRAME, seen, token_levels
 from .latent_format import LatentFormat
 from .ltx2_family import LTX2, LTXAV
 from .ltx2_names import BESIDE_THE_VIDEO, SIGN, original
@@ -36,7 +37,7 @@ class LTX2Video(Backbone):
     """Cross-attention DiT over single latent elements, whose positions are spans in seconds and pixels; told sigma * 1000.
 
     ``text`` is what the text encoder's connectors give for the video, 1024 tokens or more. ComfyUI hands on the sound's behind it; that
-    part is left out. ``frame_rate`` is optional in the conditioning; 25 is the default.
+    part is left out. ``frame_rate`` is optional in the conditioning; 25 is the default. So is what is given of the clip (``given_frames.py``).
     """
 
     family = LTX2
@@ -48,6 +49,7 @@ class LTX2Video(Backbone):
             "the first stage of LTX-2's distilled pipeline (DISTILLED_SIGMA_VALUES, in diffusers too)",
         ),
     }  # fmt: skip
+    optional_image = (FIRST_FRAME,)
     ignored = BESIDE_THE_VIDEO
 
     @classmethod
@@ -168,11 +170,12 @@ class LTX2Video(Backbone):
 
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         mask = conditioning.get("text_mask")
+        x, levels = seen(x_t, conditioning), token_levels(x_t, sigma, conditioning)
         v = self.module(
-            x_t.flatten(2).transpose(1, 2),
+            x.flatten(2).transpose(1, 2),
             conditioning["text"][..., : self.text_width],
-            sigma[:, None] * 1000,
-            sigma * 1000,
+            levels * 1000,
+            levels.amax(1) * 1000,
             mask,
             self._coordinates(x_t, conditioning.get("frame_rate")),
         )

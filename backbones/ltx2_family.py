@@ -1,6 +1,6 @@
 """Facts of LTX-2 (2.0 and 2.3): its video stream."""
 
-from .family import Family
+from .family import GIVEN_ENTRIES, Family
 from .latent_format import LatentFormat
 
 LTXAV = LatentFormat("ltx-2", channels=128, spatial_stride=32, temporal_stride=8)
@@ -22,7 +22,7 @@ LTX2 = Family(
     title="LTX-2",
     implementation="https://github.com/Lightricks/LTX-2",
     latent_formats={"LTXAV": LTXAV},
-    conditioning={"text": "c_crossattn", "text_mask": "attention_mask", "frame_rate": "frame_rate"},
+    conditioning={"text": "c_crossattn", "text_mask": "attention_mask", "frame_rate": "frame_rate", **GIVEN_ENTRIES},
     lora_layers=rf"{_BLOCKS}|{_CONNECTORS}|{_REST}|{_NORMS}|{_CONNECTOR_NORMS}",
     lora_others=rf"({_BLOCKS}|{_CONNECTORS}|{_REST})\.bias"
     r"|(transformer_blocks\.\d+\.)?((audio_)?(prompt_)?scale_shift_table|scale_shift_table_a2v_ca_(audio|video))"

@@ -40,23 +40,23 @@ class VideoBlock(nn.Module):
 
         Args:
             text: [B, L, D].
-            time: [B, 1 or N, n D] modulation, n = 9 where the time also modulates the attention to the text, else 6.
+            time: [B, M, n D] modulation, each of N / M tokens in turn; n = 9 where the time also modulates the attention to the text, else 6.
             prompt_time: [B, 1, 2 D] in the first case.
             mask: [B, 1, L], added to the scores.
             positions: cosines and sines of the tokens.
         """
         parts = _modulation(self.scale_shift_table, time)
         shift, scale, gate, shift_mlp, scale_mlp, gate_mlp = parts[:6]
-        x = x + self.attn1(self.norm1(x) * (1 + scale) + shift, query_rotary_emb=positions) * gate
+        x = x + _gated(self.attn1(_shifted(self.norm1(x), scale, shift), query_rotary_emb=positions), gate)
         asking = self.norm2(x)
         if len(parts) == 9:
             shift, scale, gate = parts[6:]
-            asking = asking * (1 + scale) + shift
+            asking = _shifted(asking, scale, shift)
             shift, scale = _modulation(self.prompt_scale_shift_table, prompt_time)
             text = text * (1 + scale) + shift
         answer = self.attn2(asking, encoder_hidden_states=text, attention_mask=mask)
-        x = x + (answer * gate if len(parts) == 9 else answer)
-        return x + self.ff(self.norm3(x) * (1 + scale_mlp) + shift_mlp) * gate_mlp
+        x = x + (_gated(answer, gate) if len(parts) == 9 else answer)
+        return x + _gated(self.ff(_shifted(self.norm3(x), scale_mlp, shift_mlp)), gate_mlp)
 
 
 class LTX2VideoStream(LTX2VideoTransformer3DModel):
@@ -79,7 +79,7 @@ class LTX2VideoStream(LTX2VideoTransformer3DModel):
 
         Args:
             text: [B, L, D'] as the connectors give it.
-            timestep: [B, 1 or N] of the tokens, sigma * 1000.
+            timestep: [B, M], sigma * 1000, each of N / M tokens in turn.
             sigma: [B], sigma * 1000: the time that the text's modulation is told.
             mask: [B, L], 1 where there is a token; None: all are seen.
             coordinates: [B, 3, N, 2] where each token begins and ends, in seconds and pixels.
@@ -100,7 +100,7 @@ class LTX2VideoStream(LTX2VideoTransformer3DModel):
             else:
                 x = block(x, text, time, prompt_time, mask, positions)
         shift, scale = _modulation(self.scale_shift_table, torch.cat([embedded, embedded], dim=-1))
-        return self.proj_out(self.norm_out(x) * (1 + scale) + shift)
+        return self.proj_out(_shifted(self.norm_out(x), scale, shift))
 
     @staticmethod
     def _embedded(layer: nn.Module, time: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -112,3 +112,14 @@ class LTX2VideoStream(LTX2VideoTransformer3DModel):
 def _modulation(table: Tensor, time: Tensor) -> tuple[Tensor, ...]:
     """[n, D] learned and [B, M, n D] of the time -> n of [B, M, D]."""
     return (table.to(time.device) + time.unflatten(-1, table.shape)).unbind(2)
+
+
+def _shifted(x: Tensor, scale: Tensor, shift: Tensor) -> Tensor:
+    """[B, N, D] tokens, scaled and shifted by [B, M, D], each of N / M tokens in turn."""
+    grid = x.unflatten(1, (scale.shape[1], -1))
+    return (grid * (1 + scale[:, :, None]) + shift[:, :, None]).flatten(1, 2)
+
+
+def _gated(x: Tensor, gate: Tensor) -> Tensor:
+    """[B, N, D] tokens times [B, M, D], each of N / M tokens in turn."""
+    return (x.unflatten(1, (gate.shape[1], -1)) * gate[:, :, None]).flatten(1, 2)

@@ -12,6 +12,7 @@ from ..errors import WeightsError
 from ..files.json_text import parse_object
 from .backbone import Backbone, OriginalRows
 from .conditioning import Conditioning
+from .given_frames import FIRST_FRAME, seen, token_levels
 from .latent_format import LatentFormat
 from .ltx_video_family import LTX_VIDEO, LTXV
 from .ltx_video_names import VARIANTS, original
@@ -42,12 +43,13 @@ _DISTILLED_LEVELS = (1.0, 0.9937, 0.9875, 0.9812, 0.975, 0.9094, 0.725, 0.4219, 
 class LTXVideo(Backbone):
     """Cross-attention DiT over single latent elements, whose positions are in seconds and pixels; told sigma * 1000.
 
-    ``frame_rate`` is optional in the conditioning; 25 is the default.
+    ``frame_rate`` is optional in the conditioning; 25 is the default. So is what is given of the clip (``given_frames.py``).
     """
 
     family = LTX_VIDEO
     diffusers_class = "LTXVideoTransformer3DModel"
     block_lists = {"transformer_blocks": "num_layers"}  # noqa: RUF012
+    optional_image = (FIRST_FRAME,)
     distilled = {  # noqa: RUF012
         "distilled": Distilled(
             "LTX-Video 0.9.6 to 0.9.8 distilled", {"steps": 8, "guidance_scale": 1.0, "levels": _DISTILLED_LEVELS},
@@ -146,10 +148,13 @@ class LTXVideo(Backbone):
     def _call(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         mask = conditioning.get("text_mask")
         frames, height, width = x_t.shape[2:]
+        x, levels = seen(x_t, conditioning), token_levels(x_t, sigma, conditioning)
+        if levels.shape[1] > 1:
+            levels = levels.repeat_interleave(frames * height * width // levels.shape[1], dim=1)
         v = self.module(
-            hidden_states=x_t.flatten(2).transpose(1, 2),
+            hidden_states=x.flatten(2).transpose(1, 2),
             encoder_hidden_states=conditioning["text"],
-            timestep=sigma * 1000,
+            timestep=(levels if levels.shape[1] > 1 else sigma) * 1000,
             encoder_attention_mask=mask,
             video_coords=self._coordinates(x_t, conditioning.get("frame_rate")),
             num_frames=frames,

@@ -18,6 +18,7 @@ from ..errors import VideoAlignError
 from .backbone import Backbone
 from .conditioning import Conditioning, collate, rows_of
 from .flow_path import seeded_noise
+from .given_frames import held
 from .sampling_defaults import SamplingDefaults
 from .vae import VAE
 
@@ -36,7 +37,7 @@ def guided_velocity(
 ) -> Velocity:
     """A network's velocity with classifier-free guidance: v_neg + scale (v_pos - v_neg).
 
-    With scale 1, or without a negative conditioning, the network is evaluated once a step.
+    With scale 1, or without a negative conditioning, the network is evaluated once a step. A first frame that is given is led to.
 
     Args:
         network: ``Backbone.velocity``, or the velocity of a network that is being trained.
@@ -45,9 +46,9 @@ def guided_velocity(
     def velocity(x_t: Tensor, sigma: Tensor) -> Tensor:
         v = network(x_t, sigma, conditioning)
         if negative is None or scale == 1:
-            return v
+            return held(v, x_t, sigma, conditioning)
         v_negative = network(x_t, sigma, negative)
-        return v_negative + scale * (v - v_negative)
+        return held(v_negative + scale * (v - v_negative), x_t, sigma, conditioning)
 
     return velocity
 

@@ -13,7 +13,9 @@ from .devices import pinned
 
 FLOAT8 = torch.float8_e4m3fn
 LARGEST = 448.0  # of float8_e4m3fn
+_SCALE = 4  # bytes of float8's scale of a row
 NF4_BLOCK = 64  # weights that share a scale, as in QLoRA (arXiv 2305.14314, section 3)
+_NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * 256)  # the scale of 64 weights in 8 bits, of 256 scales one more
 
 
 class StoredWeight(nn.Module):
@@ -120,6 +122,13 @@ class Nf4Weight(StoredWeight):
 
 
 STORED = {"plain": StoredWeight, "float8": Float8Weight, "nf4": Nf4Weight}
+
+
+def kept_bytes(form: str, rows: int, columns: int, itemsize: int) -> float:
+    """Bytes that a matrix takes in a form of ``STORED``; ``itemsize`` bytes a weight where it is kept as it is."""
+    if form == "float8":
+        return rows * columns + rows * _SCALE
+    return rows * columns * (_NF4_BITS / 8 if form == "nf4" else itemsize)
 
 
 def _rows_of_blocks(count: int) -> torch.Size:

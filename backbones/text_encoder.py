@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from .fewer_bits import FORMS, FewerBits, keep_in
 from .weight_files import WeightFiles
 
 
@@ -37,6 +38,24 @@ class TextEncoder(ABC):
     model_types: ClassVar[tuple[str, ...]] = ()
     titles: ClassVar[tuple[str, ...]] = ()
     file_titles: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    @abstractmethod
+    def networks(self) -> Sequence[nn.Module]:
+        """What holds its weights."""
+
+    @property
+    @abstractmethod
+    def layers(self) -> Sequence[nn.Module]:
+        """Those parts of it whose matrices can be kept in fewer bits: most of the weights."""
+
+    def keep_in(self, bits: FewerBits, device: torch.device | str) -> None:
+        """Keep the layers' matrices in 8 or 4 bits, and move it to a device, layer by layer."""
+        for layer in self.layers:
+            keep_in(layer.to(device), FORMS[bits])
+        for network in self.networks:
+            network.to(device)
+        self.identity = identity_in(self.identity, bits)
 
     @abstractmethod
     def encode(self, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
@@ -76,3 +95,8 @@ class TextEncoder(ABC):
     @abstractmethod
     def identity_of_folder(cls, path: Path, dtype: torch.dtype) -> str:
         """``identity`` of what ``from_folder`` gives, without reading the weights."""
+
+
+def identity_in(identity: str, bits: FewerBits | None) -> str:
+    """The identity of an encoder whose matrices are kept in fewer bits."""
+    return identity if bits is None else f"{identity}-{bits}"

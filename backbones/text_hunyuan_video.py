@@ -46,6 +46,16 @@ class HunyuanVideoTextEncoder(TextEncoder):
         self.tokenizer, self.clip_tokenizer, self.identity = tokenizer, clip_tokenizer, identity
         self.crop = len(tokenizer(INSTRUCTION)["input_ids"])
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return self.llama, self.clip
+
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return tuple(self.llama.layers)
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         """{"text": [L, 4096] (L up to 256), "pooled": [768]} a prompt, on the CPU."""

@@ -58,6 +58,16 @@ class HunyuanVideo15TextEncoder(TextEncoder):
         self.tokenizer, self.identity = tokenizer, identity
         self.crop = len(tokenizer(INSTRUCTION)["input_ids"])
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return self.language, self.byt5
+
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return tuple(self.language.layers)
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         """{"text": [L, 3584], "glyphs": [L', 1472]} a prompt, on the CPU; L' is 0 where the prompt quotes nothing.

@@ -13,9 +13,10 @@ import torch
 from ..errors import WeightsError
 from ..files.joined_paths import paths_of
 from .families import text_encoder_classes
+from .fewer_bits import FewerBits, check_fewer_bits
 from .micro_text import MicroTextEncoder
 from .pretrained_folder import encoder_folder, folder_config
-from .text_encoder import TextEncoder
+from .text_encoder import TextEncoder, identity_in
 from .weight_files import WeightFiles, open_weights
 
 MICRO = "micro"
@@ -26,6 +27,7 @@ def load_text_encoder(
     dtype: torch.dtype | None = None,
     device: torch.device | str = "cpu",
     tokenizer: Path | str | None = None,
+    bits: FewerBits | None = None,
 ) -> TextEncoder | MicroTextEncoder:
     """Load a text encoder.
 
@@ -35,21 +37,33 @@ def load_text_encoder(
         dtype: of the weights and of the arithmetic; bfloat16 by default.
         tokenizer: folder with tokenizer.json or spiece.model, for files that carry none (T5-XXL). Without it, folders
             beside the file and the tokenizers that come with ComfyUI are looked into.
+        bits: keep the matrices of its layers in 8 or 4 bits; in main memory they are in ``dtype`` while it is loaded.
 
     Raises:
         WeightsError: nothing there, damaged, of another family, or without a tokenizer; the message says what to give.
+        VideoAlignError: 4 bits without bitsandbytes.
     """
     if str(path) == MICRO:
         return MicroTextEncoder()
-    dtype = dtype or torch.bfloat16
+    check_fewer_bits(bits, "A text encoder")
+    dtype, place = dtype or torch.bfloat16, "cpu" if bits else device
     with torch.inference_mode(False), torch.no_grad():
         if Path(path).is_dir():
-            return _kind_of_folder(path).from_folder(Path(path), dtype, device)
-        files = _opened(path)
-        return _kind_of_file(files).from_file(files, dtype, device, tokenizer)
+            encoder = _kind_of_folder(path).from_folder(Path(path), dtype, place)
+        else:
+            files = _opened(path)
+            encoder = _kind_of_file(files).from_file(files, dtype, place, tokenizer)
+        if bits is not None:
+            encoder.keep_in(bits, device)
+    return encoder
 
 
-def text_identity(path: Path | str, dtype: torch.dtype | None = None, tokenizer: Path | str | None = None) -> str:
+def text_identity(
+    path: Path | str,
+    dtype: torch.dtype | None = None,
+    tokenizer: Path | str | None = None,
+    bits: FewerBits | None = None,
+) -> str:
     """What ``load_text_encoder(...).identity`` would be, without loading the weights.
 
     Raises:
@@ -59,9 +73,9 @@ def text_identity(path: Path | str, dtype: torch.dtype | None = None, tokenizer:
         return MicroTextEncoder.identity
     dtype = dtype or torch.bfloat16
     if Path(path).is_dir():
-        return _kind_of_folder(path).identity_of_folder(Path(path), dtype)
+        return identity_in(_kind_of_folder(path).identity_of_folder(Path(path), dtype), bits)
     files = _opened(path)
-    return _kind_of_file(files).identity_of_file(files, dtype, tokenizer)
+    return identity_in(_kind_of_file(files).identity_of_file(files, dtype, tokenizer), bits)
 
 
 def _opened(path: Path | str) -> WeightFiles:

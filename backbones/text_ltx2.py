@@ -51,6 +51,16 @@ class LTX2TextEncoder(TextEncoder):
         self.gemma, self.features = (module.eval().requires_grad_(False) for module in (gemma, features))
         self.tokenize, self.identity = tokenize, identity
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return self.gemma, self.features
+
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return tuple(self.gemma.layers)
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         """{"text": [1024, 3840 (2.0) or 4096 (2.3)]} a prompt, on the CPU; what goes beyond 1024 tokens is cut off.

@@ -41,6 +41,16 @@ class T5TextEncoder(TextEncoder):
         self.module = module.eval().requires_grad_(False)
         self.tokenize, self.padded, self.identity = tokenize, padded, identity
 
+    @property
+    def networks(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return (self.module,)
+
+    @property
+    def layers(self) -> tuple[nn.Module, ...]:
+        """See ``TextEncoder``."""
+        return tuple(self.module.encoder.block)
+
     @torch.no_grad()
     def encode(self, prompts: Sequence[str]) -> list[dict[str, Tensor]]:
         """{"text": [L, D]} a prompt, on the CPU. L is 512 with zeros at the end for umt5, the number of tokens for T5.
@@ -123,6 +133,7 @@ def t5_encoder(files: WeightFiles, dtype: torch.dtype) -> nn.Module:
         for name in module.state_dict()
     }
     fill_module(module, state, files.name)
+    module.encoder.embed_tokens = module.shared  # one table of 2 GB in umt5-xxl, not two
     return module
 
 

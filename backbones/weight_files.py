@@ -1,7 +1,8 @@
 """The tensors of a safetensors file, or of a folder's shards, read one at a time and made ordinary.
 
 ComfyUI's fp8 files are understood: plain float8 tensors, and scaled ones in both of its forms (`<module>.scale_weight`,
-and `<module>.weight_scale` with a `<module>.comfy_quant` note or one in the metadata). What is read is always an ordinary tensor.
+and `<module>.weight_scale` with a `<module>.comfy_quant` note or one in the metadata). So are its NVFP4 files (`nvfp4.py`). What is read is always
+an ordinary tensor.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from ..files.finite import is_finite
 from ..files.json_text import parse_json, parse_object
 from ..files.safetensors_header import read_header
 from ..files.tensor_file import check_finite
+from .nvfp4 import from_nvfp4
 
 _SCALES = (".scale_weight", ".weight_scale")
-_NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale")
+_OF_ALL = ".weight_scale_2"  # NVFP4's
+_NOTES = ("scaled_fp8", ".comfy_quant", ".scale_input", ".input_scale", _OF_ALL)
 _FLOAT8 = {"float8_e4m3fn": torch.float8_e4m3fn, "float8_e5m2": torch.float8_e5m2}
 _TYPES = {
     "F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool,
@@ -34,7 +37,7 @@ class WeightFiles:
 
     Attributes:
         name: what error messages call it.
-        shapes: shape of each tensor by its name; the scales and notes of fp8 files are left out.
+        shapes: shape of each tensor by its name, as ``read`` gives it; the scales and notes of fp8 and fp4 files are left out.
         types: stored type of each tensor as safetensors names it (``BF16``, ``F8_E4M3``, ...).
         metadata: of the (first) file.
 
@@ -60,10 +63,14 @@ class WeightFiles:
                     )
                 self._byte_ranges[key] = (path, entry.start, entry.stop)
                 self._shapes[key], self.types[key] = entry.shape, entry.dtype
-        self.shapes = {key: shape for key, shape in self._shapes.items() if not key.endswith((*_SCALES, *_NOTES))}
+        self.shapes = {
+            key: (shape[0], 2 * shape[1]) if self._is_nvfp4(key) else shape
+            for key, shape in self._shapes.items()
+            if not key.endswith((*_SCALES, *_NOTES))
+        }
 
     def read(self, name: str, dtype: torch.dtype | None = None) -> torch.Tensor:
-        """One tensor, multiplied by its fp8 scale where it has one, in ``dtype`` (as stored if None; fp8 as float32).
+        """One tensor, multiplied by its scales where it has some, in ``dtype`` (as stored if None; fp8 and fp4 as float32).
 
         Raises:
             WeightsError: it is not in the file, quantised in a form that is not supported, or not finite.
@@ -71,6 +78,8 @@ class WeightFiles:
         if name not in self.shapes:
             raise WeightsError(f"{self.name}: tensor '{name}' is missing; the file is incomplete or of another model.")
         tensor = self._stored(name)
+        if self._is_nvfp4(name):
+            return self._from_nvfp4(name, tensor).to(dtype or torch.float32)
         scale = self._scale_of(name)
         if scale is not None and tensor.dtype == torch.uint8:  # older files hold the bytes
             tensor = tensor.view(_FLOAT8[self._form_of(name.rpartition(".")[0]) or "float8_e4m3fn"])
@@ -86,6 +95,25 @@ class WeightFiles:
             tensor = tensor.float()
         return tensor if dtype is None or not tensor.is_floating_point() else tensor.to(dtype)
 
+    def _is_nvfp4(self, name: str) -> bool:
+        """Two numbers a byte; no other form has a second scale."""
+        module, _, kind = name.rpartition(".")
+        return (
+            kind == "weight"
+            and module + _OF_ALL in self._byte_ranges
+            and self.types[name] == "U8"
+            and len(self._shapes[name]) == 2
+        )
+
+    def _from_nvfp4(self, name: str, values: torch.Tensor) -> torch.Tensor:
+        module = name.rpartition(".")[0]
+        try:
+            return from_nvfp4(values, self._stored(f"{module}.weight_scale"), self._stored(module + _OF_ALL))
+        except (KeyError, ValueError) as error:
+            raise WeightsError(
+                f"{self.name}: the fp4 scales of '{name}' do not fit it ({error}); the file is damaged or of a form that is not supported."
+            ) from None
+
     def _scale_of(self, name: str) -> torch.Tensor | None:
         module, _, kind = name.rpartition(".")
         if kind != "weight":
@@ -93,7 +121,7 @@ class WeightFiles:
         form = self._form_of(module)
         if form is not None and form not in _FLOAT8:
             raise WeightsError(
-                f"{self.name}: '{name}' is quantised as '{form}'; only {' and '.join(_FLOAT8)} can be read. "
+                f"{self.name}: '{name}' is quantised as '{form}'; only {', '.join(_FLOAT8)} and nvfp4 (with its scales) can be read. "
                 "Use the fp16, bf16 or fp8 file of this model."
             )
         return next((self._stored(module + scale) for scale in _SCALES if module + scale in self._byte_ranges), None)

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from ..cli.options import CommandConfig, positional
 from ..errors import ClipError, VideoAlignError, listed
+from ..training.data_config import TEXT_ENCODER_BITS
 from .clip_folder import ClipFolder, Wanted, wanted_clips
 from .images import check_images, image_settings, images_of
 from .making import made_or_failed, unreadable_images
@@ -53,6 +54,7 @@ class Config(CommandConfig):
     was stopped goes on where it was. The output folder holds videos/, clips.jsonl (the list, with prompt and seed of
     each clip; videoalign score and videoalign compare read it) and generate.json (the settings). An image-to-video model
     (Wan) needs an image for each prompt: a column "image" with the path of a picture, relative to the file of prompts.
+    LTX-Video and LTX-2 begin their clips with such an image where there is one.
     For VBench: videoalign generate vbench --layout vbench --output clips.
     A clip that fails is told, the others are made, and the exit status is 1.
     Several processes fill one folder with --share, or by accelerate launch or torchrun; each makes the next clip when it is done with one.
@@ -67,6 +69,7 @@ class Config(CommandConfig):
     model: str = Field("micro", description='Network: ComfyUI file or diffusers folder, or "micro", the embedded one.')
     vae: str | None = Field(None, description="VAE file or folder; found by itself in a diffusers folder.")
     text_encoder: str | None = Field(None, description="Text encoder file or folder; likewise.")
+    text_encoder_bits: Literal["8bit", "4bit"] | None = Field(None, description=TEXT_ENCODER_BITS)
     image_encoder: str | None = Field(
         None, description="CLIP vision file or folder of a Wan 2.1 image-to-video model; likewise."
     )
@@ -80,7 +83,8 @@ class Config(CommandConfig):
     negative_prompt: str = Field("", description="What to steer away from.")
     batch_size: int = Field(1, ge=1, description="Clips sampled together; clips do not depend on it, up to rounding.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Of the network; auto: that of its weights, but float32 on a CPU without bfloat16 instructions."
+        "auto",
+        description="Of the network; auto: that of its weights, but float32 on a CPU without bfloat16 instructions.",
     )
     device: str | None = Field(
         None, description="Such as cuda:1, xpu, mps or cpu; the accelerator by default where there is one."
@@ -214,6 +218,7 @@ def settings_of(config: Config) -> dict:
         "negative_prompt": config.negative_prompt,
         "sampling": config.sampling.model_dump(exclude_none=True),
         "guidance": guidance,
+        **({} if config.text_encoder_bits is None else {"text_encoder_bits": config.text_encoder_bits}),
         **({} if config.distilled is None else {"distilled": config.distilled}),
         **({} if resampling is None else {"resampling": resampling}),
         **({} if config.layout == "plain" else {"layout": config.layout}),
@@ -336,8 +341,9 @@ def prepare(config: Config) -> tuple[Pipeline, SamplingDefaults, object]:
     device = str(chosen_device(config.device))
     dtype = None if config.dtype == "auto" else getattr(torch, config.dtype)
     pipeline = load_pipeline(
-        config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder
-    )
+        config.model, config.vae, config.text_encoder, config.lora, dtype, device, config.image_encoder,
+        config.text_encoder_bits,
+    )  # fmt: skip
     sampling = settings_for(pipeline.backbone, config.sampling, config.distilled)
     guidance = None
     if config.guidance.latent_reward:

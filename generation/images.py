@@ -30,9 +30,16 @@ def check_images(network: str, rows: Sequence[PromptRow]) -> None:
     from ..backbones.image_conditioning import image_entries
     from ..backbones.loading import describe_backbone
 
-    takes_one = bool(image_entries(describe_backbone(network), network))
+    backbone = describe_backbone(network)
+    needs_one = bool(image_entries(backbone, network))
+    takes_one = needs_one or bool(backbone.optional_image)
+    if not needs_one and takes_one and len({row.image is None for row in rows}) > 1:
+        raise VideoAlignError(
+            f"Some prompts have an image and some have none. {network} makes clips with a first image or without, but not both in one run: "
+            "give two files of prompts."
+        )
     for row in rows:
-        if takes_one and row.image is None:
+        if needs_one and row.image is None:
             raise VideoAlignError(
                 f"{network} is an image-to-video network, and the prompt {row.prompt!r} has no image. Give the prompts as CSV "
                 "or JSONL with a column image: the path of a picture, relative to the file."
@@ -56,7 +63,7 @@ def image_settings(model: str, image_encoder: str | None, rows: Sequence[PromptR
 def images_of(
     clips: Sequence[Wanted], pipeline: Pipeline, sampling: SamplingDefaults
 ) -> Callable[[int], Conditioning] | None:
-    """Number of a clip -> what the network is told of its image; None for a text-to-video network.
+    """Number of a clip -> what the network is told of its image; None where it is told of none.
 
     Images are brought to the clips' size as training brings clips to theirs: scaled to cover it, the middle cut out.
     """
@@ -64,7 +71,7 @@ def images_of(
     from ..training.latent_cache.buckets import Bucket
     from ..training.latent_cache.clip_pixels import read_first_frame
 
-    entries = image_entries(pipeline.backbone, pipeline.name)
+    entries = image_entries(pipeline.backbone, pipeline.name, wanted=any(clip.image is not None for clip in clips))
     if not entries:
         return None
     bucket = Bucket(sampling.width, sampling.height, sampling.frames, sampling.fps)

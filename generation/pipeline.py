@@ -17,6 +17,7 @@ from .model_files import MICRO, image_encoder_file, model_files
 
 if TYPE_CHECKING:
     from ..backbones.backbone import Backbone
+    from ..backbones.fewer_bits import FewerBits
     from ..backbones.image_encoder import ImageEncoder
     from ..backbones.vae import VAE
     from ..reward.latent.latent_reward import LatentReward
@@ -47,11 +48,13 @@ def load_pipeline(
     dtype: torch.dtype | None = None,
     device: str = "cpu",
     image_encoder: str | None = None,
+    text_bits: FewerBits | None = None,
 ) -> Pipeline:
     """Load a model for sampling.
 
     Args:
         image_encoder: file or folder; by default the one of the model's diffusers folder. Read only where the network needs it.
+        text_bits: the matrices of the text encoder are kept in 8 or 4 bits.
         loras: "file.safetensors" or "file.safetensors:0.8"; merged into the network in this order.
         dtype: of the network; by default what the device is fast in (``network_dtype``).
 
@@ -90,7 +93,7 @@ def load_pipeline(
                 "the folder image_encoder of its diffusers pipeline."
             )
         clip = load_image_encoder(file, device=device)
-    vae, texts = load_vae(vae_file, device=device), load_text_encoder(text_file, device=device)
+    vae, texts = load_vae(vae_file, device=device), load_text_encoder(text_file, device=device, bits=text_bits)
     return Pipeline(backbone, vae, texts, name, clip)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from ..backbones.backbone import Backbone, Conditioning
+from ..backbones.given_frames import FIRST_FRAME
 from ..backbones.image_conditioning import image_entries
 from ..backbones.loading import describe_backbone, store_as
 from ..backbones.sampling import Hook, guided_velocity, sample
@@ -114,7 +115,7 @@ def plan_generate(config: Config, wanted: Sequence[Wanted]) -> RunPlan:
     Raises:
         VideoAlignError: the model cannot be used; the message names it.
     """
-    model = count_model(config)
+    model = count_model(config, pictured=any(clip.image is not None for clip in wanted))
     settings = model.settings
     prompts = len({(clip.prompt, clip.image) for clip in wanted})
     operations = len(wanted) * model.clip
@@ -146,15 +147,18 @@ def described_clip(model: ModelCount) -> str:
     )
 
 
-def count_model(config: Config) -> ModelCount:
+def count_model(config: Config, pictured: bool = False) -> ModelCount:
     """Count a step of sampling, and decoding.
+
+    Args:
+        pictured: the prompts have images.
 
     Raises:
         VideoAlignError: a file is missing, damaged, or of another model.
     """
     network_file, vae_file, text_file = model_files(config.model, config.vae, config.text_encoder)
     backbone = describe_backbone(network_file, whole=True)
-    entries = image_entries(backbone, network_file)
+    entries = image_entries(backbone, network_file, pictured)
     dtype = backbone.dtype if config.dtype == "auto" else getattr(torch, config.dtype)
     settings = settings_for(backbone, config.sampling, config.distilled)
     reward = None
@@ -169,16 +173,23 @@ def count_model(config: Config) -> ModelCount:
         latents,
         token_count(backbone, latents),
         dtype,
-        count_sampling(backbone, settings, dtype, config.batch_size, reward),
+        count_sampling(backbone, settings, dtype, config.batch_size, reward, images=entries),
         count_vae(describe_vae(vae_file), size, "decode"),
-        count_vae(describe_vae(vae_file), size, "encode") if "image_latents" in entries else None,
-        text_encoder_bytes(text_file) + (image_encoder_bytes(images) if images else 0),
+        _count_image(vae_file, size, entries),
+        text_encoder_bytes(text_file, config.text_encoder_bits) + (image_encoder_bytes(images) if images else 0),
     )
+
+
+def _count_image(vae_file: str, size: tuple[int, int, int], entries: Sequence[str]) -> Coded | None:
+    """Encoding what the network is told of an image by the VAE; a whole clip of it, or the first frame alone."""
+    if "image_latents" in entries:
+        return count_vae(describe_vae(vae_file), size, "encode")
+    return count_vae(describe_vae(vae_file), (1, *size[1:]), "encode") if FIRST_FRAME in entries else None
 
 
 def count_sampling(
     backbone: Backbone, settings: SamplingDefaults, dtype: torch.dtype, clips: int = 1,
-    reward: LatentReward | None = None, text_tokens: int | None = None,
+    reward: LatentReward | None = None, text_tokens: int | None = None, images: Sequence[str] = (),
 ) -> Sampled:  # fmt: skip
     """Count steps of sampling.
 
@@ -187,6 +198,7 @@ def count_sampling(
         dtype: of the network.
         clips: sampled together.
         text_tokens: of a caption; as many as can be by default.
+        images: what the network is told of an image.
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
@@ -207,7 +219,7 @@ def count_sampling(
             constants = {
                 name: torch.full((clips,), float(value)) for name, value in backbone.constants(settings).items()
             }
-            return {**conditioning_of(backbone, shape, tokens, clips), **constants}
+            return {**conditioning_of(backbone, shape, tokens, clips, images), **constants}
 
         positive, negative = told(), told() if settings.guidance_scale != 1 else None
         velocity = guided_velocity(backbone.velocity, positive, negative, settings.guidance_scale)

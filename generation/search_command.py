@@ -145,7 +145,7 @@ def tell(config: Config) -> int:
     from .search.plan import plan_search
 
     _, wanted = _rows_and_clips(config)
-    model = count_model(config)
+    model = count_model(config, pictured=any(clip.image is not None for clip in wanted))
     prompts = len({(clip.prompt, clip.image) for clip in wanted})
     steps, seeds = model.settings.steps, len(wanted) // prompts
     looks = checked_looks(config.look, steps)

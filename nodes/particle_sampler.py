@@ -74,7 +74,7 @@ class ParticleCall:
         self.guider = model.inner_model
         if path_of(self.guider.inner_model.model_sampling) != FLOW or x.ndim != 5:
             raise GuidanceError(
-                f"{of.name} is for rectified-flow models of plain video latents (Wan, HunyuanVideo, LTX-Video); this model samples otherwise. "
+                f"{of.name} is for rectified-flow models of plain video latents (Wan, HunyuanVideo, LTX-Video, LTX-2 without sound); this model samples otherwise. "
                 "Take another sampler."
             )
         check_fits(of.reward.name, of.reward.latent_space, self.guider.inner_model.latent_format)
@@ -125,11 +125,15 @@ class ParticleCall:
     def total(self, x: torch.Tensor, sigma: float, rows: Sequence[int]) -> np.ndarray:
         """The reward's totals of particles of these rows."""
         from ..backbones.conditioning import rows_of
+        from ..backbones.given_frames import NOISE_MASK, with_clean
 
         model_management.throw_exception_if_processing_interrupted()
         cond = chosen_cond(self.guider.conds.get("positive"), sigma)
-        told = reward_conditioning(self.of.reward.reward.trunk.name, cond["model_conds"], len(self.x))
-        return self.of.total(x, sigma, rows_of(told, rows))
+        told = rows_of(reward_conditioning(self.of.reward.reward.trunk.name, cond["model_conds"], len(self.x)), rows)
+        if NOISE_MASK in told:  # the model sees the latent under the mask, and so does the reward
+            clean = self.model.latent_image.expand_as(self.x)[list(rows)]
+            x = with_clean(x, clean, told)
+        return self.of.total(x, sigma, told)
 
     def told(self, step: int, x: torch.Tensor, clean: torch.Tensor) -> None:
         """Show a step, as k-diffusion's samplers do."""

@@ -120,6 +120,8 @@ class LatentMarks:
         """See ``PreviewMarks``."""
         import torch
 
+        from ..backbones.given_frames import with_clean
+
         seen, name = take.seen, f"seed {take.seed}"
         if seen.asked is None or seen.conds is None:
             raise VideoAlignError(
@@ -130,7 +132,8 @@ class LatentMarks:
         conds = cond["model_conds"] if self.caption is None else self.caption.instead_of(cond["model_conds"])
         told = reward_conditioning(trunk.name, conds, 1)
         check_conditioning(self.handle.name, trunk, told, self.caption is not None)
-        x, sigma = video_part(seen.noisy(), told_shapes(cond["model_conds"])), seen.sigma
+        shapes, sigma = told_shapes(cond["model_conds"]), seen.sigma
+        x = with_clean(video_part(seen.noisy(), shapes), video_part(seen.asked[0], shapes), told)
         if path_of(seen.sampling) != FLOW:
             x, sigma = x / (1 + sigma), sigma / (1 + sigma)
         with torch.no_grad():

@@ -12,7 +12,9 @@ from typing import Literal
 
 import torch
 
+from ..backbones.fewer_bits import FORMS, FewerBits
 from ..backbones.pretrained_folder import encoder_folder
+from ..backbones.stored_weights import kept_bytes
 from ..backbones.text_loading import MICRO
 from ..backbones.vae import VAE
 from ..backbones.vae_loading import describe_vae
@@ -25,6 +27,7 @@ _HALF, _WHOLE = 2, 4  # bytes of a weight of the encoder of captions on an accel
 _FURTHER = "text_encoder_2"  # HunyuanVideo's CLIP
 # In LTX-2's checkpoint; and HunyuanVideo 1.5's second encoder, a T5.
 _OF_THE_TEXT = r"text_embedding_projection|video_embeddings_connector|^(encoder|shared)\."
+_LAYERS = r"(^|\.)(layers|block)\.\d+\.(?!.*_bias\.).*weight$"  # of the numbered layers of a T5 or a language model
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Encoding:
 def count_encoding(
     vae: Path | str, text_encoder: Path | str, image_encoder: Path | str | None, size: tuple[int, int, int],
     clips: int, latents: tuple[int, int, int, int], captions: int, caption: tuple[int, int],
+    text_bits: FewerBits | None = None,
 ) -> Encoding:  # fmt: skip
     """What encoding a training's rows takes.
 
@@ -78,6 +82,7 @@ def count_encoding(
         clips, captions: how many there are.
         latents: [C, T, H, W] of a clip.
         caption: [L, D] of a caption, at most.
+        text_bits: in which the matrices of the text encoder's layers are kept.
 
     Raises:
         WeightsError: a file is missing, damaged, or something else.
@@ -85,7 +90,7 @@ def count_encoding(
     coded = count_vae(describe_vae(vae), size, "encode")
     elements = clips * math.prod(latents) + captions * math.prod(caption)
     return Encoding(
-        text=text_encoder_bytes(text_encoder),
+        text=text_encoder_bytes(text_encoder, text_bits),
         vae=coded.weights,
         clip=coded.activations,
         image=0 if image_encoder is None else image_encoder_bytes(image_encoder),
@@ -118,8 +123,8 @@ def count_vae(vae: VAE, size: tuple[int, int, int], way: Literal["encode", "deco
     return Coded(weights, count.peak, count.operations)
 
 
-def text_encoder_bytes(path: Path | str) -> int:
-    """Bytes of a text encoder's weights in 16 bits; of HunyuanVideo's and HunyuanVideo 1.5's both, of LTX-2's with what its checkpoint has of it. What it makes
+def text_encoder_bytes(path: Path | str, bits: FewerBits | None = None) -> int:
+    """Bytes of a text encoder's weights in 16 bits, or with its layers' matrices in fewer; of HunyuanVideo's and HunyuanVideo 1.5's both, of LTX-2's with what its checkpoint has of it. What it makes
     of a caption is small beside them.
 
     Raises:
@@ -130,13 +135,13 @@ def text_encoder_bytes(path: Path | str) -> int:
     if len(paths := paths_of(path)) > 1:
         # Behind the encoder another one, or a checkpoint that has the rest of it among much else.
         encoder, *others = (open_weights(one) for one in paths)
-        return _HALF * (_elements([encoder]) + _elements(others, _OF_THE_TEXT))
+        return _text_bytes([encoder], bits) + _HALF * _elements(others, _OF_THE_TEXT)
     if not Path(path).is_dir():
-        return _HALF * _elements([open_weights(path)])
+        return _text_bytes([open_weights(path)], bits)
     files = [open_weights(encoder_folder(path), "model")]
     with contextlib.suppress(WeightsError):  # of most families there is one
         files.append(open_weights(encoder_folder(path, _FURTHER), "model"))
-    return _HALF * _elements(files)
+    return _text_bytes(files, bits)
 
 
 def image_encoder_bytes(path: Path | str) -> int:
@@ -150,10 +155,25 @@ def image_encoder_bytes(path: Path | str) -> int:
     return _WHOLE * _elements([open_weights(inside if inside.is_dir() else path, "model")])
 
 
+def _text_bytes(files: Iterable[WeightFiles], bits: FewerBits | None) -> int:
+    """Of these files' tensors, the matrices of numbered layers in ``bits``."""
+    files = list(files)
+    if bits is None:
+        return _HALF * _elements(files)
+    kept = [
+        one.shapes[name]
+        for one in files
+        for name in one.shapes
+        if len(one.shapes[name]) == 2 and re.search(_LAYERS, name)
+    ]
+    others = _elements(files) - sum(map(math.prod, kept))
+    return _HALF * others + round(sum(kept_bytes(FORMS[bits], *shape, _HALF) for shape in kept))
+
+
 def _elements(files: Iterable[WeightFiles], names: str = "") -> int:
     return sum(
         math.prod(shape)
         for one in files
         for name, shape in one.shapes.items()
-        if one.types[name] != "U8" and re.search(names, name)
+        if (one.types[name] != "U8" or len(shape) == 2) and re.search(names, name)  # else a tokenizer's bytes
     )

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
 from ..cli.options import CommandConfig
 from ..preferences.splits import PairFiles
+
+TEXT_ENCODER_BITS = (
+    "Keep the matrices of the text encoder's layers in 8 or 4 bits (4 need bitsandbytes), in the place of 16."
+)
+"""What the option is for, in every command that has it."""
 
 
 class EncodedData(PairFiles):
@@ -20,6 +26,10 @@ class EncodedData(PairFiles):
     buckets: list[str] = Field(
         [],
         description="Further sizes as WIDTHxHEIGHTxFRAMES@FPS, such as 480x832x81@16: each pair goes into the one that fits both of its clips best; repeat for several.",
+    )
+    image_to_video: bool = Field(
+        False,
+        description="For LTX: the first frame of each clip is given, as image-to-video has it; clips that are compared must begin with one image. An image-to-video Wan needs no such word.",
     )
     cache: Path | None = Field(
         None, description="Folder of encoded clips and captions; cache/ in the output folder by default."
@@ -55,6 +65,7 @@ class EncoderFiles(CommandConfig):
     text_encoder: str = Field(
         description="The text encoder of that model: a file or folder, or micro for the micro world."
     )
+    text_encoder_bits: Literal["8bit", "4bit"] | None = Field(None, description=TEXT_ENCODER_BITS)
     image_encoder: Path | None = Field(
         None,
         description="What shows a Wan 2.1 image-to-video model its image: clip_vision_h.safetensors of ComfyUI, or a diffusers folder. Not for other models.",

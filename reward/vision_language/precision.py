@@ -6,12 +6,11 @@ from typing import Literal, get_args
 
 from torch import nn
 
-from ...backbones.frozen_linear import Form, FrozenLinear
+from ...backbones.fewer_bits import FORMS, check_fewer_bits, keep_in
 from ...errors import CheckpointError
 
 Bits = Literal["auto", "8bit", "4bit"]
 """auto: all in the type of the arithmetic."""
-_FORMS: dict[str, Form] = {"8bit": "float8", "4bit": "nf4"}
 
 
 def check_bits(bits: str) -> None:
@@ -23,10 +22,7 @@ def check_bits(bits: str) -> None:
     """
     if bits not in get_args(Bits):
         raise CheckpointError(f"Weights cannot be kept in {bits!r}; choose among {', '.join(get_args(Bits))}.")
-    if bits == "4bit":
-        from ...backbones.stored_weights import bitsandbytes_for
-
-        bitsandbytes_for("A judge in 4 bits", "8bit")
+    check_fewer_bits(None if bits == "auto" else bits, "A judge")
 
 
 def in_fewer_bits(block: nn.Module, bits: str) -> None:
@@ -34,9 +30,5 @@ def in_fewer_bits(block: nn.Module, bits: str) -> None:
 
     Their size stands in the state dict, so that a memory manager counts them.
     """
-    if bits == "auto":
-        return
-    for name, layer in list(block.named_modules()):
-        if type(layer) is nn.Linear:
-            parent, _, leaf = name.rpartition(".")
-            setattr(block.get_submodule(parent), leaf, FrozenLinear(layer, _FORMS[bits], offload=False, counted=True))
+    if bits != "auto":
+        keep_in(block, FORMS[bits], counted=True)

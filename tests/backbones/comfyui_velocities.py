@@ -24,7 +24,7 @@ from safetensors.torch import load_file, save_file  # noqa: E402
 
 NAMES = {
     "text": "c_crossattn", "image_latents": "c_concat", "image_embeds": "clip_fea", "pooled": "y", "guidance": "guidance",
-    "text_mask": "attention_mask", "glyphs": "txt_byt5",
+    "text_mask": "attention_mask", "glyphs": "txt_byt5", "noise_mask": "denoise_mask",
 }  # fmt: skip
 
 
@@ -48,6 +48,10 @@ for path in sorted(folder.glob("*.safetensors")):
     patcher = comfy.sd.load_diffusion_model(str(path))
     given = load_file(folder / "inputs" / path.name)
     x_t, sigma = given.pop("x_t"), given.pop("sigma")
+    if (image := given.pop("first_frame", None)) is not None:  # as LTXVImgToVideo gives it
+        x_t[:, :, :1] = image
+        given["noise_mask"] = torch.ones_like(x_t)
+        given["noise_mask"][:, :, 0] = 0
     extra = {NAMES[key]: value for key, value in given.items() if key != "frame_rate"}
     if "frame_rate" in given:
         extra["frame_rate"] = given["frame_rate"][0].item()

@@ -109,12 +109,12 @@ def test_plain_fp8_files_load_as_their_rounded_weights(tmp_path):
 
 
 def test_another_quantisation_is_refused_by_its_name(tmp_path):
-    path, _ = save_scaled_fp8(tiny("wan-t2v"), tmp_path / "nvfp4.safetensors", "comfy_quant")
+    path, _ = save_scaled_fp8(tiny("wan-t2v"), tmp_path / "mxfp8.safetensors", "comfy_quant")
     state = load_file(path)
     note = next(key for key in state if key.endswith("comfy_quant"))
-    state[note] = torch.tensor(list(b'{"format": "nvfp4"}'), dtype=torch.uint8)
+    state[note] = torch.tensor(list(b'{"format": "mxfp8"}'), dtype=torch.uint8)
     save_file(state, path)
-    with pytest.raises(WeightsError, match=r"nvfp4\.safetensors.*quantised as 'nvfp4'"):
+    with pytest.raises(WeightsError, match=r"mxfp8\.safetensors.*quantised as 'mxfp8'"):
         load_backbone(path)
 
 

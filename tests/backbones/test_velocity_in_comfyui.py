@@ -35,6 +35,12 @@ CASES = [
     "ltx-2-scale_weight",
     "ltx-2.3-comfy_quant",
     "ltx-2.3-24fps",
+    "ltx-video-first_frame",
+    "ltx-video-causal-first_frame",
+    "ltx-2-first_frame",
+    "ltx-2.3-first_frame",
+    "ltx-2.3-noise_mask",
+    "ltx-video-noise_mask",
 ]
 FP8 = ("scale_weight", "comfy_quant")
 
@@ -73,6 +79,10 @@ def folder(tmp_path_factory):
             conditioning["image_embeds"] = torch.randn(2, 9, 1152)
         if case == "ltx-masked":
             conditioning["text_mask"] = (torch.arange(7) < torch.tensor([[7], [4]])).long()
+        if case.endswith("-first_frame"):
+            conditioning["first_frame"] = torch.randn(2, 128, 1, *x_t.shape[3:])
+        if case.endswith("-noise_mask"):
+            conditioning["noise_mask"] = torch.rand(2, 1, *x_t.shape[2:])
         if case.endswith("fps"):
             conditioning["frame_rate"] = torch.full((2,), float(case.rpartition("-")[2].removesuffix("fps")))
         save_file({"x_t": x_t, "sigma": sigma, **conditioning}, folder / "inputs" / path.name)

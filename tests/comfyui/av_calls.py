@@ -205,12 +205,7 @@ def ksampler(kind: str, guidance: dict | None, form: str):
         if form == "silent":
             latent = {"samples": parts[0]}
         if form == "kept":
-            generator = torch.Generator().manual_seed(8)
-            given = [torch.randn(part.shape, generator=generator) for part in parts]
-            masks = [torch.ones(1, 1, *given[0].shape[2:]), torch.ones_like(given[1])]
-            masks[0][:, :, 0] = 0
-            masks[1][..., : masks[1].shape[-1] // 2] = 0
-            latent = {"samples": NestedTensor(given), "noise_mask": NestedTensor(masks)}
+            latent = kept(latent)
         model, trace = av_model(kind), None
         if guidance is not None:
             model, _, trace = guided_by(model, av_reward(kind), **guidance)
@@ -218,6 +213,67 @@ def ksampler(kind: str, guidance: dict | None, form: str):
         (out,) = nodes.common_ksampler(model, 5, 5, 3.0, "euler", "simple", positive, negative, latent, 1.0)
         split = [list(each.unbind()) if each.is_nested else [each] for each in (out["samples"], latent["samples"])]
         return {"streams": split[0], "given": split[1], "trace": trace and trace.of(out["samples"])}
+
+
+def kept(latent: dict) -> dict:
+    """Random numbers, of which the first latent frame and half of the sound are given by a noise mask."""
+    generator = torch.Generator().manual_seed(8)
+    given = [torch.randn(part.shape, generator=generator) for part in latent["samples"].unbind()]
+    masks = [torch.ones(1, 1, *given[0].shape[2:]), torch.ones_like(given[1])]
+    masks[0][:, :, 0] = 0
+    masks[1][..., : masks[1].shape[-1] // 2] = 0
+    return {"samples": NestedTensor(given), "noise_mask": NestedTensor(masks)}
+
+
+def told_of_what_is_given(way: str):
+    """What a latent reward is shown and told of a first frame that is given, [(that frame of x_t, the mask)], and the frame in the model's unit.
+
+    Args:
+        way: "guided", "searched" (by Search Seeds) or "particles" (by Resampling Sampler, of a video without sound).
+    """
+    reward, model = av_reward("ltxav"), av_model("ltxav")
+    trunk, seen = reward.reward.trunk, []
+    features = trunk.features
+
+    def noted(x_t, sigma, conditioning):
+        seen.append((x_t[:, :, 0].detach().clone(), conditioning["noise_mask"].clone()))
+        return features(x_t, sigma, conditioning)
+
+    trunk.features = noted
+    try:
+        with torch.inference_mode():
+            latent = kept(empty("ltxav"))
+            given = model.model.process_latent_in(latent["samples"].unbind()[0])[:, :, 0]
+            if way == "guided":
+                ksampler("ltxav", {}, "kept")
+            elif way == "searched":
+                chosen = run_node(samplers.KSamplerSelect, sampler_name="euler")
+                sigmas = run_node(samplers.BasicScheduler, model=model, scheduler="simple", steps=5, denoise=1.0)
+                wires = {
+                    "model": guider("ltxav", model, "cfg", 3.0),
+                    "sampler": chosen,
+                    "sigmas": sigmas,
+                    "judge": reward,
+                }
+                from search_calls import SETTINGS
+
+                settings = SETTINGS | {"seeds": 2, "look_after": 2}
+                pack("nodes.search_seeds_node").SearchSeeds.execute(latent_image=latent, **wires, **settings)
+            else:
+                silent = {name: parts.unbind()[0] for name, parts in latent.items()}
+                node = pack("nodes.resampling_sampler_node").ResamplingSampler
+                defaults = {
+                    one.id: one.default
+                    for one in node.define_schema().inputs
+                    if getattr(one, "default", None) is not None
+                }
+                (chosen,) = node.execute(reward, **defaults).args
+                sigmas = run_node(samplers.BasicScheduler, model=model, scheduler="simple", steps=5, denoise=1.0)
+                noise, used = run_node(samplers.RandomNoise, noise_seed=5), guider("ltxav", model, "cfg", 3.0)
+                samplers.SamplerCustomAdvanced.execute(noise, used, chosen, sigmas, silent)
+    finally:
+        del trunk.features
+    return seen, given
 
 
 def scored_latents(kind: str, clips: int = 2):

@@ -133,6 +133,15 @@ def test_a_video_without_sound_and_given_parts_are_guided_too(process, kind, for
             assert torch.allclose(run["streams"][at][kept], run["given"][at][kept], atol=1e-5)
 
 
+@pytest.mark.parametrize(("way", "looks"), [("guided", 4), ("searched", 2), ("particles", None)])
+def test_the_reward_is_told_which_frame_is_given(process, way, looks):
+    seen, given = process.call("av_calls.told_of_what_is_given", way=way)
+    assert len(seen) == looks or (looks is None and seen)
+    for frame, mask in seen:
+        assert mask.shape[2:] == (2, 3, 4) and not mask[:, :, 0].any() and mask[:, :, 1:].eq(1).all()
+        assert torch.allclose(frame, given, atol=1e-5)
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_trace_is_found_by_its_video(process, kind):
     made = process.call("av_calls.traces", kind=kind)

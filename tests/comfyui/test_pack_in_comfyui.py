@@ -105,6 +105,42 @@ def test_example_workflows_are_offered_with_pictures_and_use_only_nodes_that_exi
         assert fetch(comfyui, path + ".jpg")[:2] == b"\xff\xd8"
 
 
+WIDGETS = ("COMBO", "INT", "FLOAT", "STRING", "BOOLEAN", "COMFY_DYNAMICCOMBO_V3")
+
+
+@pytest.mark.parametrize(
+    "file", sorted((REPOSITORY / "example_workflows").glob("*.json")), ids=lambda file: file.name[:2]
+)
+def test_a_workflows_wires_and_widgets_are_those_of_its_nodes(definitions, file):
+    workflow = json.loads(file.read_text(encoding="utf-8"))
+    nodes = {node["id"]: node for node in workflow["nodes"] if "Note" not in node["type"]}
+    wires = {
+        number: (source, slot, target, place, kind) for number, source, slot, target, place, kind in workflow["links"]
+    }
+    for node in nodes.values():
+        definition = definitions[node["type"]]
+        given = {entry["name"]: entry for entry in node["inputs"]}
+        asked = definition["input"].get("required", {}), definition["input"].get("optional", {})
+        sockets = {name for name, (kind, *_) in asked[0].items() if not isinstance(kind, list) and kind not in WIDGETS}
+        missing = sockets - {name.partition(".")[0] for name in given}  # inputs that grow are NAME.PART
+        assert not missing, (node["type"], missing)
+        for name, entry in given.items():
+            if "." in name:
+                continue
+            kind = (asked[0] | asked[1])[name][0]
+            if entry["link"] is None:
+                assert "widget" in entry or name in asked[1] or kind in WIDGETS, (node["type"], name)
+                continue
+            source, slot, target, place, _ = wires[entry["link"]]
+            assert (target, node["inputs"][place]["name"]) == (node["id"], name)
+            made = definitions[nodes[source]["type"]]["output"][slot]
+            assert isinstance(kind, list) or made in kind.split(",") or kind == "*", (node["type"], name, made)
+            assert entry["link"] in nodes[source]["outputs"][slot]["links"]
+    assert {number for node in nodes.values() for output in node["outputs"] for number in output["links"] or ()} == set(
+        wires
+    )
+
+
 def test_the_frontends_scripts_are_served(comfyui):
     served = comfyui.get("/extensions")
     for script in (REPOSITORY / "web").glob("*.js"):

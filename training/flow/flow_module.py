@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ...backbones.backbone import Backbone, Conditioning
+from ...backbones.given_frames import noised
 from .adapter import as_reference
 from .method import Method, NoisedClips
 
@@ -49,7 +50,11 @@ class FlowModule(nn.Module):
         return torch.cat(losses).mean(), binned(joined, levels, self.bins)
 
     def velocity(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
-        """v_theta [B, C, T, H, W] at x_t, told ``sigma`` [B]."""
+        """v_theta [B, C, T', H, W] of the frames that are not given, at x_t [B, C, T, H, W], told ``sigma`` [B]."""
+        return noised(self.velocity_of_all(x_t, sigma, conditioning), conditioning)
+
+    def velocity_of_all(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
+        """The same of all frames [B, C, T, H, W], for sampling."""
         return self.backbone.velocity(x_t, sigma, self._complete(conditioning, len(x_t)))
 
     @torch.no_grad()

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from ...backbones.backbone import Backbone
-from ...backbones.frozen_linear import Form, FrozenLinear
+from ...backbones.fewer_bits import keep_in
+from ...backbones.frozen_linear import Form
 
 
 def store_frozen(backbone: Backbone, form: Form, offload: bool) -> None:
     """Replace the linear layers of the blocks by ``FrozenLinear``; before the adapter is put on."""
     for block in backbone.blocks:
-        for name, layer in list(block.named_modules()):
-            if type(layer) is nn.Linear:
-                parent, _, leaf = name.rpartition(".")
-                setattr(block.get_submodule(parent), leaf, FrozenLinear(layer, form, offload))
+        keep_in(block, form, offload)

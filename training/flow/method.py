@@ -12,6 +12,7 @@ from torch import Tensor
 
 from ...backbones.backbone import Conditioning
 from ...backbones.flow_path import add_noise, velocity_target
+from ...backbones.given_frames import noised
 from ...cli.options import CommandConfig
 from ...preferences.preference_file import ResolvedPair
 from ..loop.evaluation_plan import FORWARD_AND_BACKWARD
@@ -64,8 +65,8 @@ class NoisedClips:
         return add_noise(self.clips[side], self.noise, self.sigma)
 
     def velocity(self, side: str) -> Tensor:
-        """The velocity that takes x_0 to x_1, which the network is to say."""
-        return velocity_target(self.clips[side], self.noise)
+        """The velocity that takes x_0 to x_1, which the network is to say, of the frames that are not given."""
+        return noised(velocity_target(self.clips[side], self.noise), self.conditioning)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> NoisedClips:
         """All tensors on a device; ``dtype`` for latents, noise and levels."""
@@ -89,7 +90,10 @@ class NoisedClips:
 
 
 class Network(Protocol):
-    """The network being trained. Both functions take x_t [B, C, T, H, W], sigma [B] and the B prompts' conditioning."""
+    """The network being trained. Both functions take x_t [B, C, T, H, W], sigma [B] and the B prompts' conditioning.
+
+    What they say is of the frames that are not given: of image-to-video by its first frame [B, C, T - 1, H, W].
+    """
 
     def velocity(self, x_t: Tensor, sigma: Tensor, conditioning: Conditioning) -> Tensor:
         """v_theta: with the adapter."""

@@ -96,7 +96,7 @@ class Previews(Callback):
                 {k: v.to(device) for k, v in collate([cache.conditioning(text) | image]).items()}
                 for text in (prompt, "")
             )
-            velocity = guided_velocity(module.velocity, positive, negative, settings.guidance_scale)
+            velocity = guided_velocity(module.velocity_of_all, positive, negative, settings.guidance_scale)
             noise = seeded_noise([self.task.config.seed + number], shape).to(device)
             with autocast(device, torch.bfloat16, self.task.config.precision == "bfloat16"):
                 latents.append(sample(velocity, noise, levels).float())

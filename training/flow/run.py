@@ -163,7 +163,7 @@ def with_begun_reference(config: FlowConfig, began: Mapping[str, Any] | None) ->
 
 
 def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
-    """What the network needs of an image; nothing for a text-to-video network. No weights are read.
+    """What the network is told of an image; nothing for text-to-video. No weights are read.
 
     Raises:
         VideoAlignError: an image-to-video network that is not supported, or previews without images (or the other way
@@ -172,14 +172,20 @@ def needed_of_images(config: FlowConfig) -> tuple[str, ...]:
     from ...backbones.image_conditioning import image_entries
 
     transformer, preview = config.model.transformer, config.preview
-    needed = image_entries(describe_backbone(transformer), str(transformer))
+    backbone = describe_backbone(transformer)
+    needed = image_entries(backbone, str(transformer), config.data.image_to_video)
+    if config.data.image_to_video and not needed:
+        raise VideoAlignError(f"{transformer} takes no image; leave out data.image_to_video.")
     if needed and preview.prompts and not preview.images:
         raise VideoAlignError(
-            f"{transformer} is an image-to-video network: its previews need images too. Give preview.images, a "
+            f"{transformer} is {'trained for image-to-video' if backbone.optional_image else 'an image-to-video network'}: its previews need images too. Give preview.images, a "
             "picture or clip for each of preview.prompts, or no preview.prompts."
         )
     if preview.images and not needed:
-        raise VideoAlignError(f"{transformer} takes no image; remove preview.images.")
+        remedy = "give data.image_to_video, or remove" if backbone.optional_image else "remove"
+        raise VideoAlignError(
+            f"{transformer} takes no image{' here' if backbone.optional_image else ''}; {remedy} preview.images."
+        )
     return needed
 
 

@@ -161,6 +161,7 @@ class FlowTask:
             "lora": adapter,
             "size": size,
             "base_dtype": self.config.memory.base_dtype,
+            **({"image_to_video": True} if self.config.data.image_to_video else {}),  # 0.1.0 had none
             **({} if self.config.ema is None else {"ema": self.config.ema}),  # 0.1.0 had none
         }
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from ...backbones.image_conditioning import image_latents
+from ...backbones.image_conditioning import image_conditioning
 from ...clips.clip_fault import computing, reading
 from ...errors import ClipError, VideoAlignError
 from ...files.claims import Claims, in_turn
@@ -85,7 +85,7 @@ def build_cache(
     _remove_left_overs(folder)
     report = progress or (lambda _what, _done, _total: None)
     identities = {  # first of all: a missing encoder is said before clips are read
-        entry: encoders.vae_identity if entry == "image_latents" else encoders.image_identity for entry in image_entries
+        entry: encoders.image_identity if entry == "image_embeds" else encoders.vae_identity for entry in image_entries
     }
     left_out = LeftOut(rows)
     plan = make_plan(
@@ -213,10 +213,10 @@ def _encoded_image(entry: str, image: SourceImage, encoders: Encoders) -> torch.
     with reading(image.path):
         frame = read_first_frame(image.path, image.bucket)
     with computing(image.path):
-        if entry != "image_latents":
+        if entry == "image_embeds":
             return encoders.image_encoder.encode(frame[None])[0]
         vae = encoders.vae
-        values = image_latents(vae, frame.to(vae.device), image.bucket.frames).cpu()
+        values = image_conditioning((entry,), frame, image.bucket.frames, vae, None)[entry]
     _check_finite(values, image.path, vae.dtype)
     return values.half()
 

@@ -99,7 +99,10 @@ def encoders_of(files: EncoderFiles) -> Encoders:
     state = process_state()
     fast = fast_dtype(state.device)
     text_dtype = None if fast == torch.float32 else fast
-    return Encoders(files.vae, files.text_encoder, state.device, text_dtype, image_encoder=files.image_encoder)
+    return Encoders(
+        files.vae, files.text_encoder, state.device, text_dtype, image_encoder=files.image_encoder,
+        text_bits=files.text_encoder_bits,
+    )  # fmt: skip
 
 
 def buckets_of(data: EncodedData) -> list[Bucket]:

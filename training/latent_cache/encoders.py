@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from ...backbones.devices import release_memory
+from ...backbones.fewer_bits import FewerBits
 from ...backbones.image_encoder import ImageEncoder, image_encoder_identity, load_image_encoder
 from ...backbones.text_loading import load_text_encoder, text_identity
 from ...backbones.vae import VAE
@@ -28,6 +29,7 @@ class Encoders:
         dtype: of their arithmetic; the VAE's is float32 unless ``vae_dtype`` says otherwise.
         tiling: the VAE cuts big clips into tiles.
         image_encoder: a ComfyUI file or a diffusers folder, for networks that see their image through CLIP.
+        text_bits: the matrices of a text encoder that is loaded are kept in 8 or 4 bits.
     """
 
     def __init__(
@@ -39,12 +41,14 @@ class Encoders:
         vae_dtype: torch.dtype = torch.float32,
         tiling: bool = False,
         image_encoder: Path | str | None = None,
+        text_bits: FewerBits | None = None,
     ) -> None:
         self._vae, self._text_encoder = vae, text_encoder
         self._loaded_vae = vae if isinstance(vae, VAE) else None
         self._loaded_text_encoder = None if isinstance(text_encoder, (str, Path)) else text_encoder
         self.device, self.dtype, self.vae_dtype, self.tiling = device, dtype, vae_dtype, tiling
         self._image_encoder, self._loaded_image_encoder = image_encoder, None
+        self.text_bits = text_bits
 
     @property
     def vae_identity(self) -> str:
@@ -58,7 +62,7 @@ class Encoders:
         """For keys; does not load the weights."""
         if self._loaded_text_encoder is not None:
             return self._loaded_text_encoder.identity
-        return text_identity(self._text_encoder, self.dtype)
+        return text_identity(self._text_encoder, self.dtype, bits=self.text_bits)
 
     @property
     def vae(self) -> VAE:
@@ -71,7 +75,9 @@ class Encoders:
     def text_encoder(self) -> Any:
         """The text encoder, loaded on first use."""
         if self._loaded_text_encoder is None:
-            self._loaded_text_encoder = load_text_encoder(self._text_encoder, self.dtype, self.device)
+            self._loaded_text_encoder = load_text_encoder(
+                self._text_encoder, self.dtype, self.device, bits=self.text_bits
+            )
         return self._loaded_text_encoder
 
     @property

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ...backbones.image_conditioning import FRAME_OF_ANY_CLIP
 from ...clips.clip_fault import reading
 from ...errors import ClipError
 from ...files.remembered import RememberedFacts
@@ -38,8 +39,8 @@ class SourceImage:
     name: str
 
     def key(self, entry: str, identity: str) -> str:
-        """Of an entry that the encoder ``identity`` makes; CLIP's tokens do not depend on the clips' length."""
-        size = self.bucket if entry == "image_latents" else f"{self.bucket.width}x{self.bucket.height}"
+        """Of an entry that the encoder ``identity`` makes."""
+        size = f"{self.bucket.width}x{self.bucket.height}" if entry in FRAME_OF_ANY_CLIP else self.bucket
         return entry_key(entry, self.digest, size, identity)
 
 

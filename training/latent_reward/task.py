@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ...backbones.backbone import Backbone
 from ...backbones.image_conditioning import image_entries
+from ...errors import VideoAlignError
 from ...files.digests import json_digest
 from ...reward.dimensions import DIMENSIONS
 from ...reward.latent.latent_reward import LatentReward, TrainingRecord
@@ -29,7 +30,12 @@ RESULT = "latent_reward.safetensors"
 CHECKED_OPTIONS = {
     "model", "noise", "optimizer", "loss", "clean_latents", "precision", "schedule", "warmup", "max_grad_norm",
 }  # fmt: skip
-LATER_OPTIONS = (("model", "freeze_trunk", False), ("noise", "shared", True), ("noise", "draws", None))
+LATER_OPTIONS = (
+    ("model", "freeze_trunk", False),
+    ("noise", "shared", True),
+    ("noise", "draws", None),
+    ("model", "text_encoder_bits", None),
+)
 
 
 class LatentRewardTask:
@@ -65,6 +71,8 @@ class LatentRewardTask:
             if options[section][name] == usual:
                 del options[section][name]
         grouped = self.config.data.group_by_prompt
+        if self.config.data.image_to_video:
+            options["image_to_video"] = True
         return {"data": self.data_hash(), "encoders": self.encoders, "group_by_prompt": grouped, **options}
 
     @property
@@ -175,7 +183,9 @@ def build_task(config: Config) -> LatentRewardTask:
     """
     train, held_out = load_pairs(config)
     trunk = load_trunk(config.model)
-    entries = image_entries(trunk, str(config.model.trunk))
+    entries = image_entries(trunk, str(config.model.trunk), config.data.image_to_video)
+    if config.data.image_to_video and not entries:
+        raise VideoAlignError(f"{config.model.trunk} takes no image; leave out data.image_to_video.")
     encoders = encoders_of(config.model)
     cache = encode_rows(
         [*train, *held_out],

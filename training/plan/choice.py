@@ -16,6 +16,7 @@ from ...planning.counting import BETWEEN
 from ...planning.report import gb
 from ..flow.config import FlowConfig
 from ..flow.method import Method
+from ..flow.run import needed_of_images
 from ..loop.processes import process_state
 from .flow_step import StepCount, count_step
 from .memory import memory_of
@@ -101,7 +102,8 @@ def _needed(config: FlowConfig, method: Method, rows: int, room: int, device: to
         network = describe_backbone(config.model.transformer, whole=True)
         size = network.latent_format.shape(config.data.frames, config.data.height, config.data.width)
         at_once = config.model_copy(update={"micro_batch_size": rows})
-        step = count_step(network, at_once, method, size, network.family.text_tokens, at_most=at_most)
+        images = needed_of_images(config)
+        step = count_step(network, at_once, method, size, network.family.text_tokens, images, at_most)
         if at_most and (weights := _on(device, replace(step, trained=0, activations=0), config)) > room:
             return weights, "more than "
         needed = _on(device, step, config)

@@ -13,7 +13,7 @@ from ...planning.report import encoding_said, flop
 from ...planning.run_plan import Part, RunPlan, Way
 from ..flow.config import FlowConfig
 from ..flow.method import Method
-from ..flow.run import with_expert_range
+from ..flow.run import needed_of_images, with_expert_range
 from ..flow.task import FlowRows, visible_move
 from ..loop.run_length import concerns, run_length
 from .choice import choose_way
@@ -78,7 +78,15 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
         None
         if config.data.cache_only
         else count_encoding(
-            models.vae, models.text_encoder, models.image_encoder, size, data.clips, latents, data.prompts, caption
+            models.vae,
+            models.text_encoder,
+            models.image_encoder,
+            size,
+            data.clips,
+            latents,
+            data.prompts,
+            caption,
+            models.text_encoder_bits,
         )
     )
 
@@ -130,7 +138,8 @@ def _parts(step: StepCount, memory: Memory, config: FlowConfig) -> tuple[Part, .
 def _count(
     network: Backbone, config: FlowConfig, method: Method, rows: int, latents: tuple[int, int, int, int], caption: int
 ) -> StepCount:
-    return count_step(network, config.model_copy(update={"micro_batch_size": rows}), method, latents, caption)
+    at_once = config.model_copy(update={"micro_batch_size": rows})
+    return count_step(network, at_once, method, latents, caption, needed_of_images(config))
 
 
 def _ways(step: StepCount, chosen: str, config: FlowConfig) -> Sequence[Way]:

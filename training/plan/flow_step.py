@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor
 
 from ...backbones.backbone import Backbone, Conditioning
 from ...backbones.devices import autocast
+from ...backbones.given_frames import FIRST_FRAME, first_frame_entry
 from ...backbones.loading import store_as
 from ...planning.counting import Count, without_content
 from ..flow.adapter import add_adapter
@@ -64,7 +66,7 @@ class StepCount:
 
 def count_step(
     backbone: Backbone, config: FlowConfig, method: Method, latents: tuple[int, int, int, int], text_tokens: int,
-    at_most: bool = False,
+    images: Sequence[str] = (), at_most: bool = False,
 ) -> StepCount:  # fmt: skip
     """Count a step of a training.
 
@@ -72,6 +74,7 @@ def count_step(
         backbone: the whole network, on the meta device; it is changed and of no use afterwards.
         latents: [C, T, H, W] of a clip.
         text_tokens: of a caption.
+        images: what the network is told of images though it could do without.
         at_most: count one block of each kind alone, which takes a moment, and as many times that as there are blocks. What is alive
             at any time is a sum of what each block keeps and of what the rest does, so the whole cannot take more.
     """
@@ -92,7 +95,7 @@ def count_step(
         without_content(backbone.module)
         module = FlowModule(backbone, method, config.evaluation.bins, config.data.fps)
         module.train()
-        batch = sample_batch(backbone, method, latents, text_tokens, samples)
+        batch = sample_batch(backbone, method, latents, text_tokens, samples, images)
         trained = [weight for weight in module.parameters() if weight.requires_grad]
         with Count([*module.parameters(), *module.buffers(), *_tensors(batch)]) as count:
             half = config.precision == "bfloat16"
@@ -128,15 +131,16 @@ def _matrices(backbone: Backbone) -> tuple[Matrix, ...]:
 
 
 def sample_batch(
-    backbone: Backbone, method: Method, latents: tuple[int, int, int, int], text_tokens: int, samples: int
-) -> NoisedClips:
+    backbone: Backbone, method: Method, latents: tuple[int, int, int, int], text_tokens: int, samples: int,
+    images: Sequence[str] = (),
+) -> NoisedClips:  # fmt: skip
     """A micro batch of the right shapes, with nothing in it."""
 
     def clips() -> Tensor:
         return torch.empty(samples, *latents)
 
     def group(sides: tuple[str, ...], real: NoisedClips | None) -> NoisedClips:
-        conditioning = conditioning_of(backbone, latents, text_tokens, samples)
+        conditioning = conditioning_of(backbone, latents, text_tokens, samples, images)
         each = torch.empty(samples)
         return NoisedClips(
             {side: clips() for side in sides}, clips(), each, conditioning, each.clone(), each.clone(), real
@@ -146,9 +150,9 @@ def sample_batch(
 
 
 def conditioning_of(
-    backbone: Backbone, latents: tuple[int, int, int, int], text_tokens: int, samples: int
+    backbone: Backbone, latents: tuple[int, int, int, int], text_tokens: int, samples: int, images: Sequence[str] = ()
 ) -> Conditioning:
-    """What a network needs, of the right shapes, with nothing in it."""
+    """What a network needs, and ``images`` that it is told of besides, of the right shapes, with nothing in it."""
     config, needs = backbone.config, backbone.needs
     entries = {"text": torch.empty(samples, text_tokens, backbone.text_width)}
     if "image_latents" in needs:
@@ -158,6 +162,8 @@ def conditioning_of(
         entries["image_embeds"] = torch.empty(samples, config.get("pos_embed_seq_len") or 257, config["image_dim"])
     if "pooled" in needs:
         entries["pooled"] = torch.empty(samples, config["pooled_projection_dim"])
+    if FIRST_FRAME in images:
+        entries |= first_frame_entry(samples, latents)
     return entries
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
@@ -34,7 +35,7 @@ def plan_latent_reward(config: Config) -> RunPlan:
     """
     train, held_out = load_pairs(config)
     trunk = described_trunk(config.model)
-    image_entries(trunk, str(config.model.trunk))  # refuses what it cannot be told
+    image_entries(trunk, str(config.model.trunk), config.data.image_to_video)  # refuses what it cannot be told
     size = config.data.frames, config.data.height, config.data.width
     latents = trunk.latent_format.shape(*size)
     caption = trunk.family.text_tokens, trunk.text_width
@@ -50,7 +51,15 @@ def plan_latent_reward(config: Config) -> RunPlan:
         None
         if config.data.cache_only
         else count_encoding(
-            model.vae, model.text_encoder, model.image_encoder, size, len(clips), latents, len(prompts), caption
+            model.vae,
+            model.text_encoder,
+            model.image_encoder,
+            size,
+            len(clips),
+            latents,
+            len(prompts),
+            caption,
+            model.text_encoder_bits,
         )
     )
     training = step.operations / step.pairs * run.samples
@@ -123,7 +132,8 @@ def count_latent_reward(
         reward = with_trained_parts(config, trunk)
     with FakeTensorMode(allow_non_fake_inputs=True):
         without_content(reward)
-        batch = pair_batch(trunk, latents, text_tokens, config.micro_batch_size, config.data.fps)
+        images = image_entries(trunk, str(config.model.trunk), config.data.image_to_video)
+        batch = pair_batch(trunk, latents, text_tokens, config.micro_batch_size, config.data.fps, images)
         freeze_idle(reward, batch)
         if config.model.gradient_checkpointing:
             reward.network.enable_gradient_checkpointing()
@@ -140,12 +150,17 @@ def count_latent_reward(
 
 
 def pair_batch(
-    trunk: Backbone, latents: tuple[int, int, int, int], text_tokens: int, pairs: int, fps: float
+    trunk: Backbone,
+    latents: tuple[int, int, int, int],
+    text_tokens: int,
+    pairs: int,
+    fps: float,
+    images: Sequence[str] = (),
 ) -> LatentPairBatch:
     """Pairs of the right shapes, with nothing in them."""
     clips = 2 * pairs
     constants = trunk.constants(replace(trunk.sampling, fps=fps))
-    conditioning = conditioning_of(trunk, latents, text_tokens, clips)
+    conditioning = conditioning_of(trunk, latents, text_tokens, clips, images)
     conditioning |= {name: torch.full((clips,), float(value)) for name, value in constants.items()}
     judged = torch.ones(pairs, _DIMENSIONS)
     return LatentPairBatch(

@@ -8,15 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from ...backbones.stored_weights import NF4_BLOCK
+from ...backbones.stored_weights import kept_bytes
 from ...planning.counting import BETWEEN, with_between
 from ..flow.config import MemoryConfig, OptimizerConfig
 from .flow_step import StepCount
 
-_SCALE = 4  # bytes of float8's scale of a row
-_NF4_BITS = 4 + 8 / NF4_BLOCK + 32 / (NF4_BLOCK * 256)  # the scale of 64 weights in 8 bits, of 256 scales one more
 _STATE = {"adamw": 8, "adamw8bit": 2.1}  # bytes a trained parameter; 8-bit states have a scale of 256
 
 
@@ -52,7 +49,7 @@ class Memory:
 def memory_of(step: StepCount, options: MemoryConfig, optimizer: OptimizerConfig) -> Memory:
     """The memory of a training with a counted step."""
     form = options.base_dtype if options.quantised else "plain"
-    stored = sum(_stored(step, one.rows, one.columns, form) for one in step.matrices)
+    stored = sum(kept_bytes(form, one.rows, one.columns, step.matrix_bytes) for one in step.matrices)
     largest = max((one.count for one in step.matrices), default=0) * step.matrix_bytes
     # Made anew for each product, while the one before may still be there.
     brought_back = 2 * largest if options.quantised or options.offload_blocks else 0
@@ -64,14 +61,6 @@ def memory_of(step: StepCount, options: MemoryConfig, optimizer: OptimizerConfig
         activations=step.activations + brought_back,
         main_memory=stored if options.offload_blocks else 0.0,
     )
-
-
-def _stored(step: StepCount, rows: int, columns: int, form: Literal["plain", "float8", "nf4"]) -> float:
-    if form == "float8":
-        return rows * columns + rows * _SCALE
-    if form == "nf4":
-        return rows * columns * _NF4_BITS / 8
-    return rows * columns * step.matrix_bytes
 
 
 @dataclass(frozen=True)

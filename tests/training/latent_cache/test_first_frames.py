@@ -150,11 +150,18 @@ def test_an_image_that_cannot_be_encoded_takes_the_rows_of_its_clips_along(rows,
         latents = inner(vae, frame, frames)
         return latents * float("nan") if torch.equal(frame, target) else latents
 
-    from videoalign.training.latent_cache import build as build_module
-
-    monkeypatch.setattr(build_module, "image_latents", made)
+    monkeypatch.setattr("videoalign.backbones.image_conditioning.image_latents", made)
     cache = build(rows)
     assert cache.kept(rows) == rows[:2] and "not finite" in next(iter(cache.left_out.values()))
+
+
+def test_a_first_frame_is_the_images_own_latent_whatever_the_clips_length(rows, build, tiny_vae):
+    cache = build(rows, entries=("first_frame",), image_encoder=None)
+    told = [cache.image(clip) for clip in rows[0].clips.values()]
+    assert list(told[0]) == ["first_frame"] and torch.equal(told[0]["first_frame"], told[1]["first_frame"])
+    frames = [read_first_frame(clip, BUCKET) for clip in rows[0].clips.values()]
+    expected = [tiny_vae.encode(frame[None, :, None])[0].half().float() for frame in frames]
+    assert any(torch.equal(told[0]["first_frame"], one) for one in expected)
 
 
 def test_a_missing_image_encoder_is_said_before_a_clip_is_read(rows, build, tmp_path):
