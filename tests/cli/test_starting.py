@@ -31,12 +31,24 @@ def test_generating_and_scoring_import_the_classes_that_they_use_and_little_else
     prompts.write_text(PROMPT)
     made = imported("generate", prompts, "--model", "micro", "--output", clips, "--device", "cpu", "--sampling.steps", 1,
                     "--clips-per-prompt", 1)  # fmt: skip
-    assert "diffusers" in made  # whose own hooks import the compiler
-    assert not made & NEVER
+    assert "diffusers" in made
+    assert not made & (NEVER | COMPILER)
 
     scored = imported("score", *clips.glob("videos/*.mp4"), "--prompt", PROMPT, "--model", "micro", "--device", "cpu")
     assert "torch" in scored
     assert not scored & (NEVER | COMPILER | {"diffusers", "accelerate"})
+
+
+def test_no_commands_help_waits_for_torch():
+    code = (
+        "import contextlib, io, sys\nfrom videoalign.cli.main import commands, main\n"
+        "for name in commands():\n"
+        "    with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):\n"
+        "        main([*name.split(), '--help'])\n"
+        "    assert 'torch' not in sys.modules, name"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr[-2000:]
 
 
 def test_what_was_hidden_while_diffusers_was_imported_can_be_imported_afterwards():

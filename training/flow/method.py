@@ -5,19 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-import torch
-from torch import Tensor
-
-from ...backbones.backbone import Conditioning
 from ...backbones.flow_path import add_noise, velocity_target
-from ...backbones.given_frames import noised
 from ...cli.options import CommandConfig
 from ...preferences.preference_file import ResolvedPair
 from ..loop.evaluation_plan import FORWARD_AND_BACKWARD
 from .config import DataConfig, FlowConfig
 from .rows import FlowRow
+
+if TYPE_CHECKING:
+    import torch  # a method names its options: the help of its command must not wait for it
+    from torch import Tensor
+
+    from ...backbones.conditioning import Conditioning
 
 Reduction = Literal["mean", "sum"]
 
@@ -66,6 +67,8 @@ class NoisedClips:
 
     def velocity(self, side: str) -> Tensor:
         """The velocity that takes x_0 to x_1, which the network is to say, of the frames that are not given."""
+        from ...backbones.given_frames import noised
+
         return noised(velocity_target(self.clips[side], self.noise), self.conditioning)
 
     def to(self, device: torch.device | str, dtype: torch.dtype | None = None) -> NoisedClips:
@@ -170,6 +173,8 @@ def flow_error(velocity: Tensor, target: Tensor, reduction: Reduction) -> Tensor
 
     Subtracted, squared and reduced in float32 at least: bfloat16 would quantise the difference of two errors away.
     """
+    import torch
+
     dtype = torch.promote_types(torch.promote_types(velocity.dtype, target.dtype), torch.float32)
     squares = (velocity.to(dtype) - target.to(dtype)).square().flatten(1)
     return squares.mean(1) if reduction == "mean" else squares.sum(1)
@@ -177,4 +182,6 @@ def flow_error(velocity: Tensor, target: Tensor, reduction: Reduction) -> Tensor
 
 def both(conditioning: Conditioning) -> Conditioning:
     """The conditioning of a batch that holds two clips of every prompt, one half after the other."""
+    import torch
+
     return {name: torch.cat([value, value]) for name, value in conditioning.items()}

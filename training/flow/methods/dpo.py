@@ -6,21 +6,19 @@ What people (or a reward) chose becomes likelier, the rest less (paper, Eq. 6).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-import torch
 from pydantic import Field
-from torch import Tensor
-from torch.utils.checkpoint import checkpoint
 
 from ....cli.options import CommandConfig
 from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig, FlowConfig
-from ..early_gradient import can_take_early, with_early_gradient
-from ..method import Method, Network, NoisedClips, both, flow_error
+from ..method import Method, Network, NoisedClips, flow_error
 from ..preference import preference_logit, preference_loss, preference_measures
 from ..rows import FlowRow, preference_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class DpoOptions(CommandConfig):
@@ -99,9 +97,14 @@ class FlowDpo(Method):
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of each pair [B], and its measures."""
+        import torch
+
+        from ..pair_passes import joint_pass, reference_passes, split_passes
+
         options = self.options
-        reference = self._reference(network, batch)
-        velocities, errors = self._split(network, batch) if options.backward == "split" else self._joint(network, batch)
+        split = options.backward == "split"
+        reference = reference_passes(network, batch, split)
+        velocities, errors = (split_passes if split else joint_pass)(network, batch, options.reduction)
         winner, loser = errors
         winner_ref, loser_ref = (
             flow_error(v, batch.velocity(side), options.reduction)
@@ -122,70 +125,7 @@ class FlowDpo(Method):
 
     def beta(self, sigma: Tensor) -> Tensor:
         """beta of each pair [B]."""
-        factor = (1 - sigma) ** 2 if self.options.beta_schedule == "squared" else torch.ones_like(sigma)
-        return self.options.beta * factor
-
-    def _reference(self, network: Network, batch: NoisedClips) -> list[Tensor]:
-        """In the same portions as the policy's, so that an adapter that does nothing gives exactly no difference."""
-        if self.options.backward != "split":
-            return list(network.reference(*self._together(batch)).chunk(2))
-        one_by_one = _runs_once(network)
-        portions = [[batch], [batch.row(number) for number in range(len(batch))] if one_by_one else [batch]]
-        return [
-            torch.cat([network.reference(part.noisy(side), part.sigma, part.conditioning) for part in parts])
-            for side, parts in zip(self.sides, portions, strict=True)
-        ]
-
-    def _together(self, batch: NoisedClips) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
-        x_t = torch.cat([batch.noisy(side) for side in self.sides])
-        return x_t, torch.cat([batch.sigma, batch.sigma]), both(batch.conditioning)
-
-    def _joint(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
-        velocities = list(network.velocity(*self._together(batch)).chunk(2))
-        errors = [
-            flow_error(v, batch.velocity(side), self.options.reduction)
-            for side, v in zip(self.sides, velocities, strict=True)
-        ]
-        return [v.detach() for v in velocities], errors
-
-    def _split(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
-        """The rejected clips come first, one at a time: the gradient of each error is kept and its graph is not.
-
-        What it is to be multiplied by is known once the chosen clips have been run, whose graph is then the only one. So no clip is
-        run twice, and half the activations are there at once, with a gradient of the adapter for each pair.
-        """
-        if not _runs_once(network):
-            return self._split_by_running_again(network, batch)
-        parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
-        losers, velocities = [], []
-        for number in range(len(batch)):
-            one = batch.row(number)
-            loser, velocity = with_early_gradient(partial(self._run, network, one, "rejected"), parameters)
-            losers.append(loser)
-            velocities.append(velocity)
-        winner, v_winner = self._run(network, batch, "chosen")
-        return [v_winner, torch.cat(velocities)], [winner, torch.cat(losers)]
-
-    def _split_by_running_again(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
-        """For a network in shards: the rejected clip is run without a graph first, and again when the chosen clip's graph is gone.
-
-        Backward goes through the nodes made last first, hence through all of the chosen clip's before it meets the
-        checkpoint, which only then runs the rejected clip again: one more forward pass.
-        """
-        run = partial(self._run, network, batch)
-        loser, v_loser = checkpoint(run, "rejected", use_reentrant=False, preserve_rng_state=False)
-        winner, v_winner = run("chosen")
-        return [v_winner, v_loser], [winner, loser]
-
-    def _run(self, network: Network, batch: NoisedClips, side: str) -> tuple[Tensor, Tensor]:
-        """A side's error [B], and its velocity without a graph."""
-        velocity = network.velocity(batch.noisy(side), batch.sigma, batch.conditioning)
-        return flow_error(velocity, batch.velocity(side), self.options.reduction), velocity.detach()
-
-
-def _runs_once(network: Network) -> bool:
-    """Whether a clip need not be run twice in split mode."""
-    return can_take_early(network.parameters())
+        return self.options.beta * (1 - sigma) ** (2 if self.options.beta_schedule == "squared" else 0)
 
 
 def safeguard_scale(v_w: Tensor, v_l: Tensor, target_w: Tensor, target_l: Tensor, mu: float) -> Tensor:
@@ -196,6 +136,8 @@ def safeguard_scale(v_w: Tensor, v_l: Tensor, target_w: Tensor, target_l: Tensor
 
         lambda <= (1 - mu) ||g_w||^2 / <g_w, g_l>      where <g_w, g_l> > 0; any lambda otherwise.
     """
+    import torch
+
     dtype = torch.promote_types(v_w.dtype, torch.float32)
     g_w, g_l = ((v.to(dtype) - target.to(dtype)).flatten(1) for v, target in ((v_w, target_w), (v_l, target_l)))
     along = (g_w * g_l).sum(1)

@@ -9,10 +9,9 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-import torch
 from pydantic import Field
-from torch import Tensor
 
 from ....errors import VideoAlignError
 from ....preferences.preference_file import ResolvedPair
@@ -20,6 +19,9 @@ from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
 from ..rewards import RewardOptions, clip_rewards
 from ..rows import FlowRow
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 _SPREAD = 1e-4  # the paper's; added to the deviation of all rewards
 
@@ -105,6 +107,8 @@ class FlowRvm(Method):
 
     def __call__(self, network: Network, batch: NoisedClips) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of each clip [B], and its measures."""
+        import torch
+
         x_t = batch.noisy("clip")
         reference = network.reference(x_t, batch.sigma, batch.conditioning) if self.options.anchor else None
         velocity = network.velocity(x_t, batch.sigma, batch.conditioning)

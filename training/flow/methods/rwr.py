@@ -11,10 +11,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
-from torch import Tensor
 
 from ....preferences.preference_file import ResolvedPair
 from ....reward.weight_options import named_weights
@@ -23,6 +22,9 @@ from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
 from ..rewards import REWARD, RewardOptions, rewards_of
 from ..rows import FlowRow, clip_rows, dimension_weights, marked_clips, scored_clips
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 FEW = 3
 """As much as so few equal clips, or a tenth of all, is too little to learn from."""

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-
-from torch import Tensor
+from typing import TYPE_CHECKING
 
 from ....cli.options import CommandConfig
 from ....preferences.preference_file import ResolvedPair
 from ..config import DataConfig
 from ..method import Method, Network, NoisedClips, flow_error
 from ..rows import FlowRow, clip_rows, preference_rows
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class SftOptions(CommandConfig):
