@@ -77,7 +77,8 @@ class Config(CommandConfig):
     negative_prompt: str = Field("", description="What to steer away from.")
     batch_size: int = Field(1, ge=1, description="Clips sampled together; clips do not depend on it, up to rounding.")
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
-        "auto", description="Of the network; auto: that of its weights, but float32 on a CPU without bfloat16 instructions."
+        "auto",
+        description="Of the network; auto: that of its weights, but float32 on a CPU without bfloat16 instructions.",
     )
     device: str | None = Field(
         None, description="Such as cuda:1, xpu, mps or cpu; the accelerator by default where there is one."
