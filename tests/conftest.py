@@ -31,6 +31,7 @@ OLDEST = (
 )  # fmt: skip
 # Tests of numbers that another order of summation changes, by the start of their names: marked ``numeric``.
 NUMERIC = (
+    "backbones/test_given_frames.py", "backbones/test_nvfp4.py", "backbones/test_text_fewer_bits.py",
     "guidance/test_flow_nrg.py", "guidance/test_runs.py", "guidance/test_strength.py",
     "micro/video/test_orthogonal_momentum.py", "micro/video_reward/test_embedded_reward.py", "micro_world/test_measure.py",
     "reward/test_caption_independence.py", "reward/test_gradients.py",
