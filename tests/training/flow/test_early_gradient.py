@@ -158,3 +158,11 @@ def test_what_is_in_shards_is_recognised():
     assert hasattr(DTensor, "device_mesh") and not hasattr(torch.Tensor, "device_mesh")
     assert can_take_early(nn.Linear(2, 2).parameters())
     assert early_gradient.can_take_early([])
+
+
+def test_of_many_pairs_the_rejected_clips_are_run_again_together():
+    module = Counted(tiny_wan(moved=True), FlowDpo(DpoOptions(backward="split")), bins=5, fps=16.0)
+    many = dpo.MOST_ONE_BY_ONE + 1
+    loss, _ = module([noised(many)])
+    gradients(module, loss)
+    assert [size for size, _ in module.calls] == [many] * 5

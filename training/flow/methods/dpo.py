@@ -22,6 +22,9 @@ from ..method import Method, Network, NoisedClips, both, flow_error
 from ..preference import preference_logit, preference_loss, preference_measures
 from ..rows import FlowRow, preference_rows
 
+MOST_ONE_BY_ONE = 4
+"""Of more pairs at once the networks are small: single runs then cost more than running the rejected clips again together."""
+
 
 class DpoOptions(CommandConfig):
     """The loss of Flow-DPO."""
@@ -129,7 +132,7 @@ class FlowDpo(Method):
         """In the same portions as the policy's, so that an adapter that does nothing gives exactly no difference."""
         if self.options.backward != "split":
             return list(network.reference(*self._together(batch)).chunk(2))
-        one_by_one = _runs_once(network)
+        one_by_one = _runs_once(network, batch)
         portions = [[batch], [batch.row(number) for number in range(len(batch))] if one_by_one else [batch]]
         return [
             torch.cat([network.reference(part.noisy(side), part.sigma, part.conditioning) for part in parts])
@@ -154,7 +157,7 @@ class FlowDpo(Method):
         What it is to be multiplied by is known once the chosen clips have been run, whose graph is then the only one. So no clip is
         run twice, and half the activations are there at once, with a gradient of the adapter for each pair.
         """
-        if not _runs_once(network):
+        if not _runs_once(network, batch):
             return self._split_by_running_again(network, batch)
         parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
         losers, velocities = [], []
@@ -167,7 +170,7 @@ class FlowDpo(Method):
         return [v_winner, torch.cat(velocities)], [winner, torch.cat(losers)]
 
     def _split_by_running_again(self, network: Network, batch: NoisedClips) -> tuple[list[Tensor], list[Tensor]]:
-        """For a network in shards: the rejected clip is run without a graph first, and again when the chosen clip's graph is gone.
+        """For a network in shards, or many pairs: the rejected clip is run without a graph first, and again when the chosen clip's graph is gone.
 
         Backward goes through the nodes made last first, hence through all of the chosen clip's before it meets the
         checkpoint, which only then runs the rejected clip again: one more forward pass.
@@ -183,9 +186,9 @@ class FlowDpo(Method):
         return flow_error(velocity, batch.velocity(side), self.options.reduction), velocity.detach()
 
 
-def _runs_once(network: Network) -> bool:
-    """Whether a clip need not be run twice in split mode."""
-    return can_take_early(network.parameters())
+def _runs_once(network: Network, batch: NoisedClips) -> bool:
+    """Whether no clip is run twice in split mode: of few pairs, since it takes a run and a gradient of the adapter for each."""
+    return len(batch) <= MOST_ONE_BY_ONE and can_take_early(network.parameters())
 
 
 def safeguard_scale(v_w: Tensor, v_l: Tensor, target_w: Tensor, target_l: Tensor, mu: float) -> Tensor:
