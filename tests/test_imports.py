@@ -16,8 +16,8 @@ NO_PACKAGE = {"tests", "benchmarks", "example_workflows", "web", "locales"}
 ABOVE_ALL = {"", "cli.main"}
 """What starts the pack and the command line: it may know every room, and no room knows it."""
 LONGEST_FILE = 400
-LARGEST_TRAINING = 10_100
-"""Half of the 17.0k lines that training/ had in 0.1.0, and 900 for plans, the cache alone, the moving average, and what a run chooses itself."""
+LARGEST_TRAINING = 10_400
+"""Half of the 17.0k lines that training/ had in 0.1.0, and 1,900 for plans, the cache alone, the moving average, and what a run chooses itself."""
 
 
 def tracked(pattern):

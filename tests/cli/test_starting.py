@@ -31,8 +31,8 @@ def test_generating_and_scoring_import_the_classes_that_they_use_and_little_else
     prompts.write_text(PROMPT)
     made = imported("generate", prompts, "--model", "micro", "--output", clips, "--device", "cpu", "--sampling.steps", 1,
                     "--clips-per-prompt", 1)  # fmt: skip
-    assert "diffusers" in made
-    assert not made & (NEVER | COMPILER)
+    assert "diffusers" in made  # whose own hooks import the compiler
+    assert not made & NEVER
 
     scored = imported("score", *clips.glob("videos/*.mp4"), "--prompt", PROMPT, "--model", "micro", "--device", "cpu")
     assert "torch" in scored

@@ -12,6 +12,8 @@ from .early_gradient import can_take_early, with_early_gradient
 from .method import Network, NoisedClips, Reduction, both, flow_error
 
 SIDES = ("chosen", "rejected")
+MOST_ONE_BY_ONE = 4
+"""Of more pairs at once the networks are small: single runs then cost more than running the rejected clips again together."""
 
 Passes = tuple[list[Tensor], list[Tensor]]
 """Velocities [B, C, T, H, W] of both sides without a graph, and their errors [B] with one."""
@@ -30,7 +32,7 @@ def split_passes(network: Network, batch: NoisedClips, reduction: Reduction) -> 
     What it is to be multiplied by is known once the chosen clips have been run, whose graph is then the only one. So no clip is
     run twice, and half the activations are there at once, with a gradient of the adapter for each pair.
     """
-    if not _runs_once(network):
+    if not _runs_once(network, batch):
         return _by_running_again(network, batch, reduction)
     parameters = [parameter for parameter in network.parameters() if parameter.requires_grad]
     losers, velocities = [], []
@@ -50,7 +52,7 @@ def reference_passes(network: Network, batch: NoisedClips, split: bool) -> list[
     """
     if not split:
         return list(network.reference(*_together(batch)).chunk(2))
-    one_by_one = _runs_once(network)
+    one_by_one = _runs_once(network, batch)
     portions = [[batch], [batch.row(number) for number in range(len(batch))] if one_by_one else [batch]]
     return [
         torch.cat([network.reference(part.noisy(side), part.sigma, part.conditioning) for part in parts])
@@ -64,7 +66,7 @@ def _together(batch: NoisedClips) -> tuple[Tensor, Tensor, dict[str, Tensor]]:
 
 
 def _by_running_again(network: Network, batch: NoisedClips, reduction: Reduction) -> Passes:
-    """For a network in shards: the rejected clip is run without a graph first, and again when the chosen clip's graph is gone.
+    """For a network in shards, or many pairs: the rejected clip is run without a graph first, and again when the chosen clip's graph is gone.
 
     Backward goes through the nodes made last first, hence through all of the chosen clip's before it meets the
     checkpoint, which only then runs the rejected clip again: one more forward pass.
@@ -81,6 +83,6 @@ def _run(network: Network, batch: NoisedClips, reduction: Reduction, side: str) 
     return flow_error(velocity, batch.velocity(side), reduction), velocity.detach()
 
 
-def _runs_once(network: Network) -> bool:
-    """Whether a clip need not be run twice in split mode."""
-    return can_take_early(network.parameters())
+def _runs_once(network: Network, batch: NoisedClips) -> bool:
+    """Whether no clip is run twice in split mode: of few pairs, since it takes a run and a gradient of the adapter for each."""
+    return len(batch) <= MOST_ONE_BY_ONE and can_take_early(network.parameters())

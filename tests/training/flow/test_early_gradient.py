@@ -8,11 +8,11 @@ import torch
 from tiny_wan import noised, tiny_wan
 from torch import nn
 
-from videoalign.training.flow import early_gradient
+from videoalign.training.flow import early_gradient, pair_passes
 from videoalign.training.flow.early_gradient import can_take_early, with_early_gradient
 from videoalign.training.flow.flow_module import FlowModule
-from videoalign.training.flow.methods import dpo
 from videoalign.training.flow.methods.dpo import DpoOptions, FlowDpo
+from videoalign.training.flow.pair_passes import MOST_ONE_BY_ONE
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ class Counted(FlowModule):
 def calls(backward, monkeypatch=None):
     """The network's calls in the forward pass, the gradients, and its calls by the end of the backward pass."""
     if monkeypatch:
-        monkeypatch.setattr(dpo, "can_take_early", lambda _parameters: False)
+        monkeypatch.setattr(pair_passes, "can_take_early", lambda _parameters: False)
     module = Counted(tiny_wan(moved=True), FlowDpo(DpoOptions(backward=backward)), bins=5, fps=16.0)
     loss, _ = module([noised(2)])
     return module.calls, gradients(module, loss), module.calls
@@ -158,3 +158,11 @@ def test_what_is_in_shards_is_recognised():
     assert hasattr(DTensor, "device_mesh") and not hasattr(torch.Tensor, "device_mesh")
     assert can_take_early(nn.Linear(2, 2).parameters())
     assert early_gradient.can_take_early([])
+
+
+def test_of_many_pairs_the_rejected_clips_are_run_again_together():
+    module = Counted(tiny_wan(moved=True), FlowDpo(DpoOptions(backward="split")), bins=5, fps=16.0)
+    many = MOST_ONE_BY_ONE + 1
+    loss, _ = module([noised(many)])
+    gradients(module, loss)
+    assert [size for size, _ in module.calls] == [many] * 5

@@ -9,7 +9,9 @@ from tiny_backbones import CONFIGS
 from videoalign.backbones.families import backbone_classes
 from videoalign.backbones.loading import describe_backbone
 from videoalign.planning.counting import GB
+from videoalign.planning.report import card_lines
 from videoalign.training.plan.choice import choose_way
+from videoalign.training.plan.flow_plan import FlowData, plan_flow
 from videoalign.training.plan.flow_step import count_step
 from videoalign.training.plan.memory import memory_of
 from videoalign.training.train_flow_command import train_command
@@ -19,7 +21,7 @@ LATENTS = {"wan-t2v": (16, 3, 16, 16), "hunyuan-video": (16, 3, 16, 16), "ltx-vi
 
 
 def micro(name="dpo", **sections):
-    config = train_command(name).Config(output="-", preset="micro", data={"train": ["-"]}, **sections)
+    config = train_command(name).Config(**{"output": "-", "preset": "micro", "data": {"train": ["-"]}, **sections})
     return config, train_command(name).method(getattr(config, name))
 
 
@@ -101,3 +103,16 @@ def test_no_network_takes_more_than_its_blocks_times_what_one_of_each_kind_takes
     assert whole.matrices == bound.matrices and whole.others == bound.others
     for part in ("trained", "activations", "operations"):
         assert getattr(whole, part) <= getattr(bound, part), part
+
+
+def test_a_plan_says_what_this_machine_takes_and_what_makes_it_fit_a_smaller_card(monkeypatch):
+    monkeypatch.setattr(choose_way, "__defaults__", (None, lambda _device: 10**12))
+    rows = 512
+    config, method = micro(batch_size=rows, micro_batch_size=rows, data={"train": ["-"], "cache_only": True})
+    plan = plan_flow(config, method, FlowData("pairs", rows, 1, 2 * rows, rows))
+    assert any(
+        line.startswith("dpo.backward = joint: it takes ") and "1000.0 GB are free" in line for line in plan.head
+    )
+    small = next(line for line in card_lines(plan) if "RTX 3060 12 GB" in line)
+    assert "does not fit; with dpo.backward = split it takes " in small
+    assert plan.ways()[0].needed < 0.6 * plan.needed
