@@ -32,7 +32,8 @@ class JudgeOptions:
 
     Attributes:
         device: such as cuda:1, xpu, mps or cpu; the accelerator where there is one when None.
-        dtype: arithmetic: auto (as the weights are; VideoReward: what the device is fast in), float32, bfloat16, float16.
+        compute_device: where it will be moved to judge, if that is another one.
+        dtype: arithmetic: auto (as the weights are; VideoReward: what that device is fast in), float32, bfloat16, float16.
         weights: how weights are kept: auto (in the type of the arithmetic), 8bit, 4bit.
         download: permit the hub.
         base, step: of an official VideoReward checkpoint.
@@ -42,6 +43,7 @@ class JudgeOptions:
     """
 
     device: str | None = None
+    compute_device: str | None = None
     dtype: str = "auto"
     weights: str = "auto"
     download: bool = False

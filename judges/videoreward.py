@@ -25,6 +25,7 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
         step=options.step,
         dtype=DTYPES.get(options.dtype, "auto"),
         device=options.device,
+        compute_device=options.compute_device,
         allow_download=options.download,
     )
     sampling = reward.settings.sampling

@@ -45,7 +45,7 @@ class LoadVideoReward(io.ComfyNode):
                     "dtype",
                     options=list(_DTYPES),
                     default="auto",
-                    tooltip="Arithmetic. auto: the checkpoint's own (bfloat16 for VideoReward). float32 takes twice the memory.",
+                    tooltip="Arithmetic. auto: the checkpoint's own (bfloat16 for VideoReward), float32 where the device has no bfloat16. float32 takes twice the memory.",
                 ),
                 io.Combo.Input(
                     "device",

@@ -44,7 +44,7 @@ class RewardHandle:
         """Read a VideoReward; its weights go to the GPU when they are first used.
 
         Args:
-            dtype: arithmetic; the checkpoint's own when None.
+            dtype: arithmetic; what the device that scores is fast in when None.
             on_cpu: never use the GPU.
 
         Raises:
@@ -57,7 +57,7 @@ class RewardHandle:
 
         load_device, offload_device = _devices(on_cpu)
         with torch.inference_mode(False):
-            reward = load_video_reward(path, dtype=dtype, device=offload_device)
+            reward = load_video_reward(path, dtype=dtype or "auto", device=offload_device, compute_device=load_device)
         return cls(name, told_its_domain(reward, path), load_device)
 
     @classmethod
@@ -83,7 +83,7 @@ class RewardHandle:
         load_device, offload_device = _devices(on_cpu)
         text = judge if source is None else f"{judge}:{source}"
         with torch.inference_mode(False):
-            opened = open_judge(text, replace(options, device=str(offload_device)))
+            opened = open_judge(text, replace(options, device=str(offload_device), compute_device=str(load_device)))
         return cls(opened.title if source is None else f"{opened.title} ({source.name})", opened, load_device)
 
     def make_room(self, clips: Sequence[Prepared]) -> None:

@@ -43,6 +43,7 @@ def load_video_reward(
     step: int | None = None,
     dtype: torch.dtype | Literal["auto"] | None = None,
     device: torch.device | str | None = None,
+    compute_device: torch.device | str | None = None,
     rotary_dtype: torch.dtype | None = None,
     allow_download: bool = False,
 ) -> VideoReward:
@@ -53,8 +54,9 @@ def load_video_reward(
             ``models/reward_models``, or a hub repository such as ``KlingTeam/VideoReward``.
         base: folder of the base model, for its tokenizer and (adapter layout) its weights.
         step: which checkpoint-N of an official folder; the highest by default.
-        dtype: arithmetic; the checkpoint's own by default; "auto": what the device is fast in (``devices.arithmetic_of``).
+        dtype: arithmetic; the checkpoint's own by default; "auto": what ``compute_device`` is fast in (``devices.arithmetic_of``).
         device: the accelerator when there is one, else the CPU, by default.
+        compute_device: where it will be moved to score; ``device`` by default.
         rotary_dtype: rounding of the rotary frequencies; the checkpoint's own type by default (right for the released one).
         allow_download: permit the hub; without it only its local cache is looked at.
 
@@ -62,12 +64,13 @@ def load_video_reward(
         CheckpointError: it cannot be found, read or trusted, or does not fit its configuration.
     """
     device = chosen_device(device)
+    compute_device = device if compute_device is None else compute_device
     path = locate(source, allow_download)
     if path.is_file():
         reward = load_converted(path, device)
-        return build(reward, _arithmetic(dtype, reward.settings, device), device, rotary_dtype)
+        return build(reward, _arithmetic(dtype, reward.settings, compute_device), device, rotary_dtype)
     checkpoint = open_checkpoint(path, step)
-    kind = _arithmetic(dtype, checkpoint.settings, device)
+    kind = _arithmetic(dtype, checkpoint.settings, compute_device)
     return build(
         read_official(checkpoint, Path(base) if base else None, kind, allow_download), kind, device, rotary_dtype
     )
@@ -184,7 +187,7 @@ def read_state(checkpoint: CheckpointFolder, base: Path | None) -> dict[str, tor
 
 
 def _arithmetic(
-    asked: torch.dtype | Literal["auto"] | None, settings: RewardSettings, device: torch.device
+    asked: torch.dtype | Literal["auto"] | None, settings: RewardSettings, device: torch.device | str
 ) -> torch.dtype | None:
     return arithmetic_of(_checkpoint_dtype(settings), device) if asked == "auto" else asked
 

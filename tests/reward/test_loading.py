@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from videoalign.errors import CheckpointError
+from videoalign.judges import JudgeOptions, open_judge
+from videoalign.reward import loading
 from videoalign.reward.checkpoint_files import open_checkpoint
 from videoalign.reward.converted_file import save_converted
 from videoalign.reward.loading import load_video_reward, locate, read_official
@@ -64,6 +66,19 @@ def test_the_arithmetic_is_the_asked_one_and_by_default_the_checkpoints(checkpoi
     assert not any(parameter.requires_grad for parameter in model.network.parameters())
     assert not model.network.training
     assert model.device == torch.device("cpu")
+
+
+def test_auto_asks_what_the_device_that_will_score_is_fast_in(checkpoints, monkeypatch):
+    """ComfyUI reads weights into main memory and scores on a GPU."""
+    asked = []
+    monkeypatch.setattr(
+        loading, "arithmetic_of", lambda stored, device: asked.append((stored, str(device))) or torch.float16
+    )
+    where = {"device": "cpu", "compute_device": "cuda:1"}
+    model = load_video_reward(checkpoints / "ckpt_full", dtype="auto", **where)
+    judge = open_judge(f"videoreward:{checkpoints / 'ckpt_full'}", JudgeOptions(**where))
+    assert asked == [(torch.bfloat16, "cuda:1")] * 2
+    assert model.dtype == judge.dtype == torch.float16 and model.device == torch.device("cpu")
 
 
 def test_no_tensor_of_a_loaded_network_is_left_without_memory(checkpoints):
