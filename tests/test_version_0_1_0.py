@@ -98,7 +98,7 @@ def test_a_finished_table_is_written_again_without_scoring(run):
     assert [row.pop("judge") for row in after] == ["videoreward"] * 4  # which 0.1.0 did not say
     assert [row.pop("notes") for row in after] == [""] * 4  # nor this
     assert after == before
-    assert {path.name: path.read_bytes() for path in Path("scores.csv.run").iterdir()} == journal
+    assert {name: Path("scores.csv.run", name).read_bytes() for name in journal} == journal
 
 
 @pytest.mark.parametrize("scores", ["scores.jsonl", "scores.csv"])

@@ -5,11 +5,13 @@ import json
 import pytest
 
 from videoalign.reward.search.pace import Pace
+from videoalign.reward.search.plan import cost
 
 
 def test_seconds_of_a_plan_are_counted_by_hand():
     # 8 takes of 3 steps, 3 of 2 more, 1 to step 10; 8 looks, then 3.
-    assert Pace(step=0.5, look=2.0).seconds([(3, 3), (5, 1)], 8, 10) == 0.5 * (24 + 6 + 5) + 2.0 * 11
+    plan = [(3, 3), (5, 1)]
+    assert Pace(step=0.5, look=2.0).seconds(plan, 8, cost(plan, 8, 10)) == 0.5 * (24 + 6 + 5) + 2.0 * 11
 
 
 def test_as_many_seeds_are_drafted_as_the_pace_of_the_first_take_allows(tmp_path, search, brightness, capsys):
