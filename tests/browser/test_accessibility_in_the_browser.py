@@ -21,7 +21,7 @@ def serious(page, within: str) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("palette", ["dark", "light"])
+@pytest.mark.parametrize("palette", ["dark", pytest.param("light", marks=pytest.mark.slow)])
 def test_the_widgets_have_no_serious_finding(page, palette):
     best_of(page, clips=5)
     guided(page, steps=5, top=1160)

@@ -210,7 +210,7 @@ def written(tmp_path_factory):
     return folder / "out" / "index.html"
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 390)])
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), pytest.param("dark", 390, marks=pytest.mark.slow)])
 def test_the_page_of_compare_plays_pairs_in_step(written, chromium, screenshots, scheme, width):
     context = chromium.new_context(viewport={"width": width, "height": 1000}, color_scheme=scheme)
     page = context.new_page()

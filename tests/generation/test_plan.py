@@ -154,7 +154,12 @@ def test_the_operations_of_a_run_are_those_of_its_clips(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "command", [["plan", "generate"], ["generate", "--dry-run"], ["plan", "search"], ["plan", "align"]]
+    "command",
+    [
+        ["generate", "--dry-run"],
+        ["plan", "align"],
+        *(pytest.param(["plan", name], marks=pytest.mark.slow) for name in ("generate", "search")),
+    ],
 )
 def test_a_plan_writes_nothing(tmp_path, capsys, command):
     prompts = tmp_path / "prompts.jsonl"

@@ -244,10 +244,8 @@ def test_each_stage_takes_what_the_stage_before_wrote(family, run, tmp_path):
     check_comparison(tmp_path / "comparison")
 
 
-@pytest.mark.long
-@pytest.mark.parametrize(
-    ("made", "name"), [pytest.param(ltx2, "ltx-2", marks=pytest.mark.slow), (hunyuan_video15, "hunyuan-video-1.5")]
-)
+@pytest.mark.slow  # half a minute each; each loss and each of these networks is in a faster test
+@pytest.mark.parametrize(("made", "name"), [(ltx2, "ltx-2"), (hunyuan_video15, "hunyuan-video-1.5")])
 def test_every_trainer_takes_the_newer_networks(made, name, run, tmp_path):
     """Rewards of single clips, the chosen ones alone, and a latent reward on the network's first blocks."""
     (tmp_path / "model").mkdir()

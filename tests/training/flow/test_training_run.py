@@ -180,7 +180,14 @@ def test_watchers_that_fail_at_the_end_do_not_hide_why_the_run_stopped(options, 
     assert caught.value.__notes__ == ["Besides: curves.html could not be written"] and ended == [0]
 
 
-@pytest.mark.parametrize("damage", ["flipped", "truncated", "empty", "no pickle", "of something else"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "flipped",
+        "of something else",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("truncated", "empty", "no pickle")),
+    ],
+)
 def test_a_damaged_newest_state_is_passed_over_for_the_one_before_it(damage, options, train, capsys):
     config, whole = options(save_every=1, keep_checkpoints=2), options("whole", save_every=1)
     train(config, steps=3)

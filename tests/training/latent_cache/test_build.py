@@ -159,7 +159,14 @@ def test_rows_whose_links_ask_too_much_are_left_out_and_the_others_go_on(tmp_pat
     assert all("shares clips with other rows" in cause for cause in cache.left_out.values())
 
 
-@pytest.mark.parametrize("damage", ["missing", "truncated", "text", "no decoder", "middle"])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "missing",
+        "middle",
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("truncated", "text", "no decoder")),
+    ],
+)
 def test_a_clip_that_cannot_be_read_takes_its_row_and_no_other_along(tmp_path, rows, encoders, damage, encoded_clips):
     clip = rows[1].clips["a"]
     content = clip.read_bytes()
