@@ -71,10 +71,8 @@ def load_video_reward(
         return build(reward, _arithmetic(dtype, reward.settings, compute_device), device, rotary_dtype)
     checkpoint = open_checkpoint(path, step)
     kind = _arithmetic(dtype, checkpoint.settings, compute_device)
-    # What the device is fast in is no other model: the weights are those of the converted file.
-    merged = None if dtype == "auto" else kind
     return build(
-        read_official(checkpoint, Path(base) if base else None, merged, allow_download), kind, device, rotary_dtype
+        read_official(checkpoint, Path(base) if base else None, kind, allow_download), kind, device, rotary_dtype
     )
 
 
