@@ -11,7 +11,6 @@ from pathlib import Path
 
 from ..errors import TableError, VideoAlignError
 from ..files.tables import read_text
-from .animated_webp import is_animated_webp
 
 # Of films; .webp counts where it is animated.
 VIDEO_SUFFIXES = {
@@ -123,4 +122,8 @@ def _is_clip(file: Path) -> bool:
     suffix = file.suffix.lower()
     if suffix not in VIDEO_SUFFIXES or not (file.is_file() or not file.exists()):
         return False
-    return suffix != ".webp" or is_animated_webp(file)
+    if suffix != ".webp":
+        return True
+    from .animated_webp import is_animated_webp  # with PyAV, which few folders need
+
+    return is_animated_webp(file)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 from pydantic import Field
 
 from ..cli.options import CommandConfig
@@ -72,5 +71,7 @@ def hold_out(pairs: Sequence[ResolvedPair], share: float, seed: int) -> tuple[li
             "more prompts, pairs of other prompts as data.eval, or data.eval_share = 0 to train without measuring."
         )
     count = held_out_count(len(prompts), share)
+    import numpy as np
+
     chosen = set(np.random.default_rng(seed).permutation(prompts)[:count].tolist())
     return [pair for pair in pairs if pair.prompt not in chosen], [pair for pair in pairs if pair.prompt in chosen]
