@@ -11,8 +11,7 @@ from ..backbones.experts import EXPERTS
 from ..cli.options import read_toml, validate
 from ..clips.find import CLIP_LIST
 from ..errors import VideoAlignError
-from ..evaluation import compare_command, score_command
-from ..evaluation.compare.report import outcome_of
+from ..evaluation import score_command
 from ..files.atomic_file import replacing, write_json, write_text
 from ..files.journal import read_journal
 from ..files.json_text import read_json
@@ -85,6 +84,8 @@ def _check(config: Config) -> None:
 
 
 def _run(config: Config) -> int:
+    from ..evaluation.compare.report import outcome_of
+
     config = _with_begun_share(config)
     _check_settings(config)
     training, held_out = split_prompts(config)
@@ -308,6 +309,8 @@ def _comparison_folder(config: Config, number: int) -> Path:
 
 def _comparison(config: Config, prompts: Path, lora: Path, number: int) -> int:
     """Compare the model with a round's LoRA with the model without; an earlier round's clips without serve again."""
+    from ..evaluation import compare_command
+
     folder = _comparison_folder(config, number)
     made = (_comparison_folder(config, one) / "base" for one in range(1, number))
     base = next((clips for clips in made if (clips / CLIP_LIST).is_file()), folder / "base")
