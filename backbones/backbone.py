@@ -48,9 +48,7 @@ class Backbone(ABC):
     diffusers_class: ClassVar[str]  # what config.json of a folder calls the network
     block_lists: ClassVar[dict[str, str]]  # attribute of the module -> the config's count, in the order of evaluation
     distilled: ClassVar[Mapping[str, Distilled]] = {}
-    optional_image: ClassVar[
-        tuple[str, ...]
-    ] = ()  # entries of an image that the networks can be told, and sample without, too
+    optional_image: ClassVar[tuple[str, ...]] = ()  # entries of an image that the networks can do without
     ignored: ClassVar[str] = "(?!)"  # pattern of tensors that files or folders have and the network does not read
 
     def __init__(
@@ -268,7 +266,8 @@ class Backbone(ABC):
             )
         if tuple(sigma.shape) != (len(x_t),):
             raise VideoAlignError(f"sigma must have shape [{len(x_t)}], one a sample; found {list(sigma.shape)}.")
-        if unknown := sorted(set(conditioning) - set(known := self.family.conditioning)):
+        known = self.family.conditioning
+        if unknown := sorted(set(conditioning) - set(known)):
             raise ConditioningError(
                 f"A {self.name} network knows nothing of {unknown} in its conditioning; known are {', '.join(known)}."
             )

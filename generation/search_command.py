@@ -190,20 +190,18 @@ def _drafted(config: Config, looks: Sequence[int], seeds: int, steps: int) -> in
 
 def _in_time(config: Config, pace: Pace, looks: Sequence[int], seeds: int, steps: int) -> int:
     """How many of a prompt's seeds the seconds allow to draft; says so."""
-    from ..reward.search.plan import affordable, cost, schedule
+    from ..reward.search.plan import cost
 
-    def seconds(plan: Sequence[tuple[int, int]], count: int) -> float:
-        return pace.seconds(plan, count, cost(plan, count, steps))
-
-    least = seconds(schedule(looks, config.keep, config.keep), config.keep)
-    drafted = affordable(
+    drafted = pace.affordable(
         looks,
         seeds,
         config.keep,
         config.budget_seconds,
-        seconds,
-        f"--budget-seconds {config.budget_seconds:g} do not finish {config.keep} clips: a step took {pace.step:.3g} s and a look {pace.look:.3g} s, so "
-        f"{config.keep} clips with their looks take {least:.3g} s. Give more.",
+        lambda plan, count: cost(plan, count, steps),
+        lambda least: (
+            f"--budget-seconds {config.budget_seconds:g} do not finish {config.keep} clips: a step took {pace.step:.3g} s and a look {pace.look:.3g} s, so "
+            f"{config.keep} clips with their looks take {least:.3g} s. Give more."
+        ),
     )
     print(
         f"A step takes {pace.step:.3g} s and a look {pace.look:.3g} s: {drafted} of {seeds} seeds of a prompt are drafted in "

@@ -124,22 +124,16 @@ class SearchPlan:
         )
         count = affordable(looks, settings.seeds, settings.keep, settings.budget, work, refusal)
         if settings.budget_seconds and pace:
-            least = pace.seconds(
-                schedule(looks, settings.keep, settings.keep),
-                settings.keep,
-                work(schedule(looks, settings.keep, settings.keep), settings.keep),
-            )
-            refusal = (
-                f"budget_seconds is {settings.budget_seconds:g}, but here a model evaluation takes {pace.step:.3g} s and a look {pace.look:.3g} s, so that "
-                f"finishing {settings.keep} of {settings.keep} takes {least:.3g} s. Raise it, or set it to 0 for no limit."
-            )
-            count = affordable(
+            count = pace.affordable(
                 looks,
                 count,
                 settings.keep,
                 settings.budget_seconds,
-                lambda plan, seeds: pace.seconds(plan, seeds, work(plan, seeds)),
-                refusal,
+                work,
+                lambda least: (
+                    f"budget_seconds is {settings.budget_seconds:g}, but here a model evaluation takes {pace.step:.3g} s and a look {pace.look:.3g} s, so that "
+                    f"finishing {settings.keep} of {settings.keep} takes {least:.3g} s. Raise it, or set it to 0 for no limit."
+                ),
             )
         plan = schedule(looks, count, settings.keep)
         return cls(tuple(settings.candidates(count)), tuple(plan), work(plan, count), one)

@@ -8,7 +8,6 @@ from functools import cache
 
 from ...backbones.backbone import Backbone
 from ...backbones.loading import describe_backbone
-from ...planning.encoding import count_encoding
 from ...planning.report import encoding_said, flop
 from ...planning.run_plan import Part, RunPlan, Way
 from ..flow.config import FlowConfig
@@ -17,6 +16,7 @@ from ..flow.run import needed_of_images, with_expert_range
 from ..flow.task import FlowRows, visible_move
 from ..loop.run_length import concerns, run_length
 from .choice import choose_way
+from .encoding import encoding_of
 from .flow_step import StepCount, count_step
 from .memory import Change, Memory, fraction_that_fits, memory_of, smaller
 
@@ -68,27 +68,11 @@ def plan_flow(config: FlowConfig, method: Method, data: FlowData | None = None) 
     rows = min(config.micro_batch_size, length.batch_size)
     choice = choose_way(config, method, rows)
     config, method = choice.config, choice.method
-    size = config.data.frames, config.data.height, config.data.width
-    latents = network.latent_format.shape(*size)
+    latents = network.latent_format.shape(config.data.frames, config.data.height, config.data.width)
     caption = network.family.text_tokens, network.text_width
     step = _count(network, config, method, rows, latents, caption[0])
     memory = memory_of(step, config.memory, config.optimizer)
-    models = config.model
-    encoding = (
-        None
-        if config.data.cache_only
-        else count_encoding(
-            models.vae,
-            models.text_encoder,
-            models.image_encoder,
-            size,
-            data.clips,
-            latents,
-            data.prompts,
-            caption,
-            models.text_encoder_bits,
-        )
-    )
+    encoding = encoding_of(config.model, config.data, data.clips, latents, data.prompts, caption)
 
     @cache
     def lesser() -> tuple[StepCount, str]:

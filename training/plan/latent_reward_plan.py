@@ -12,7 +12,6 @@ from ...backbones.devices import autocast
 from ...backbones.image_conditioning import image_entries
 from ...backbones.loading import describe_backbone, store_as
 from ...planning.counting import without_content
-from ...planning.encoding import count_encoding
 from ...planning.report import encoding_said
 from ...planning.run_plan import RunPlan
 from ...reward.latent.latent_reward import block_count
@@ -21,6 +20,7 @@ from ..latent_reward.pairs import LatentPairBatch, load_pairs
 from ..latent_reward.preference import PreferenceStep
 from ..latent_reward.trainable import freeze_idle, with_trained_parts
 from ..loop.run_length import VISIBLE
+from .encoding import encoding_of
 from .flow_step import conditioning_of, token_count
 from .rewards import PairStep, at_once, changed_ways, count_pass, operations_said, reward_run
 
@@ -36,8 +36,7 @@ def plan_latent_reward(config: Config) -> RunPlan:
     train, held_out = load_pairs(config)
     trunk = described_trunk(config.model)
     image_entries(trunk, str(config.model.trunk), config.data.image_to_video)  # refuses what it cannot be told
-    size = config.data.frames, config.data.height, config.data.width
-    latents = trunk.latent_format.shape(*size)
+    latents = trunk.latent_format.shape(config.data.frames, config.data.height, config.data.width)
     caption = trunk.family.text_tokens, trunk.text_width
     tokens = token_count(trunk, latents)
     blocks = f"{len(trunk.blocks)} of {trunk.total_blocks} blocks"
@@ -46,22 +45,7 @@ def plan_latent_reward(config: Config) -> RunPlan:
     run = reward_run(config, len(train), len(held_out), rate, VISIBLE)
     clips = {clip for pair in (*train, *held_out) for clip in pair.clips.values()}
     prompts = {pair.prompt for pair in (*train, *held_out)}
-    model = config.model
-    encoding = (
-        None
-        if config.data.cache_only
-        else count_encoding(
-            model.vae,
-            model.text_encoder,
-            model.image_encoder,
-            size,
-            len(clips),
-            latents,
-            len(prompts),
-            caption,
-            model.text_encoder_bits,
-        )
-    )
+    encoding = encoding_of(config.model, config.data, len(clips), latents, len(prompts), caption)
     training = step.operations / step.pairs * run.samples
     channels, *lengths = latents
     return RunPlan(
@@ -69,7 +53,7 @@ def plan_latent_reward(config: Config) -> RunPlan:
             *run.head,
             f"A clip: {config.data.width}x{config.data.height}, {config.data.frames} frames at {config.data.fps:g} a second; "
             f"{channels} x {' x '.join(map(str, lengths))} latents, {tokens} tokens; the trunk is {blocks}"
-            + (", trained by LoRA." if model.lora else ", trained whole."),
+            + (", trained by LoRA." if config.model.lora else ", trained whole."),
         ),
         at_once=f"{at_once(step.pairs)} ({2 * step.pairs} clips)",
         parts=step.parts,
