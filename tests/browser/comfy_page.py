@@ -176,6 +176,15 @@ class ComfyPage:
         """The graph as a workflow file."""
         return self.page.evaluate("window.app.graph.serialize()")
 
+    def wait_for_draft(self, *parts) -> None:
+        """Until the page has kept its graph for after a reload, with these texts in it; it does so some time after a change."""
+        self.page.wait_for_function(
+            """parts => [localStorage, sessionStorage].some(kept =>
+                Object.values(kept).some(one => parts.every(part => one.includes(part))))""",
+            arg=[str(part) for part in parts],
+            timeout=60_000,
+        )
+
     def shoot(self, name: str) -> Path:
         """Take a picture."""
         path = self.screenshots / f"{name}_{self.name}.png"

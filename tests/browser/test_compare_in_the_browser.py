@@ -155,11 +155,13 @@ def test_clips_are_compared_in_the_node(page):
 
 
 def test_the_comparison_comes_back_after_a_reload(page):
-    compared(page, clips=2)
+    ids = compared(page, clips=2)
     before = page.texts(f"{VIEW} .videoalign-delta, {VIEW} td")
-    page.page.wait_for_function(  # the page keeps its draft a moment after a change
-        "Object.values(localStorage).some(one => one.includes('videoalign_comparison'))"
+    (name,) = page.page.evaluate(
+        "id => window.app.nodeOutputs[id].videoalign_comparison[0].pairs.slice(-1).map(pair => pair.clips[1].file.filename)",
+        ids["compare"],
     )
+    page.wait_for_draft("videoalign_comparison", name)  # an earlier test's draft holds a comparison, too
     page.set_setting("Comfy.VueNodes.Enabled", page.name == "nodes2")
     page.page.reload()
     page.page.wait_for_function(READY, timeout=300_000)

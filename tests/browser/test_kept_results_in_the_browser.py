@@ -125,16 +125,6 @@ def test_results_stay_after_an_undo(page, complete):
     page.shoot("results_after_an_undo")
 
 
-def wait_for_draft(page, *parts) -> None:
-    """Until the page has kept this graph for after a reload, with these texts in it; it does so some time after a change."""
-    page.page.wait_for_function(
-        """parts => [localStorage, sessionStorage].some(kept =>
-            Object.values(kept).some(one => parts.every(part => one.includes(part))))""",
-        arg=[str(part) for part in parts],
-        timeout=60_000,
-    )
-
-
 def came_back(page) -> None:
     page.page.wait_for_function(READY, timeout=300_000)
     page.page.wait_for_function("window.app.graph.nodes.length > 5", timeout=60_000)
@@ -152,7 +142,7 @@ def reload(page) -> None:
 
 def test_results_come_back_after_a_reload(page, complete):
     ids, before = complete
-    wait_for_draft(page, page.widget(ids["sampler"], "seed"), "videoalign_trace")  # the last result of a run
+    page.wait_for_draft(page.widget(ids["sampler"], "seed"), "videoalign_trace")  # the last result of a run
     reload(page)
     assert page.until(lambda: shown(page), before) == before
     page.shoot("results_after_a_reload")
@@ -175,7 +165,7 @@ def test_a_run_that_ends_while_no_page_is_there_is_shown_when_one_is_again(own_p
     page.page.wait_for_function(
         "Number(document.querySelector('.videoalign-trace')?.dataset.points) > 2", timeout=60_000
     )
-    wait_for_draft(page, page.widget(ids["sampler"], "seed"))
+    page.wait_for_draft(page.widget(ids["sampler"], "seed"))
     page.page.goto("about:blank")
     page.until(lambda: bool(page.server.get("/queue")["queue_running"]), False, seconds=120)
     page.set_setting("Comfy.VueNodes.Enabled", page.name == "nodes2")
@@ -196,7 +186,7 @@ def test_a_reload_in_the_middle_of_a_run_goes_on_with_the_whole_curve(own_page):
     page.page.wait_for_function(
         "Number(document.querySelector('.videoalign-trace')?.dataset.points) > 5", timeout=60_000
     )
-    wait_for_draft(page, page.widget(ids["sampler"], "seed"))
+    page.wait_for_draft(page.widget(ids["sampler"], "seed"))
     reload(page)
     page.page.wait_for_function(
         "Number(document.querySelector('.videoalign-trace')?.dataset.points) === 149", timeout=120_000
