@@ -15,6 +15,7 @@ from videoalign.files import atomic_file
 READS_ONLY = {"lora inspect", *(name for name in cli.COMMANDS if name.startswith("plan "))}
 SERVES = {"choose"}  # its writing is ChoiceFile's: tests/preferences/choices
 BLOCK = 4096
+FAST = {"generate", "score", "pairs", "compare", "convert", "train dpo"}  # each way of writing once
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +78,7 @@ def test_every_command_is_tested_here():
 @pytest.mark.parametrize(
     "share", [pytest.param(0.0, id="from the start"), pytest.param(0.5, id="halfway", marks=pytest.mark.slow)]
 )
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("name", [pytest.param(name, marks=() if name in FAST else pytest.mark.slow) for name in RUNS])
 def test_on_a_full_disk(name, share, in_small_world, whole_runs, disk, videoalign):
     expected = whole_runs[name]
     needed = sum(

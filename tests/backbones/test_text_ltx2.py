@@ -86,7 +86,7 @@ def test_what_is_missing_is_said(encoded, tmp_path):
 
 
 @pytest.mark.comfyui
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", [pytest.param("ltx-2", marks=pytest.mark.slow), "ltx-2.3"])
 def test_ids_and_texts_are_comfyuis(kind, tmp_path):
     files = tiny_gemma.save_files(tmp_path, kind)
     encoder = load_text_encoder(files, torch.float32)

@@ -103,6 +103,7 @@ def test_who_is_not_the_last_leaves_the_list_to_the_last_and_a_run_alone_is_refu
     assert contents(folder) == whole
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_four_processes_of_which_one_is_killed_give_the_clips_of_one(words, whole, tmp_path):
     folder = tmp_path / "clips"

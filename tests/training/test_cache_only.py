@@ -17,6 +17,7 @@ REST = [
 ]  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.long
 def test_a_run_goes_on_where_neither_clips_nor_encoders_are(tmp_path, capsys):
     here, there = tmp_path / "here", tmp_path / "there"

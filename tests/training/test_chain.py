@@ -126,7 +126,11 @@ def ltx2(folder):
     )
 
 
-@pytest.fixture(params=[wan, ltx_video, hunyuan_video, hunyuan_video15, ltx2], ids=lambda family: family.__name__)
+# The other networks take minutes together; each of their parts is in a faster test.
+OTHERS = [pytest.param(family, marks=pytest.mark.slow) for family in (ltx_video, hunyuan_video, hunyuan_video15)]
+
+
+@pytest.fixture(params=[wan, *OTHERS, ltx2], ids=lambda family: family.__name__)
 def family(request, tmp_path):
     (tmp_path / "model").mkdir()
     return request.param(tmp_path / "model")

@@ -37,7 +37,13 @@ def words(tmp_path):
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("command", [["plan", "dpo"], ["train", "dpo", "--dry-run"]], ids=["plan", "dry run"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["plan", "dpo"], id="plan"),
+        pytest.param(["train", "dpo", "--dry-run"], id="dry run", marks=pytest.mark.slow),
+    ],
+)
 def test_a_plan_says_what_is_counted_and_writes_nothing(tmp_path, words, capsys, command):
     assert main([*command, *words]) == 0
     told = capsys.readouterr().out

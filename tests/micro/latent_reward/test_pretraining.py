@@ -24,7 +24,7 @@ def test_positions_and_movement_are_those_of_the_clip_s_path():
     assert (steps @ along > 0).all()  # a faultless clip always moves on
 
 
-@pytest.mark.parametrize("clean", [False, True])
+@pytest.mark.parametrize("clean", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_it_learns_and_equal_seeds_learn_the_same(clean):
     groups = iterate_prompt_groups(6, 4)
     truths = [

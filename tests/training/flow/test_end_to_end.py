@@ -78,6 +78,7 @@ def test_the_command_makes_a_lora_with_comfyuis_keys_and_what_is_known_about_the
     assert "<svg" in (tmp_path / "run" / "curves.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("method", "more"), [("sft", ()), ("rwr", ("--data.prefer", "weighted", "--rwr.temperature", "0.5"))]
 )
@@ -112,6 +113,7 @@ def test_sft_trains_on_what_filter_keeps_and_other_methods_say_that_they_cannot(
     assert "train dpo needs pairs of clips" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_on_a_network_in_4_bits_too_and_the_lora_loads(arguments, world, tmp_path, capsys):
     pytest.importorskip("bitsandbytes", reason="4-bit weights need bitsandbytes, which is not installed")
     from videoalign.backbones.loading import load_backbone
@@ -124,6 +126,7 @@ def test_on_a_network_in_4_bits_too_and_the_lora_loads(arguments, world, tmp_pat
     assert all(own.B.any() and own.B.isfinite().all() for own in weights.values())
 
 
+@pytest.mark.slow
 def test_an_expert_trains_on_its_own_noise_levels_and_names_its_lora(arguments, tmp_path, capsys):
     assert call(arguments("--model.expert", "high_noise", "--max-steps", "2")) == 0, capsys.readouterr().err
     with safe_open(tmp_path / "run" / "lora_high_noise.safetensors", framework="pt") as opened:
@@ -133,6 +136,7 @@ def test_an_expert_trains_on_its_own_noise_levels_and_names_its_lora(arguments, 
     assert levels == {"0.8-1"}
 
 
+@pytest.mark.slow
 def test_a_file_that_is_named_as_an_expert_is_trained_as_one_and_resumes_with_the_option(
     arguments, world, tmp_path, capsys
 ):

@@ -100,6 +100,7 @@ OF_A_LORA = ["--lora.rank", 2, "--lora.alpha", 4, "--no-tensorboard"]
 PREVIEW = ["--preview.prompts", PROMPT, "--preview.steps", 2, "--preview.guidance", 1]
 
 
+@pytest.mark.slow
 def test_from_pairs_to_a_lora_and_a_latent_reward_and_to_guided_clips_of_an_image(world, tmp_path, monkeypatch, capsys):
     folder, texts = world
     seen, inner = [], FlowData.sample

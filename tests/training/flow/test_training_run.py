@@ -184,8 +184,10 @@ def test_watchers_that_fail_at_the_end_do_not_hide_why_the_run_stopped(options, 
     "damage",
     [
         "flipped",
-        "of something else",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("truncated", "empty", "no pickle")),
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("of something else", "truncated", "empty", "no pickle")
+        ),
     ],
 )
 def test_a_damaged_newest_state_is_passed_over_for_the_one_before_it(damage, options, train, capsys):

@@ -163,8 +163,7 @@ def test_rows_whose_links_ask_too_much_are_left_out_and_the_others_go_on(tmp_pat
     "damage",
     [
         "missing",
-        "middle",
-        *(pytest.param(name, marks=pytest.mark.slow) for name in ("truncated", "text", "no decoder")),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("middle", "truncated", "text", "no decoder")),
     ],
 )
 def test_a_clip_that_cannot_be_read_takes_its_row_and_no_other_along(tmp_path, rows, encoders, damage, encoded_clips):
@@ -224,7 +223,14 @@ def test_a_full_disk_and_an_interruption_end_the_run(tmp_path, rows, encoders, t
     assert not list((tmp_path / "cache").rglob("*.refused.json"))
 
 
-@pytest.mark.parametrize("fault", ["not finite", "memory", "device memory"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "not finite",
+        pytest.param("memory", marks=pytest.mark.slow),
+        pytest.param("device memory", marks=pytest.mark.slow),
+    ],
+)
 def test_a_clip_that_the_vae_cannot_encode_is_left_out(tmp_path, rows, encoders, tiny_vae, monkeypatch, fault):
     inner, target = tiny_vae.encode, read_clip(rows[1].clips["b"], BUCKET)
 

@@ -62,6 +62,7 @@ def test_it_trains_on_clips_reads_only_the_first_blocks_and_says_what_it_measure
     assert any(name.startswith("acc_VQ/0-") for line in lines for name in line)
 
 
+@pytest.mark.slow
 def test_trained_by_lora_a_run_that_is_gone_on_with_gives_one_runs_file_of_which_only_the_adapted_layers_left_the_trunk(
     videoalign, arguments, world, tmp_path
 ):

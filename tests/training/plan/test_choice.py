@@ -85,7 +85,7 @@ def test_dropout_leaves_joint_alone_and_other_losses_have_nothing_to_choose():
 
 
 @pytest.mark.parametrize("name", LATENTS)
-@pytest.mark.parametrize("checkpointing", [True, False])
+@pytest.mark.parametrize("checkpointing", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_no_network_takes_more_than_its_blocks_times_what_one_of_each_kind_takes(name, checkpointing):
     config, method = micro(
         dpo={"backward": "joint"}, memory={"gradient_checkpointing": checkpointing}, micro_batch_size=1

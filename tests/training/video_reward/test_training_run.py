@@ -77,6 +77,7 @@ def test_a_reward_that_says_nothing_is_right_half_of_the_time_in_the_log_as_in_t
     assert measured == dict.fromkeys(measured, 0.5)
 
 
+@pytest.mark.slow
 def test_evaluating_more_often_does_not_change_the_training(options):
     rare, often = options("rare", eval_every=6), options("often", eval_every=1)
     train(rare)
