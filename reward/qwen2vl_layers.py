@@ -17,26 +17,26 @@ from .qwen2vl_shape import TextShape, VisionShape
 
 VISION_ROPE_THETA = 10000.0
 _NORM_EPS = 1e-6  # of the vision tower; in no configuration
+_KeysValues = tuple[Tensor, Tensor]
 
 
 class KeyValueCache:
     """Keys and values of the text that was read, for each layer [B, heads, L, head_dim]; more text goes on from them."""
 
     def __init__(self) -> None:
-        self._layers: list[tuple[Tensor, Tensor]] = []
+        self._layers: list[_KeysValues] = []
 
     def get_seq_length(self) -> int:
         """Tokens that it holds."""
         return self._layers[0][0].shape[2] if self._layers else 0
 
-    def update(self, keys: Tensor, values: Tensor, layer: int) -> tuple[Tensor, Tensor]:
-        """Append a layer's new keys and values; returns all of them."""
-        if layer == len(self._layers):
-            self._layers.append((keys, values))
-        else:
-            old_keys, old_values = self._layers[layer]
-            self._layers[layer] = torch.cat([old_keys, keys], dim=2), torch.cat([old_values, values], dim=2)
-        return self._layers[layer]
+    def of_layer(self, layer: int) -> _KeysValues | None:
+        """A layer's keys and values; None where nothing was read yet."""
+        return self._layers[layer] if layer < len(self._layers) else None
+
+    def keep(self, layer: int, pair: _KeysValues) -> None:
+        """A layer's keys and values of all that was read, in the place of those it had."""
+        self._layers[layer : layer + 1] = [pair]
 
     def repeated(self, times: int) -> KeyValueCache:
         """A cache of ``times`` rows for each of this one's; this one stays as it is, whatever the other takes."""
@@ -88,7 +88,7 @@ class LanguageModel(nn.Module):
         self.embed_tokens = nn.Embedding(
             vocabulary, shape.hidden_size, _weight=torch.empty(vocabulary, shape.hidden_size)
         )
-        self.layers = nn.ModuleList(_TextLayer(shape, index) for index in range(shape.num_hidden_layers))
+        self.layers = nn.ModuleList(_TextLayer(shape) for _ in range(shape.num_hidden_layers))
         self.norm = RMSNorm(shape.hidden_size, shape.rms_norm_eps)
         self.rotary_emb = RotaryFrequencies(shape.head_dim, shape.rope_theta)
 
@@ -110,8 +110,10 @@ class LanguageModel(nn.Module):
             mask = torch.ones(length, past + length, dtype=torch.bool, device=inputs_embeds.device).tril(past)
         cos, sin = self._rotary(position_ids, inputs_embeds.dtype)
         hidden = inputs_embeds
-        for layer in self.layers:
-            hidden = layer(hidden, cos, sin, mask, cache)
+        for index, layer in enumerate(self.layers):
+            hidden, pair = layer(hidden, cos, sin, mask, None if cache is None else cache.of_layer(index))
+            if cache is not None:
+                cache.keep(index, pair)
         return self.norm(hidden)
 
     def _rotary(self, positions: Tensor, dtype: torch.dtype) -> tuple[Tensor, Tensor]:
@@ -209,38 +211,40 @@ class _Merger(nn.Module):
 
 
 class _TextLayer(nn.Module):
-    def __init__(self, shape: TextShape, index: int) -> None:
+    def __init__(self, shape: TextShape) -> None:
         super().__init__()
-        self.self_attn = _TextAttention(shape, index)
+        self.self_attn = _TextAttention(shape)
         self.mlp = _TextMLP(shape.hidden_size, shape.intermediate_size)
         self.input_layernorm = RMSNorm(shape.hidden_size, shape.rms_norm_eps)
         self.post_attention_layernorm = RMSNorm(shape.hidden_size, shape.rms_norm_eps)
 
-    def forward(self, hidden: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: KeyValueCache | None):
-        hidden = hidden + self.self_attn(self.input_layernorm(hidden), cos, sin, mask, cache)
-        return hidden + self.mlp(self.post_attention_layernorm(hidden))
+    def forward(self, hidden: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, past: _KeysValues | None):
+        mixed, pair = self.self_attn(self.input_layernorm(hidden), cos, sin, mask, past)
+        hidden = hidden + mixed
+        return hidden + self.mlp(self.post_attention_layernorm(hidden)), pair
 
 
 class _TextAttention(nn.Module):
     """Grouped queries: several heads share one of keys and values."""
 
-    def __init__(self, shape: TextShape, index: int) -> None:
+    def __init__(self, shape: TextShape) -> None:
         super().__init__()
         width, keys = shape.hidden_size, shape.num_key_value_heads * shape.head_dim
-        self.index, self.head_dim, self.dropout = index, shape.head_dim, shape.attention_dropout
+        self.head_dim, self.dropout = shape.head_dim, shape.attention_dropout
         self.sharing = shape.num_attention_heads // shape.num_key_value_heads
         self.is_causal = True
         self.q_proj, self.o_proj = nn.Linear(width, width), nn.Linear(width, width, bias=False)
         self.k_proj, self.v_proj = nn.Linear(width, keys), nn.Linear(width, keys)
 
-    def forward(self, hidden: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, cache: KeyValueCache | None):
+    def forward(self, hidden: Tensor, cos: Tensor, sin: Tensor, mask: Tensor | None, past: _KeysValues | None):
+        """What the tokens take from those before them, and the keys and values of both."""
         q, k, v = (
             rearrange(layer(hidden), "b l (head d) -> b head l d", d=self.head_dim)
             for layer in (self.q_proj, self.k_proj, self.v_proj)
         )
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
-        if cache is not None:
-            k, v = cache.update(k, v, self.index)
+        if past is not None:
+            k, v = torch.cat([past[0], k], dim=2), torch.cat([past[1], v], dim=2)
         mixed = F.scaled_dot_product_attention(
             q,
             k.repeat_interleave(self.sharing, dim=1),
@@ -249,7 +253,7 @@ class _TextAttention(nn.Module):
             dropout_p=self.dropout if self.training else 0.0,
             is_causal=self.is_causal and mask is None and q.shape[2] > 1,
         )
-        return self.o_proj(rearrange(mixed, "b head l d -> b l (head d)"))
+        return self.o_proj(rearrange(mixed, "b head l d -> b l (head d)")), (k, v)
 
 
 class _TextMLP(nn.Module):
