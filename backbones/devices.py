@@ -120,11 +120,33 @@ def _cpu_has_bfloat16() -> bool:
     return "avx512_bf16" in flags
 
 
+def own_cores() -> int:
+    """Processor cores that this process may use: a job of a cluster has few of a machine's."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def autocast(device: torch.device, dtype: torch.dtype | None = None, enabled: bool = True) -> AbstractContextManager:
     """torch.autocast, or nothing where the device has none."""
     if not torch.amp.is_autocast_available(device.type):
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype, enabled=enabled)
+
+
+def check_compiler(device: torch.device) -> None:
+    """Refuse a torch.compile that could not make kernels for the device: it takes a C++ compiler for a CPU's, Triton for a GPU's.
+
+    Raises:
+        VideoAlignError: with the reason, as torch tells it.
+    """
+    try:
+        torch.compile(lambda x: 2 * x + 1, dynamic=True)(torch.ones(8, device=device))
+    except Exception as error:  # whatever is missing, each compiler says so in a class of its own
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise VideoAlignError(
+            f"Nothing can be compiled for {device} here ({reason}). Install a C++ compiler (and Triton for a GPU), or leave --compile out."
+        ) from error
 
 
 def total_memory(device: torch.device) -> int | None:

@@ -2,6 +2,7 @@
 
 - Sparse decoding: ten frames of a clip of H.264 with B-frames, with and without decoding those that nothing builds on.
 - Patch embedding: 2,000 patches at Qwen2-VL-2B's width as a product, and as the convolution that the checkpoint stores.
+- Compiling: two blocks of each part at the 2B model's widths, compiled (``--compile``) and not.
 - Attention: captions of a clip filled up on the right, causal alone and with a padding mask, at the 2B model's heads.
 
 Each pair is compared for equality first.
@@ -17,11 +18,13 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from measure_speed import moving_texture
 from results_section import Section, benchmark_parser
+from synthetic_checkpoint import Sizes, random_video_reward
 from timing import COLUMNS, interleaved
 
 from videoalign.clips import video_decoding
 from videoalign.clips.video_decoding import decode_frames
 from videoalign.clips.video_file import write_video
+from videoalign.reward.clip import PreparedClip
 
 HEADING = "Shortcuts of scoring"
 PATCHES, HEADS, HEAD_DIM, CLIP_TOKENS = 2_000, 12, 128, 600
@@ -39,6 +42,7 @@ def main() -> None:
             embedding(torch.float32),
             embedding(torch.bfloat16),
             attention(),
+            compiled(),
         ):
             difference = np.abs(_numbers(ours()) - _numbers(plain())).max()
             times = interleaved(options.repeats, {"ours": ours, "plain": plain}, warm_up=1)
@@ -95,6 +99,22 @@ def attention() -> tuple:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=mask) * inside[:, None, :, None]
 
     return "attention without a padding mask", ours, plain
+
+
+def compiled() -> tuple:
+    """A clip's pass; what compiling itself takes is left out."""
+    plain, ours = (
+        random_video_reward(torch.float32, sizes=Sizes(layers=2, depth=2, vocabulary=4096)) for _ in range(2)
+    )
+    ours.network.compile_blocks()
+    grid = (2, 22, 42)
+    clip = PreparedClip(torch.randn(2 * 22 * 42, 1176), grid, list(range(4)), (308, 588), 4, 2.0)
+
+    def passed(model) -> torch.Tensor:
+        with torch.no_grad():
+            return torch.cat(model.read(clip, ["A red fox runs across a field of snow at dawn."]))
+
+    return "compiled blocks, float32", lambda: passed(ours), lambda: passed(plain)
 
 
 def _numbers(values: np.ndarray | torch.Tensor) -> np.ndarray:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 TRAIN_FLOW = "training.train_flow_command"
 PLAN = "cli.plan_command"
 PLANNED = {"latent-reward": "train latent-reward", "video-reward": "train video-reward"} | {
-    name: name for name in ("generate", "search", "align")
+    name: name for name in ("score", "generate", "search", "align")
 }
 """What ``videoalign plan`` takes besides the methods of training -> the command that it is about."""
 

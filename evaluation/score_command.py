@@ -15,7 +15,7 @@ from ..errors import VideoAlignError
 from ..judges import open_panel
 from ..reward.judge import Dimension, Judge, all_dimensions
 from .scoring.score_journal import ScoreJournal, check_output, csv_columns
-from .scoring.score_rows import rows_from_inputs, rows_from_manifest
+from .scoring.score_rows import ScoreRow, rows_from_inputs, rows_from_manifest
 from .scoring.score_table import score_summary, score_table
 from .scoring.scoring_run import (
     Outcome,
@@ -99,12 +99,7 @@ def run(config: Config, judge: Judge | None = None) -> int:
         raise VideoAlignError(
             f"{process.world} processes need --output: through its journal they share the rows and the result."
         )
-    if config.manifest is not None:
-        rows = rows_from_manifest(config.manifest)
-    else:
-        rows = rows_from_inputs(config.clips, config.prompt, config.captions_from_txt)
-    if config.fps is not None:
-        rows = [replace(row, fps=config.fps if row.fps is None else row.fps) for row in rows]
+    rows = _rows(config)
     if judge is None:
         judge = open_panel(config.judge or [f"videoreward:{config.model}"], judge_options(config))
     journal = None
@@ -122,6 +117,29 @@ def run(config: Config, judge: Judge | None = None) -> int:
     if outcome.results is None:
         return leave_to_the_last(process, outcome.failed)
     return report(config, outcome, all_dimensions(judge))
+
+
+def tell(config: Config) -> int:
+    """Print what scoring the rows takes; returns 0.
+
+    Raises:
+        VideoAlignError: the rows or the model cannot be used, or the judge is not a VideoReward.
+    """
+    from ..planning.report import plan_text
+    from .scoring.score_plan import plan_score
+
+    print(plan_text(plan_score(config, _rows(config))))
+    return 0
+
+
+def _rows(config: Config) -> list[ScoreRow]:
+    if config.manifest is not None:
+        rows = rows_from_manifest(config.manifest)
+    else:
+        rows = rows_from_inputs(config.clips, config.prompt, config.captions_from_txt)
+    if config.fps is not None:
+        rows = [replace(row, fps=config.fps if row.fps is None else row.fps) for row in rows]
+    return rows
 
 
 def report(config: Config, outcome: Outcome, dimensions: Sequence[Dimension], show: bool = True) -> int:

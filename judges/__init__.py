@@ -40,6 +40,7 @@ class JudgeOptions:
         sampling: departures from the judge's own rule: ``fps`` (sampled frames per second of clip) or ``num_frames``, and
             ``max_pixels`` (largest height * width of a frame).
         max_pixels: a benchmark's largest frame; a judge with smaller ones stays as it is.
+        compile: have torch.compile make the kernels of a VideoReward; other judges stay as they are.
     """
 
     device: str | None = None
@@ -51,6 +52,7 @@ class JudgeOptions:
     step: int | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     max_pixels: int | None = None
+    compile: bool = False
 
 
 OpenJudge = Callable[[str | None, JudgeOptions], "Judge"]

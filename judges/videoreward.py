@@ -28,6 +28,8 @@ def open_judge(source: str | None, options: JudgeOptions) -> VideoReward:
         compute_device=options.compute_device,
         allow_download=options.download,
     )
+    if options.compile:
+        reward.compile()
     sampling = reward.settings.sampling
     if options.max_pixels is not None:
         sampling = sampling.limited(options.max_pixels)

@@ -36,7 +36,8 @@ CARDS = (
     Card("RTX 5090 32 GB", 34.4, 209.5),
     Card("A100 80 GB", 85.9, 312.0),
     Card("H100 80 GB", 85.9, 989.4),
+    Card("H200 141 GB", 151.4, 989.4),
 )
-"""Bytes are 1024**3 a gigabyte of the card's name. The makers' figures, with float32 accumulation and without sparsity (A100 and H100: SXM),
+"""Bytes are 1024**3 a gigabyte of the card's name. The makers' figures, with float32 accumulation and without sparsity (A100, H100 and H200: SXM),
 are not looked up again here: hours are an estimate for more than one reason.
 """

@@ -43,7 +43,7 @@ def _card(card: Card, plan: RunPlan, ways: Sequence[Way]) -> str:
     hours = duration(card.seconds(plan.operations))
     encoding = "" if plan.encoding is None or plan.encoding.needed <= room else f"; {_too_large(plan.encoding)}"
     if plan.needed <= room:
-        return f"  {card.name:<18} fits; {hours}{encoding}"
+        return f"  {card.name:<18} fits; {hours}{plan.said_of(card)}{encoding}"
     for way in ways:
         if way.needed <= room:
             beside = f" and {gb(way.main_memory)} of main memory" if way.main_memory else ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from .cards import Card
 from .counting import with_between
 from .encoding import Encoding
 
@@ -59,6 +60,7 @@ class RunPlan:
         ways: what needs less memory, the cheapest first; reckoned when a card is too small.
         smaller: room in bytes -> which smaller clips would fit, in words; None where not even that helps.
         concerns: why the run may be worth little.
+        said_of: what else is told of a card that it fits on.
     """
 
     head: tuple[str, ...]
@@ -71,6 +73,7 @@ class RunPlan:
     ways: Callable[[], Sequence[Way]] = no_ways
     smaller: Callable[[float], str | None] = lambda _room: None
     concerns: tuple[str, ...] = ()
+    said_of: Callable[[Card], str] = lambda _card: ""
 
     @property
     def counted(self) -> float:

@@ -6,6 +6,8 @@ that the forward value is exactly the scored one and a gradient still reaches th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 import torch.nn.functional as F  # noqa: N812
 from einops import rearrange
@@ -44,6 +46,12 @@ def normalise(
     return (frames / 255 - middle) / spread
 
 
+def normalise_bytes(frames: torch.Tensor) -> torch.Tensor:
+    """``normalise`` of uint8 frames [T, 3, H, W], on any device to the bit what it is on a CPU: a GPU may divide by multiplying."""
+    table = normalise(torch.arange(256.0).expand(3, 256).T[:, :, None, None])[:, :, 0, 0].to(frames.device)
+    return torch.stack([table[frames[:, colour].int(), colour] for colour in range(3)], dim=1)
+
+
 def patchify(frames: torch.Tensor, size: int = PATCH_SIZE) -> tuple[torch.Tensor, tuple[int, int, int]]:
     """Cut normalised frames into flattened 2 x size x size patches, the four patches of a merged token side by side.
 
@@ -63,5 +71,10 @@ def patchify(frames: torch.Tensor, size: int = PATCH_SIZE) -> tuple[torch.Tensor
         mh=MERGE_SIZE,
         mw=MERGE_SIZE,
     )
-    count, _, height, width = frames.shape
-    return patches, (count // TEMPORAL_PATCH_SIZE, height // size, width // size)
+    return patches, patch_grid(frames.shape, size)
+
+
+def patch_grid(shape: Sequence[int], size: int = PATCH_SIZE) -> tuple[int, int, int]:
+    """(t, h, w) in patches, of frames [T, 3, H, W]."""
+    count, _, height, width = shape
+    return count // TEMPORAL_PATCH_SIZE, height // size, width // size

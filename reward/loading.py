@@ -55,7 +55,7 @@ def load_video_reward(
         base: folder of the base model, for its tokenizer and (adapter layout) its weights.
         step: which checkpoint-N of an official folder; the highest by default.
         dtype: arithmetic; the checkpoint's own by default; "auto": what ``compute_device`` is fast in (``devices.arithmetic_of``).
-        device: the accelerator when there is one, else the CPU, by default.
+        device: the accelerator when there is one, else the CPU, by default; meta: without content, for counting.
         compute_device: where it will be moved to score; ``device`` by default.
         rotary_dtype: rounding of the rotary frequencies; the checkpoint's own type by default (right for the released one).
         allow_download: permit the hub; without it only its local cache is looked at.
@@ -67,7 +67,7 @@ def load_video_reward(
     compute_device = device if compute_device is None else compute_device
     path = locate(source, allow_download)
     if path.is_file():
-        reward = load_converted(path, device)
+        reward = load_converted(path, torch.device("cpu") if device.type == "meta" else device)  # mapped, and not read
         return build(reward, _arithmetic(dtype, reward.settings, compute_device), device, rotary_dtype)
     checkpoint = open_checkpoint(path, step)
     kind = _arithmetic(dtype, checkpoint.settings, compute_device)

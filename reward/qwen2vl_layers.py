@@ -251,7 +251,7 @@ class _TextAttention(nn.Module):
             v.repeat_interleave(self.sharing, dim=1),
             attn_mask=mask,
             dropout_p=self.dropout if self.training else 0.0,
-            is_causal=self.is_causal and mask is None and q.shape[2] > 1,
+            is_causal=self.is_causal and past is None,
         )
         return self.o_proj(rearrange(mixed, "b head l d -> b l (head d)")), (k, v)
 

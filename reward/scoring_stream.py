@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
 
+from ..backbones.devices import own_cores
 from ..clips.clip_fault import computing, reading
 from ..clips.frames import must_be_read_alone
 from ..errors import CaptionError, FileError, VideoAlignError
@@ -18,6 +19,7 @@ from .judge import Judge, Marks, Prepared
 # Padding a batch to its longest clip must not cost more than this share of its length.
 MAX_PADDING = 0.1
 NO_LOCK = nullcontext()
+MOST_THREADS = 16
 
 
 @dataclass(frozen=True)
@@ -38,30 +40,32 @@ class Request:
 
 
 def score_stream(
-    judge: Judge, requests: Iterable[Request], batch_size: int = 4, decode_threads: int = 2
+    judge: Judge, requests: Iterable[Request], batch_size: int = 4, decode_threads: int | None = None
 ) -> Iterator[tuple[Request, Sequence[Marks] | VideoAlignError]]:
     """Yield (request, marks for its captions or the error) in the order of the requests.
 
     Args:
         batch_size: clips decoded ahead and, where their lengths are alike, given to the judge together (``VideoReward`` reads each by itself all the same).
-        decode_threads: threads that decode and resize; 0 decodes in the calling thread.
+        decode_threads: threads that decode and resize; 0 decodes in the calling thread; ``threads_for(judge)`` by default.
     """
     if batch_size < 1:
         raise ValueError(f"batch_size is {batch_size}; it must be at least 1.")
+    threads = threads_for(judge) if decode_threads is None else decode_threads
+    ahead = clips_ahead(batch_size, threads)
     requests = iter(requests)
     locks: dict[int, Lock] = {}
-    with ThreadPoolExecutor(max(decode_threads, 1), thread_name_prefix="videoalign-decode") as pool:
+    with ThreadPoolExecutor(max(threads, 1), thread_name_prefix="videoalign-decode") as pool:
         waiting: deque[tuple[Request, Future | None]] = deque()
 
         def lock_of(clip: object) -> AbstractContextManager:
             return locks.setdefault(id(clip), Lock()) if must_be_read_alone(clip) else NO_LOCK
 
         def refill() -> None:
-            while len(waiting) < 2 * batch_size:
+            while len(waiting) < ahead:
                 request = next(requests, None)
                 if request is None:
                     return
-                future = pool.submit(_prepare, judge, request, lock_of(request.clip)) if decode_threads else None
+                future = pool.submit(_prepare, judge, request, lock_of(request.clip)) if threads else None
                 waiting.append((request, future))
 
         try:
@@ -77,6 +81,23 @@ def score_stream(
             for _, future in waiting:
                 if future is not None:
                     future.cancel()
+
+
+def clips_ahead(batch_size: int, threads: int) -> int:
+    """Clips that are read while a window is scored: the next window, and work for every thread."""
+    return batch_size + max(batch_size, threads)
+
+
+def threads_for(judge: Judge) -> int:
+    """Threads that decode for a judge: 2 beside a model on the CPU, whose products take all cores; else each core but one, at most ``MOST_THREADS``."""
+    if all(next(module.parameters()).device.type == "cpu" for module in judge.modules):
+        return 2
+    return accelerator_threads()
+
+
+def accelerator_threads() -> int:
+    """``threads_for`` a judge on an accelerator."""
+    return max(1, min(MOST_THREADS, own_cores() - 1))
 
 
 def score_clips(

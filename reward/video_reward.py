@@ -9,9 +9,10 @@ from typing import cast
 
 import torch
 
+from ..backbones.devices import check_compiler
 from ..clips.frames import SampledFrames, View
 from ..errors import CaptionError, ClipError
-from .clip import PreparedClip, prepare_clip, prepare_frames, view_of
+from .clip import PreparedClip, Reader, prepare_clip, prepare_frames, view_of
 from .dimensions import VIDEO_REWARD_DETAILS, VIDEO_REWARD_DIMENSIONS, VIDEO_REWARD_OVERALL
 from .judge import Judge
 from .qwen2vl_layers import KeyValueCache
@@ -32,6 +33,7 @@ class VideoReward(Judge):
     the MQ token, before any caption is, and then each caption goes on from there.
 
     Attributes:
+        compiled: whether ``compile`` was called; its scores are kept apart from the others.
         remark: what to say of a clip and caption that the model does not know, or None; set by who knows what it was made for.
     """
 
@@ -47,6 +49,7 @@ class VideoReward(Judge):
         self.tokenizer = tokenizer
         self.settings = settings
         self.remark: Callable[[PreparedClip, str | None], str | None] | None = None
+        self.compiled = False
 
     @property
     def device(self) -> torch.device:
@@ -57,6 +60,16 @@ class VideoReward(Judge):
     def dtype(self) -> torch.dtype:
         """Type of the weights and of the arithmetic; rewards themselves are float32."""
         return self.network.rm_head.weight.dtype
+
+    def compile(self) -> None:
+        """Compile the network's blocks; see ``Qwen2VLRewardNetwork.compile_blocks``.
+
+        Raises:
+            VideoAlignError: this computer cannot.
+        """
+        check_compiler(self.device)
+        self.network.compile_blocks()
+        self.compiled = True
 
     def score(
         self, clips: Sequence[object], captions: Sequence[str | None], fps: float | None = None
@@ -100,12 +113,17 @@ class VideoReward(Judge):
         return view_of(self.settings.sampling)
 
     def prepare_frames(self, frames: SampledFrames) -> PreparedClip:
-        """Cut into patches; see ``Judge``."""
-        return prepare_frames(frames)
+        """Cut into patches, on the accelerator where there is one; see ``Judge``."""
+        return prepare_frames(frames, self._reader)
 
     def prepare(self, source: object, fps: float | None = None) -> PreparedClip:
         """See ``Judge``; a ``PreparedClip`` is returned as it is."""
-        return prepare_clip(source, self.settings.sampling, fps)
+        return prepare_clip(source, self.settings.sampling, fps, self._reader)
+
+    @property
+    def _reader(self) -> Reader | None:
+        weight = self.network.language_model.embed_tokens.weight  # the head may be of another type
+        return None if weight.device.type in ("cpu", "meta") else (weight.device, weight.dtype)
 
     @torch.no_grad()
     def score_prepared(
@@ -130,9 +148,11 @@ class VideoReward(Judge):
         """
         for caption in (caption for texts in captions for caption in texts) if check else ():
             self.check_caption(caption)
+        # An accelerator is asked for no number before it has the work of all clips.
+        rewards = [self.read(clip, texts) for clip, texts in zip(clips, captions, strict=True)]
         return [
-            [self._result(row, caption, clip) for row, caption in zip(self._read(clip, texts), texts, strict=True)]
-            for clip, texts in zip(clips, captions, strict=True)
+            [self._result(row.tolist(), caption, clip) for row, caption in zip(rows, texts, strict=True)]
+            for rows, clip, texts in zip(rewards, clips, captions, strict=True)
         ]
 
     def identity(self) -> dict:
@@ -146,6 +166,7 @@ class VideoReward(Judge):
             "sampling": asdict(self.settings.sampling),
             "normalisation": asdict(self.settings.normalisation),
             "template": self.settings.template,
+            **({"compiled": True} if self.compiled else {}),
         }
 
     def batch_length(self, clip: PreparedClip) -> int:
@@ -185,10 +206,11 @@ class VideoReward(Judge):
         hidden = self.network.read(batch)
         return [self._head(hidden[index][self._reward_positions(row)]) for index, row in enumerate(ids)]
 
-    def _read(self, clip: PreparedClip, captions: Sequence[str | None]) -> list[list[float]]:
-        """Raw rewards of one clip for each caption.
+    def read(self, clip: PreparedClip, captions: Sequence[str | None]) -> list[torch.Tensor]:
+        """Raw rewards of one clip for each caption, float32 [3] or, where the caption is None, [2].
 
-        Read in turn: what comes before any caption, what the captions have in common, and the rest of each caption.
+        Read in turn: what comes before any caption, what the captions have in common, and the rest of each caption. What
+        ``score_prepared`` does of a clip, without its checks.
         """
         if not captions:
             return []
@@ -198,7 +220,7 @@ class VideoReward(Judge):
         features = self.network.embed_clips([clip.patches], [clip.grid])[0]
         hidden = self.network.read(self._embed(ids[0][:caption_free], clip, features)[None], cache=cache)[0]
         before = self._rewards_within(hidden, ids[0], 0, caption_free)
-        rows = [list(before) for _ in ids]
+        rows = [[before] for _ in ids]
         members = [index for index, row in enumerate(ids) if len(row) > caption_free]
         shared = caption_free
         if len(members) > 1:
@@ -211,8 +233,8 @@ class VideoReward(Judge):
             # The forward pass appends to the cache, so every group gets its own.
             suffixes = self._go_on([ids[index] for index in group], shared, cache.repeated(len(group)))
             for index, suffix in zip(group, suffixes, strict=True):
-                rows[index] += self._rewards_within(suffix, ids[index], shared, len(ids[index]))
-        return rows
+                rows[index].append(self._rewards_within(suffix, ids[index], shared, len(ids[index])))
+        return [torch.cat(parts) for parts in rows]
 
     def _go_on(self, ids: list[list[int]], shared: int, cache: KeyValueCache) -> torch.Tensor:
         """Hidden states [B, L, hidden] of what follows the first ``shared`` tokens, which each row of the cache holds, right-padded."""
@@ -227,14 +249,14 @@ class VideoReward(Judge):
             return ids.index(self.tokenizer.reward_token_ids[1]) + 1
         return ids.index(self.tokenizer.video_token_id) + clip.video_tokens
 
-    def _rewards_within(self, hidden: torch.Tensor, ids: list[int], start: int, end: int) -> list[float]:
+    def _rewards_within(self, hidden: torch.Tensor, ids: list[int], start: int, end: int) -> torch.Tensor:
         """Raw rewards whose tokens stand at ``start`` to ``end`` of the text, from the hidden states there."""
         positions = self._reward_positions(ids)
         inside = [position - start for position in positions if start <= position < end]
         if not inside:
-            return []
+            return torch.empty(0, device=hidden.device)
         first = sum(position < start for position in positions)
-        return self._head(hidden[inside], first).tolist()
+        return self._head(hidden[inside], first)
 
     def _ids(self, clip: PreparedClip, caption: str | None) -> list[int]:
         ids = self.tokenizer.encode(caption or "", clip.video_tokens)

@@ -66,7 +66,15 @@ class ScoringOptions(CommandConfig):
     batch_size: int = Field(
         4, ge=1, description="Clips decoded ahead; some judges score those of like length together."
     )
-    decode_threads: int = Field(2, ge=0, description="Threads that decode while the model works; 0: none.")
+    decode_threads: int | None = Field(
+        None,
+        ge=0,
+        description="Threads that decode while the model works; 0: none. By default 2 beside a CPU's model, and beside a GPU's one for each core but one, at most 16.",
+    )
+    compile: bool = Field(
+        False,
+        description="Have torch.compile make a VideoReward's kernels: for many clips on a GPU; the first takes a minute longer.",
+    )
     sampling: SamplingOverrides = SamplingOverrides()
 
 
@@ -137,6 +145,7 @@ def judge_options(options: ScoringOptions, max_pixels: int | None = None) -> Jud
         step=options.step,
         sampling=options.sampling.model_dump(exclude_none=True),
         max_pixels=max_pixels,
+        compile=options.compile,
     )
 
 

@@ -182,7 +182,7 @@ class ComfyPage:
             """parts => [localStorage, sessionStorage].some(kept =>
                 Object.values(kept).some(one => parts.every(part => one.includes(part))))""",
             arg=[str(part) for part in parts],
-            timeout=60_000,
+            timeout=300_000,
         )
 
     def shoot(self, name: str) -> Path:

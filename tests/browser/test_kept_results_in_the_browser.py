@@ -93,7 +93,7 @@ def test_a_run_that_ends_while_another_workflow_is_open_is_shown_in_its_own_and_
     page.page.evaluate(HEAR)
     page.page.evaluate("window.app.queuePrompt(0, 1)")
     page.page.wait_for_function(
-        "Number(document.querySelector('.videoalign-trace')?.dataset.points) > 2", timeout=60_000
+        "Number(document.querySelector('.videoalign-trace')?.dataset.points) > 2", timeout=300_000
     )
     # A copy: the same nodes with the same ids in a workflow of its own.
     page.page.evaluate(
@@ -127,7 +127,7 @@ def test_results_stay_after_an_undo(page, complete):
 
 def came_back(page) -> None:
     page.page.wait_for_function(READY, timeout=300_000)
-    page.page.wait_for_function("window.app.graph.nodes.length > 5", timeout=60_000)
+    page.page.wait_for_function("window.app.graph.nodes.length > 5", timeout=300_000)
     page.page.keyboard.press("Escape")
     page.fit()
 
@@ -163,11 +163,11 @@ def test_a_run_that_ends_while_no_page_is_there_is_shown_when_one_is_again(own_p
     ids = guided_and_scored(page, steps=40)
     page.page.evaluate("window.app.queuePrompt(0, 1)")
     page.page.wait_for_function(
-        "Number(document.querySelector('.videoalign-trace')?.dataset.points) > 2", timeout=60_000
+        "Number(document.querySelector('.videoalign-trace')?.dataset.points) > 2", timeout=300_000
     )
     page.wait_for_draft(page.widget(ids["sampler"], "seed"))
     page.page.goto("about:blank")
-    page.until(lambda: bool(page.server.get("/queue")["queue_running"]), False, seconds=120)
+    page.until(lambda: bool(page.server.get("/queue")["queue_running"]), False, seconds=600)
     page.set_setting("Comfy.VueNodes.Enabled", page.name == "nodes2")
     page.page.goto(page.server.url)
     came_back(page)

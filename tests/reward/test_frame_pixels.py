@@ -9,6 +9,7 @@ from videoalign.reward.frame_pixels import (
     CLIP_MEAN,
     CLIP_STD,
     normalise,
+    normalise_bytes,
     patchify,
     resize_frames,
     round_straight_through,
@@ -48,6 +49,12 @@ def test_normalisation_of_every_grey_level_equals_the_official_double_precision_
         expected = (rescaled - np.float32(CLIP_MEAN[channel])) / np.float32(CLIP_STD[channel])
         frames = torch.from_numpy(levels).float().expand(1, 3, 1, 256)
         assert np.array_equal(normalise(frames)[0, channel, 0].numpy(), expected)
+
+
+def test_bytes_are_normalised_by_a_table_to_the_bit():
+    frames = random_frames(2, 3, 56, 84)
+    frames[0, :, :4, :64] = torch.arange(256, dtype=torch.uint8).view(4, 64)
+    assert torch.equal(normalise_bytes(frames), normalise(frames.float()))
 
 
 def test_patches_equal_a_loop_over_time_rows_columns_and_channels():

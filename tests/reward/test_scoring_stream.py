@@ -2,13 +2,15 @@
 
 import errno
 import threading
+from types import SimpleNamespace
 
 import av
 import pytest
 import torch
 
+from videoalign.backbones import devices
 from videoalign.errors import CaptionError, ClipError, FileError
-from videoalign.reward.scoring_stream import Request, _alike, score_stream
+from videoalign.reward.scoring_stream import Request, _alike, score_stream, threads_for
 
 NAMES = ["s05_10fps_3f_96x64", "s04_10fps_2f_64x64", "s06_10fps_4f_96x64", "s07_10fps_5f_96x64", "s19_10fps_20f_20x20"]
 
@@ -155,3 +157,34 @@ def test_clips_that_share_a_pass_differ_by_less_than_a_tenth_in_length():
         longest = max(lengths[index] for index in group)
         assert all(lengths[index] >= 0.9 * longest for index in group)
     assert len(groups) == 4
+
+
+@pytest.mark.parametrize(("cores", "threads"), [(1, 1), (2, 1), (8, 7), (64, 16)])
+def test_threads_follow_the_cores_where_an_accelerator_scores(monkeypatch, model, cores, threads):
+    monkeypatch.setattr("videoalign.reward.scoring_stream.own_cores", lambda: cores)
+    assert threads_for(model) == 2  # its products take all cores as it is
+    far = SimpleNamespace(modules=(torch.nn.Linear(1, 1, device="meta"),))
+    assert threads_for(far) == threads
+
+
+def test_there_is_work_for_every_thread(model, paths, monkeypatch):
+    waiting, most = [], []
+
+    def read(clip, fps=None):
+        waiting.append(clip)
+        most.append(len(waiting))
+        barrier.wait(timeout=60)
+        return prepared
+
+    prepared, barrier = model.prepare(paths[0]), threading.Barrier(6)
+    monkeypatch.setattr(model, "prepare", read)
+    results = list(score_stream(model, [Request(paths[0], ("cat",))] * 6, batch_size=1, decode_threads=6))
+    assert len(results) == 6 and max(most) == 6  # the barrier opens for six that read at once
+
+
+def test_cores_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(devices.os, "sched_getaffinity", lambda process: {3, 5, 6}, raising=False)
+    assert devices.own_cores() == 3
+    monkeypatch.delattr(devices.os, "sched_getaffinity")
+    monkeypatch.setattr(devices.os, "cpu_count", lambda: None)
+    assert devices.own_cores() == 1
