@@ -90,9 +90,10 @@ def clips_ahead(batch_size: int, threads: int) -> int:
 
 def threads_for(judge: Judge) -> int:
     """Threads that decode for a judge: 2 beside a model on the CPU, whose products take all cores; else each core but one, at most ``MOST_THREADS``."""
-    if all(next(module.parameters()).device.type == "cpu" for module in judge.modules):
-        return 2
-    return accelerator_threads()
+    weights = (next(module.parameters(), None) for module in judge.modules)
+    if any(weight is not None and weight.device.type != "cpu" for weight in weights):
+        return accelerator_threads()
+    return 2
 
 
 def accelerator_threads() -> int:
