@@ -144,7 +144,7 @@ class Backbone(ABC):
     # -- building --------------------------------------------------------------------------------------------------------
     @classmethod
     def build_module(cls, config: Mapping[str, Any]) -> nn.Module:
-        """A network with random weights (under ``torch.device("meta")``: without)."""
+        """A network with random weights (under ``meta_device.on_meta``: without)."""
         transformer = cls.network_class()
         accepted = inspect.signature(transformer.__init__).parameters
         return transformer(**{key: value for key, value in config.items() if key in accepted})

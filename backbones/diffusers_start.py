@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 
-NOT_ASKED_FOR = ("peft", "bitsandbytes", "scipy", "torchvision", "transformers")
+import torch
+
+NOT_ASKED_FOR = ("torch._dynamo", "peft", "bitsandbytes", "scipy", "torchvision", "transformers")
 """What diffusers imports wherever it is installed, though its networks do not use it: five of seven CPU seconds."""
 
 
@@ -18,10 +20,18 @@ def import_networks_alone() -> None:
     if "diffusers" in sys.modules:
         return
     hidden = [name for name in NOT_ASKED_FOR if name not in sys.modules]
+    marks_uncompiled = torch.compiler.disable
+    torch.compiler.disable = _as_it_is  # it would import the compiler, for a process that compiles nothing
     sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: Python's own sign of what cannot be imported
     try:
         import diffusers.models.autoencoders
         import diffusers.models.transformers  # noqa: F401
     finally:
+        torch.compiler.disable = marks_uncompiled
         for name in hidden:
             del sys.modules[name]
+
+
+def _as_it_is(function=None, recursive=True, **_options):
+    """``torch.compiler.disable``, as a decorator with or without brackets."""
+    return _as_it_is if function is None else function

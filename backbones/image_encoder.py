@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from .meta_device import on_meta
 from .pretrained_folder import folder_config, pretrained
 from .weight_files import WeightFiles, fill_module, open_weights
 
@@ -82,7 +83,7 @@ def load_image_encoder(
         files = open_weights(path)
         names = _tower_names(files)
         config = CLIPVisionConfig(**_described(files, names))
-        with torch.device("meta"):
+        with on_meta():
             module = CLIPVisionModel(config)
         # transformers 5 names the tower's tensors without the prefix, earlier versions with it.
         state = {

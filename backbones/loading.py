@@ -13,6 +13,7 @@ from ..errors import VideoAlignError, WeightsError
 from ..files.json_text import parse_json
 from .backbone import Backbone
 from .families import backbone_classes, family_names
+from .meta_device import on_meta
 from .weight_files import WeightFiles, configured, fill_module, open_weights
 
 MOST_BLOCKS = 1000
@@ -46,7 +47,7 @@ def load_backbone(
         source = _open_folder(path) if path.is_dir() else _open_file(path)
         kind, config = source.kind, source.config
         total = _block_count(source)
-        with configured(source.files.name), torch.device("meta"):
+        with configured(source.files.name), on_meta():
             config = kind.truncated(config, num_blocks)
             module = kind.build_module(config)
         dtype = dtype or _stored_type(source)
@@ -70,7 +71,7 @@ def describe_backbone(path: Path | str, whole: bool = False, num_blocks: int = 1
     with torch.inference_mode(False):
         source = _open_folder(path) if path.is_dir() else _open_file(path)
         kind, total = source.kind, _block_count(source)
-        with configured(source.files.name), torch.device("meta"):
+        with configured(source.files.name), on_meta():
             config = source.config if whole else kind.truncated(source.config, num_blocks)
             module = kind.build_module(config)
         store_as(module, _stored_type(source))

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from ..errors import WeightsError
+from .meta_device import on_meta
 from .weight_files import WeightFiles, configured, fill_module
 
 _HEAD = 128
@@ -40,7 +41,7 @@ def qwen(files: WeightFiles, dtype: torch.dtype) -> nn.Module:
             num_attention_heads=shapes[f"{layer}self_attn.q_proj.weight"][0] // _HEAD,
             num_key_value_heads=shapes[f"{layer}self_attn.k_proj.weight"][0] // _HEAD,
         )
-        with torch.device("meta"):
+        with on_meta():
             module = transformers.Qwen2Model(config)
         module.rotary_emb = type(module.rotary_emb)(config=config)  # its table is no tensor of the file
     fill_module(module, {name: files.read(f"model.{name}", dtype) for name in module.state_dict()}, files.name)

@@ -21,6 +21,7 @@ from ..files.safetensors_header import read_header
 from .ltx2 import described
 from .ltx2_family import LTX2
 from .ltx2_text_features import LTX2TextFeatures, described_in_file, described_in_folder
+from .meta_device import on_meta
 from .pretrained_folder import encoder_folder, folder_config, pretrained
 from .text_encoder import TextEncoder
 from .weight_files import WeightFiles, configured, fill_module, open_weights
@@ -90,7 +91,7 @@ class LTX2TextEncoder(TextEncoder):
             WeightsError: damaged, or the projection, the connector or the tokenizer is in none of them.
         """
         config, names = _features(files)
-        with configured(files.name), torch.device("meta"):
+        with configured(files.name), on_meta():
             features = LTX2TextFeatures(**config)
         fill_module(features, {name: files.read(theirs, dtype) for name, theirs in names.items()}, files.name)
         with configured(files.name):
@@ -126,7 +127,7 @@ class LTX2TextEncoder(TextEncoder):
             config, names = described_in_folder(files.shapes, told)
         except KeyError as error:
             raise WeightsError(f"{files.name}: tensor {error} is missing; the folder is incomplete.") from None
-        with configured(files.name), torch.device("meta"):
+        with configured(files.name), on_meta():
             features = LTX2TextFeatures(**config)
         fill_module(features, {name: files.read(theirs, dtype) for name, theirs in names.items()}, files.name)
         tokenize, _ = _folder_tokenizer(folder.parent / "tokenizer")
@@ -178,7 +179,7 @@ def _gemma(shapes: Mapping[str, tuple[int, ...]]) -> nn.Module:
         "head_dim": head,
         "query_pre_attn_scalar": head,
     }
-    with torch.device("meta"):
+    with on_meta():
         module = transformers.Gemma3TextModel(_gemma_config(config))
     small = {
         "vocab_size": 1,

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 
 from ..errors import WeightsError
+from .meta_device import on_meta
 from .pretrained_folder import encoder_folder, folder_config, pretrained
 from .text_encoder import TextEncoder
 from .weight_files import WeightFiles, fill_module, open_weights
@@ -126,7 +127,7 @@ def t5_encoder(files: WeightFiles, dtype: torch.dtype) -> nn.Module:
     import transformers
 
     kind, config = described(files)
-    with torch.device("meta"):
+    with on_meta():
         module = getattr(transformers, _CLASSES[kind])(getattr(transformers, f"{kind.upper()}Config")(**config))
     state = {
         name: files.read("shared.weight" if name == "encoder.embed_tokens.weight" else name, dtype)

@@ -14,6 +14,7 @@ from torch import Tensor
 from ..errors import WeightsError
 from ..files.json_text import parse_json
 from .families import vae_classes
+from .meta_device import on_meta
 from .vae import VAE, identity_of_weights
 from .weight_files import WeightFiles, configured, fill_module, open_weights
 
@@ -53,7 +54,7 @@ def describe_vae(path: Path | str, dtype: torch.dtype = torch.float32) -> VAE:
     else:
         found = _found(path)
         kind, config, files = found.kind, found.config, found.files
-    with configured(files.name), torch.device("meta"):
+    with configured(files.name), on_meta():
         vae = kind(kind.build_module(config), files.identity())
     for weight in vae.module.parameters():
         weight.data = weight.data.to(dtype)
@@ -136,7 +137,7 @@ def _found(path: Path) -> _SingleFile:
 def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
     found = _found(path)
     files, kind, config, prefix, shapes = found.files, found.kind, found.config, found.prefix, found.shapes
-    with configured(files.name), torch.device("meta"):
+    with configured(files.name), on_meta():
         module = kind.build_module(config)
     expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
     names = kind.file_names(module, shapes)
@@ -154,7 +155,7 @@ def _load_single_file(path: Path, dtype: torch.dtype) -> VAE:
 
 
 def _filled(kind: type[VAE], config: dict, state: dict[str, Tensor], files: WeightFiles) -> VAE:
-    with configured(files.name), torch.device("meta"):
+    with configured(files.name), on_meta():
         module = kind.build_module(config)
     fill_module(module, state, files.name)
     return kind(module, files.identity())

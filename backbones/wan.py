@@ -98,13 +98,8 @@ class Wan(Backbone):
 
     @classmethod
     def build_module(cls, config: Mapping[str, Any]) -> nn.Module:
-        """As in the base class; the positions' tables are always real, and image tokens may come with texts of any length."""
+        """As in the base class; image tokens may come with texts of any length."""
         module = super().build_module(config)
-        if any(buffer.is_meta for buffer in module.rope.buffers()):
-            with torch.device("cpu"):  # not in any file: computed from the config
-                module.rope = type(module.rope)(
-                    module.rope.attention_head_dim, module.rope.patch_size, module.rope.max_seq_len
-                )
         if module.condition_embedder.image_embedder is not None:
             for block in module.blocks:
                 block.attn2.set_processor(image_attention())

@@ -11,6 +11,8 @@ import gc
 
 from results_section import Section, benchmark_parser
 
+from videoalign.backbones.meta_device import on_meta
+
 HEADING = "Flow-DPO at real sizes, counted"
 WAN = {"in_channels": 16, "out_channels": 16}
 WAN_1_3B = WAN | {"num_attention_heads": 12, "ffn_dim": 8960, "num_layers": 30}
@@ -51,7 +53,6 @@ def main() -> None:
 
 
 def _cells(name: str) -> list[str]:
-    import torch
 
     from videoalign.backbones.families import backbone_classes
     from videoalign.planning.counting import GB
@@ -63,7 +64,7 @@ def _cells(name: str) -> list[str]:
     family, changed, (width, height, frames), tokens = NETWORKS[name]
     kind = backbone_classes()[family]
     network = kind.with_defaults(changed)
-    with torch.device("meta"):
+    with on_meta():
         backbone = kind(kind.build_module(network), network)
     command = train_command("dpo")
     files = {"transformer": "-", "vae": "-", "text_encoder": "micro"}

@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from ..backbones.devices import check_dtype, chosen_device
+from ..backbones.meta_device import on_meta
 from ..backbones.pretrained_folder import folder_config, refuse_code
 from ..backbones.weight_files import WeightFiles, configured, open_weights
 from ..errors import CheckpointError, WeightsError
@@ -98,7 +99,7 @@ def _build(
     config: dict, files: WeightFiles, text: ChatText, dtype: torch.dtype, bits: str, device: torch.device
 ) -> Hpsv3Network:
     with configured(files.name), torch.inference_mode(False):
-        with torch.device("meta"):
+        with on_meta():
             network = Hpsv3Network(config, len(text))
         fill(network, files, dtype, device, bits, exact=("rm_head.",))
         # The official inference casts the whole network, and with it these tables, to bfloat16.

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 
 from ..backbones.devices import arithmetic_of, check_dtype, chosen_device
+from ..backbones.meta_device import on_meta
 from ..errors import CheckpointError
 from ..files.tensor_file import load_tensors
 from .checkpoint_files import (
@@ -229,5 +230,5 @@ def _check_vocabulary(state: dict[str, torch.Tensor], vocabulary: int, checkpoin
 
 
 def _empty_network(config: dict, vocabulary: int, output_dim: int) -> Qwen2VLRewardNetwork:
-    with torch.device("meta"):
+    with on_meta():
         return Qwen2VLRewardNetwork(config, vocabulary, output_dim)

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from synthetic_checkpoint import Sizes, random_video_reward
 
+from videoalign.backbones.meta_device import on_meta
+
 from .case import Bench, Check, Outcome, parameter_bytes
 
 CAPTION = "A red fox runs across a field of snow at dawn."
@@ -102,7 +104,7 @@ def planned() -> Outcome:
     from videoalign.reward.qwen2vl_network import Qwen2VLRewardNetwork
 
     shapes = {network_name(name): shape for name, shape in official_shapes(Sizes()).items() if "lora_" not in name}
-    with torch.device("meta"):
+    with on_meta():
         network = Qwen2VLRewardNetwork(config_from_shapes(shapes), Sizes().vocabulary, 1).to(torch.bfloat16)
     grid = (5, 22, 42)
     tokens = grid[0] * grid[1] * grid[2] // 4 + 1000

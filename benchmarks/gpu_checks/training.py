@@ -7,6 +7,8 @@ from functools import partial
 import torch
 from wan_sizes import SIZES, network
 
+from videoalign.backbones.meta_device import on_meta
+
 from .case import Bench, Check, Outcome
 
 FRAMES, HEIGHT, WIDTH = 33, 480, 832
@@ -81,7 +83,7 @@ def _counted(name: str) -> Outcome:
     settings = kind.with_defaults(
         {"num_attention_heads": size.heads, "ffn_dim": size.ffn, "num_layers": size.layers, "in_channels": 16, "out_channels": 16}
     )  # fmt: skip
-    with torch.device("meta"):
+    with on_meta():
         backbone = kind(kind.build_module(settings), settings)
     counted = count_step(backbone, config, method, backbone.latent_format.shape(FRAMES, HEIGHT, WIDTH), size.text)
     memory = memory_of(counted, config.memory, config.optimizer)

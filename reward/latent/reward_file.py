@@ -28,6 +28,7 @@ from torch import Tensor, nn
 
 from ...backbones.devices import chosen_device, fast_dtype
 from ...backbones.loading import build_backbone
+from ...backbones.meta_device import on_meta
 from ...errors import CheckpointError, VideoAlignError
 from ...files.json_text import parse_json
 from ...files.safetensors_header import read_header
@@ -140,7 +141,7 @@ def _described(metadata: Mapping[str, str]) -> LatentReward:
     head = HeadConfig(**parse_json(metadata["head"]))
     record = TrainingRecord(**parse_json(metadata["record"]))
     calibration = Calibration.from_dict(parse_json(metadata["calibration"]))
-    with torch.device("meta"):
+    with on_meta():
         trunk = build_backbone(metadata["family"], parse_json(metadata["trunk_config"]))
         reward = LatentReward(trunk, head, calibration, record)
     if len(trunk.blocks) != kept:

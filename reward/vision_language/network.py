@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from ...backbones.devices import check_dtype, chosen_device
+from ...backbones.meta_device import on_meta
 from ...backbones.pretrained_folder import folder_config, refuse_code
 from ...backbones.weight_files import WeightFiles, configured, open_weights
 from ...errors import CheckpointError, WeightsError
@@ -132,7 +133,7 @@ def build_network(config: dict, files: WeightFiles, dtype: torch.dtype, bits: st
     with configured(files.name), torch.inference_mode(False):
         kind = config["model_type"]
         values = {key: value for key, value in config.items() if key != "model_type"}
-        with torch.device("meta"):
+        with on_meta():
             network = AutoModelForImageTextToText.from_config(
                 AutoConfig.for_model(kind, **values), attn_implementation="sdpa"
             )

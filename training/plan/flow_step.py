@@ -13,6 +13,7 @@ from ...backbones.backbone import Backbone, Conditioning
 from ...backbones.devices import autocast
 from ...backbones.given_frames import FIRST_FRAME, first_frame_entry
 from ...backbones.loading import store_as
+from ...backbones.meta_device import on_meta
 from ...planning.counting import Count, without_content
 from ..flow.adapter import add_adapter
 from ..flow.config import FlowConfig
@@ -89,7 +90,7 @@ def count_step(
     frozen = sum(weight.nbytes for weight in backbone.module.parameters())
     times = _one_block_of_each_kind(backbone) if at_most else 1
     options = config.lora.model_copy(update={"start": None})
-    with torch.device("meta"):
+    with on_meta():
         add_adapter(backbone, options, config.seed)
     with FakeTensorMode(allow_non_fake_inputs=True):
         without_content(backbone.module)

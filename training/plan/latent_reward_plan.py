@@ -11,6 +11,7 @@ from ...backbones.backbone import Backbone
 from ...backbones.devices import autocast
 from ...backbones.image_conditioning import image_entries
 from ...backbones.loading import describe_backbone, store_as
+from ...backbones.meta_device import on_meta
 from ...planning.counting import without_content
 from ...planning.report import encoding_said
 from ...planning.run_plan import RunPlan
@@ -112,7 +113,7 @@ def count_latent_reward(
     """
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    with torch.device("meta"):
+    with on_meta():
         reward = with_trained_parts(config, trunk)
     with FakeTensorMode(allow_non_fake_inputs=True):
         without_content(reward)

@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from ...backbones.devices import autocast
+from ...backbones.meta_device import on_meta
 from ...errors import CheckpointError
 from ...planning.counting import without_content
 from ...planning.run_plan import RunPlan
@@ -136,7 +137,7 @@ def count_video_reward(config: Config, grids: Sequence[Grid], pair: ResolvedPair
     if tokenizer is None:
         raise CheckpointError(f"{base} holds no tokenizer (tokenizer.json, or vocab.json and merges.txt).")
     words = RewardTokenizer(tokenizer, load_template(settings.template))
-    with torch.device("meta"):
+    with on_meta():
         network = Qwen2VLRewardNetwork(read_network_config(base), len(words), settings.output_dim)
         choose_trained(network, config, words.reward_token_ids)
     with FakeTensorMode(allow_non_fake_inputs=True):

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ...backbones.meta_device import on_meta
 from ...errors import ClipError
 from ...files.digests import json_digest
 from ...files.known_digests import KnownDigests
@@ -137,7 +138,7 @@ class VideoRewardTask:
         from ...reward.qwen2vl_network import Qwen2VLRewardNetwork
 
         settings = replace(self.reward.settings, normalisation=normalisation)
-        with torch.device("meta"):
+        with on_meta():
             expected = Qwen2VLRewardNetwork(
                 self.network_config, len(self.reward.tokenizer), settings.output_dim
             ).state_dict()

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from ...backbones.meta_device import on_meta
 from ...errors import CheckpointError
 from ...files.json_text import parse_json
 from ...reward.checkpoint_files import open_checkpoint, read_base_weights
@@ -81,7 +82,7 @@ def build_trainable(config: Config) -> tuple[VideoReward, dict]:
         )
     reward_tokenizer = RewardTokenizer(tokenizer, load_template(settings.template))
     torch.manual_seed(config.seed)
-    with torch.device("meta"):
+    with on_meta():
         network = Qwen2VLRewardNetwork(network_config, len(reward_tokenizer), settings.output_dim)
     weights = _start_weights(base, network, len(reward_tokenizer))
     network.load_state_dict(weights, assign=True)
