@@ -92,3 +92,13 @@ def page(pages, frontend) -> ComfyPage:
     page.clear()
     yield page
     assert not page.complaints, page.complaints
+
+
+@pytest.fixture
+def own_page(chromium, comfyui, screenshots, frontend):
+    """A page that has had no workflow before: which of several a reload opens is not asked here."""
+    context = chromium.new_context(viewport={"width": 1600, "height": 1100})
+    page = ComfyPage(context.new_page(), comfyui, frontend == "nodes2", screenshots, frontend)
+    yield page
+    context.close()
+    assert not page.complaints, page.complaints

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from comfy_page import HEAR, READY, ComfyPage
+from comfy_page import HEAR, READY
 from graphs import best_of, guided
 
 pytestmark = [pytest.mark.browser, pytest.mark.comfyui]
@@ -146,16 +146,6 @@ def test_results_come_back_after_a_reload(page, complete):
     reload(page)
     assert page.until(lambda: shown(page), before) == before
     page.shoot("results_after_a_reload")
-
-
-@pytest.fixture
-def own_page(chromium, comfyui, screenshots, frontend):
-    """A page that has had no workflow before: which of several a reload opens is not asked here."""
-    context = chromium.new_context(viewport={"width": 1600, "height": 1100})
-    page = ComfyPage(context.new_page(), comfyui, frontend == "nodes2", screenshots, frontend)
-    yield page
-    context.close()
-    assert not page.complaints, page.complaints
 
 
 def test_a_run_that_ends_while_no_page_is_there_is_shown_when_one_is_again(own_page):
