@@ -122,9 +122,8 @@ def _cpu_has_bfloat16() -> bool:
 
 def own_cores() -> int:
     """Processor cores that this process may use: a job of a cluster has few of a machine's."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    allowed = getattr(os, "sched_getaffinity", None)  # not on Windows and macOS
+    return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
 def autocast(device: torch.device, dtype: torch.dtype | None = None, enabled: bool = True) -> AbstractContextManager:
