@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from functools import partial
 
 import torch
@@ -36,6 +37,8 @@ def step(name: str, bench: Bench) -> Outcome:
     from videoalign.training.flow.frozen_weights import store_frozen
 
     config, method = _method(name, bench.real)
+    if config.memory.base_dtype == "nf4" and importlib.util.find_spec("bitsandbytes") is None:
+        return Outcome(wrong="left out: bitsandbytes is not installed")
     size = "1.3b" if bench.real else "micro"
     torch.manual_seed(0)
     backbone = network(size, SIZES[size].layers if bench.real else 2, bench.dtype, bench.device)
