@@ -1,6 +1,6 @@
 """What `gpu_check.py` needs beside torch, as wheels in one folder: for a machine with a GPU and no network.
 
-    python benchmarks/gpu_check_wheels.py FOLDER                          # where there is a network
+    python benchmarks/gpu_checks/wheels.py FOLDER                        # where there is a network
     python -m pip install --no-index --find-links FOLDER --no-deps FOLDER/*.whl   # there, beside its torch; then the check
 
 Downloads the versions of this environment, of every package that the pack and its trainings require, but torch and what torch itself

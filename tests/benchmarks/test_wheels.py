@@ -6,7 +6,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu_check_wheels.py"
+SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu_checks" / "wheels.py"
 
 
 def listed(*arguments):
