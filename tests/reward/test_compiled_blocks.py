@@ -35,7 +35,7 @@ def same_scores(compiled, plain, clips):
             assert one.raw == pytest.approx(other.raw, abs=2e-5)  # sums in another order, as `score_prepared` says
 
 
-def test_one_graph_of_each_kind_of_block_does_for_all_layers_captions_and_sizes(model, clips, fresh, monkeypatch):
+def test_one_graph_of_each_kind_of_block_does_for_all_layers_captions_and_sizes(model, clips, fresh):
     """Without a compiler behind it: what is asked is what torch traces, and how often."""
     compiled = copy.deepcopy(model)
     graphs = []

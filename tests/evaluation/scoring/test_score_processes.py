@@ -108,7 +108,6 @@ def test_torchrun_with_one_of_two_processes_killed_is_resumed_by_one(start, scor
     assert (tmp_path / "x.csv").read_bytes() == uninterrupted
 
 
-@pytest.mark.slow
 @pytest.mark.slow  # the four processes of a job array share by the same claims
 def test_torchrun_with_two_processes_gives_the_table_of_one_and_tells_of_the_failed_row(start, tmp_path, uninterrupted):
     status = start(TORCHRUN).wait(timeout=240)
