@@ -35,7 +35,7 @@ GROUND_KINDS = ("plain", "textured")
 TEXT_ATTRIBUTES = ("colour", "shape", "direction", "count")  # what text alignment is judged on
 
 SPEED_RANGE = (12.0, 15.0)  # units a second: 24 to 30 units, about 40 % of the frame, in 2 s
-SIZE_RANGE = {1: (16.0, 20.0), 2: (14.0, 16.0), 3: (12.5, 14.0)}  # units across, by count
+SIZE_RANGE = {1: (19.0, 22.0), 2: (17.0, 19.0), 3: (13.5, 14.0)}  # units across, by count: what there is room for
 REACH = {"circle": 0.5, "square": 0.45, "triangle": 0.7, "cross": 0.55}  # diameters from the centroid to the far side
 MARGIN = 1.5  # units kept free between a shape and the frame's edge
 MAX_SECONDS = 2.2  # the fastest and largest shape still fits

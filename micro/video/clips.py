@@ -12,12 +12,12 @@ from ...micro_world.clip import Clip, make_clip, sample_faults
 from ...micro_world.faults import MOTION_FAULTS, VISUAL_FAULTS
 from ...micro_world.scene import TEXT_ATTRIBUTES, change_attributes, sample_attributes, sample_scene
 
-FAULTY_SHARE = 0.5  # of the clips, in VQ and in MQ independently
-MISMATCH_SHARES = (0.78, 0.16, 0.06)  # chance that 0, 1, 2 attributes contradict the caption
+FAULTY_SHARE = 0.2  # of the clips, in VQ and in MQ independently
+MISMATCH_SHARES = (0.95, 0.04, 0.01)  # chance that 0, 1, 2 attributes contradict the caption
 
 
 def sample_video_clip(seed: int, index: int) -> Clip:
-    """Clip ``index`` of an endless data set: half of them spoilt in VQ, half in MQ, a fifth contradict their caption.
+    """Clip ``index`` of an endless data set: a fifth of them spoilt in VQ, a fifth in MQ, one of twenty contradicts its caption.
 
     Equal seeds give equal clips, and no clip depends on another one.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,10 @@ from ...backbones.vae import VAE
 from ...backbones.wan_whole_clip import encode_whole
 from ...clips.pixels import as_video
 from ...files.tensor_file import save_tensors
-from .clips import read_captions
+from .clips import sample_video_clip
+from .linear_encoder import encode_linear
+
+CAPTIONS = "captions"  # in the metadata
 
 
 @torch.no_grad()
@@ -25,21 +29,26 @@ def encode_clips(vae: VAE, frames: np.ndarray, batch: int = 1) -> Tensor:
     return (torch.cat(means) - mean) / std
 
 
-def latents_file(folder: Path, frames_file: Path) -> Path:
-    """Where the latents of a file of clips belong."""
-    return folder / f"latents_{frames_file.stem.removeprefix('clips_')}.safetensors"
+def write_latents(folder: Path, vae: VAE, seed: int, shard: int, size: int) -> Path:
+    """Draw clips ``shard * size`` and following and keep their latents and captions in one file; does nothing when it is there.
 
-
-def write_latents(folder: Path, vae: VAE, frames_file: Path) -> Path:
-    """Encode one file of clips; does nothing when that has been done."""
-    target = latents_file(folder, frames_file)
+    Args:
+        vae: with an encoder of ``linear_encoder``.
+        seed, shard, size: of ``sample_video_clip``.
+    """
+    target = folder / f"latents_{shard:04d}.safetensors"
     if not target.exists():
-        latents = encode_clips(vae, np.load(frames_file, mmap_mode="r"))
-        save_tensors(target, {"latents": latents.to(torch.float16).contiguous()})
+        clips = [sample_video_clip(seed, shard * size + i) for i in range(size)]
+        mean, std = (values.view(1, -1, 1, 1, 1) for values in vae.statistics())
+        latents = (encode_linear(vae.module, as_video(np.stack([clip.frames for clip in clips]))) - mean) / std
+        captions = json.dumps([clip.caption for clip in clips])
+        save_tensors(target, {"latents": latents.to(torch.float16).contiguous()}, {CAPTIONS: captions})
     return target
 
 
-def captions_of(clips_folder: Path, latents: Path) -> list[str]:
-    """Captions of the clips whose latents a file holds."""
-    frames_file = clips_folder / f"clips_{latents.stem.removeprefix('latents_')}.npy"
-    return [row["caption"] for row in read_captions(frames_file)]
+def read_latents(file: Path) -> tuple[Tensor, list[str]]:
+    """[N, 16, T', h, w] float16 latents of a file and the captions of their clips."""
+    from safetensors import safe_open
+
+    with safe_open(file, "pt") as opened:
+        return opened.get_tensor("latents"), json.loads(opened.metadata()[CAPTIONS])

@@ -13,13 +13,13 @@ from ...backbones.sampling_defaults import METADATA_KEY
 from ...backbones.vae_wan import WAN21_MEAN, WAN21_STD, WanVAE
 from ...backbones.wan_names import original
 from ...files.tensor_file import save_tensors
-from .vae_training import LATENT_CHANNELS
+from .linear_encoder import LATENT_CHANNELS
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
 SAMPLING = {
-    "shift": 3.0, "steps": 12, "guidance_scale": 4.0, "fps": 8.0, "frames": 17, "height": 64, "width": 64,
+    "shift": 3.0, "steps": 16, "guidance_scale": 2.5, "fps": 8.0, "frames": 17, "height": 64, "width": 64,
 }  # fmt: skip
 _WORLD = "the procedural micro world of ComfyUI-VideoAlign: 64x64 pixels, 17 frames, 8 fps"
 

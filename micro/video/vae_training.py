@@ -1,4 +1,4 @@
-"""Trains the micro VAE: pictures first, then short crops of clips, then whole clips.
+"""Trains the micro VAE's decoder: pictures first, then short crops of clips, then whole clips. The encoder is computed.
 
 Faults must survive it, or nothing could be learned about them in latent space. A reconstruction error alone would blur
 grain away, since its exact pattern does not fit into the latents; so the local strength of detail and of change is
@@ -18,21 +18,20 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from ...backbones.wan_whole_clip import decode_whole, encode_whole
+from ...backbones.wan_whole_clip import decode_whole
 from ...clips.pixels import as_video
 from ...files.atomic_file import replacing
+from .linear_encoder import LATENT_CHANNELS, components, encode_linear, write_encoder
 from .orthogonal_momentum import OrthogonalMomentum
 
 if TYPE_CHECKING:
     from diffusers import AutoencoderKLWan
 
-LATENT_CHANNELS = 16
 CHANGE_WEIGHT = 0.1  # of the absolute error of differences between neighbours, in space and in time
 ENERGY_WEIGHT = 0.5  # of the error of the local strength of detail, and of change
 COLOUR_WEIGHT = 0.5  # of the error of red - green and blue - green
 COLOURED_SHARE = 0.75  # of the crops are placed where colour is; the ground is learned soon enough
-KL_WEIGHT = 1e-4  # of the mean over latent elements
-START_LOG_VARIANCE = -5.0  # of the latents, so that noise does not hide the clip at first
+DECODER = ("decoder.", "post_quant_conv.")  # names of what is trained
 ADAM_BETAS = (0.9, 0.99)
 MAX_GRADIENT_NORM = 1.0
 
@@ -49,7 +48,7 @@ class VaePhase:
         rate: of Adam at its peak; it rises over the first twentieth and falls by a cosine to a tenth.
         square_weight: of the square error beside the absolute one. Without it, what is shown least often is ignored for
             long (the median of a picture is its ground); with too much of it, no grain is drawn.
-        decoder_only: leave the encoder, and so the latents, as they are.
+        made_share: of the steps that are on latents that the network made, see ``made_latents``.
     """
 
     frames: int
@@ -58,14 +57,17 @@ class VaePhase:
     steps: int
     rate: float
     square_weight: float = 0.5
-    decoder_only: bool = False
+    made_share: float = 0.0
 
 
-def new_vae(base_dim: int, seed: int) -> AutoencoderKLWan:
-    """A Wan 2.1 VAE of a small base width that begins as one for single pictures.
+def new_vae(base_dim: int, seed: int, frames: np.ndarray) -> AutoencoderKLWan:
+    """A Wan 2.1 VAE of a small base width: a finished encoder, and a decoder that begins as one for single pictures.
 
-    What looks back in time starts at zero, the resampling in time at handing on the newest frame; in space the mean
-    colour of 8 x 8 pixels finds its way through from the first step on. From random weights the colours come late.
+    What looks back in time starts at zero, the resampling in time at handing on the newest frame; in space the first
+    channels find their way through from the first step on. From random weights the colours come late.
+
+    Args:
+        frames: [N, T, H, W, 3] uint8 clips, of which ``linear_encoder.components`` are taken.
     """
     from diffusers import AutoencoderKLWan
 
@@ -75,8 +77,7 @@ def new_vae(base_dim: int, seed: int) -> AutoencoderKLWan:
         for name, layer in vae.named_modules():
             if isinstance(layer, (torch.nn.Conv2d, torch.nn.Conv3d)):
                 _start(layer, name)
-        vae.quant_conv.weight[LATENT_CHANNELS:] = 0
-        vae.quant_conv.bias[LATENT_CHANNELS:] = START_LOG_VARIANCE
+    write_encoder(vae, components(frames, base_dim))
     return vae
 
 
@@ -104,8 +105,6 @@ def _start(layer: torch.nn.Conv2d | torch.nn.Conv3d, name: str) -> None:
     straight = torch.nn.init.orthogonal_(torch.empty(weight.shape[:2]))
     if weight.shape[-1] == 1:
         weight[:, :, 0, 0] += straight
-    elif layer.stride[-1] == 2:
-        weight[:, :, :2, :2] += straight[:, :, None, None] / 4
     else:
         weight[:, :, 1, 1] += straight
 
@@ -113,14 +112,18 @@ def _start(layer: torch.nn.Conv2d | torch.nn.Conv3d, name: str) -> None:
 class ClipPool:
     """Random crops of rendered clips. Draws are keyed by the step, so a resumed run sees what it would have seen."""
 
-    def __init__(self, frames_files: Sequence[Path], seed: int):
-        """Args: files of [N, T, H, W, 3] uint8, all of one N; and a seed."""
+    def __init__(self, frames_files: Sequence[Path], seed: int, made: Sequence[tuple[np.ndarray, Tensor]] = ()):
+        """Args: files of [N, T, H, W, 3] uint8, all of one N; a seed; and clips [T, H, W, 3] with latents that the network made of them, in the VAE's own units."""
         self.shards = [np.load(file, mmap_mode="r") for file in frames_files]
         self.seed = seed
+        self.made = made
 
-    def crops(self, phase: VaePhase, phase_index: int, step: int) -> Tensor:
-        """[batch, 3, frames, side, side] float32 in -1..1."""
+    def crops(self, phase: VaePhase, phase_index: int, step: int) -> tuple[Tensor, Tensor | None]:
+        """[batch, 3, frames, side, side] float32 in -1..1, and what they are to be decoded from where that is not their own latents."""
         rng = np.random.default_rng([self.seed, phase_index, step])
+        if rng.random() < phase.made_share:
+            chosen = [self.made[int(rng.integers(len(self.made)))] for _ in range(phase.batch)]
+            return as_video(np.stack([clip for clip, _ in chosen])), torch.stack([latents for _, latents in chosen])
         parts = []
         for _ in range(phase.batch):
             shard = self.shards[int(rng.integers(len(self.shards)))]
@@ -131,7 +134,7 @@ class ClipPool:
             if rng.random() < COLOURED_SHARE:
                 y, x = _coloured_corner(clip[first + int(rng.integers(phase.frames))], phase.side, rng)
             parts.append(clip[first : first + phase.frames, y : y + phase.side, x : x + phase.side])
-        return as_video(np.stack(parts))
+        return as_video(np.stack(parts)), None
 
 
 def _coloured_corner(picture: np.ndarray, side: int, rng: np.random.Generator) -> tuple[int, int]:
@@ -186,7 +189,7 @@ def train_vae(
     save_every: int = 100,
     report: Callable[[str], None] = print,
 ) -> Iterator[tuple[int, int]]:
-    """Train through all phases, in place; goes on from ``state_file`` where it exists.
+    """Train the decoder through all phases, in place; goes on from ``state_file`` where it exists.
 
     Yields (phase, step) after every saving of the state.
     """
@@ -200,16 +203,16 @@ def train_vae(
         start_phase, start_step = state["phase"], state["step"]
     for index in range(start_phase, len(phases)):
         phase = phases[index]
-        means = torch.zeros(4)
+        means = torch.zeros(3)
         for step in range(start_step if index == start_phase else 0, phase.steps):
             for group in [group for optimizer in optimizers for group in optimizer.param_groups]:
                 group["lr"] = phase.rate * warmup_cosine(step, phase.steps)
-            values = _vae_step(vae, optimizers, pool.crops(phase, index, step), phase, [pool.seed, index, step])
+            values = _vae_step(vae, optimizers, pool.crops(phase, index, step), phase)
             means += torch.tensor(values)
             done = step + 1
             if done % 25 == 0 or done == phase.steps:
-                loss, error, kl, psnr = (means / ((done - 1) % 25 + 1)).tolist()
-                report(f"vae phase {index} step {done}: loss {loss:.4f} error {error:.4f} kl {kl:.2f} psnr {psnr:.2f}")
+                loss, error, psnr = (means / ((done - 1) % 25 + 1)).tolist()
+                report(f"vae phase {index} step {done}: loss {loss:.4f} error {error:.4f} psnr {psnr:.2f}")
                 means.zero_()
             if done % save_every == 0 or done == phase.steps:
                 at = (index, done) if done < phase.steps else (index + 1, 0)
@@ -224,32 +227,28 @@ def train_vae(
 
 def _optimizers(vae: AutoencoderKLWan, rate: float) -> list[torch.optim.Optimizer]:
     """One for the weights of the convolutions inside, Adam for the first and last layers and all that is no matrix."""
+    trained = {name: value for name, value in vae.named_parameters() if name.startswith(DECODER)}
+    ends = ("decoder.conv_in.weight", "decoder.conv_out.weight")
     inner = {
-        name
-        for name, value in vae.named_parameters()
-        if value.ndim >= 4 and name.endswith("weight") and not name.endswith(("conv_in.weight", "conv_out.weight"))
+        name for name, value in trained.items() if value.ndim >= 4 and name.endswith("weight") and name not in ends
     }
-    matrices = [value for name, value in vae.named_parameters() if name in inner]
-    others = [value for name, value in vae.named_parameters() if name not in inner]
+    matrices = [value for name, value in trained.items() if name in inner]
+    others = [value for name, value in trained.items() if name not in inner]
     return [OrthogonalMomentum(matrices, lr=rate), torch.optim.Adam(others, lr=rate, betas=ADAM_BETAS)]
 
 
-def _vae_step(vae, optimizers, video: Tensor, phase: VaePhase, key: list[int]) -> list[float]:
-    generator = torch.Generator().manual_seed(int(np.random.default_rng([*key, 1]).integers(2**62)))
-    with torch.set_grad_enabled(not phase.decoder_only):
-        mean, log_variance = encode_whole(vae, video)
-    noise = torch.randn(mean.shape, generator=generator)
-    made = decode_whole(vae, mean + (0.5 * log_variance).exp() * noise)
+def _vae_step(vae, optimizers, drawn: tuple[Tensor, Tensor | None], phase: VaePhase) -> list[float]:
+    video, latents = drawn
+    made = decode_whole(vae, encode_linear(vae, video) if latents is None else latents)
     error, structure = reconstruction_loss(made, video, phase.square_weight)
-    kl = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).mean()
-    loss = error + structure + KL_WEIGHT * kl
+    loss = error + structure
     vae.zero_grad(set_to_none=True)
     loss.backward()
     torch.nn.utils.clip_grad_norm_(vae.parameters(), MAX_GRADIENT_NORM)
     for optimizer in optimizers:
         optimizer.step()
     psnr = -10 * math.log10(max(float((made.detach().clamp(-1, 1) - video).square().mean()) / 4, 1e-10))
-    return [float(loss.detach()), float(error.detach()), float(kl.detach()), psnr]
+    return [float(loss.detach()), float(error.detach()), psnr]
 
 
 def warmup_cosine(step: int, steps: int, floor: float = 0.1) -> float:

@@ -1,18 +1,22 @@
 """The files of the micro video model."""
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
 
 from videoalign.backbones.vae_loading import load_vae
+from videoalign.clips.pixels import as_video
+from videoalign.micro.video.clips import sample_video_clip
 from videoalign.micro.video.finished_files import fold_statistics, save_dit, save_vae
 from videoalign.micro.video.flow_training import FlowTraining, new_dit
 from videoalign.micro.video.vae_training import new_vae
 
 
 def test_folding_changes_the_latents_units_and_nothing_else(tmp_path):
-    vae = new_vae(base_dim=8, seed=0).requires_grad_(False)
-    video = torch.rand(3, 3, 5, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    frames = np.stack([sample_video_clip(3, index).frames for index in range(10)])
+    vae = new_vae(8, 0, frames).requires_grad_(False)
+    video = as_video(frames[:3, :5, :32, :32])
     before = vae.encode(video).latent_dist
     decoded = vae.decode(before.mean).sample
     fold_statistics(vae, before.mean)

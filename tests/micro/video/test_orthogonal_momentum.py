@@ -9,12 +9,13 @@ from videoalign.micro.video.orthogonal_momentum import OrthogonalMomentum, ortho
 @pytest.mark.parametrize("shape", [(16, 16), (8, 40), (40, 8)])
 def test_singular_values_come_close_to_one_and_directions_stay(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    made = orthogonalised(matrix)
-    values = torch.linalg.svdvals(made)
-    assert values.min() > 0.5 and values.max() < 1.3
-    u, _, v = torch.linalg.svd(matrix, full_matrices=False)
-    cosine = (made * (u @ v)).sum() / (made.norm() * (u @ v).norm())
-    assert cosine > 0.97
+    u, before, v = torch.linalg.svd(matrix, full_matrices=False)
+    values = (u * (orthogonalised(matrix) @ v.T)).sum(0)  # each along its own direction
+    # Best approximations on 0.02 to 1 of the bound, three rounds: within 0.094 of 1, and never above.
+    inside = before > 0.02 * (before**4).sum() ** 0.25 * 1.01**0.5
+    assert inside.sum() >= len(before) - 1
+    assert values[inside].min() > 0.9 and values.max() < 1.1
+    assert (orthogonalised(matrix) - u * values @ v).norm() < 1e-3 * matrix.norm()
 
 
 def test_a_step_has_the_size_of_adams():
