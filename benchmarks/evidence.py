@@ -1,6 +1,6 @@
 """All tables about the micro family, one after the other: what the algorithms gain, by the rewards and by measurement.
 
-    python benchmarks/evidence.py FOLDER [--only NAME] [--list] [--write]
+    python benchmarks/evidence.py FOLDER [--only NAME] [--list] [--clean CLEAN_TRAINED.safetensors] [--write]
 
 FOLDER keeps what the scripts make, apart for each state of the micro family's files: a second run goes on where the first was stopped, and
 new weights begin anew. A table that is finished is not made again; delete its `finished` file to have it made again. Hours are of one core.
@@ -29,7 +29,10 @@ FINISHED = "finished"
 
 @dataclass(frozen=True)
 class Table:
-    """A script, what it is given ("FOLDER" stands for the table's own folder), and about how many hours of a core it takes."""
+    """A script, what it is given, and about how many hours of a core it takes.
+
+    "FOLDER" stands for the table's own folder, "CLEAN" for the latent reward that was trained on clean latents; without one, its rows are left out.
+    """
 
     name: str
     script: str
@@ -44,9 +47,11 @@ TABLES = (
     Table("losses", "reward_losses", 2.5, ("FOLDER",)),
     Table("within", "latent_reward_within", 0.5, ("FOLDER",)),
     Table("heads", "latent_reward_heads", 1.0, ("FOLDER",)),
-    Table("guidance", "reward_guidance", 1.5, ("FOLDER",)),
-    Table("guidance-cfg", "reward_guidance", 1.5, ("FOLDER", "--guidance-scale", "4")),
-    Table("alignment", "flow_alignment", 2.0, ("FOLDER",)),
+    Table("guidance", "reward_guidance", 3.0, ("FOLDER", "--clean", "CLEAN")),
+    Table("guidance-cfg", "reward_guidance", 5.0, ("FOLDER", "--clean", "CLEAN", "--guidance-scale", "4")),
+    Table("alignment", "flow_alignment", 4.0, ("FOLDER",)),
+    Table("alignment-unguided", "flow_alignment", 4.0, ("FOLDER", "--training-scale", "1")),
+    Table("together", "all_together", 2.0, ("FOLDER",)),
     Table("rounds", "rvm_rounds", 1.5, ("FOLDER",)),
     Table("search", "seed_search", 1.0, ("FOLDER",)),
     Table("particles", "resampling", 0.2),
@@ -58,6 +63,9 @@ def main() -> None:
     parser = benchmark_parser(__doc__)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", action="append", choices=[table.name for table in TABLES], help="repeatable")
+    parser.add_argument(
+        "--clean", type=Path, help="the ablation that the latent reward's recipe makes, trained on clean latents"
+    )
     parser.add_argument("--list", action="store_true", help="say what is finished and what is left, and make nothing")
     options = parser.parse_args()
     chosen = [table for table in TABLES if not options.only or table.name in options.only]
@@ -65,7 +73,7 @@ def main() -> None:
     if options.list:
         for table in chosen:
             state = "finished" if (folder / table.name / FINISHED).exists() else f"about {table.hours:g} hours"
-            print(f"{table.name:14}{state:18}{' '.join(command(table, Path('FOLDER'))[1:])}")
+            print(f"{table.name:14}{state:18}{' '.join(command(table, Path('FOLDER'), options.clean)[1:])}")
         return
     if failed := make(folder, chosen, options):
         raise SystemExit(f"Not finished: {', '.join(failed)}. The same command goes on with them.")
@@ -87,17 +95,21 @@ def make(folder: Path, tables: Sequence[Table], options: argparse.Namespace) -> 
             continue
         own.mkdir(parents=True, exist_ok=True)
         print(f"{table.name}: about {table.hours:g} hours", flush=True)
-        if subprocess.run([*command(table, own), *written], cwd=REPOSITORY).returncode:
+        if subprocess.run([*command(table, own, options.clean), *written], cwd=REPOSITORY).returncode:
             failed.append(table.name)
         else:
             finished.touch()
     return failed
 
 
-def command(table: Table, folder: Path) -> list[str]:
+def command(table: Table, folder: Path, clean: Path | None = None) -> list[str]:
     """The command line of a table."""
-    arguments = [str(folder) if word == "FOLDER" else word for word in table.arguments]
-    return [sys.executable, str(Path("benchmarks") / f"{table.script}.py"), *arguments]
+    words = list(table.arguments)
+    if clean is None and "CLEAN" in words:
+        at = words.index("CLEAN")
+        del words[at - 1 : at + 1]
+    known = {"FOLDER": str(folder), "CLEAN": str(clean and clean.absolute())}
+    return [sys.executable, str(Path("benchmarks") / f"{table.script}.py"), *(known.get(word, word) for word in words)]
 
 
 if __name__ == "__main__":

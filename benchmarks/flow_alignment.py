@@ -1,8 +1,11 @@
-"""Flow-DPO, Flow-RWR and SFT on the micro model: the paper's Tables 3 and 4 in kind.
+"""Flow-DPO, Flow-RWR, SFT and signed velocity matching on the micro model: the paper's Tables 3 and 4 in kind.
 
 The micro model's own clips, labelled by the micro VideoReward, train one LoRA a method; then each samples new prompts with
 the same seeds as the base. Win rates VQ MQ TA in per cent with 95 % intervals, judged by the micro VideoReward and by the
-micro world's own measurement of the decoded clips.
+micro world's own measurement of the decoded clips; and the guard's verdict.
+
+The clips that are trained on are sampled with the model's own classifier-free guidance, or without any; the new clips likewise. A method that
+matches clips learns the guidance that they were made with, and is then given it a second time where its own clips are guided.
 
     python benchmarks/flow_alignment.py FOLDER [--clips 500] [--prompts 250] [--steps N] [--learning-rate X] [--only NAME]
 
@@ -11,10 +14,11 @@ FOLDER keeps clips, LoRAs and scores; a second run makes only what is missing.
 
 import argparse
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from micro_clips import RATE_COLUMNS, judged_row, prompts_of, rate_cells, win_rates
+from micro_clips import RATE_COLUMNS, judged_row, prompts_of, rate_cells, verdict_word, win_rates
 from results_section import Section, benchmark_parser
 
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
@@ -27,9 +31,11 @@ METHODS = {
     "SFT": ["sft"],
     "RWR": ["rwr"],
     "DPO, beta (1-t)^2": ["dpo", "--dpo.beta-schedule", "squared"],
+    "RVM": ["rvm", "--rvm.anchor", "0.1"],
     "DPO, constant beta, TA alone": ["dpo"],
 }
 HEADING = "Flow-DPO, Flow-RWR and SFT on the micro model: Tables 3 and 4 in kind"
+HEADING_UNGUIDED = "The same from clips without classifier-free guidance"
 TRAINING_SEED, TESTING_SEED = 51_000, 52_000
 
 
@@ -46,10 +52,19 @@ def main() -> None:
     parser.add_argument("--learning-rate", type=float, default=3e-4)
     parser.add_argument("--rank", type=int, default=16)
     parser.add_argument("--sampling-steps", type=int, help="Euler steps; the model's own number by default")
+    parser.add_argument(
+        "--training-scale",
+        type=float,
+        help="guidance of the clips that are trained on; the model's own by default, 1 is none",
+    )
     parser.add_argument("--only", action="append", help="name of a method; repeatable")
     options = parser.parse_args()
     torch.manual_seed(0)
-    with Section(HEADING, options, libraries=("torch", "transformers", "peft")) as section:
+    with Section(
+        HEADING_UNGUIDED if options.training_scale == 1 else HEADING,
+        options,
+        libraries=("torch", "transformers", "peft"),
+    ) as section:
         compare(section, options)
 
 
@@ -59,30 +74,43 @@ def compare(section: Section, options: argparse.Namespace) -> None:
     pairs = make_pairs(folder, options)
     prompts = prompts_of(options.clips, TESTING_SEED)
     reward = load_video_reward("micro", device="cpu")
-    base = judged_row(
-        folder / "rows" / "base.json", lambda: load_pipeline(MICRO), reward, prompts, steps=options.sampling_steps
-    )
+    own = load_pipeline(MICRO).backbone.sampling.guidance_scale
+    trained_at = own if options.training_scale is None else options.training_scale
     section.paragraph(
-        f"LoRA rank {options.rank}, {options.steps} steps of {options.batch}, rate {options.learning_rate:g}. {options.clips} new "
-        "prompts, one clip each, same noise with and without the LoRA. Share of clips that beat the base model's (a tie counts "
-        "half), in per cent with the 95 % interval; the seconds are of training and sampling, little where the folder had them."
+        f"LoRA rank {options.rank}, {options.steps} steps of {options.batch}, rate {options.learning_rate:g}, on clips with guidance {trained_at:g}. "
+        f"{options.clips} new prompts, one clip each, same noise with and without the LoRA. Share of clips that beat the base model's at the same "
+        "guidance (a tie counts half), in per cent with the 95 % interval; the seconds are of training, little where the folder had it."
     )
-    section.table("", *RATE_COLUMNS[:3], "mean", *RATE_COLUMNS[3:], "clock s")
+
+    def made(name: str, scale: float, loras: Sequence[str] = ()) -> dict:
+        file = folder / "rows" / f"{name}-{scale:g}.json"
+        settings = {"steps": options.sampling_steps, "guidance_scale": scale}
+        return judged_row(file, lambda: load_pipeline(MICRO, loras=list(loras)), reward, prompts, **settings)
+
+    bases = {scale: made("base", scale) for scale in (own, 1.0)}
+    section.table("", "new clips' guidance", *RATE_COLUMNS[:3], "mean", *RATE_COLUMNS[3:], "mean", "verdict", "clock s")
     for name in options.only or METHODS:
         slug = name.lower().replace(" ", "-").replace(",", "").replace("^", "").replace("(", "").replace(")", "")
         start = time.perf_counter()
         lora = train(name, folder / slug, pairs["TA" if "TA" in name else "all"], options)
-        row = judged_row(
-            folder / "rows" / f"{slug}.json",
-            lambda lora=lora: load_pipeline(MICRO, loras=[str(lora)]),
-            reward,
-            prompts,
-            steps=options.sampling_steps,
-        )
-        rates = win_rates(base, row, prompts)
-        cells = rate_cells(rates)
-        mean = f"{100 * sum(rate.rate for rate in rates[:3]) / 3:.1f}"
-        section.row(name, *cells[:3], mean, *cells[3:], f"{time.perf_counter() - start:.0f}")
+        seconds = time.perf_counter() - start
+        for scale, base in bases.items():
+            row = made(slug, scale, [str(lora)])
+            rates = win_rates(base, row, prompts)
+            cells, means = (
+                rate_cells(rates),
+                [f"{100 * sum(rate.rate for rate in part) / 3:.1f}" for part in (rates[:3], rates[3:])],
+            )
+            section.row(
+                name,
+                f"{scale:g}",
+                *cells[:3],
+                means[0],
+                *cells[3:],
+                means[1],
+                verdict_word(base, row, prompts),
+                f"{seconds:.0f}",
+            )
 
 
 def make_pairs(folder: Path, options: argparse.Namespace) -> dict[str, Path]:
@@ -91,6 +119,8 @@ def make_pairs(folder: Path, options: argparse.Namespace) -> dict[str, Path]:
     prompts, clips, scores = folder / "prompts.txt", folder / "clips", folder / "scores.jsonl"
     prompts.write_text("\n".join(prompts_of(options.prompts, TRAINING_SEED)) + "\n", encoding="utf-8")
     steps = [] if options.sampling_steps is None else ["--sampling.steps", options.sampling_steps]
+    if options.training_scale is not None:
+        steps += ["--sampling.guidance-scale", options.training_scale]
     count = ["--clips-per-prompt", options.clips_per_prompt, "--batch-size", 50, "--device", "cpu"]
     run("generate", prompts, "--output", clips, *count, *steps)
     if not scores.exists():
@@ -118,8 +148,12 @@ def train(name: str, folder: Path, pairs: Path, options: argparse.Namespace) -> 
         data += [word for key, value in size.items() for word in (f"--data.{key}", value)]
         if "TA" in name:
             data += ["--data.prefer", "TA"]
+        batch = options.batch
+        if method == "rvm":
+            data += ["--data.clips", folder.parent / "scores.jsonl"]
+            batch *= 2  # clips, where the others count pairs
         model = ["--model.transformer", MICRO_NETWORK, "--model.vae", MICRO_VAE, "--model.text-encoder", MICRO]
-        steps = ["--max-steps", options.steps, "--batch-size", options.batch, "--micro-batch-size", options.batch]
+        steps = ["--max-steps", options.steps, "--batch-size", batch, "--micro-batch-size", batch]
         steps += ["--precision", "float32"]
         steps += ["--memory.base-dtype", "float32", "--no-memory.gradient-checkpointing", "--no-tensorboard"]
         steps += ["--optimizer.learning-rate", options.learning_rate, "--eval-every", max(options.steps // 4, 1)]

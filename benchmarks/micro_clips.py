@@ -1,25 +1,31 @@
-"""Clips of the micro video model, in memory, and what two judges say of them: the micro reward and the world's measurement."""
+"""Clips of the micro video model, in memory, and what is said of them: by the micro reward, by the world's measurement, and by the guard."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 from results_section import interval
 
-from videoalign.backbones.sampling import generate
+from videoalign.backbones.sampling import GeneratedClip, generate
 from videoalign.clips.pixels import as_frames
 from videoalign.files.atomic_file import write_json
 from videoalign.generation.pipeline import Pipeline
+from videoalign.judges import open_judge
+from videoalign.judges.micro_world import MicroWorld
+from videoalign.measures.trace import ClipTrace, ClipWatcher
 from videoalign.micro_world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
 from videoalign.reward.dimensions import DIMENSIONS
+from videoalign.reward.guard.comparing import Witness, verdict_of
 from videoalign.reward.video_reward import VideoReward
 from videoalign.reward.win_rates import WinRate, win_rate
 
 JUDGES = ("reward", "measured")
+GUARDED = "guarded"  # what the guard watches: motion, flicker, sharpness, light, colour
 RATE_COLUMNS = ("VQ, micro VideoReward", "MQ", "TA", "VQ, measured", "MQ", "TA")
 BATCH = 50
 
@@ -35,40 +41,66 @@ def judged_row(
     reward: VideoReward,
     prompts: Sequence[str],
     guidance: Callable | None = None,
+    first_seed: int = 0,
     **changes: float | None,
 ) -> dict:
-    """Scores of one clip a prompt (seed: its number), [clips] by judge and dimension; kept in ``file`` and taken from there.
+    """Marks of one clip a prompt (seed: ``first_seed`` and its number), [clips] by judge and mark; kept in ``file`` and taken from there.
 
     ``changes`` replace the model's own sampling defaults where they are not None.
     """
     if not file.exists():
-        from dataclasses import replace
-
         models = pipeline()
         chosen = {name: value for name, value in changes.items() if value is not None}
         settings = replace(models.backbone.sampling, **chosen)
-        seeds = list(range(len(prompts)))
         made = generate(
             models.backbone,
             models.vae,
             models.text_encoder,
             prompts,
-            seeds,
+            list(range(first_seed, first_seed + len(prompts))),
             settings,
             batch_size=BATCH,
             guidance=guidance,
         )
-        scores, measurements = [], []
-        for clip, prompt in zip(made, prompts, strict=True):
-            frames = as_frames(clip.video)
-            scores += reward.score([Frames(frames, clip.fps)], [prompt])
-            measurements.append(measure(frames, prompt, clip.fps))
-        row = {
-            judge: {name: [getattr(one, name) for one in results] for name in DIMENSIONS}
-            for judge, results in zip(JUDGES, (scores, measurements), strict=True)
-        }
-        write_json(file, row)
+        write_json(file, marks_of(made, reward))
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def marks_of(clips: Iterable[GeneratedClip], reward: VideoReward) -> dict:
+    """Marks of clips by the reward, by the world's measurement and by what the guard watches: [clips] by judge and mark."""
+    marks: dict[str, list[dict]] = {judge: [] for judge in (*JUDGES, GUARDED)}
+    guard = open_judge("measures")
+    for clip in clips:
+        frames = as_frames(clip.video)
+        [score] = reward.score([Frames(frames, clip.fps)], [clip.prompt])
+        measured = measure(frames, clip.prompt, clip.fps)
+        for judge, found in zip(JUDGES, (score, measured), strict=True):
+            marks[judge].append({name: getattr(found, name) for name in DIMENSIONS})
+        [[watched]] = guard.score_prepared([trace_of(frames, clip.fps)], [[clip.prompt]])
+        marks[GUARDED].append({key: value for key, value in watched.to_dict().items() if isinstance(value, float)})
+    return {judge: {name: [row[name] for row in rows] for name in rows[0]} for judge, rows in marks.items()}
+
+
+def trace_of(frames: np.ndarray, fps: float) -> ClipTrace:
+    """The measurements of a clip [T, H, W, 3] over time."""
+    watcher = ClipWatcher(len(frames), fps)
+    for picture in frames:
+        watcher.see(picture)
+    return watcher.trace
+
+
+def verdict_word(base: dict, row: dict, prompts: Sequence[str]) -> str:
+    """The guard's verdict on the row against the base, the reward being VideoReward: gained, hacked, lost, too few to tell."""
+    title = {"reward": "the reward", "measured": "the world's measurement", GUARDED: "measurements"}
+    dimensions = {"reward": VideoReward.dimensions, "measured": MicroWorld.dimensions, GUARDED: ()}
+    reward, world, watched = (
+        Witness(title[judge], dimensions[judge], _rows(base[judge]), _rows(row[judge])) for judge in (*JUDGES, GUARDED)
+    )
+    return verdict_of(reward, [world], watched, prompts).outcome.value
+
+
+def _rows(columns: dict[str, list[float]]) -> list[dict[str, float]]:
+    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def win_rates(base: dict, row: dict, prompts: Sequence[str]) -> list[WinRate]:

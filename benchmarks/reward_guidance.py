@@ -1,8 +1,8 @@
-"""Flow-NRG on the micro model: the paper's Table 5 in kind, and a noise-trained against a clean-trained latent reward.
+"""Flow-NRG on the micro model: the paper's Table 5 in kind, strengths from gentle to too strong, and a noise-trained against a clean-trained
+latent reward.
 
-Every row samples the same prompts with the same seeds as the unguided row, without classifier-free guidance: that already
-brings the captions' words out, and leaves little for a reward to gain. Win rates VQ MQ TA in per cent with 95 %
-intervals, judged by the micro VideoReward and by the micro world's own measurement of the decoded clips.
+Every row samples the same prompts with the same seeds as the unguided row. Win rates VQ MQ TA in per cent with 95 % intervals, judged by the
+micro VideoReward and by the micro world's own measurement of the decoded clips; and the guard's verdict.
 
     python benchmarks/reward_guidance.py FOLDER [--clips 500] [--clean CLEAN_TRAINED.safetensors] [--raw W] [--unit-free S]
 
@@ -12,10 +12,11 @@ FOLDER keeps each row's scores; a second run makes only what is missing.
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from micro_clips import RATE_COLUMNS, judged_row, prompts_of, rate_cells, win_rates
+from micro_clips import RATE_COLUMNS, judged_row, prompts_of, rate_cells, verdict_word, win_rates
 from results_section import Section, benchmark_parser
 
 from videoalign.generation.pipeline import MICRO, load_pipeline, reward_guidance
@@ -24,7 +25,9 @@ from videoalign.reward.loading import load_video_reward
 
 HEADING = "Flow-NRG on the micro model: Table 5 in kind"
 HEADING_CFG = "Flow-NRG on the micro model with classifier-free guidance"
-WEIGHTS = ((0, 0, 1), (0.1, 0.1, 0.8), (0.1, 0.1, 0.6), (0.5, 0.5, 0))
+WEIGHTS = ((0, 0, 1), (0.1, 0.1, 0.8), (0.1, 0.1, 0.6), (0.5, 0.5, 0), (1, 0, 0), (0, 1, 0))
+SWEPT = (0.1, 0.1, 0.8)  # the weights whose strengths are tried
+STRENGTHS = {"raw": (0.25, 0.5, 2.0, 4.0, 8.0), "unit-free": (0.125, 0.25, 1.0, 2.0, 4.0)}  # beside the table's own
 
 
 def main() -> None:
@@ -45,7 +48,7 @@ def main() -> None:
 
 
 def compare(section: Section, options: argparse.Namespace) -> None:
-    """The two tables of win rates."""
+    """The tables of win rates."""
     prompts = prompts_of(options.clips, options.seed)
     pipeline = load_pipeline(MICRO)
     reward = load_video_reward("micro", device="cpu")
@@ -67,18 +70,28 @@ def compare(section: Section, options: argparse.Namespace) -> None:
         "(a tie counts half), in per cent with the 95 % interval."
     )
     base = scores("unguided")
-    for mode, strength in (("raw", options.raw), ("unit-free", options.unit_free)):
+
+    def row(title: str, mode: str, weights: Sequence[float], strength: float, clean: bool = False) -> None:
+        cap = None if mode == "raw" else 0.5  # the paper's form has none
+        settings = GuidanceSettings(dict(zip(("VQ", "MQ", "TA"), weights, strict=True)), strength, mode, cap=cap)
+        name = f"{mode}-{strength:g}-" + "-".join(f"{weight:g}" for weight in weights)
+        guided = scores(f"clean-{name}", str(options.clean), settings) if clean else scores(name, MICRO, settings)
+        section.row(title, *rate_cells(win_rates(base, guided, prompts)), verdict_word(base, guided, prompts))
+
+    own = {"raw": options.raw, "unit-free": options.unit_free}
+    for mode, strength in own.items():
         section.paragraph(f"{mode.capitalize()} strength {strength:g}, {'no cap' if mode == 'raw' else 'cap 0.5'}:")
-        section.table("VQ:MQ:TA", *RATE_COLUMNS)
-        for weights in (*WEIGHTS, (0, 1, 0)):
-            cap = None if mode == "raw" else 0.5  # the paper's form has none
-            settings = GuidanceSettings(dict(zip(("VQ", "MQ", "TA"), weights, strict=True)), strength, mode, cap=cap)
-            name = f"{mode}-{strength:g}-" + "-".join(f"{weight:g}" for weight in weights)
-            rates = win_rates(base, scores(name, MICRO, settings), prompts)
-            section.row(":".join(f"{weight:g}" for weight in weights), *rate_cells(rates))
-            if options.clean and weights == (0, 1, 0):
-                rates = win_rates(base, scores(f"clean-{name}", str(options.clean), settings), prompts)
-                section.row("0:1:0, latent reward trained on clean latents", *rate_cells(rates))
+        section.table("VQ:MQ:TA", *RATE_COLUMNS, "verdict")
+        for weights in WEIGHTS:
+            text = ":".join(f"{weight:g}" for weight in weights)
+            row(text, mode, weights, strength)
+            if options.clean and weights in ((0, 1, 0), SWEPT):
+                row(f"{text}, latent reward trained on clean latents", mode, weights, strength, clean=True)
+    section.paragraph(f"{':'.join(f'{weight:g}' for weight in SWEPT)} at other strengths, from gentle to too strong:")
+    section.table("", *RATE_COLUMNS, "verdict")
+    for mode, strength in own.items():
+        for other in sorted((strength, *STRENGTHS[mode])):
+            row(f"{mode} {other:g}", mode, SWEPT, other)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,13 @@ def test_the_commands_options_are_those_of_the_scripts(monkeypatch, tmp_path, ca
         assert all(f'"{word}"' in text for word in words if word.startswith("--")), table.name
 
 
+def test_the_rows_of_the_ablation_are_asked_for_where_its_file_is_given(tmp_path):
+    table = evidence.Table("one", "good", 1.0, ("FOLDER", "--clean", "CLEAN", "--clips", "3"))
+    own, clean = tmp_path / "own", tmp_path / "clean.safetensors"
+    assert evidence.command(table, own)[2:] == [str(own), "--clips", "3"]
+    assert evidence.command(table, own, clean)[2:] == [str(own), "--clean", str(clean), "--clips", "3"]
+
+
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
     """Two tables of scripts that note that they ran; the second fails until a file is there."""
@@ -43,7 +50,7 @@ def scripts(tmp_path, monkeypatch):
 
 def test_what_is_finished_is_not_made_again_and_what_failed_is(scripts):
     folder, tables = scripts
-    options = argparse.Namespace(write=False, results=None)
+    options = argparse.Namespace(write=False, results=None, clean=None)
     assert evidence.make(folder / "kept", tables, options) == ["two"]
     assert evidence.make(folder / "kept", tables, options) == ["two"]
     (folder / "mended").touch()
