@@ -1,14 +1,17 @@
 """What the micro video model draws, by the world's own measurement, beside the clips that it learned from and what its VAE leaves of them.
 
-    python benchmarks/micro_video_quality.py [--clips 150] [--guidance-scale 4] [--sheet SHEET.png]
+    python benchmarks/micro_video_quality.py [--clips 150] [--guidance-scale 2.5 ...] [--other NETWORK VAE] [--sheet SHEET.png]
 
-Shares of clips with the right colour, shape, direction and count; mean qualities (0 best, -1 worst) and degrees of faults.
+Shares of clips with the right colour, shape, direction and count; mean qualities (0 best, -1 worst) and degrees of faults. Another network
+with its VAE stands side by side.
 """
 
+import argparse
 from pathlib import Path
 
 from results_section import Section, benchmark_parser
 
+from videoalign.backbones.loading import load_backbone
 from videoalign.backbones.micro_files import MICRO_NETWORK, MICRO_VAE
 from videoalign.backbones.vae_loading import load_vae
 from videoalign.clips.pixels import as_frames, as_video
@@ -23,35 +26,54 @@ def main() -> None:
     """Sample, measure, print."""
     parser = benchmark_parser(__doc__)
     parser.add_argument("--clips", type=int, default=150)
-    parser.add_argument("--guidance-scale", type=float, default=4.0)
-    parser.add_argument("--sheet", type=Path, help="picture of the first clips")
+    parser.add_argument(
+        "--guidance-scale", type=float, nargs="+", help="of classifier-free guidance; each model's own by default"
+    )
+    parser.add_argument("--steps", type=int, help="Euler steps; each model's own number by default")
+    parser.add_argument(
+        "--other", type=Path, nargs=2, metavar=("NETWORK", "VAE"), help="files of another micro video model"
+    )
+    parser.add_argument("--sheet", type=Path, help="picture of the first clips; of the other model where there is one")
     options = parser.parse_args()
     with Section(HEADING, options) as section:
-        compare(section, options.clips, options.guidance_scale, options.sheet)
+        compare(section, options)
 
 
-def compare(section: Section, count: int, guidance_scale: float, sheet: Path | None) -> None:
-    """The table: a row for the model's clips, the drawn ones, and these through the VAE."""
+def compare(section: Section, options: argparse.Namespace) -> None:
+    """The table: rows for each model's clips, the drawn ones, and these through each VAE."""
     section.paragraph(
-        f"{count} clips, classifier-free guidance {guidance_scale:g}, by the world's own measurement: mean qualities (0 best, -1 worst), "
-        "shares of clips with a shape and with each attribute right, degrees of faults (0 none, 1 most)."
+        f"{options.clips} clips, by the world's own measurement: mean qualities (0 best, -1 worst), shares of clips with a shape and with each "
+        "attribute right, degrees of faults (0 none, 1 most)."
     )
-    captions = judged_captions(count)
-    clips = sample_clips(MICRO_NETWORK, MICRO_VAE, captions, guidance_scale=guidance_scale)
-    measured = judge(clips, captions)
-    section.table("", *("a shape" if name == "found" else name for name in measured))
-    section.row("its clips", *measured.values())
-    if sheet:
-        contact_sheet(sheet, clips[:12])
-    drawn = [sample_video_clip(SEED, index) for index in range(count)]
+    models = {"the shipped one": (MICRO_NETWORK, MICRO_VAE)}
+    if options.other:
+        models[options.other[0].name if options.other[0].name != MICRO_NETWORK.name else "the other"] = tuple(
+            options.other
+        )
+    captions = judged_captions(options.clips)
+    begun = False
+    for name, (network, vae) in models.items():
+        own = load_backbone(network).sampling
+        for scale in options.guidance_scale or [own.guidance_scale]:
+            steps = options.steps or own.steps
+            clips = sample_clips(network, vae, captions, guidance_scale=scale, steps=steps)
+            measured = judge(clips, captions)
+            if not begun:
+                section.table("", "guidance", "steps", *("a shape" if one == "found" else one for one in measured))
+                begun = True
+            section.row(name, f"{scale:g}", str(steps), *measured.values())
+    if options.sheet:
+        contact_sheet(options.sheet, clips[:12])
+    drawn = [sample_video_clip(SEED, index) for index in range(options.clips)]
     faultless = [clip for clip in drawn if not clip.faults]
-    texts, vae = [clip.caption for clip in faultless], load_vae(MICRO_VAE)
-    section.row(
-        f"{len(faultless)} drawn clips without faults", *judge([clip.frames for clip in faultless], texts).values()
-    )
-    again = [as_frames(vae.decode(vae.encode(as_video(clip.frames)[None]))[0]) for clip in faultless]
-    section.row("the same through its VAE", *judge(again, texts).values())
-    section.note("A fifth of the drawn clips contradict their caption on purpose.")
+    texts = [clip.caption for clip in faultless]
+    title = f"{len(faultless)} drawn clips without faults"
+    section.row(title, "", "", *judge([clip.frames for clip in faultless], texts).values())
+    for name, (_, file) in models.items():
+        vae = load_vae(file)
+        again = [as_frames(vae.decode(vae.encode(as_video(clip.frames)[None]))[0]) for clip in faultless]
+        section.row(f"the same through the VAE of {name}", "", "", *judge(again, texts).values())
+    section.note("One of twenty drawn clips contradicts its caption on purpose.")
 
 
 if __name__ == "__main__":
