@@ -1,13 +1,23 @@
-"""``python -m videoalign.micro.video FOLDER``: make the embedded micro video model again, from nothing."""
+"""``python -m videoalign.micro.video FOLDER``: make a micro video model of the embedded kind, from nothing or from one that was begun."""
 
-import sys
+import argparse
 from pathlib import Path
 
-from .recipe import make_video_model
+from .recipe import begin_from, make_video_model
 
-if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
-    sys.exit(
-        "usage: python -m videoalign.micro.video FOLDER\n\n"
-        "About two and a half hours on a CPU and 2 GB of disk; goes on where it was stopped."
-    )
-print(*make_video_model(Path(sys.argv[1])), sep="\n")
+parser = argparse.ArgumentParser(
+    prog="python -m videoalign.micro.video",
+    description="Make a micro video model. About six hours of one CPU core and 1.5 GB of disk; goes on where it was stopped.",
+)
+parser.add_argument("folder", type=Path, help="keeps the states, and gets the files")
+parser.add_argument(
+    "--begin",
+    nargs=3,
+    metavar=("NETWORK", "VAE", "STEP"),
+    help="begin with the files of a run whose states are lost, and the step that its network had reached",
+)
+options = parser.parse_args()
+if options.begin:
+    network, vae, step = options.begin
+    begin_from(options.folder, Path(network), Path(vae), int(step))
+print(*make_video_model(options.folder), sep="\n")

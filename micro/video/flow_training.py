@@ -215,13 +215,22 @@ def train_flow(
             report(f"flow step {step}: loss {total / min(REPORT_EVERY, step - begun):.4f} on {clips} clips")
             total = 0.0
         if step % save_every == 0 or step == training.steps:
-            state = {
-                "dit": dit.state_dict(), "average": average, "step": step,
-                "optimizers": [optimizer.state_dict() for optimizer in optimizers],
-            }  # fmt: skip
-            with replacing(state_file) as part:
-                torch.save(state, part)
+            _save(state_file, step, dit.state_dict(), average, [optimizer.state_dict() for optimizer in optimizers])
             yield step, average
+
+
+def begin_from(state_file: Path, weights: dict[str, Tensor], step: int) -> None:
+    """Write the state of a run of which nothing is left but the weights after a step: its optimizers begin anew."""
+    kept = {name: tensor.float() for name, tensor in weights.items()}
+    _save(state_file, step, kept, kept, None)
+
+
+def _save(
+    state_file: Path, step: int, weights: dict[str, Tensor], average: dict[str, Tensor], optimizers: list[dict] | None
+) -> None:
+    state = {"dit": weights, "average": average, "step": step, "optimizers": optimizers}
+    with replacing(state_file) as part:
+        torch.save(state, part)
 
 
 def _doublings(training: FlowTraining, step: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,12 +19,13 @@ from .clips import write_shard
 from .encoding import write_latents
 from .finished_files import fold_statistics, save_dit, save_vae
 from .flow_training import FlowTraining, LatentPool, new_dit, train_flow
+from .flow_training import begin_from as begin_flow_from
 from .linear_encoder import encode_linear
 from .made_latents import read_made, write_made
 from .vae_training import ClipPool, VaePhase, new_vae, train_vae
 
 VAE_FILE, DIT_FILE = MICRO_VAE.name, MICRO_NETWORK.name
-BEGUN_VAE_FILE = "begun_vae.safetensors"
+BEGUN_VAE_FILE, FLOW_STATE_FILE = "begun_vae.safetensors", "flow_state.pt"
 
 VAE_PHASES = (
     VaePhase(frames=1, side=32, batch=32, steps=450, rate=4e-3, square_weight=10.0),
@@ -91,7 +93,7 @@ def make_dit(folder: Path, recipe: Recipe) -> Path:
     """Train the DiT; its file is there after the first saving and grows better with each one."""
     pool = LatentPool(folder / "latents")
     dit = new_dit(recipe.flow, recipe.flow_seed)
-    for _, weights in train_flow(folder / "flow_state.pt", dit, pool, recipe.flow, recipe.flow_seed, report=_report):
+    for _, weights in train_flow(folder / FLOW_STATE_FILE, dit, pool, recipe.flow, recipe.flow_seed, report=_report):
         save_dit(folder / DIT_FILE, weights)
     return folder / DIT_FILE
 
@@ -109,6 +111,18 @@ def finish_vae(folder: Path, recipe: Recipe, clips: Sequence[Path], begun: Path,
             pass
         save_vae(finished, vae.module)
     return finished
+
+
+def begin_from(folder: Path, network: Path, vae: Path, step: int) -> None:
+    """Let the recipe go on from the files of a run whose states are lost, its network being that of ``step``.
+
+    What the folder has already stays as it is.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / BEGUN_VAE_FILE).exists():
+        shutil.copyfile(vae, folder / BEGUN_VAE_FILE)
+    if not (folder / FLOW_STATE_FILE).exists():
+        begin_flow_from(folder / FLOW_STATE_FILE, load_backbone(network, dtype=torch.float32).module.state_dict(), step)
 
 
 def make_video_model(folder: Path, recipe: Recipe | None = None) -> tuple[Path, Path]:

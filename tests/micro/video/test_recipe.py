@@ -12,8 +12,8 @@ from videoalign.backbones.vae_loading import load_vae
 from videoalign.clips.pixels import as_video
 from videoalign.micro.video.clips import sample_video_clip
 from videoalign.micro.video.encoding import read_latents
-from videoalign.micro.video.flow_training import FlowStage, FlowTraining
-from videoalign.micro.video.recipe import Recipe, make_video_model
+from videoalign.micro.video.flow_training import FlowStage, FlowTraining, LatentPool, new_dit, train_flow
+from videoalign.micro.video.recipe import Recipe, begin_from, make_video_model
 from videoalign.micro.video.vae_training import VaePhase
 
 TINY = Recipe(
@@ -24,7 +24,7 @@ TINY = Recipe(
     finishing=VaePhase(17, 64, 1, 2, 1e-3, made_share=0.5),
     made=2,
     flow=FlowTraining(
-        ffn=32, blocks=2, stages=(FlowStage(2), FlowStage(1, frame_share=1, doubled=True)), batch=2, first_clips=2
+        ffn=32, blocks=2, stages=(FlowStage(1), FlowStage(2, frame_share=1, doubled=True)), batch=2, first_clips=2
     ),
 )
 CAPTION = "one red circle moves left over a plain grey ground"
@@ -69,3 +69,16 @@ def test_what_is_finished_is_not_made_again(made):
     assert {file: file.stat().st_mtime_ns for file in before} == before
     again = load_file(files[1])  # not the bytes: safetensors orders metadata as it likes
     assert again.keys() == weights.keys() and all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_a_run_of_which_only_the_files_are_left_goes_on_from_them(made, tmp_path):
+    folder, (_, network) = made
+    begin_from(tmp_path, network, folder / "begun_vae.safetensors", step=TINY.flow.steps - 1)
+    lines = []
+    pool = LatentPool(folder / "latents")
+    steps = list(train_flow(tmp_path / "flow_state.pt", new_dit(TINY.flow, 0), pool, TINY.flow, 5, report=lines.append))
+    assert [step for step, _ in steps] == [TINY.flow.steps]
+    before = load_backbone(network, dtype=torch.float32).module.state_dict()
+    moved = [(steps[0][1][name] - value).abs().max() for name, value in before.items()]
+    assert max(moved) > 0 and torch.stack(moved).max() < 0.1  # a step, not another network
+    assert (tmp_path / "begun_vae.safetensors").read_bytes() == (folder / "begun_vae.safetensors").read_bytes()
