@@ -187,7 +187,7 @@ def train_flow(
         dit.load_state_dict(state["dit"])
         if step == training.steps:
             yield step, average
-    optimizers = optimizers_of(dit, training)
+    optimizers = optimizers_of(dit, training.rate, training.weight_decay)
     if optimizer_states:
         for optimizer, values in zip(optimizers, optimizer_states, strict=True):
             optimizer.load_state_dict(values)
@@ -198,7 +198,7 @@ def train_flow(
         index, done = training.stage_at(step)
         if training.stages[index].doubled and done == 0:
             dit = double(dit, seed)
-            optimizers, average = optimizers_of(dit, training), _copy(dit)
+            optimizers, average = optimizers_of(dit, training.rate, training.weight_decay), _copy(dit)
             _compile(dit, training)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -249,14 +249,14 @@ def _compile(dit: WanTransformer3DModel, training: FlowTraining) -> None:
             block.compile(dynamic=False)
 
 
-def optimizers_of(dit: WanTransformer3DModel, training: FlowTraining) -> list[torch.optim.Optimizer]:
+def optimizers_of(dit: WanTransformer3DModel, rate: float, weight_decay: float) -> list[torch.optim.Optimizer]:
     """One for all matrices but the output's, Adam for all else."""
     inner = {name for name, value in dit.named_parameters() if value.ndim == 2 and not name.startswith("proj_out.")}
     matrices = [value for name, value in dit.named_parameters() if name in inner]
     others = [value for name, value in dit.named_parameters() if name not in inner]
     return [
-        OrthogonalMomentum(matrices, lr=training.rate, weight_decay=training.weight_decay),
-        torch.optim.AdamW(others, lr=training.rate, betas=(0.9, 0.98), weight_decay=0.0),
+        OrthogonalMomentum(matrices, lr=rate, weight_decay=weight_decay),
+        torch.optim.AdamW(others, lr=rate, betas=(0.9, 0.98), weight_decay=0.0),
     ]
 
 
