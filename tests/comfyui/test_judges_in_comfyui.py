@@ -79,7 +79,7 @@ def test_load_judge_lists_every_judge_but_the_one_with_a_loader_of_its_own(comfy
 
 def test_a_panel_of_three_gives_the_marks_of_the_command_and_ranks_eight_candidates(comfyui, eight, tmp_path):
     """The node reads the files that the command reads, in the same way: the marks are the same numbers."""
-    text = "measures.motion = 0.5\nmicro-world.Overall = 0.5\nVQ = 0, MQ = 0, TA = 1"
+    text = "measures.sharpness = 0.5\nmicro-world.Overall = 0.5\nVQ = 0, MQ = 0, TA = 1"
     prompt = scored(eight) | {"rules": rules(text, "measures.still < 0.2")}
     prompt |= {"best": pick_best(*wires(eight), rules=["rules", 0], top_k=8), "indices": show("best", 3)}
     run = comfyui.run(prompt)
@@ -101,7 +101,7 @@ def test_a_panel_of_three_gives_the_marks_of_the_command_and_ranks_eight_candida
     inside = [place for place, row in enumerate(rows) if row["measures.still"] < 0.2]
     assert inside == [0, 1, 2, 3, 4, 5, 7]
     total = np.zeros(len(inside))
-    for name, weight in (("measures.motion", 0.5), ("micro-world.Overall", 0.5), ("TA", 1.0)):
+    for name, weight in (("measures.sharpness", 0.5), ("micro-world.Overall", 0.5), ("TA", 1.0)):
         values = np.array([rows[place][name] for place in inside])
         total += weight / 2 * (values - values.mean()) / values.std()
     assert run.outputs["indices"]["shown"] == [inside[place] for place in np.argsort(-total, kind="stable")]
