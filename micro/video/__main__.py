@@ -7,7 +7,7 @@ from .recipe import begin_from, make_video_model
 
 parser = argparse.ArgumentParser(
     prog="python -m videoalign.micro.video",
-    description="Make a micro video model. About six hours of one CPU core and 1.5 GB of disk; goes on where it was stopped.",
+    description="Make a micro video model. About five hours of one CPU core and 2 GB of disk; goes on where it was stopped.",
 )
 parser.add_argument("folder", type=Path, help="keeps the states, and gets the files")
 parser.add_argument(

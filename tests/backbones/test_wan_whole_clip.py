@@ -5,13 +5,16 @@ import torch
 
 from videoalign.backbones.vae_wan import WanVAE
 from videoalign.backbones.wan_whole_clip import decode_whole, encode_whole
-from videoalign.micro.video.vae_training import new_vae
 
 
 @pytest.fixture(scope="module")
 def vae():
     """Random everywhere, what looks back in time included."""
-    vae = new_vae(base_dim=4, seed=0).requires_grad_(False)
+    from diffusers import AutoencoderKLWan
+
+    torch.manual_seed(0)
+    plain = {"latents_mean": [0.0] * 16, "latents_std": [1.0] * 16}
+    vae = AutoencoderKLWan(base_dim=4, z_dim=16, **plain).requires_grad_(False)
     generator = torch.Generator().manual_seed(1)
     for parameter in vae.parameters():
         parameter += 0.1 * torch.randn(parameter.shape, generator=generator)

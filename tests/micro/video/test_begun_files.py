@@ -46,7 +46,7 @@ def test_the_network_has_two_heads_and_says_how_to_sample_from_it():
     assert backbone.config["num_attention_heads"] == 2 and backbone.sampling.guidance_scale == 2.5
 
 
-@pytest.mark.long
+@pytest.mark.slow
 def test_its_clips_show_what_the_captions_say():
     captions = judged_captions(16)
     row = judge(sample_clips(NETWORK, VAE, captions), captions)
