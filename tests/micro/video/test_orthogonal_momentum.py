@@ -11,10 +11,10 @@ def test_singular_values_come_close_to_one_and_directions_stay(shape):
     matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
     u, before, v = torch.linalg.svd(matrix, full_matrices=False)
     values = (u * (orthogonalised(matrix) @ v.T)).sum(0)  # each along its own direction
-    # Best approximations on 0.02 to 1 of the bound, three rounds: within 0.094 of 1, and never above.
-    inside = before > 0.02 * (before**4).sum() ** 0.25 * 1.01**0.5
+    # Best approximations on 0.003 to 1 of the bound, four rounds: within 0.199 of 1, and never above.
+    inside = before > 0.003 * (before**4).sum() ** 0.25 * 1.01**0.5
     assert inside.sum() >= len(before) - 1
-    assert values[inside].min() > 0.9 and values.max() < 1.1
+    assert values[inside].min() > 0.8 and values.max() < 1.2
     assert (orthogonalised(matrix) - u * values @ v).norm() < 1e-3 * matrix.norm()
 
 
