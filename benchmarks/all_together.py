@@ -12,7 +12,8 @@ FOLDER keeps the clips' marks; a second run makes only what is missing.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -52,13 +53,14 @@ def compare(section: Section, options: argparse.Namespace) -> None:
     pipelines = {False: load_pipeline(MICRO), True: load_pipeline(MICRO, loras=[str(MICRO_LORA)])}
     settings = GuidanceSettings(WEIGHTS, options.strength, "unit-free")
 
+    @cache  # what guidance measures of a model before it begins is the same for all takes
+    def guidance(lora: bool) -> Callable:
+        return reward_guidance(MICRO, settings, "cpu", pipelines[lora].backbone)
+
     def marks(lora: bool, guided: bool, take: int) -> dict:
-        models = pipelines[lora]
-        hook = reward_guidance(MICRO, settings, "cpu", models.backbone) if guided else None
-        file = (
-            options.folder
-            / f"{'lora' if lora else 'base'}-{'guided' if guided else 'plain'}-{take}-{options.clips}.json"
-        )
+        models, hook = pipelines[lora], guidance(lora) if guided else None
+        name = f"{'lora' if lora else 'base'}-{'guided' if guided else 'plain'}-{take}-{options.clips}"
+        file = options.folder / f"{name}.json"
         first = take * len(prompts)
         return judged_row(file, lambda: models, reward, prompts, hook, first_seed=first, steps=options.steps)
 

@@ -35,7 +35,7 @@ METHODS = {
     "DPO, constant beta, TA alone": ["dpo"],
 }
 HEADING = "Flow-DPO, Flow-RWR and SFT on the micro model: Tables 3 and 4 in kind"
-HEADING_UNGUIDED = "The same from clips without classifier-free guidance"
+HEADING_UNGUIDED = "Tables 3 and 4 in kind from clips without classifier-free guidance"
 TRAINING_SEED, TESTING_SEED = 51_000, 52_000
 
 

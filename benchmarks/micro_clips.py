@@ -16,11 +16,11 @@ from videoalign.files.atomic_file import write_json
 from videoalign.generation.pipeline import Pipeline
 from videoalign.judges import open_judge
 from videoalign.judges.micro_world import MicroWorld
-from videoalign.measures.trace import ClipTrace, ClipWatcher
 from videoalign.micro_world import caption, measure, sample_attributes
 from videoalign.reward.clip import Frames
 from videoalign.reward.dimensions import DIMENSIONS
 from videoalign.reward.guard.comparing import Witness, verdict_of
+from videoalign.reward.scoring_stream import score_clips
 from videoalign.reward.video_reward import VideoReward
 from videoalign.reward.win_rates import WinRate, win_rate
 
@@ -72,21 +72,14 @@ def marks_of(clips: Iterable[GeneratedClip], reward: VideoReward) -> dict:
     guard = open_judge("measures")
     for clip in clips:
         frames = as_frames(clip.video)
-        [score] = reward.score([Frames(frames, clip.fps)], [clip.prompt])
+        shown = Frames(frames, clip.fps)
+        [score] = reward.score([shown], [clip.prompt])
         measured = measure(frames, clip.prompt, clip.fps)
         for judge, found in zip(JUDGES, (score, measured), strict=True):
             marks[judge].append({name: getattr(found, name) for name in DIMENSIONS})
-        [[watched]] = guard.score_prepared([trace_of(frames, clip.fps)], [[clip.prompt]])
+        [watched] = score_clips(guard, [shown], [clip.prompt])
         marks[GUARDED].append({key: value for key, value in watched.to_dict().items() if isinstance(value, float)})
     return {judge: {name: [row[name] for row in rows] for name in rows[0]} for judge, rows in marks.items()}
-
-
-def trace_of(frames: np.ndarray, fps: float) -> ClipTrace:
-    """The measurements of a clip [T, H, W, 3] over time."""
-    watcher = ClipWatcher(len(frames), fps)
-    for picture in frames:
-        watcher.see(picture)
-    return watcher.trace
 
 
 def verdict_word(base: dict, row: dict, prompts: Sequence[str]) -> str:

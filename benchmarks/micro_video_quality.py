@@ -47,32 +47,28 @@ def compare(section: Section, options: argparse.Namespace) -> None:
     )
     models = {"the shipped one": (MICRO_NETWORK, MICRO_VAE)}
     if options.other:
-        models[options.other[0].name if options.other[0].name != MICRO_NETWORK.name else "the other"] = tuple(
-            options.other
-        )
+        models["the other"] = options.other
     captions = judged_captions(options.clips)
-    begun = False
+    rows = {}
     for name, (network, vae) in models.items():
         own = load_backbone(network).sampling
         for scale in options.guidance_scale or [own.guidance_scale]:
             steps = options.steps or own.steps
             clips = sample_clips(network, vae, captions, guidance_scale=scale, steps=steps)
-            measured = judge(clips, captions)
-            if not begun:
-                section.table("", "guidance", "steps", *("a shape" if one == "found" else one for one in measured))
-                begun = True
-            section.row(name, f"{scale:g}", str(steps), *measured.values())
+            rows[name, f"{scale:g}", str(steps)] = judge(clips, captions)
     if options.sheet:
         contact_sheet(options.sheet, clips[:12])
     drawn = [sample_video_clip(SEED, index) for index in range(options.clips)]
     faultless = [clip for clip in drawn if not clip.faults]
     texts = [clip.caption for clip in faultless]
-    title = f"{len(faultless)} drawn clips without faults"
-    section.row(title, "", "", *judge([clip.frames for clip in faultless], texts).values())
+    rows[f"{len(faultless)} drawn clips without faults", "", ""] = judge([clip.frames for clip in faultless], texts)
     for name, (_, file) in models.items():
         vae = load_vae(file)
         again = [as_frames(vae.decode(vae.encode(as_video(clip.frames)[None]))[0]) for clip in faultless]
-        section.row(f"the same through the VAE of {name}", "", "", *judge(again, texts).values())
+        rows[f"the same through the VAE of {name}", "", ""] = judge(again, texts)
+    section.table("", "guidance", "steps", *next(iter(rows.values())))
+    for title, measured in rows.items():
+        section.row(*title, *measured.values())
     section.note("One of twenty drawn clips contradicts its caption on purpose.")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from ...backbones.vae import VAE
 from ...backbones.wan_whole_clip import encode_whole
 from ...clips.pixels import as_video
 from ...files.tensor_file import save_tensors
+from ...micro_world.clip import Clip
 from .clips import sample_video_clip
 from .linear_encoder import encode_linear
 
@@ -29,6 +31,12 @@ def encode_clips(vae: VAE, frames: np.ndarray, batch: int = 1) -> Tensor:
     return (torch.cat(means) - mean) / std
 
 
+def encode_drawn(vae: VAE, clips: Sequence[Clip]) -> Tensor:
+    """The same of drawn clips by a VAE with an encoder of ``linear_encoder``, at once and many times faster."""
+    mean, std = (values.view(1, -1, 1, 1, 1) for values in vae.statistics())
+    return (encode_linear(vae.module, as_video(np.stack([clip.frames for clip in clips]))) - mean) / std
+
+
 def write_latents(folder: Path, vae: VAE, seed: int, shard: int, size: int) -> Path:
     """Draw clips ``shard * size`` and following and keep their latents and captions in one file; does nothing when it is there.
 
@@ -39,8 +47,7 @@ def write_latents(folder: Path, vae: VAE, seed: int, shard: int, size: int) -> P
     target = folder / f"latents_{shard:04d}.safetensors"
     if not target.exists():
         clips = [sample_video_clip(seed, shard * size + i) for i in range(size)]
-        mean, std = (values.view(1, -1, 1, 1, 1) for values in vae.statistics())
-        latents = (encode_linear(vae.module, as_video(np.stack([clip.frames for clip in clips]))) - mean) / std
+        latents = encode_drawn(vae, clips)
         captions = json.dumps([clip.caption for clip in clips])
         save_tensors(target, {"latents": latents.to(torch.float16).contiguous()}, {CAPTIONS: captions})
     return target

@@ -219,7 +219,7 @@ def train_flow(
             yield step, average
 
 
-def begin_from(state_file: Path, weights: dict[str, Tensor], step: int) -> None:
+def begin_flow_from(state_file: Path, weights: dict[str, Tensor], step: int) -> None:
     """Write the state of a run of which nothing is left but the weights after a step: its optimizers begin anew."""
     kept = {name: tensor.float() for name, tensor in weights.items()}
     _save(state_file, step, kept, kept, None)

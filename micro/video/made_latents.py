@@ -19,10 +19,9 @@ from ...backbones.flow_path import add_noise
 from ...backbones.micro_text import MicroTextEncoder
 from ...backbones.sampling import guided_velocity, sample
 from ...backbones.vae import VAE
-from ...clips.pixels import as_video
 from ...files.tensor_file import save_tensors
 from .clips import sample_video_clip
-from .linear_encoder import encode_linear
+from .encoding import encode_drawn
 
 LEVELS = (0.4, 0.8)  # that the latents are noised to, uniformly
 STEPS_FROM_NOISE = 20  # as many for the way from level 1; less for a part of it
@@ -42,7 +41,7 @@ def made_latents(backbone: Backbone, vae: VAE, count: int, seed: int) -> Iterato
         clips = [sample_video_clip(seed, index) for index in range(first, min(first + AT_ONCE, count))]
         rng = np.random.default_rng([seed, first, 1])
         level = float(rng.uniform(*LEVELS))
-        latents = (encode_linear(vae.module, as_video(np.stack([clip.frames for clip in clips]))) - mean) / std
+        latents = encode_drawn(vae, clips)
         noise = torch.from_numpy(rng.standard_normal(latents.shape, dtype=np.float32))
         texts, nothing = encoder.encode([clip.caption for clip in clips]), encoder.encode([""] * len(clips))
         velocity = guided_velocity(backbone.velocity, collate(texts), collate(nothing), scale)

@@ -18,8 +18,7 @@ from ...clips.pixels import as_video
 from .clips import write_shard
 from .encoding import write_latents
 from .finished_files import fold_statistics, save_dit, save_vae
-from .flow_training import FlowTraining, LatentPool, new_dit, train_flow
-from .flow_training import begin_from as begin_flow_from
+from .flow_training import FlowTraining, LatentPool, begin_flow_from, new_dit, train_flow
 from .linear_encoder import encode_linear
 from .made_latents import read_made, write_made
 from .vae_training import ClipPool, VaePhase, new_vae, train_vae
